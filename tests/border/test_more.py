@@ -244,7 +244,7 @@ def test_a_failed_export_gives_the_reason_in_one_sentence(
     for line in ended.err.splitlines():
         assert len(line) < 500, line
     left = {path.name for path in tmp_path.iterdir()}
-    assert left <= {"weights.safetensors", "network.pt2", "network.onnx"}
+    assert left <= {"weights.safetensors", "model.pt2", "model.onnx"}
     if ended.code:
         assert ended.code == 2
         assert "steps.py" in ended.err

@@ -144,7 +144,7 @@ def try_model(composed: Composed, images: Path, folder: Path, *, exports: bool =
         _compare_loss(outcome, model, whole, images)
     if model is not None and exports:
         with outcome.trying("export"):
-            _try_export(outcome, model, folder / "network.pt2")
+            _try_export(outcome, model, folder / "model.pt2")
     return outcome
 
 

@@ -80,8 +80,8 @@ def test_what_can_be_written_is_written_and_the_rest_is_one_line(run: Cli, here:
     assert steps.startswith("runs/own/exports/steps.csv: ")
     output = [line for line in err.splitlines() if line.startswith("mnist-tui: error: ")]
     assert output == [
-        "mnist-tui: error: network.pt2: not written: net.py:16: `if x.sum() > 1e9` depends on the "
-        "values of the images, but an exported program takes the same course for all; use "
+        "mnist-tui: error: model.pt2: not written: net.py:16: `if x.sum() > 1e9` depends on the "
+        "values of the images, but an exported program runs the same operations for all; use "
         "torch.where"
     ]
 
@@ -96,21 +96,21 @@ def test_a_failure_leaves_the_file_of_an_earlier_export(
 
     exports = here / "exports"
     exports.mkdir()
-    (exports / "network.pt2").write_bytes(b"good")
+    (exports / "model.pt2").write_bytes(b"good")
     monkeypatch.setattr(model_files, "write_torch_export", fail)
 
     code, out, err = run("export", "runs/zoo", "--as", "torch,csv", "--to", exports)
 
     assert code == 2
-    assert (exports / "network.pt2").read_bytes() == b"good"
-    assert files(exports) == ["epochs.csv", "network.pt2", "steps.csv"]
+    assert (exports / "model.pt2").read_bytes() == b"good"
+    assert files(exports) == ["epochs.csv", "model.pt2", "steps.csv"]
     assert len(out.splitlines()) == 1
     words = {
         InputError: "no way",
         MemoryError: "not enough memory",
         ZeroDivisionError: "ZeroDivisionError: by 0",
     }
-    assert err == f"mnist-tui: error: network.pt2: not written: {words[type(error)]}\n"
+    assert err == f"mnist-tui: error: model.pt2: not written: {words[type(error)]}\n"
 
 
 def test_a_program_that_answers_differently_is_not_kept(
@@ -124,7 +124,10 @@ def test_a_program_that_answers_differently_is_not_kept(
     code, out, err = run("export", "runs/zoo", "--as", "torch")
 
     assert (code, out) == (2, "")
-    assert "it answers differently: 3 of 20 test images get another class than in torch" in err
+    assert (
+        "its outputs differ from the model's: 3 of 20 test images have another predicted class "
+        "than in torch" in err
+    )
     assert files(here / "runs/zoo/exports") == []
 
 
@@ -148,12 +151,12 @@ def test_without_the_dataset_images_of_noise_are_compared(run: Cli, here: Path) 
     code, out, _ = run("export", "runs/zoo", "--as", "torch,csv")
 
     assert code == 0
-    assert "0 of 4 images of noise get another class than in torch" in out
+    assert "0 of 4 noise images have another predicted class than in torch" in out
     assert "; test images cannot be read: " in out
     assert "the run's data are not there" in out
-    assert "; its input is (pixel / 255 - " in out
+    assert "; input: (pixel / 255 - " in out
     out = run("export", "runs/zoo", "--as", "torch", "--data-dir", "elsewhere")[1]
-    assert "0 of 20 test images get another class than in torch" in out
+    assert "0 of 20 test images have another predicted class than in torch" in out
     code, _, err = run("export", "runs/zoo", "--as", "torch", "--data-dir", "nowhere")
     assert code == 2
     assert "nowhere: " in err

@@ -227,7 +227,7 @@ def test_an_export_of_curves_and_weights(run: Cli, trained: RunFolder, tmp_path:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("formats", "files"),
-    [("torch", ["network.pt2"]), ("torch,onnx", ["network.onnx", "network.pt2"])],
+    [("torch", ["model.pt2"]), ("torch,onnx", ["model.onnx", "model.pt2"])],
 )
 def test_an_exported_model_is_compared_on_the_test_images(
     run: Cli, trained: RunFolder, formats: str, files: list[str]
@@ -237,8 +237,8 @@ def test_an_exported_model_is_compared_on_the_test_images(
     assert sorted(path.name for path in (trained.path / "exports").iterdir()) == files
     assert len(out.splitlines()) == len(files)
     for line in out.splitlines():
-        assert "0 of 20 test images get another class than in torch" in line
-        assert "its input is (pixel / 255 - " in line
+        assert "0 of 20 test images have another predicted class than in torch" in line
+        assert "input: (pixel / 255 - " in line
 
 
 @pytest.mark.parametrize(

@@ -319,7 +319,7 @@ def line_of(model_class: type[nn.Module], text: str) -> str:
 def test_a_program_gives_the_answers_for_any_batch(
     tmp_path: Path, model_class: type[nn.Module]
 ) -> None:
-    model, path = model_class(), tmp_path / "network.pt2"
+    model, path = model_class(), tmp_path / "model.pt2"
     before = copy_model(model).state_dict()
 
     assert model_files.write_torch_export(model, 28, path) == ""
@@ -337,7 +337,7 @@ def test_a_program_gives_the_answers_for_any_batch(
 def test_a_batch_size_taken_by_python_stays_open(
     tmp_path: Path, model_class: type[nn.Module]
 ) -> None:
-    path = tmp_path / "network.pt2"
+    path = tmp_path / "model.pt2"
     model = model_class()
 
     assert model_files.write_torch_export(model, 28, path) == ""
@@ -346,8 +346,8 @@ def test_a_batch_size_taken_by_python_stays_open(
 
 
 def test_a_program_leaves_the_tensor_that_it_is_given_as_it_is(tmp_path: Path) -> None:
-    model_files.write_torch_export(WritesIntoInput(), 28, tmp_path / "network.pt2")
-    program = torch.export.load(tmp_path / "network.pt2").module()
+    model_files.write_torch_export(WritesIntoInput(), 28, tmp_path / "model.pt2")
+    program = torch.export.load(tmp_path / "model.pt2").module()
     given = images(2)
     before = given.clone()
 
@@ -359,7 +359,7 @@ def test_a_program_leaves_the_tensor_that_it_is_given_as_it_is(tmp_path: Path) -
 def test_nothing_is_printed_and_no_rng_advances(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    model, path, few = Keeps(), tmp_path / "network.pt2", images(3)
+    model, path, few = Keeps(), tmp_path / "model.pt2", images(3)
     state = torch.get_rng_state()
 
     model_files.write_torch_export(model, 28, path)
@@ -385,7 +385,7 @@ def test_nothing_is_printed_and_no_rng_advances(
 def test_a_batch_size_of_1_is_better_than_no_program(
     tmp_path: Path, model_class: type[nn.Module], text: str, cause: str
 ) -> None:
-    model, path = model_class(), tmp_path / "network.pt2"
+    model, path = model_class(), tmp_path / "model.pt2"
 
     note = model_files.write_torch_export(model, 28, path)
 
@@ -410,9 +410,9 @@ def test_the_line_that_fixes_the_batch_size_is_named(
     advice: str,
 ) -> None:
     ways = tuple(way for way in programs._TRACE_OPTIONS if not way.strict)
-    monkeypatch.setattr(programs, "_WAYS", ways)
+    monkeypatch.setattr(programs, "_TRACE_OPTIONS", ways)
 
-    note = model_files.write_torch_export(model_class(), 28, tmp_path / "network.pt2")
+    note = model_files.write_torch_export(model_class(), 28, tmp_path / "model.pt2")
 
     assert note.endswith(f"{line_of(model_class, text)}{advice})")
 
@@ -422,29 +422,29 @@ def test_the_line_that_fixes_the_batch_size_is_named(
     ("model_class", "text", "cause"),
     [
         (Branches, "if x.sum() > 0", "`if x.sum() > 0` depends on the values of the images"),
-        (Counts, "", "the network's answers depend on the images before (it keeps calls)"),
-        (Seeds, "", "the exported program gives other answers than the network"),
+        (Counts, "", "the model's outputs depend on earlier images (it keeps calls)"),
+        (Seeds, "", "the exported program gives other outputs than the model"),
     ],
 )
 def test_what_no_program_can_do_is_one_sentence(
     tmp_path: Path, model_class: type[nn.Module], text: str, cause: str
 ) -> None:
-    told = refused(model_files.write_torch_export, model_class(), tmp_path / "network.pt2")
+    told = refused(model_files.write_torch_export, model_class(), tmp_path / "model.pt2")
 
     assert (line_of(model_class, text) if text else "") + cause in told
 
 
 def test_random_answers_are_compared_under_one_seed_or_not_at_all(tmp_path: Path) -> None:
-    model, path = Noisy(), tmp_path / "network.pt2"
+    model, path = Noisy(), tmp_path / "model.pt2"
     model_files.write_torch_export(model, 28, path)
 
     same = model_files.compare_torch_export(model, path, images(4))
     other = compare(model, lambda few: torch.zeros(len(few), 10), images(4), 4)
 
     assert same.is_random
-    assert same.words.endswith("both drawing from the same seed")
+    assert same.words.endswith("both with the same random seed")
     assert not other.is_wrong
-    assert other.words == "cannot be compared: the network's logits are random in evaluation mode"
+    assert other.words == "cannot be compared: the model's logits are random in evaluation mode"
 
 
 # --- comparisons
@@ -487,7 +487,7 @@ def test_rounding_is_not_wrong_even_where_two_classes_are_level() -> None:
 def test_an_onnx_file_gives_the_answers_or_is_refused_with_a_reason(
     tmp_path: Path, model_class: type[nn.Module]
 ) -> None:
-    model, path = model_class(), tmp_path / "network.onnx"
+    model, path = model_class(), tmp_path / "model.onnx"
     refusals: dict[type[nn.Module], str] = {
         Doubles: "onnxruntime has no Conv for ",
         Autocast: "ONNX has no Conv for bfloat16",
@@ -510,13 +510,13 @@ def test_an_onnx_file_gives_the_answers_or_is_refused_with_a_reason(
     ("model_class", "text", "cause"),
     [
         (Median, "y.median(", "ONNX has no operator for aten.median"),
-        (Spectrum, "torch.einsum(", "ONNX has no complex numbers"),
+        (Spectrum, "torch.einsum(", "ONNX does not support complex numbers"),
     ],
 )
 def test_what_onnx_lacks_is_named_with_its_line(
     tmp_path: Path, model_class: type[nn.Module], text: str, cause: str
 ) -> None:
-    told = refused(model_files.write_onnx, model_class(), tmp_path / "network.onnx")
+    told = refused(model_files.write_onnx, model_class(), tmp_path / "model.onnx")
 
     assert line_of(model_class, text) in told
     assert cause in told
@@ -536,9 +536,9 @@ def test_a_new_model_loads_the_weights(tmp_path: Path, model_class: type[nn.Modu
     assert own.keys() == read.keys()
     assert all(torch.equal(own[name], read[name]) for name in own)
     if model_class is Outside:
-        assert told.startswith("lacks scale, shift, not in the state_dict: a new network ")
+        assert told.startswith("lacks scale, shift, not in the state_dict: a new model ")
     else:
-        assert told == "a new network with these weights gives the same answers"
+        assert told == "a new model with these weights gives the same outputs"
 
 
 def test_shared_tensors_are_written_under_each_name(tmp_path: Path) -> None:
@@ -578,9 +578,9 @@ def test_expanded_buffers_are_loaded_by_assignment(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("tensor", "told"),
     [
-        (torch.zeros(2, dtype=torch.complex128), "safetensors has no complex128"),
-        (torch.zeros(2, 2).to_sparse(), "safetensors has no sparse_coo tensors"),
-        (torch.zeros(2, device="meta"), "safetensors has no meta tensors"),
+        (torch.zeros(2, dtype=torch.complex128), "safetensors does not support complex128"),
+        (torch.zeros(2, 2).to_sparse(), "safetensors does not support sparse_coo tensors"),
+        (torch.zeros(2, device="meta"), "safetensors does not support meta tensors"),
     ],
 )
 def test_a_type_that_safetensors_lacks_is_named(tmp_path: Path, tensor: Tensor, told: str) -> None:
@@ -597,9 +597,9 @@ def test_other_weights_do_not_pass(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     model_files.write_weights(Base(), path)
 
-    with pytest.raises(InputError, match="a new network with these weights gives other answers"):
+    with pytest.raises(InputError, match="a new model with these weights gives other outputs"):
         model_files.check_weights(Base(), path, Base(), 28)
-    with pytest.raises(InputError, match="a new network does not take the weights: "):
+    with pytest.raises(InputError, match="a new model does not load the weights: "):
         model_files.check_weights(Base(), path, Pruned(), 28)
 
 

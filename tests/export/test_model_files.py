@@ -124,7 +124,7 @@ def test_exports_print_nothing_and_contain_no_path_of_this_machine(tmp_path: Pat
         "n.write_onnx(net, 28, onnx); n.compare_onnx(net, onnx, images);"
         "n.write_torch_export(net, 28, pt2); n.compare_torch_export(net, pt2, images)"
     )
-    files = [tmp_path / "network.onnx", tmp_path / "network.pt2"]
+    files = [tmp_path / "model.onnx", tmp_path / "model.pt2"]
     done = subprocess.run(
         [sys.executable, "-c", code, *files],
         capture_output=True,
@@ -147,7 +147,7 @@ def test_exports_print_nothing_and_contain_no_path_of_this_machine(tmp_path: Pat
 def test_the_onnx_file_is_valid_and_whole_with_the_names_and_shapes_promised(
     tmp_path: Path,
 ) -> None:
-    path = tmp_path / "network.onnx"
+    path = tmp_path / "model.onnx"
     write_onnx(trained("mlp"), 28, path)
 
     model = onnx.load(path, load_external_data=False)
@@ -156,7 +156,7 @@ def test_the_onnx_file_is_valid_and_whole_with_the_names_and_shapes_promised(
         value.name: [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
         for value in (*model.graph.input, *model.graph.output)
     }
-    assert shapes == {"images": ["batch", 1, 28, 28], "scores": ["batch", 10]}
+    assert shapes == {"images": ["batch", 1, 28, 28], "logits": ["batch", 10]}
     assert not any(onnx.external_data_helper.uses_external_data(w) for w in model.graph.initializer)
 
 

@@ -89,7 +89,9 @@ def test_a_datasets_name_is_no_formula(tmp_path: Path) -> None:
 
 
 def test_another_ending_is_refused_with_the_two_that_work(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"run\.pdf: a picture's name ends in \.png or \.svg"):
+    with pytest.raises(
+        InputError, match=r"run\.pdf: choose a file name that ends in \.png or \.svg"
+    ):
         write_picture(short_run(), tmp_path / "run.pdf")
 
 

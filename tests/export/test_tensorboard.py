@@ -116,7 +116,7 @@ def test_the_times_are_apart_by_the_training_time(tmp_path: Path) -> None:
 def test_a_second_run_does_not_get_into_the_same_folder(tmp_path: Path) -> None:
     write_tensorboard(short_run(), tmp_path)
 
-    with pytest.raises(InputError, match="holds a TensorBoard run already"):
+    with pytest.raises(InputError, match="already contains a TensorBoard run"):
         write_tensorboard(short_run(), tmp_path)
 
     assert len(os.listdir(tmp_path)) == 1

@@ -192,8 +192,8 @@ def _write_program(
 
 FORMATS: dict[str, tuple[str, Callable[[_Source, Path], str]]] = {
     "weights": ("weights.safetensors", _weights),
-    "onnx": ("network.onnx", _onnx),
-    "torch": ("network.pt2", _torch),
+    "onnx": ("model.onnx", _onnx),
+    "torch": ("model.pt2", _torch),
     "csv": ("steps.csv", _csv),
     "tensorboard": ("tensorboard", _tensorboard),
     "svg": ("curves.svg", _picture),

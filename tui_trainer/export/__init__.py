@@ -1,1 +1,1 @@
-"""A run and its network in the formats of other programs."""
+"""A run and its model in the formats of other programs."""

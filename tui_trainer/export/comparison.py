@@ -1,4 +1,4 @@
-"""How far a program made of a network is from the network itself, image by image."""
+"""Compares an exported model with the original, image by image."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from tui_trainer.models.copies import copy_model
 from tui_trainer.models.rng import preserve_rng_state, seed_all
 
 _SEED = 20_260_101
-"""Both sides of a comparison draw from this seed; a forward that seeds by itself uses another."""
+"""The seed for both sides of a comparison; a forward that sets a seed itself uses its own."""
 
 _FIRST_BATCHES = (1, 2)
-"""Batch sizes that are always among those compared: one image alone is a case of its own."""
+"""Batch sizes that are always compared: a single image is a special case in many models."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How far an exported network is from the one it was made from.
+    """How far an exported model is from the original.
 
     Attributes:
-        images: How many images both were shown.
-        disagreements: For how many of them the class with the highest logit is another one.
-        max_difference: Greatest absolute difference of any logit.
-        is_same: Whether the differences are those of rounding.
-        is_random: Whether the network's own logits are random in evaluation mode.
-        image_kind: What the images are, in the plural.
+        images: The number of images.
+        disagreements: How many of them get another predicted class.
+        max_difference: The largest absolute difference of a logit.
+        is_same: Whether the differences are only rounding.
+        is_random: Whether the original's logits are random in evaluation mode.
+        image_kind: The kind of images, in the plural.
     """
 
     images: int
@@ -50,16 +50,17 @@ class Comparison:
     def words(self) -> str:
         """The comparison as a sentence."""
         if self.is_random and not self.is_same:
-            return "cannot be compared: the network's logits are random in evaluation mode"
-        seed = ", both drawing from the same seed" if self.is_random else ""
+            return "cannot be compared: the model's logits are random in evaluation mode"
+        seed = ", both with the same random seed" if self.is_random else ""
         return (
-            f"{self.disagreements:,} of {self.images:,} {self.image_kind} get another class than "
-            f"in torch, scores differ by {self.max_difference:.1g} at most{seed}"
+            f"{self.disagreements:,} of {self.images:,} {self.image_kind} have another "
+            f"predicted class than in torch; logits differ by {self.max_difference:.1g} at "
+            f"most{seed}"
         )
 
     @property
     def is_wrong(self) -> bool:
-        """Whether the exported network gives other answers than the network."""
+        """Whether the exported model gives other logits than the original."""
         return not self.is_same and not self.is_random
 
 
@@ -72,20 +73,21 @@ def compare(
     *,
     is_fixed: bool = False,
 ) -> Comparison:
-    """Show the same images to a network in evaluation mode and to a program made of it.
+    """Compare a model in evaluation mode with a program exported from it, on the same images.
 
     Both get their own copies of the images, in batches of 1, of 2 and of ``batch``. All random
-    generators and the network stay as they are. Nothing is written to stdout or stderr.
+    states
+    and the model are unchanged. Nothing is written to stdout or stderr.
 
     Args:
         model: The model.
         other: The program.
         images: Prepared images, float32 (N, 1, H, H).
-        batch: Images a pass.
-        is_fixed: Whether the program takes batches of this size alone; N is a multiple of it.
+        batch: Batch size.
+        is_fixed: Whether the program takes only this batch size; N is a multiple of it.
 
     Raises:
-        Exception: Whatever the network or the program raises.
+        Exception: Any exception of the model or the program.
     """
     images = images.to("cpu", memory_format=torch.contiguous_format)
     disagreements, max_difference, is_same = 0, torch.tensor(0.0, dtype=torch.float64), True
@@ -101,27 +103,27 @@ def compare(
                 return Comparison(len(images), len(images), float("inf"), False, is_random)
             is_same = is_same and same_logits(expected, actual, coarse=coarse)
             disagreements += int((expected.argmax(dim=1) != actual.argmax(dim=1)).sum())
-            # maximum() keeps a logit that is not a number; Python's max() would lose it.
+            # maximum() keeps a NaN logit; Python's max() would lose it.
             max_difference = torch.maximum(max_difference, (expected - actual).abs().max())
     return Comparison(len(images), disagreements, float(max_difference), is_same, is_random)
 
 
 def evaluation_copy(model: nn.Module) -> nn.Module:
-    """Return a copy in evaluation mode, on the CPU, laid out as if it had been built there.
+    """Return a copy in evaluation mode, on the CPU, with contiguous memory.
 
-    Working on a copy, an export can never leave the network of a run in the wrong mode.
+    Because it is a copy, an export cannot leave a run's model in the wrong mode.
     """
     twin = copy_model(model)
     twin.eval()
     for parameter in twin.parameters():
-        if parameter.is_leaf:  # those of a scripted module are not
+        if parameter.is_leaf:  # not those of a scripted module
             parameter.requires_grad_(False)
     return twin.to(device="cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload,no-any-return]
 
 
 @contextmanager
 def isolated() -> Iterator[None]:
-    """Discard what an exporter or a forward prints; put the random generators back afterwards."""
+    """Discard the output of an exporter or a forward; restore the random states afterwards."""
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -157,7 +159,7 @@ def _is_random(model: nn.Module, images: Tensor) -> bool:
 
 
 class _Dtypes(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sees whether anything is computed in 16 bits or fewer."""
+    """Detects operations in 16 bits or fewer."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

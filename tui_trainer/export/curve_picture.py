@@ -1,6 +1,6 @@
-"""The curves of a run as a matplotlib figure: ink on white, for pages and slides.
+"""The curves of a run as a matplotlib figure: black on white, for pages and slides.
 
-Imports matplotlib at once, so it is itself imported only when a picture is drawn.
+Imports matplotlib at module level, so import this module only to draw a picture.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ VALIDATION, TEST, INTERVENTION = "#b53c00", "#8c1480", "#3d6d06"
 INK, QUIET, GRID = "#26282e", "#5f5a52", "#e4e2dd"
 
 LABEL_ROOM = 0.028
-"""Interventions nearer to each other than this share of the axis have one label together."""
+"""Interventions closer than this share of the axis get one common label."""
 
 LABEL_LENGTH = 52
-"""Characters of such a label at most: the height of a panel."""
+"""Maximum characters of a label: the height of a panel."""
 
 MANY_EPOCHS = 40
-"""From so many on, validation points are small."""
+"""From this number on, validation points are small."""
 
 
 def draw(history: History) -> Figure:
-    """Draw loss and accuracy side by side over the epochs of a run.
+    """Draw loss and accuracy by epoch, side by side.
 
     Raises:
         ValueError: If the run has not started.
@@ -87,7 +87,7 @@ def _accuracy_panel(axes: Axes, history: History) -> None:
 def _draw_curve(
     axes: Axes, history: History, curve: Curve, written: Callable[[Point], str]
 ) -> None:
-    """Draw a curve with its points, the interventions, and the legend with the latest figures."""
+    """Draw a curve with points, interventions, and a legend with the latest values."""
     now = "" if curve.trend is None else f" {written(Point(0, curve.trend))}"
     _draw_training(axes, curve.train, f"training{now}")
     if curve.validation:
@@ -101,7 +101,7 @@ def _draw_curve(
 
 
 def _style_panel(axes: Axes, history: History, title: str) -> None:
-    """Give an empty panel its title, frame, grid, and the axis of epochs."""
+    """Style an empty panel: title, frame, grid, and an axis of epochs."""
     axes.set_title(title, loc="left", color=INK, fontsize=11)
     axes.set_xlabel("epoch", color=QUIET)
     axes.spines[["top", "right"]].set_visible(False)
@@ -110,7 +110,7 @@ def _style_panel(axes: Axes, history: History, title: str) -> None:
     axes.grid(visible=True, color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     end = x_end(history)
-    # A little farther than the last point, so that a label of the last moment has room.
+    # A margin after the last point gives its label room.
     axes.set_xlim(0, end * (1 + LABEL_ROOM))
     whole = end >= 2
     steps = [1, 2, 5, 10] if whole else [1, 2, 2.5, 5, 10]
@@ -118,7 +118,7 @@ def _style_panel(axes: Axes, history: History, title: str) -> None:
 
 
 def x_end(history: History) -> float:
-    """Return the last place on the curves that anything is drawn at, in epochs; never 0."""
+    """Return the last x position on the curves, in epochs; never 0."""
     images = [change.images for change in history.interventions]
     images += [test.images for test in history.tests]
     images += [history.last_step.images] if history.last_step else []
@@ -128,7 +128,7 @@ def x_end(history: History) -> float:
 
 def _draw_training(axes: Axes, series: Series, label: str) -> None:
     x, low, high = (np.array(values) for values in (series.x, series.low, series.high))
-    # The edge is what is seen while each bucket holds one batch and the band has no height.
+    # The edge is visible while each bucket holds one batch and the band has no height.
     axes.fill_between(x, low, high, color=NOISE, linewidth=0.8, zorder=2)
     axes.plot(x, np.array(series.trend), color=TRAIN, linewidth=1.8, label=label, zorder=3)
 
@@ -140,7 +140,7 @@ def _draw_validation(axes: Axes, points: list[Point], label: str) -> None:
     axes.errorbar(
         [point.x for point in points],
         [point.y for point in points],
-        # Wilson's interval holds the share it is of, but for rounding.
+        # Wilson's interval contains its proportion, except for rounding.
         yerr=[
             [max(0.0, y - low) for y, low, _ in spans],
             [max(0.0, high - y) for y, _, high in spans],
@@ -174,7 +174,7 @@ def _draw_tests(axes: Axes, points: list[Point], label: str) -> None:
 
 
 def _write_labels(axes: Axes, history: History) -> None:
-    """Write what was changed along the lines, at that end of each where the curve is not."""
+    """Write the changed settings along their lines, at the end away from the curve."""
     to_height = axes.transData + axes.transAxes.inverted()
     series = history.train_loss
     for x, words in labels(history):
@@ -198,10 +198,10 @@ def _write_labels(axes: Axes, history: History) -> None:
 
 
 def labels(history: History) -> list[tuple[float, str]]:
-    """Return the interventions' labels and their places in epochs, with room for each.
+    """Return the labels of the interventions and their positions in epochs, without overlaps.
 
-    Changes that follow each other closely share a label at the place of the last. A knob that was
-    turned several times among them is told from its first value to its last.
+    Changes that follow each other closely share a label at the position of the last. A setting that
+    changed several times in it is shown from its first to its last value.
     """
     room = LABEL_ROOM * x_end(history)
     groups: list[dict[str, SettingChanged]] = []
@@ -219,7 +219,7 @@ def labels(history: History) -> list[tuple[float, str]]:
 
 
 def _draw_legend(axes: Axes) -> None:
-    """Write what is what below the panel, where it hides nothing."""
+    """Draw the legend below the panel, where it hides nothing."""
     handles, names = axes.get_legend_handles_labels()
     kinds = ("training", "validation", "test")
     order = sorted(range(len(names)), key=lambda i: kinds.index(names[i].split()[0]))

@@ -1,7 +1,7 @@
-"""What happened in a run, as tables, as a TensorBoard log and as a picture.
+"""A run as CSV tables, as a TensorBoard log and as a picture.
 
-Needs neither torch nor, until one is called for, the packages that draw and log. The events are
-taken as they come: of a run that went back, give those that still hold.
+Needs no torch; the packages for drawing and logging are imported when needed. The events are
+used as given: for a run that was rewound, pass only the valid ones.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tui_trainer.protocol.events import EpochDone, Event, SettingChanged, StepDo
 from tui_trainer.text.fmt import knob, knob_name
 
 PICTURES = (".png", ".svg")
-"""The kinds of picture, by the end of the file's name."""
+"""The picture formats, by file extension."""
 
 PNG_DOTS_PER_INCH = 150
 
@@ -29,10 +29,11 @@ _LOG = "the TensorBoard log"
 
 
 def write_steps_csv(events: Iterable[Event], path: Path) -> None:
-    """Write a table of the batches, a row each, its columns the fields of ``StepDone``.
+    """Write a CSV table with a row per batch; the columns are the fields of ``StepDone``.
 
-    Floats have all their digits, so that reading them gives the same numbers; ``nan`` and ``inf``
-    stand for those that are not finite. UTF-8, commas, a line feed ends a row.
+    Floats have all their digits, so that reading them back gives the same numbers; ``nan`` and
+    ``inf``
+    are non-finite numbers. UTF-8, commas, a row ends with a line feed.
 
     Raises:
         InputError: If the file cannot be written.
@@ -45,11 +46,13 @@ def write_steps_csv(events: Iterable[Event], path: Path) -> None:
 
 
 def write_epochs_csv(events: Iterable[Event], path: Path) -> None:
-    """Write a table of the epochs, a row each, its columns the fields of ``EpochDone``.
+    """Write a CSV table with a row per epoch; the columns are the fields of ``EpochDone``.
 
-    The validation interval is ``val_interval_low`` and ``val_interval_high``; the accuracy on the
-    classes is ``val_accuracy_class_0`` and so on, left out where nothing validates. What is None is
-    an empty cell; otherwise as in :func:`write_steps_csv`.
+    The validation interval is ``val_interval_low`` and ``val_interval_high``; the accuracy per
+    class
+    is ``val_accuracy_class_0`` and so on, omitted without a validation split. None is an empty
+    cell;
+    otherwise as in :func:`write_steps_csv`.
 
     Raises:
         InputError: If the file cannot be written.
@@ -76,7 +79,7 @@ def _epoch_row(epoch: EpochDone | None, classes: int) -> dict[str, Any]:
 
 
 def _write_csv(path: Path, names: list[str], rows: Iterable[list[Any]]) -> None:
-    # The writer takes floats by repr and None as nothing, which is just what is promised.
+    # The writer formats floats by repr and None as an empty cell, as documented above.
     with replacing(path) as part, part.open("x", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(names)
@@ -84,17 +87,20 @@ def _write_csv(path: Path, names: list[str], rows: Iterable[list[Any]]) -> None:
 
 
 def write_tensorboard(events: Iterable[Event], folder: Path) -> None:
-    """Write a run as a TensorBoard event file into a folder, which is made if it is not there.
+    """Write a run as a TensorBoard event file into a folder; the folder is created if needed.
 
-    Scalars by step: ``train/loss``, ``train/accuracy`` and ``lr`` of each batch;
-    ``train_epoch/…`` and ``validation/…`` of each epoch; ``test/accuracy`` of each look at the test
-    set. Every turned knob is a text under ``interventions``. Accuracies are fractions of 1; the
-    format keeps seven digits. The times are that of the export plus the training time, so that
-    TensorBoard's relative axis shows training seconds.
+    Scalars by step: ``train/loss``, ``train/accuracy`` and ``lr`` of each batch; ``train_epoch/…``
+    and
+    ``validation/…`` of each epoch; ``test/accuracy`` of each test evaluation. Each changed setting
+    is
+    a text under ``interventions``. Accuracies are fractions of 1; the format keeps seven digits.
+    The
+    times are the export time plus the training time, so that TensorBoard's relative axis shows
+    training seconds.
 
     Raises:
-        InputError: If tensorboardX is not installed, the folder cannot be written, or it holds a
-            TensorBoard run already: two in one folder would be drawn as one curve.
+        InputError: If tensorboardX is not installed, the folder cannot be written, or it already
+            contains a TensorBoard run: two in one folder would be drawn as one curve.
     """
     require("tensorboardX", _LOG)
     try:
@@ -104,7 +110,7 @@ def write_tensorboard(events: Iterable[Event], folder: Path) -> None:
     except OSError as error:
         raise fault(folder, f"cannot be written: {reason(error)}") from error
     if taken:
-        raise fault(folder, "holds a TensorBoard run already; choose another folder")
+        raise fault(folder, "already contains a TensorBoard run; choose another folder")
     began = time.time()
     with (
         _removed_on_failure(folder if is_new else None),
@@ -120,7 +126,7 @@ def write_tensorboard(events: Iterable[Event], folder: Path) -> None:
 
 @contextmanager
 def _removed_on_failure(folder: Path | None) -> Iterator[None]:
-    """Remove a folder that was made for nothing, after a failure."""
+    """Remove a newly created folder after a failure."""
     try:
         yield
     except BaseException:
@@ -133,8 +139,8 @@ def _removed_on_failure(folder: Path | None) -> Iterator[None]:
 class _TensorBoardLog:
     """A TensorBoard event file, written record by record.
 
-    tensorboardX's SummaryWriter does the same on a thread of its own, behind a queue. When the
-    disk is full that thread dies, the queue fills up, and the next scalar waits for ever.
+    tensorboardX's SummaryWriter writes on its own thread, behind a queue. When the disk is full,
+    that thread dies, the queue fills up, and the next scalar waits forever.
     """
 
     def __init__(self, path: Path, began: float) -> None:
@@ -172,7 +178,7 @@ class _TensorBoardLog:
     def _scalar(self, tag: str, value: float | None, step: int) -> None:
         if value is not None:
             summary = self._scalar_of(tag, 0.0)
-            summary.value[0].simple_value = value  # given as an argument, NaN is warned of
+            summary.value[0].simple_value = value  # NaN as an argument would print a warning
             self._write(step=step, summary=summary)
 
     def _write(self, **content: Any) -> None:
@@ -181,21 +187,21 @@ class _TensorBoardLog:
 
 
 def write_picture(events: Iterable[Event], path: Path) -> None:
-    """Draw the curves of loss and accuracy as a picture, PNG or SVG by the end of its name.
+    """Draw the curves of loss and accuracy as a picture, PNG or SVG by the file extension.
 
     The same events give the same bytes with the same matplotlib.
 
     Raises:
-        InputError: If matplotlib is not installed, the name ends otherwise, no batch was trained,
-            or the file cannot be written.
+        InputError: If matplotlib is not installed, the extension is another one, no batch was
+            trained, or the file cannot be written.
     """
     kind = path.suffix.lower()
     if kind not in PICTURES:
-        raise fault(path, "a picture's name ends in .png or .svg")
+        raise fault(path, "choose a file name that ends in .png or .svg")
     require("matplotlib", "the picture")
     history = History.of(events)
     if history.started is None or history.last_step is None:
-        raise InputError("there is nothing to draw: the run has not trained a batch")
+        raise InputError("nothing to draw: no batch was trained")
 
     import matplotlib
 
@@ -203,7 +209,7 @@ def write_picture(events: Iterable[Event], path: Path) -> None:
 
     metadata = {"Date": None, "Creator": None} if kind == ".svg" else {"Software": None}
     with matplotlib.rc_context():
-        # A person's own matplotlibrc must not change the picture.
+        # The user's matplotlibrc must not change the picture.
         matplotlib.rcdefaults()
         matplotlib.rcParams["svg.fonttype"] = "none"
         matplotlib.rcParams["svg.hashsalt"] = "mnist-tui"

@@ -1,4 +1,4 @@
-"""A trained network as a file for other programs, and the proof that it says the same there."""
+"""A trained model as a file for other programs, with a check of the file's outputs."""
 
 from __future__ import annotations
 
@@ -26,38 +26,39 @@ from tui_trainer.models.unregistered_state import UnregisteredState, has_interna
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.text.fmt import printable
 
-INPUT, OUTPUT = "images", "scores"
-"""What an ONNX file calls the network's input and output."""
+INPUT, OUTPUT = "images", "logits"
+"""The names of the ONNX model's input and output."""
 
 MAX_SINGLE_IMAGES = 1_000
-"""Images that a program with a fixed batch size of 1 is compared on: that takes long."""
+"""Images to compare a program with fixed batch size 1 on: more would take too long."""
 
 MAX_LISTED_NAMES = 4
-"""Names that a message lists."""
+"""Maximum names in a message."""
 
 
 # --- weights
 
 
 def write_weights(model: nn.Module, path: Path) -> None:
-    """Write what the network has learned as a safetensors file, under its own names.
+    """Write the model's weights as a safetensors file, under their own names.
 
-    Every entry of the ``state_dict``, each with its own type, contiguous: what several names share
-    is written under each of them, so that ``load_state_dict`` takes the file as it is. The network
-    is left as it is.
+    Every entry of the ``state_dict``, each with its own dtype, contiguous: a tensor with several
+    names
+    is written under each of them, so that ``load_state_dict`` accepts the file unchanged. The model
+    is not changed.
 
     Raises:
-        InputError: If safetensors is not installed, a tensor is of a type that it does not have,
-            or the file cannot be written.
+        InputError: If safetensors is not installed, does not support the dtype of a tensor, or the
+            file cannot be written.
     """
     safetensors = require("safetensors.torch", "the weights file")
-    # Some models override state_dict and leave parts out: a new network would lack them.
+    # Some models override state_dict and omit parts: a new model would lack them.
     whole = {**state_tensors(model), **model.state_dict()}
     weights = {name: _plain(name, value) for name, value in whole.items()}
     try:
         content: bytes = safetensors.save(weights)
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise InputError(f"safetensors refuses the weights: {first_sentence(error)}") from None
+        raise InputError(f"safetensors rejects the weights: {first_sentence(error)}") from None
     with replacing(path) as part:
         part.write_bytes(content)
 
@@ -66,41 +67,43 @@ def _plain(name: str, value: Any) -> Tensor:
     safetensors = require("safetensors.torch", "the weights file")
     if not isinstance(value, Tensor):
         kind = type(value).__name__
-        raise InputError(f"{printable(name)} of the state_dict is not a tensor (type {kind})")
+        raise InputError(f"{printable(name)} in the state_dict is not a tensor (type {kind})")
     kind = str(value.dtype).removeprefix("torch.")
     if value.layout != torch.strided or value.is_quantized or value.is_meta:
         layout = "meta" if value.is_meta else str(value.layout).removeprefix("torch.")
-        raise InputError(f"{printable(name)}: safetensors has no {layout} tensors ({kind})")
+        raise InputError(
+            f"{printable(name)}: safetensors does not support {layout} tensors ({kind})"
+        )
     tensor = value.detach().to("cpu", copy=True).resolve_conj().resolve_neg().contiguous()
     try:
         safetensors.save({"": tensor[:0] if tensor.dim() else tensor})
     except (KeyError, ValueError, TypeError, RuntimeError):
         raise InputError(
-            f"{printable(name)}: safetensors has no {kind}; export --as torch keeps it"
+            f"{printable(name)}: safetensors does not support {kind}; use export --as torch"
         ) from None
     return tensor
 
 
 def check_weights(model: nn.Module, path: Path, new_model: nn.Module, image_size: int) -> str:
-    """Load a weights file into a network built anew, and compare both on fixed images.
+    """Load a weights file into a newly built model, and compare both on fixed images.
 
     Args:
         model: The model whose weights they are; not changed.
-        path: What :func:`write_weights` wrote.
+        path: The file from :func:`write_weights`.
         new_model: The same model with other initial weights; the weights of the file are loaded
             into it.
         image_size: Side of the images.
 
     Returns:
-        What came of it, as a sentence.
+        The result, as a sentence.
 
     Raises:
-        InputError: If the file does not load, or the answers differ for no reason that is known.
+        InputError: If the file does not load, or the outputs differ for an unknown reason.
     """
     safetensors = require("safetensors.torch", "the weights file")
     with isolated():
         weights = safetensors.load_file(path)
-        # PyTorch cannot copy into a tensor whose elements share memory; it can replace it.
+        # PyTorch cannot copy into a tensor with overlapping elements; it can replace the tensor.
         shared = [
             name for name, tensor in new_model.state_dict().items() if has_internal_overlap(tensor)
         ]
@@ -108,24 +111,24 @@ def check_weights(model: nn.Module, path: Path, new_model: nn.Module, image_size
             new_model.load_state_dict(weights, assign=bool(shared))
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
             words = first_sentence(error)
-            raise InputError(f"a new network does not take the weights: {words}") from None
+            raise InputError(f"a new model does not load the weights: {words}") from None
         expected, actual = fingerprint(model, image_size), fingerprint(new_model, image_size)
         if same_logits(expected, actual, coarse=is_coarse(model)):
             how = f" (load_state_dict with assign=True: {_listed(shared)} is expanded)"
-            return f"a new network with these weights gives the same answers{how if shared else ''}"
+            return f"a new model with these weights gives the same outputs{how if shared else ''}"
         if behaviour_of(model, fixed_images(image_size)).is_random:
-            return "not compared: the network's logits are random in evaluation mode"
+            return "not compared: the model's logits are random in evaluation mode"
     missing = _differing(model, new_model)
     if not missing:
-        raise InputError("a new network with these weights gives other answers")
+        raise InputError("a new model with these weights gives other outputs")
     return (
-        f"lacks {_listed(missing)}, not in the state_dict: a new network with these weights gives "
-        "other answers; register each as a buffer, or export --as torch"
+        f"lacks {_listed(missing)}, not in the state_dict: a new model with these weights gives "
+        "other outputs; register each as a buffer, or export --as torch"
     )
 
 
 def _differing(model: nn.Module, new_model: nn.Module) -> list[str]:
-    """Return the names of what two networks have outside the state that is not the same."""
+    """Return the names of the tensors outside the ``state_dict`` that differ between two models."""
     expected, actual = UnregisteredState(model).tensors(), UnregisteredState(new_model).tensors()
     return [
         printable(name)
@@ -142,43 +145,46 @@ def _listed(names: list[str]) -> str:
 
 
 def write_torch_export(model: nn.Module, image_size: int, path: Path) -> str:
-    """Write the network in evaluation mode as a PyTorch program (``.pt2``), without its class.
+    """Write the model in evaluation mode as a PyTorch program (``.pt2``), without its class.
 
     ``torch.export.load(path).module()`` maps normalized float32 images (N, 1, image_size,
-    image_size) to logits (N, classes), for any N of 1 or more. The network is left as it is.
+    image_size) to logits (N, classes), for any N of 1 or more. The model is not changed.
 
     Returns:
-        What the program cannot do; empty if it takes any N.
+        The limits of the program; empty if it takes any N.
 
     Raises:
-        InputError: If the network cannot be exported, or the file cannot be written.
+        InputError: If the model cannot be exported, or the file cannot be written.
     """
     captured = capture(model, image_size)
     for node in nodes_of(captured.program):
-        node.meta.pop("stack_trace", None)  # paths of this machine
+        node.meta.pop("stack_trace", None)  # contains paths of this machine
     content = io.BytesIO()
     with isolated():
         try:
             torch.export.save(captured.program, content)
-        except Exception as error:  # whatever its serializer lacks
-            raise InputError(f"torch.export cannot save it: {first_sentence(error)}") from None
+        except Exception as error:  # of any kind, if the serializer lacks a feature
+            raise InputError(
+                f"torch.export cannot save the program: {first_sentence(error)}"
+            ) from None
     with replacing(path) as part:
         part.write_bytes(content.getvalue())
     return captured.note
 
 
 def write_onnx(model: nn.Module, image_size: int, path: Path) -> str:
-    """Write the network in evaluation mode as an ONNX file that holds its weights too.
+    """Write the model in evaluation mode as an ONNX file that includes its weights.
 
     It maps ``images``, float32 (N, 1, image_size, image_size) normalized as in training, to
-    ``scores``, the logits (N, classes), for any N of 1 or more. Writes nothing to stdout or stderr,
-    and leaves the network as it is. Takes some seconds.
+    ``logits`` (N, classes), for any N of 1 or more. Writes nothing to stdout or stderr, and does
+    not
+    change the model. Takes some seconds.
 
     Returns:
-        What the program cannot do; empty if it takes any N.
+        The limits of the program; empty if it takes any N.
 
     Raises:
-        InputError: If onnx or onnxscript is not installed, the network cannot be exported, or the
+        InputError: If onnx or onnxscript is not installed, the model cannot be exported, or the
             file cannot be written.
     """
     for package in ("onnx", "onnxscript"):
@@ -187,7 +193,7 @@ def write_onnx(model: nn.Module, image_size: int, path: Path) -> str:
     with isolated():
         try:
             content = _onnx_bytes(captured)
-        except Exception as error:  # whatever its converter lacks
+        except Exception as error:  # of any kind, if the converter lacks a feature
             raise InputError(onnx_reason(error, captured.program)) from None
     with replacing(path) as part:
         part.write_bytes(content)
@@ -201,7 +207,7 @@ def _onnx_bytes(captured: Program) -> bytes:
         verbose=False,
         input_names=[INPUT],
         output_names=[OUTPUT],
-        # A program has its shapes already; this gives the open one its name.
+        # A program already has its shapes; this names the dynamic dimension.
         dynamic_shapes=None if captured.is_fixed else ({0: "batch"},),
     )
     if program is None:
@@ -213,7 +219,7 @@ def _onnx_bytes(captured: Program) -> bytes:
 
 
 def _strip_metadata(message: Any) -> None:
-    """Remove the exporter's notes: half of a small file, and the paths of this machine in it."""
+    """Remove the exporter's metadata: half of a small file, with paths of this machine."""
     for field, value in message.ListFields():
         if field.name == "metadata_props":
             message.ClearField(field.name)
@@ -228,13 +234,13 @@ def _strip_metadata(message: Any) -> None:
 def compare_onnx(
     model: nn.Module, path: Path, images: Tensor, *, batch: int = 500, threads: int = 1
 ) -> Comparison:
-    """Show the same images to the network and to an ONNX file made of it, both on the CPU.
+    """Compare a model with an ONNX file exported from it, on the CPU.
 
     Args:
         model: The model; not changed.
-        path: What :func:`write_onnx` wrote.
+        path: The file from :func:`write_onnx`.
         images: Prepared images, float32 (N, 1, H, H).
-        batch: Images a pass; a file with a fixed batch size gets that many.
+        batch: Batch size; a file with a fixed batch size gets its own.
         threads: Threads of onnxruntime; torch uses its own number.
 
     Raises:
@@ -261,13 +267,13 @@ def compare_onnx(
 def compare_torch_export(
     model: nn.Module, path: Path, images: Tensor, *, batch: int = 500
 ) -> Comparison:
-    """Show the same images to the network and to a PyTorch program made of it, both on the CPU.
+    """Compare a model with a PyTorch program exported from it, on the CPU.
 
     Args:
         model: The model; not changed.
-        path: What :func:`write_torch_export` wrote.
+        path: The file from :func:`write_torch_export`.
         images: Prepared images, float32 (N, 1, H, H).
-        batch: Images a pass; a program with a fixed batch size gets that many.
+        batch: Batch size; a program with a fixed batch size gets its own.
     """
     with isolated(), path.open("rb") as file:
         program = torch.export.load(io.BytesIO(file.read()))
@@ -279,7 +285,7 @@ def compare_torch_export(
 def _compare(
     model: nn.Module, other: Callable[[Tensor], Tensor], size: Any, images: Tensor, batch: int
 ) -> Comparison:
-    """Compare with a program whose batch size is a number, or a name where it is open."""
+    """Compare with a program whose batch size is a number, or a name if it is dynamic."""
     if not isinstance(size, int):
         return compare(model, other, images, batch)
     return compare(model, other, images[:MAX_SINGLE_IMAGES], size, is_fixed=True)

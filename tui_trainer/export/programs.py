@@ -1,4 +1,4 @@
-"""A network as a program of ``torch.export``: for any batch size if possible, else for one."""
+"""A model as a program of ``torch.export``: with a dynamic batch size if possible, otherwise 1."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from tui_trainer.models.unregistered_state import UnregisteredState
 from tui_trainer.protocol.errors import InputError
 
 _TRACED_IMAGES = 3
-"""Images that are traced with: with one, the batch size would be taken for a constant."""
+"""Images in the traced batch: with one, the batch size would become a constant."""
 
 _TRIED_BATCH = 5
-"""Batch size that a program is tried with, besides 1 and 2."""
+"""Batch size to try a program with, besides 1 and 2."""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A network in evaluation mode, without its class.
+    """A model in evaluation mode, without its class.
 
     Attributes:
-        program: The program; it leaves the tensor that it is given as it is.
-        note: What it cannot do, empty if it takes any batch.
+        program: The program; it does not change its input tensor.
+        note: Its limits; empty if it takes any batch size.
     """
 
     program: torch.export.ExportedProgram
@@ -47,13 +47,14 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class _TraceOptions:
-    """A way to trace a network.
+    """Options to trace a model with.
 
     Attributes:
-        strict: Whether the bytecode is analysed, which follows ``len(x)`` but calls less.
-        emptied: Whether it is first shown a batch of no images: a tensor that it keeps for a batch
-            size then fits none.
-        folded: Whether parametrized tensors are computed beforehand.
+        strict: Whether the bytecode is analysed: this follows ``len(x)``, but supports fewer calls.
+        empty_first: Whether the model runs on an empty batch first: then a tensor that it caches
+            for
+            a batch size fits none.
+        fold_parametrizations: Whether parametrized tensors are computed beforehand.
         fixed: Whether the batch size is 1.
     """
 
@@ -74,17 +75,17 @@ _TRACE_OPTIONS = (
 
 
 class _DifferentOutputError(Exception):
-    """A program gives other answers than its network."""
+    """A program gives other outputs than its model."""
 
 
 def capture(model: nn.Module, image_size: int) -> Program:
-    """Return a network as a program that maps (N, 1, H, H) to logits (N, classes), for any N.
+    """Return a model as a program that maps (N, 1, H, H) to logits (N, classes), for any N.
 
-    Each way to trace it is tried until a program gives the network's answers for several batch
-    sizes. If none does, N is 1, and the note says why. The network is left as it is.
+    The options are tried until a program gives the model's outputs for several batch sizes. If none
+    does, N is 1, and the note says why. The model is not changed.
 
     Raises:
-        InputError: If no program gives the network's answers; it says why, and where.
+        InputError: If no program gives the model's outputs; it says why, and where.
     """
     errors: list[Exception] = []
     size_reads: list[SourceLine] = []
@@ -98,7 +99,7 @@ def capture(model: nn.Module, image_size: int) -> Program:
             _try_out(model, program, image_size, is_fixed=options.fixed)
         except MemoryError:
             raise
-        except Exception as error:  # an exporter raises anything
+        except Exception as error:  # an exporter can raise anything
             errors.append(error)
             continue
         if not options.fixed:
@@ -141,7 +142,7 @@ def _try_out(
 
 
 def noise(count: int, image_size: int) -> Tensor:
-    """Return images of noise, (count, 1, image_size, image_size), the same each time."""
+    """Return noise images, (count, 1, image_size, image_size), always the same."""
     rng = torch.Generator().manual_seed(count)
     return torch.randn(count, 1, image_size, image_size, generator=rng, dtype=torch.float32)
 
@@ -153,7 +154,7 @@ def _writes_into_input(model: nn.Module, images: Tensor) -> bool:
 
 
 class _Hidden(nn.Module):
-    """A scripted module whose tensors are constants: ``torch.export`` takes it no other way."""
+    """A scripted module with its tensors as constants: ``torch.export`` takes no other form."""
 
     def __init__(self, scripted: nn.Module) -> None:
         super().__init__()
@@ -176,9 +177,9 @@ def _with_scripted_hidden(twin: nn.Module) -> nn.Module:
 
 
 def _fold_parametrizations(twin: nn.Module) -> None:
-    """Compute each parametrized tensor once, so that ONNX need not know how.
+    """Compute each parametrized tensor once, so that ONNX needs no parametrizations.
 
-    Not by ``remove_parametrizations``: it takes the property from the class, which a deep copy
+    Not by ``remove_parametrizations``: it deletes the property from the class, which a deep copy
     shares with its original.
     """
     for module in list(twin.modules()):
@@ -209,14 +210,14 @@ _SIZE_READERS = (
     (torch.SymInt, "__index__"),
     (torch.SymBool, "__bool__"),
 )
-"""What turns a size that is still open into one number or one truth."""
+"""The methods that turn a symbolic size into a number or a bool."""
 
 
 @contextmanager
 def _recording_size_reads(size_reads: list[SourceLine]) -> Iterator[None]:
-    """Note the lines of a network's own code that turn a size which is still open into a number.
+    """Record the lines of a model's own code that turn a symbolic size into a number.
 
-    ``torch.export`` finds out only at the end that a size was no longer open, and names no line.
+    ``torch.export`` reports only at the end that a size became constant, without a line.
     """
     kept = [(owner, name, getattr(owner, name)) for owner, name in _SIZE_READERS]
 
@@ -242,7 +243,7 @@ def _recording_size_reads(size_reads: list[SourceLine]) -> Iterator[None]:
 
 
 def _guards(value: Any) -> int | None:
-    """Return how many conditions on sizes a trace has met, None if that cannot be known."""
+    """Return the number of conditions on sizes in a trace, None if unknown."""
     if not isinstance(value, torch.SymBool):
         return None
     guards = getattr(getattr(value.node, "shape_env", None), "guards", None)
@@ -250,24 +251,24 @@ def _guards(value: Any) -> int | None:
 
 
 def _why_different(model: nn.Module, image_size: int) -> str:
-    """Return why no program gives a network's answers."""
+    """Return why no program gives a model's outputs."""
     with isolated():
         try:
             keeps_state = behaviour_of(model, noise(_TRIED_BATCH, image_size)).keeps_state
-        except Exception:  # the network's own business here
+        except Exception:  # an error of the model is not reported here
             keeps_state = False
         names = _changing(model, image_size) if keeps_state else []
     if not keeps_state:
-        return "the exported program gives other answers than the network, so it is not written"
+        return "the exported program gives other outputs than the model, so it is not written"
     kept = f" (it keeps {', '.join(names)})" if names else ""
     return (
-        f"the network's answers depend on the images before{kept}, which an exported program "
-        "cannot follow; compute them from the image alone"
+        f"the model's outputs depend on earlier images{kept}, which an exported program cannot "
+        "reproduce; compute them from the image alone"
     )
 
 
 def _changing(model: nn.Module, image_size: int) -> list[str]:
-    """Return the names of the numbers outside the state that a forward changes."""
+    """Return the names of the numbers outside the ``state_dict`` that a forward changes."""
     twin = evaluation_copy(model)
     unregistered = UnregisteredState(twin)
     with preserve_rng_state(), torch.no_grad():

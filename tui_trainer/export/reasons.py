@@ -1,4 +1,4 @@
-"""What keeps a network from being exported, in one sentence with the line that it is about."""
+"""Why a model cannot be exported, in one sentence with the line that causes it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tui_trainer.models.custom.error_lines import display_path
 from tui_trainer.text.fmt import clip, one_line
 
 MAX_CODE_LENGTH = 60
-"""Characters of a line of code that are shown."""
+"""Maximum characters of a line of code."""
 
 MAX_REASON_LENGTH = 200
-"""Characters of an exporter's own message that are shown; it can be pages long."""
+"""Maximum characters of an exporter's own message, which can be pages long."""
 
 _OURS = Path(__file__).parents[1]
 _TORCH = Path(torch.__file__).parent
@@ -30,14 +30,14 @@ _FRAME = re.compile(r'File "([^"\n]+)", line (\d+)')
 
 @dataclass(frozen=True, slots=True)
 class SourceLine:
-    """A line of a network's own code, its file shown from the present folder if it is below it."""
+    """A line of a model's own code; a file below the current folder is shown relative to it."""
 
     file: str
     line: int
 
     @property
     def code(self) -> str:
-        """The line itself, empty if it cannot be read."""
+        """The line itself; empty if it cannot be read."""
         return linecache.getline(self.file, self.line).strip()
 
     def __str__(self) -> str:
@@ -45,9 +45,9 @@ class SourceLine:
 
 
 def user_line(frames: Iterable[tuple[str, int]]) -> SourceLine | None:
-    """Return the last of these lines that is neither torch's, Python's nor ours; None without one.
+    """Return the last line of user code: not of torch, Python or this package; None without one.
 
-    A line of an installed package counts only where there is none of a person's own.
+    A line of an installed package counts only if there is no other.
     """
     found, installed = None, None
     for file, line in frames:
@@ -62,10 +62,10 @@ def user_line(frames: Iterable[tuple[str, int]]) -> SourceLine | None:
 
 
 def explain_batch(errors: Sequence[Exception], size_reads: Sequence[SourceLine]) -> str:
-    """Return why a network has no program for any batch size.
+    """Return why a model has no program with a dynamic batch size.
 
     Args:
-        errors: What was raised while it was traced for any batch size.
+        errors: The exceptions while it was traced with a dynamic batch size.
         size_reads: The lines of the model that turned a symbolic size into a number, if known.
     """
     fixing = [error for error in errors if _fixes_batch(error)]
@@ -92,14 +92,14 @@ def _batch_cause(code: str) -> str:
         return "a loop over the images fixes the batch size; compute on the whole batch at once"
     if re.match(r"(if|elif|while|assert)\b|.*\bif\b.*\belse\b", code):
         return f"`{_shown(code)}` depends on the batch size"
-    return f"`{_shown(code)}` works for one batch size alone" if code else "the batch size is fixed"
+    return f"`{_shown(code)}` works for only one batch size" if code else "the batch size is fixed"
 
 
 def explain(errors: Sequence[Exception]) -> str:
-    """Return why a network cannot be exported, as one sentence.
+    """Return why a model cannot be exported, as one sentence.
 
     Args:
-        errors: What its exporters have raised, the most telling first.
+        errors: The exceptions of its exporters, the most informative first.
     """
     for error in errors:
         if (cause := _cause(error)) is not None:
@@ -111,7 +111,7 @@ def explain(errors: Sequence[Exception]) -> str:
 
 
 def _cause(error: Exception) -> str | None:
-    """Return a known cause in our own words, with its line if that is known."""
+    """Return a known cause, with its line if known."""
     place, words = _place_of(error), f"{type(error).__name__}: {error}"
     for pattern, cause in _CAUSES:
         if re.search(pattern, words, re.IGNORECASE):
@@ -124,24 +124,24 @@ _CAUSES = (
     (r"\bnumpy\b", "leaves torch for NumPy; use functions of torch"),
     (
         r"data-dependent branching|GuardOnDataDependent|dynamic control flow",
-        "depends on the values of the images, but an exported program takes the same course for "
-        "all; use torch.where",
+        "depends on the values of the images, but an exported program runs the same operations "
+        "for all; use torch.where",
     ),
     (
         r"tolist\(\)|Tensor\.item|_local_scalar_dense",
-        "makes Python numbers of a tensor; compute with the tensor itself",
+        "converts a tensor to Python numbers; compute with the tensor itself",
     ),
     (
         r"fake tensor in the exported program constant|aten\.set_|metadata mutating",
-        "changes a tensor where torch.export cannot follow, as `.data = ` does; compute a new "
-        "tensor instead",
+        "changes a tensor in a way that torch.export cannot trace, like `.data = `; compute a "
+        "new tensor instead",
     ),
     (
         r"marked as skipped|skipped function",
-        "calls what an exported program cannot contain; leave it out of forward",
+        "makes a call that an exported program cannot contain; remove it from forward",
     ),
 )
-"""What the exporters' words are known to mean, the most certain first."""
+"""The causes behind known messages of exporters, the most certain first."""
 
 
 def _place_of(error: BaseException) -> SourceLine | None:
@@ -155,7 +155,7 @@ def _shown(code: str) -> str:
 
 
 def first_sentence(error: BaseException) -> str:
-    """Return the first sentence of what an exporter says, with the kind of error."""
+    """Return the first sentence of an exporter's message, with the type of the error."""
     text = re.split(r"\n\s*\n|(?<=[.!?])\s", _text(error), maxsplit=1)[0]
     return f"{type(error).__name__}: {clip(one_line(text), MAX_REASON_LENGTH)}".removesuffix(": ")
 
@@ -168,16 +168,16 @@ def _text(error: BaseException) -> str:
 
 
 def onnx_reason(error: Exception, program: torch.export.ExportedProgram) -> str:
-    """Return why a program has no ONNX file, as one sentence.
+    """Return why a program cannot be converted to ONNX, as one sentence.
 
     Args:
-        error: What the converter raised.
-        program: The program, whose operations know the lines that they come from.
+        error: The converter's exception.
+        program: The program, whose operations know their source lines.
     """
     nodes = list(nodes_of(program))
     for node in nodes:
         if _is_complex(node):
-            return f"{_at(node)}ONNX has no complex numbers; export --as torch"
+            return f"{_at(node)}ONNX does not support complex numbers; export --as torch"
     causes = [error]
     while causes[-1].__cause__ is not None:
         causes.append(causes[-1].__cause__)  # type: ignore[arg-type]
@@ -186,7 +186,7 @@ def onnx_reason(error: Exception, program: torch.export.ExportedProgram) -> str:
         return f"torch.onnx cannot convert it: {first_sentence(causes[-1])}"
     name = found[1]
     place = next((_at(node) for node in nodes if str(node.target).startswith(name)), "")
-    return f"{place}ONNX has no operator for {name}; compute it otherwise, or export --as torch"
+    return f"{place}ONNX has no operator for {name}; rewrite it, or export --as torch"
 
 
 def onnxruntime_reason(error: Exception, model: nn.Module) -> str:
@@ -195,7 +195,7 @@ def onnxruntime_reason(error: Exception, model: nn.Module) -> str:
     if found := re.search(
         r"Type 'tensor\((\w+)\)' of input parameter .* of operator \((\w+)\)", text
     ):
-        return f"ONNX has no {found[2]} for {found[1]}; convert the network to float32 first"
+        return f"ONNX has no {found[2]} for {found[1]}; convert the model to float32 first"
     if found := re.search(r"Could not find an implementation for (\w+)\(", text):
         dtypes = {str(t.dtype).removeprefix("torch.") for t in model.state_dict().values()}
         types = ", ".join(sorted(dtypes & {"float64", "float16", "bfloat16"})) or "these types"
@@ -204,7 +204,7 @@ def onnxruntime_reason(error: Exception, model: nn.Module) -> str:
 
 
 def nodes_of(program: torch.export.ExportedProgram) -> Iterator[torch.fx.Node]:
-    """Yield every operation of a program, those of nested graphs too."""
+    """Yield every operation of a program, including those of nested graphs."""
     for module in program.graph_module.modules():
         if isinstance(module, torch.fx.GraphModule):
             yield from module.graph.nodes

@@ -1,4 +1,4 @@
-"""What every export shares: a file that appears whole or not at all, and packages not at hand."""
+"""What all exports share: files that are written completely or not at all, optional packages."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from tui_trainer.recording import atomic
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give another name in the same folder to write to; on leaving, the file takes its place.
+    """Yield another path in the same folder to write to; afterwards the file replaces ``path``.
 
-    If the writing fails, what was under ``path`` stays as it was. A symbolic link stays a link: the
-    file that it points to is replaced.
+    If writing fails, ``path`` is unchanged. A symbolic link stays a link: its target is replaced.
 
     Raises:
         InputError: If the file cannot be written, or ``path`` is no ordinary file but a folder, a
@@ -35,11 +34,11 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def require(package: str, purpose: str) -> ModuleType:
-    """Import a package, or one of its modules, that is not among the program's own needs.
+    """Import an optional package, or one of its modules.
 
     Args:
-        package: Its name, which is also what pip knows it by.
-        purpose: What it is needed for, as the beginning of a sentence: ``the ONNX file``.
+        package: Its name, which is also its name for pip.
+        purpose: The reason, as the start of a sentence: ``the ONNX file``.
 
     Raises:
         InputError: If it is not installed, or cannot be loaded.

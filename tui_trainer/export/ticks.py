@@ -1,4 +1,4 @@
-"""The two value axes of a picture: losses by their logarithm, accuracies by their nines."""
+"""The two value axes of a picture: logarithmic losses, accuracies on a scale of nines."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from numpy.typing import NDArray
 from tui_trainer.text.scales import HIGHEST_ACCURACY, NINES_BY_WEIGHT, Scale, apart
 
 _MIN_GAP = 0.05
-"""Nearest distance of two ticks, as a share of the axis."""
+"""Minimum distance of two ticks, as a share of the axis."""
 
 is_on_log = Scale("log").has_place_for
 
 nines = np.vectorize(Scale("nines").height, otypes=[float])
-"""The heights of accuracies, fractions of 1."""
+"""The heights of accuracies (fractions of 1): -log10(1 - accuracy)."""
 
 
 def from_nines(height: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the accuracies that :func:`nines` puts at these heights."""
+    """Return the accuracies at these heights; the inverse of :func:`nines`."""
     return np.asarray(1 - np.power(10.0, -np.asarray(height)))
 
 
 def set_loss_axis(axes: Axes, core: Iterable[float], noise: Iterable[float]) -> None:
-    """Make the vertical axis logarithmic, with room for what is above 0 and finite.
+    """Make the vertical axis logarithmic, for values that are positive and finite.
 
     Args:
         axes: The panel.
-        core: What must be seen whole.
-        noise: What may reach below the axis: one lucky batch must not press all else together.
+        core: The values that must be inside the axis.
+        noise: The values that may be below the axis: one lucky batch must not compress the rest.
     """
     axes.set_yscale("log")
     seen = [value for value in core if is_on_log(value)]
@@ -45,12 +45,12 @@ def set_loss_axis(axes: Axes, core: Iterable[float], noise: Iterable[float]) -> 
 
 
 def set_accuracy_axis(axes: Axes, lowest: float, highest: float) -> None:
-    """Make the vertical axis one of nines, from one round percentage to another.
+    """Give the vertical axis a scale of nines, between two round percentages.
 
     Args:
         axes: The panel.
-        lowest: The least of what must be seen, a fraction of 1.
-        highest: The greatest of it.
+        lowest: The lowest value that must be inside, a fraction of 1.
+        highest: The highest such value.
     """
     axes.set_yscale("function", functions=(nines, from_nines))
     axis = Scale("nines").axis(lowest, highest)
@@ -63,7 +63,7 @@ def set_accuracy_axis(axes: Axes, lowest: float, highest: float) -> None:
 
 
 def accuracy_ticks(bottom: float, top: float) -> list[float]:
-    """Return the round percentages from bottom to top that have room, in ascending order."""
+    """Return round percentages from bottom to top that have room, in ascending order."""
     within = [p for p in (bottom, top, *NINES_BY_WEIGHT) if bottom <= p <= top]
     places = nines(np.array(within) / 100).tolist()
     kept = apart(zip(places, within, strict=True), _MIN_GAP * (places[1] - places[0]))
