@@ -63,9 +63,9 @@ def load_state(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 
 def mismatch(model: nn.Module, tensors: Mapping[str, Tensor]) -> str:
     """Return why the tensors do not match a model's state; empty if they do."""
-    own = set()
+    expected = set()
     for name, module, key, value in _entries(model):
-        own.add(name)
+        expected.add(name)
         there = tensors.get(name)
         if there is None:
             return f"{name} is missing"
@@ -78,9 +78,9 @@ def mismatch(model: nn.Module, tensors: Mapping[str, Tensor]) -> str:
             and (there.shape, there.dtype) != (value.shape, value.dtype)
         ):
             return f"{name} is {_described(there)}, not {_described(value)}"
-    own |= {name for name, _, _ in _empty_buffers(model)}
-    strange = [name for name in tensors if name not in own]
-    return f"the model has no {strange[0]}" if strange else ""
+    expected |= {name for name, _, _ in _empty_buffers(model)}
+    unexpected = [name for name in tensors if name not in expected]
+    return f"the model has no {unexpected[0]}" if unexpected else ""
 
 
 def materialize(model: nn.Module) -> None:

@@ -1,1 +1,1 @@
-"""Custom models: a person's own code, loaded and called with care."""
+"""Custom models: import and call code that is not part of this package."""

@@ -172,10 +172,10 @@ def _options(fits: ModelSpec, spec: ModelSpec) -> str:
 
 
 def _fitting(model: nn.Module, target: Any, spec: ModelSpec) -> ModelSpec | None:
-    """Try the usual image shapes; return one that the model accepts, whatever its output."""
+    """Try the usual image shapes; return one that the model accepts."""
     is_rebuilt = bool({*parameters_of(target)} & set().union(*_NAMED.values()))
-    silence, end = io.StringIO(), time.monotonic() + SECONDS
-    with redirect_stdout(silence), redirect_stderr(silence), torch.no_grad():
+    sink, end = io.StringIO(), time.monotonic() + SECONDS
+    with redirect_stdout(sink), redirect_stderr(sink), torch.no_grad():
         for found in _usual(model, spec):
             if time.monotonic() > end:
                 break

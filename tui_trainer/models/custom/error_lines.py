@@ -121,8 +121,8 @@ def line_of_forward(step: Callable[[], object], reference: Reference) -> str:
     for warning in caught:
         if "Traceback of forward call" in str(warning.message):
             calls = re.findall(r'File "(.+?)", line (\d+)', str(warning.message))
-            own = [(file, line) for file, line in calls if imports.is_custom_file(file)]
-            return f"{display_path(own[-1][0])}:{own[-1][1]}" if own else ""
+            custom = [(file, line) for file, line in calls if imports.is_custom_file(file)]
+            return f"{display_path(custom[-1][0])}:{custom[-1][1]}" if custom else ""
     return ""
 
 

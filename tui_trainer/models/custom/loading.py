@@ -125,13 +125,13 @@ def _named(module: ModuleType, reference: Reference) -> Any:
 
 def _names(module: ModuleType) -> dict[str, Any]:
     """Return the model classes that a module defines, then its functions."""
-    own = {
+    defined = {
         name: value
         for name, value in vars(module).items()
         if getattr(value, "__module__", None) == module.__name__ and not name.startswith("_")
     }
-    classes = {name: value for name, value in own.items() if is_module_class(value)}
-    functions = {name: value for name, value in own.items() if isinstance(value, FunctionType)}
+    classes = {name: value for name, value in defined.items() if is_module_class(value)}
+    functions = {name: value for name, value in defined.items() if isinstance(value, FunctionType)}
     return classes | functions
 
 

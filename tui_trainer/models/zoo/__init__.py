@@ -34,24 +34,23 @@ class Entry:
 REGISTRY: Mapping[str, Entry] = {
     "mlp": Entry(
         "tui_trainer.models.zoo.story:mlp",
-        "fully connected, for comparison: the same budget spent without convolutions",
+        "fully connected, for comparison: the same budget without convolutions",
     ),
     "conv-fc": Entry(
         "tui_trainer.models.zoo.story:conv_fc",
-        "two convolutions, but a fully connected layer behind them that eats nine tenths of the "
-        "budget",
+        "two convolutions, then fully connected layers with nine tenths of the budget",
     ),
     "conv-gap": Entry(
         "tui_trainer.models.zoo.story:conv_gap",
-        "global average pooling in place of that layer: what it took goes into convolutions",
+        "global average pooling instead of those layers: more convolutions for the same budget",
     ),
     "squeeze": Entry(
         "tui_trainer.models.zoo.story:squeeze",
-        "squeeze and expand: kernels grow within a block, a 1×1 convolution mixes them into few",
+        "squeeze and expand: channels grow within a block, a 1×1 convolution reduces them",
     ),
     "squeeze-norm": Entry(
         "tui_trainer.models.zoo.story:squeeze_norm",
-        "the same with batch norm behind every convolution but the last",
+        "the same with batch norm after every convolution but the last",
     ),
     "squeeze-dropout": Entry(
         "tui_trainer.models.zoo.story:squeeze_dropout",
@@ -60,7 +59,7 @@ REGISTRY: Mapping[str, Entry] = {
     ),
     "under-8k": Entry(
         "tui_trainer.models.zoo.story:under_8k",
-        "the same with fewer kernels and no dropout: under 8,000 parameters",
+        "the same with fewer channels and no dropout: under 8,000 parameters",
     ),
     "tiny": Entry(
         "tui_trainer.models.zoo.small:tiny",
@@ -68,7 +67,7 @@ REGISTRY: Mapping[str, Entry] = {
     ),
     "small": Entry(
         "tui_trainer.models.zoo.small:small",
-        "the same budget, several times as fast: it pools after each of its first convolutions",
+        "the same budget, several times as fast: it pools after each of the first two convolutions",
     ),
     "pool-early": Entry(
         "tui_trainer.models.zoo.small:pool_early",
@@ -76,11 +75,11 @@ REGISTRY: Mapping[str, Entry] = {
     ),
     "pool-late": Entry(
         "tui_trainer.models.zoo.small:pool_late",
-        "its twin, pooled before the last two: as many parameters, many more multiply-adds",
+        "its twin, pooled before the last two: the same parameters, many more multiply-adds",
     ),
     "era-s6-as-run": Entry(
         "tui_trainer.models.zoo.era_s6:era_s6_as_run",
-        "the course's network as its code has it: a padded 1×1, an average over a part of the map",
+        "the course's network as in its code: a padded 1×1, an average over part of the map",
     ),
     "era-s6": Entry(
         "tui_trainer.models.zoo.era_s6:era_s6",
@@ -93,7 +92,7 @@ REGISTRY: Mapping[str, Entry] = {
     ),
     "era-s6-plain": Entry(
         "tui_trainer.models.zoo.era_s6:era_s6_plain",
-        "the same without batch norm, to see what it is good for",
+        "the same without batch norm, for comparison",
     ),
 }
 """In the order of the course."""

@@ -1,4 +1,4 @@
-"""What the networks of the zoo are built of."""
+"""Building blocks of the models in the zoo."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def convolve(
     bias: bool = False,
     norm: bool = True,
 ) -> int:
-    """Add a convolution that keeps the map's size, batch norm and ReLU; return its channels."""
+    """Add a convolution with same padding, batch norm and ReLU; return its output channels."""
     padding = kernel // 2 if padding is None else padding
     layers[name] = nn.Conv2d(channels, width, kernel, padding=padding, bias=bias)
     if norm:
@@ -30,7 +30,7 @@ def convolve(
 
 
 def averaged(layers: Layers, channels: int, classes: int) -> nn.Sequential:
-    """Return the network that ends in global average pooling and a fully connected layer."""
+    """Append global average pooling and a fully connected layer; return the model."""
     layers["average"] = nn.AdaptiveAvgPool2d(1)
     layers["flatten"] = nn.Flatten()
     layers["scores"] = nn.Linear(channels, classes)

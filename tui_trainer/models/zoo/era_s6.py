@@ -3,13 +3,13 @@
 The course's page lists, for 28×28 images: conv 3×3 → 16, conv 3×3 → 32, conv 1×1 → 16, max pool;
 conv 3×3 → 16, conv 3×3 → 64, conv 1×1 → 16, max pool; a last convolution → 3×3×10; average pool.
 It says "kernel 1" for that last convolution, but a 1×1 kernel cannot turn 7×7 into 3×3. A 3×3
-kernel with stride 2 and no padding can, and has the parameter count of a 3×3 one (1,440), which
-brings the whole to the course's 19,568. That is what ``era_s6`` builds.
+kernel with stride 2 and no padding can, and its 1,440 parameters bring the total to the course's
+19,568. That is what ``era_s6`` builds.
 
 The course's code builds another network than its table describes, ``era_s6_as_run``: the first 1×1
-convolution is padded, the second has its ReLU before the batch norm, the last convolution is not
-strided, and the average pool covers only a part of the map. The course's log-softmax is left out:
-it is in the cross-entropy.
+convolution is padded, the second has its ReLU before the batch norm, the last convolution has
+stride 1, and the average pool covers only part of the map. The course's log-softmax is omitted: the
+cross-entropy includes it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PLAN: tuple[tuple[str, int, int] | None, ...] = (
 def era_s6(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
     """Build the course's network: 19,568 parameters for 28×28 images and 10 classes.
 
-    Batch norm and ReLU after every convolution but the last, no bias anywhere. Takes
+    Batch norm and ReLU after every convolution but the last, no bias. Takes
     (N, 1, image_size, image_size), returns logits (N, classes).
     """
     return _build(image_size, classes, norm=True, dropout=None)
@@ -48,9 +48,9 @@ def era_s6_dropout(*, image_size: int, classes: int, dropout: float = 0.05) -> n
 
 
 def era_s6_plain(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
-    """Build the course's network without batch norm, and changed in nothing else.
+    """Build the course's network without batch norm, and no other change.
 
-    There is still no bias: a second difference would hide what the first one does.
+    There is still no bias: a second difference would confound the effect of the first.
     """
     return _build(image_size, classes, norm=False, dropout=None)
 
@@ -68,7 +68,7 @@ def _build(image_size: int, classes: int, *, norm: bool, dropout: float | None) 
         channels = convolve(layers, name, channels, width, kernel, norm=norm)
         if dropout is not None and kernel > 1:
             layers[f"{name}_drop"] = nn.Dropout(dropout)
-    # On images of fewer than 12 pixels the map is smaller than the kernel: only then is it padded.
+    # Below an image size of 12 the map is smaller than the kernel: only then is it padded.
     padding = 0 if side >= 3 else 1
     layers["scores"] = nn.Conv2d(channels, classes, 3, stride=2, padding=padding, bias=False)
     layers["average"] = nn.AvgPool2d((side + 2 * padding - 3) // 2 + 1)
@@ -80,8 +80,7 @@ def era_s6_as_run(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.
     """Build the course's network as it ran: 19,568 parameters for 28×28 images and 10 classes.
 
     Takes (N, 1, image_size, image_size), returns logits (N, classes). Of the last map, 5×5 for
-    28×28 images, only the top left 3×3 are averaged; sizes that the course did not train on keep
-    that proportion.
+    28×28 images, only the top left 3×3 are averaged; other image sizes keep that proportion.
     """
     layers: Layers = OrderedDict()
     channels = convolve(layers, "conv1", 1, 16)
@@ -94,11 +93,11 @@ def era_s6_as_run(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.
     layers["shrink2_norm"] = nn.BatchNorm2d(16)
     layers["pool2"] = nn.MaxPool2d(2)
     side = (image_size + 2) // 2 // 2
-    # On images of fewer than 10 pixels the map is smaller than the kernel: only then is it padded.
+    # Below an image size of 10 the map is smaller than the kernel: only then is it padded.
     padding = 0 if side >= 3 else 1
     layers["scores"] = nn.Conv2d(16, classes, 3, padding=padding, bias=False)
     layers["scores_relu"] = nn.ReLU(inplace=True)
-    # The smallest kernel that fits into the map only once: 3 of 5.
+    # The smallest kernel that fits into the map only once: 3 for 5.
     layers["average"] = nn.AvgPool2d((side + 2 * padding - 2) // 2 + 1)
     layers["output"] = nn.Flatten()
     return nn.Sequential(layers)

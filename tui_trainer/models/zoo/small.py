@@ -1,9 +1,9 @@
-"""Networks that are quick on a small machine or have few parameters, and twins that are not alike.
+"""Models that are fast on a small machine or have few parameters, and two that differ in pooling.
 
-``small`` and ``tiny`` have batch norm behind each max pool, not before it: wherever its scale is
-above 0 the maximum is the same one, and there are a quarter of the values to normalize.
-``pool_early`` and ``pool_late`` differ in nothing but the places of their two pools. All end in
-global average pooling, which spends no weights on positions.
+``small`` and ``tiny`` have batch norm after each max pool, not before it: where its scale is
+positive, the maximum is the same, and only a quarter of the values must be normalized.
+``pool_early`` and ``pool_late`` differ only in the positions of their two pools. All end in global
+average pooling, which needs no weights.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _WIDTHS = (8, 12, 16, 20, 24, 28)
 
 
 def small(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
-    """Build a network of 19,810 parameters for 28×28 images and 10 classes.
+    """Build a model of 19,810 parameters for 28×28 images and 10 classes.
 
     Six 3×3 convolutions, the first two of them pooled: the other four, with nearly all the weights,
-    work on a sixteenth of the places. Takes (N, 1, image_size, image_size), returns logits
+    work on a sixteenth of the positions. Takes (N, 1, image_size, image_size), returns logits
     (N, classes).
     """
     layers: Layers = OrderedDict()
@@ -34,10 +34,10 @@ def small(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequenti
 
 
 def tiny(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
-    """Build a network of 4,714 parameters for 28×28 images and 10 classes.
+    """Build a model of 4,714 parameters for 28×28 images and 10 classes.
 
-    After a first 3×3 convolution all are depthwise separable: a 3×3 kernel for each map by itself,
-    then a 1×1 convolution that mixes the maps (F. Chollet, "Xception", CVPR 2017). From c maps to d
+    After a first 3×3 convolution all are depthwise separable: a 3×3 kernel for each channel, then
+    a 1×1 convolution that mixes the channels (F. Chollet, "Xception", CVPR 2017). From c maps to d
     that takes 9c + cd weights where a full convolution takes 9cd. Takes
     (N, 1, image_size, image_size), returns logits (N, classes).
     """
@@ -72,8 +72,8 @@ def pool_early(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Seq
 def pool_late(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
     """Build the same six convolutions, pooled after the fourth and the fifth.
 
-    The weights are as many, and are multiplied at far more places; the last one sees less of the
-    image. Takes (N, 1, image_size, image_size), returns logits (N, classes).
+    It has the same number of weights, applied at far more positions; the receptive field of the
+    last one is smaller. Takes (N, 1, image_size, image_size), returns logits (N, classes).
     """
     return _twin(classes, pooled=(4, 5))
 

@@ -1,9 +1,9 @@
-"""The course's story in networks, each one a step from the one before.
+"""The models of the course in order, each one a step from the one before.
 
-A fully connected network, to compare with; two convolutions and fully connected layers; global
-average pooling in their place; squeeze and expand; then batch norm, dropout, and a third of the
-weights. The squeeze networks have no bias anywhere, so that each differs from the one before in one
-thing only.
+A fully connected network, for comparison; two convolutions and fully connected layers; global
+average pooling instead of these; squeeze and expand; then batch norm, dropout, and fewer
+weights. The squeeze models have no bias, so that each differs from the one before in one thing
+only.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from torch import nn
 from tui_trainer.models.zoo.blocks import Layers, averaged, convolve
 
 HIDDEN = 24
-"""Units of the hidden layer: as many as keep the whole under 20,000 parameters at 28×28."""
+"""Units of the hidden layer: few enough to keep the model under 20,000 parameters at 28×28."""
 
 _BLOCKS = ((8, 16, 8), (16, 24, 12), (24, 40))
 _SLIM_BLOCKS = ((8, 16, 8), (12, 16, 8), (12, 20))
-"""The kernels of each block: its 3×3 convolutions, and behind all but the last one a 1×1."""
+"""The output channels of each block: its 3×3 convolutions, then a 1×1 in all but the last."""
 
 
 def mlp(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
@@ -42,7 +42,7 @@ def conv_fc(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequen
     """Build two convolutions, each pooled, and two fully connected layers.
 
     18,748 parameters for 28×28 images and 10 classes, 17,500 of them in the fully connected
-    layers, that number growing with the image. Takes (N, 1, image_size, image_size), returns logits
+    layers, whose number grows with the image. Takes (N, 1, image_size, image_size), returns logits
     (N, classes).
     """
     layers: Layers = OrderedDict()
@@ -58,8 +58,8 @@ def conv_fc(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequen
 def conv_gap(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
     """Build the same two convolutions, two more, and global average pooling.
 
-    16,662 parameters for 10 classes, whatever the image's size: the mean over each map has none,
-    so that what the fully connected layers took goes into convolutions. Takes
+    16,662 parameters for 10 classes and images of any size: the mean over each map has none, which
+    leaves the parameters of the fully connected layers for convolutions. Takes
     (N, 1, image_size, image_size), returns logits (N, classes).
     """
     layers: Layers = OrderedDict()
@@ -70,7 +70,7 @@ def conv_gap(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Seque
 
 
 def squeeze(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
-    """Build three blocks whose kernels grow, each followed by a 1×1 convolution that mixes them.
+    """Build three blocks of growing channels; after the first two a 1×1 convolution reduces them.
 
     17,880 parameters for 10 classes, no batch norm, no bias. Takes (N, 1, image_size, image_size),
     returns logits (N, classes).
@@ -79,7 +79,7 @@ def squeeze(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequen
 
 
 def squeeze_norm(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
-    """Build the same with batch norm behind every convolution but the last: 18,176 parameters."""
+    """Build the same with batch norm after every convolution but the last: 18,176 parameters."""
     return _squeezed(classes, _BLOCKS, norm=True, dropout=None)
 
 
@@ -89,7 +89,7 @@ def squeeze_dropout(*, image_size: int, classes: int, dropout: float = 0.05) -> 
 
 
 def under_8k(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
-    """Build the same with fewer kernels and no dropout, which so small a network does not need.
+    """Build the same with fewer channels and no dropout, which so small a model does not need.
 
     7,496 parameters for 10 classes.
     """
@@ -97,7 +97,7 @@ def under_8k(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Seque
 
 
 def _pooled(layers: Layers, *widths: int) -> int:
-    """Add convolutions, each of them pooled, and return how many maps the last one gives."""
+    """Add convolutions, each followed by pooling; return the output channels of the last one."""
     channels = 1
     for index, width in enumerate(widths, start=1):
         channels = convolve(layers, f"conv{index}", channels, width, bias=True, norm=False)
@@ -129,8 +129,9 @@ def _convolve(
     layers: Layers, name: str, channels: int, width: int, kernel: int, *, norm: bool
 ) -> int:
     convolve(layers, name, channels, width, kernel, norm=norm)
-    # As K. He et al. draw them ("Delving Deep into Rectifiers", ICCV 2015). With the smaller ones
-    # of torch the signal dies in six ReLU layers without batch norm, and squeeze does not learn.
+    # Initialization of K. He et al. ("Delving Deep into Rectifiers", ICCV 2015). With the smaller
+    # default of torch the signal vanishes over six ReLU layers without batch norm, and squeeze does
+    # not learn.
     weight: Any = layers[name].weight
     nn.init.kaiming_normal_(weight, nonlinearity="relu")
     return width
