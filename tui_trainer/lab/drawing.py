@@ -1,4 +1,4 @@
-"""Tensors as the pictures of an exhibit: digits, maps, kernels, mosaics, in pages."""
+"""Tensors as pictures of an exhibit: images, maps, kernels, mosaics, in pages."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tui_trainer.protocol.exhibit import Bar, Bars, Picture, Pictures, Words, co
 from tui_trainer.text.fmt import percent
 
 WIDEST = 28
-"""Pixels that a picture has across, at most."""
+"""The largest side of a picture, in pixels."""
 
 PIXELS = 12_000
-"""Pixels of an exhibit's pictures together: to paint more costs the run."""
+"""The pixel budget of an exhibit: painting more slows the training."""
 
 KERNEL = 9
-"""Pixels that a small kernel is enlarged to, at least about."""
+"""The approximate side of an enlarged small kernel, in pixels."""
 
 Frame = tuple[int, int, int, int]
 """A rectangle: top, left, height and width in pixels."""
@@ -31,7 +31,7 @@ Frame = tuple[int, int, int, int]
 def digit_picture(
     digit: Digit, caption: str = "", frame: Frame | None = None, *, most: int | None = None
 ) -> Picture:
-    """Return a digit as a picture; see :func:`grey_picture`."""
+    """Return an image as a picture; see :func:`grey_picture`."""
     return grey_picture(digit.pixels, caption or f"a {digit.label}", frame, most=most)
 
 
@@ -42,9 +42,9 @@ def grey_picture(
 
     Args:
         pixels: The greys.
-        caption: What it is.
-        frame: A rectangle to mark, unless it is shrunk.
-        most: Pixels a side to which it is shrunk; all are drawn if None.
+        caption: The caption.
+        frame: A rectangle to mark; it is dropped if the picture is shrunk.
+        most: The side in pixels to which the picture is shrunk; None keeps its size.
     """
     drawn = shrunk(pixels.float().cpu(), most or max(pixels.shape))
     kept = frame if drawn.shape == pixels.shape else None
@@ -52,18 +52,18 @@ def grey_picture(
 
 
 def alone(digit: Digit, caption: str = "") -> Pictures:
-    """Return a digit with nothing beside it."""
+    """Return an image as the only picture of a block."""
     return Pictures(caption=caption, items=(digit_picture(digit),))
 
 
 def kernel_picture(values: Tensor, caption: str, *, bound: float, across: int = KERNEL) -> Picture:
-    """Return a kernel (h, w) as a picture, each weight a square that makes it about so wide."""
+    """Return a kernel (h, w) as a picture, enlarged to about ``across`` pixels."""
     times = max(1, across // max(values.shape))
     return map_picture(enlarged(values, times), caption, bound=bound)
 
 
 def enlarged(values: Tensor, times: int) -> Tensor:
-    """Return a map (H, W) with each number as a square of ``times`` × ``times`` pixels."""
+    """Return a map (H, W) with each value as ``times`` × ``times`` pixels."""
     return values.repeat_interleave(times, 0).repeat_interleave(times, 1)
 
 
@@ -74,7 +74,7 @@ def probability_bars(
     marked: int,
     notes: Callable[[int], str] = lambda place: "",
 ) -> Bars:
-    """Return the probabilities of some classes as bars, one of them marked, each with a note."""
+    """Return the probabilities of some classes as bars; ``marked`` is highlighted."""
     return Bars(
         caption=caption,
         bars=tuple(
@@ -90,8 +90,8 @@ def probability_bars(
 
 
 def nonfinite_notice(what: str) -> Words:
-    """Say that the maps, or what else is told, are lost."""
-    text = f"{what[0].upper()}{what[1:]} are no numbers any more: the run diverged."
+    """Return a notice that ``what`` (plural) has NaN or infinite values."""
+    text = f"{what[0].upper()}{what[1:]} are not finite: the run diverged."
     return Words(text=text, tone="error")
 
 
@@ -105,17 +105,17 @@ def map_picture(
     like: Picture | None = None,
     frame: Frame | None = None,
 ) -> Picture:
-    """Return a map (H, W) as a picture, from its own least to its own largest if not told.
+    """Return a map (H, W) as a picture; by default its scale is its own range.
 
-    A map with negative numbers is shown with 0 in the middle, unless ``low`` is given.
+    A map with negative values gets a symmetric scale around 0, unless ``low`` is given.
 
     Args:
         values: The map.
-        caption: What it is.
-        low: The number of the darkest pixel.
-        high: That of the brightest.
-        bound: Signed, from minus this to this: for maps that share a scale with 0 in its middle.
-        like: A picture whose scale it takes.
+        caption: The caption.
+        low: The value of the darkest pixel.
+        high: The value of the brightest pixel.
+        bound: Use a signed scale from -bound to bound, for maps that share a scale.
+        like: A picture whose scale is reused.
         frame: A rectangle to mark.
     """
     values = values.detach().float().cpu()
@@ -139,7 +139,7 @@ def map_picture(
 
 
 def shrunk(values: Tensor, most: int = WIDEST) -> Tensor:
-    """Return a map (H, W) of at most so many pixels a side: means of squares where it has more."""
+    """Return a map (H, W) average-pooled to at most ``most`` pixels a side."""
     times = ceil(max(values.shape) / most)
     if times <= 1:
         return values
@@ -147,13 +147,13 @@ def shrunk(values: Tensor, most: int = WIDEST) -> Tensor:
 
 
 def tiles_that_fit(height: int, width: int) -> int:
-    """Return how many tiles of a size fit into one picture, a pixel between two."""
+    """Return how many tiles fit into one picture with gaps of one pixel."""
     across, down = (max(1, (WIDEST + 1) // (side + 1)) for side in (width, height))
     return across * down
 
 
 def mosaic(tiles: Tensor) -> Tensor:
-    """Return tiles (N, h, w) as one picture, about as wide as it is high, with 0 between them."""
+    """Return tiles (N, h, w) as one nearly square picture, with gaps of value 0."""
     total, height, width = tiles.shape
     across = isqrt(total - 1) + 1
     rows = ceil(total / across)
@@ -165,7 +165,7 @@ def mosaic(tiles: Tensor) -> Tensor:
 
 
 def square(values: Tensor) -> Tensor:
-    """Return numbers (N) row by row as one picture (h, w); what is left over is 0."""
+    """Return values (N) row by row as one nearly square picture (h, w), padded with 0."""
     across = isqrt(max(1, len(values)) - 1) + 1
     rows = ceil(len(values) / across)
     filled = torch.zeros(rows * across)
@@ -174,14 +174,14 @@ def square(values: Tensor) -> Tensor:
 
 
 def even_parts(total: int, most: int) -> list[range]:
-    """Return the numbers below ``total`` in parts of about one size, none above ``most``."""
+    """Split ``range(total)`` into parts of nearly equal size, at most ``most`` each."""
     parts = max(1, ceil(total / most))
     ends = [round(total * part / parts) for part in range(parts + 1)]
     return [range(start, end) for start, end in pairwise(ends)]
 
 
 def page_of(total: int, most: int, controls: Controls) -> range:
-    """Return which of ``total`` things are on the chosen page; a single page has no control."""
+    """Return the indices on the selected page; a single page adds no control."""
     parts = even_parts(total, most)
     page = counting("page", "page", len(parts), first=1)
     return parts[controls.whole(page, is_shown=len(parts) > 1) - 1]

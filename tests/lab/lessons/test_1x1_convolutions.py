@@ -60,4 +60,4 @@ def test_a_network_without_a_1x1_is_replaced(context_of: Contexts, model: str) -
 def test_a_diverged_network_is_named(context_of: Contexts) -> None:
     (exhibit,) = show(diverged(context_of("tiny")), {"kernel": 4.0, "weight1": 1.0}, False)
     assert isinstance(exhibit.blocks[-1], Words)
-    assert "no numbers" in exhibit.blocks[-1].text
+    assert "not finite" in exhibit.blocks[-1].text

@@ -57,6 +57,6 @@ def test_two_small_kernels_cost_less_than_a_large_one(context_of: Contexts) -> N
 def test_kernels_of_a_diverged_network_are_said_to_be_lost(context_of: Contexts) -> None:
     context = diverged(context_of("tiny"))
     (exhibit,) = show(context, {"kernel": "own 0"}, False)
-    assert any("no numbers" in b.text for b in exhibit.blocks if isinstance(b, Words))
+    assert any("not finite" in b.text for b in exhibit.blocks if isinstance(b, Words))
     (exhibit,) = show(context, {"kernel": "blur"}, False)
     assert all(0 <= value <= 1 for value in map_of(exhibit))

@@ -116,7 +116,7 @@ def test_a_diverged_network_raises_nothing(context_of: Contexts) -> None:
     for parameter in network.parameters():
         parameter.data.fill_(float("nan"))
     (exhibit,) = show(dataclasses.replace(context, model=network), {}, False)
-    assert "no numbers" in exhibit.result
+    assert "not finite" in exhibit.result
 
 
 def test_two_networks_that_differ_in_this_norm_alone_are_trained(

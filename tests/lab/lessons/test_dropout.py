@@ -106,4 +106,4 @@ def test_a_diverged_network_is_said_to_be_lost(context_of: Contexts) -> None:
         (exhibit,) = show(diverged(context_of(model)), {}, False)
         (words,) = exhibit.blocks
         assert isinstance(words, Words)
-        assert "no numbers" in words.text
+        assert "not finite" in words.text

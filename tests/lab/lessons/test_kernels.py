@@ -74,7 +74,7 @@ def test_lost_kernels_are_said_to_be_lost(context_of: Contexts) -> None:
     for parameter in network.parameters():
         parameter.data.fill_(float("nan"))
     (exhibit,) = show(dataclasses.replace(context, model=network), {}, False)
-    assert any(isinstance(b, Words) and "no numbers" in b.text for b in exhibit.blocks)
+    assert any(isinstance(b, Words) and "not finite" in b.text for b in exhibit.blocks)
 
 
 def test_each_arm_has_the_first_kernels_that_its_name_says(context_of: Contexts) -> None:

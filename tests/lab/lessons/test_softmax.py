@@ -53,4 +53,4 @@ def test_scores_that_are_no_numbers_are_said_to_be_lost(context_of: Contexts) ->
     for parameter in network.parameters():
         parameter.data.fill_(float("nan"))
     (exhibit,) = show(dataclasses.replace(context, model=network), {}, False)
-    assert "no numbers" in exhibit.result
+    assert "not finite" in exhibit.result

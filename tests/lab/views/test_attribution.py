@@ -18,7 +18,7 @@ from tui_trainer.lab.views.attribution import black_of
 from tui_trainer.lab.views.attribution_methods import (
     PATH_STEPS,
     gradient,
-    gradient_times_pixel,
+    input_x_gradient,
     integrated_gradients,
     occlusion,
 )
@@ -75,8 +75,8 @@ def test_covering_is_captums_occlusion(case: Case, patch: int, stride: int) -> N
     )
     *_, ours = occlusion(model, image, black, patch=patch, stride=stride, part=20)
     assert ours.share == 1
-    assert torch.allclose(ours.loss(3), theirs[0, 0], rtol=1e-3, atol=1e-6)
-    assert float(ours.loss(3).abs().max()) > 1e-4
+    assert torch.allclose(ours.drop(3), theirs[0, 0], rtol=1e-3, atol=1e-6)
+    assert float(ours.drop(3).abs().max()) > 1e-4
 
 
 def test_integrated_gradients_are_captums(case: Case) -> None:
@@ -97,9 +97,9 @@ def test_integrated_gradients_are_captums(case: Case) -> None:
     assert float(ours.sum()) == pytest.approx(whole, rel=0.05)
 
 
-def test_gradient_times_pixel_is_the_slope_times_the_ink(case: Case) -> None:
+def test_input_x_gradient_is_the_slope_times_the_ink(case: Case) -> None:
     model, image, black = case
-    slope, ours = gradient(model, image, 3), gradient_times_pixel(model, image, black, 3)
+    slope, ours = gradient(model, image, 3), input_x_gradient(model, image, black, 3)
     assert slope is not None
     assert ours is not None
     assert torch.allclose(ours, slope * (image[0, 0] - black))
@@ -110,7 +110,7 @@ def test_a_patch_that_was_not_tried_counts_nothing(case: Case) -> None:
     model, image, black = case
     first, *_ = occlusion(model, image, black, patch=5, stride=3, part=8)
     assert 0 < first.share < 1
-    assert bool((first.loss(3)[10:] == 0).all())
+    assert bool((first.drop(3)[10:] == 0).all())
 
 
 def test_the_patch_is_framed_where_it_takes_most(context_of: Contexts, seen: Seen) -> None:
@@ -133,7 +133,9 @@ def test_the_patch_is_framed_where_it_takes_most(context_of: Contexts, seen: See
     assert np.array(list(maps.values())).shape == (2, 28, 28)
 
 
-@pytest.mark.parametrize("method", ["occlusion", "gradient", "gradient × pixel", "integrated"])
+@pytest.mark.parametrize(
+    "method", ["occlusion", "saliency", "input × gradient", "integrated gradients"]
+)
 def test_odd_networks_are_looked_into(
     odd: Path, context_of: Contexts, seen: Seen, method: str
 ) -> None:
@@ -145,7 +147,7 @@ def test_odd_networks_are_looked_into(
 
 def test_without_a_gradient_it_says_so(odd: Path, context_of: Contexts, seen: Seen) -> None:
     context = context_of(f"{odd}:Closed")
-    for method in ("gradient", "gradient × pixel", "integrated"):
+    for method in ("saliency", "input × gradient", "integrated gradients"):
         exhibit = seen(context, "attribution", method=method)
         assert any(isinstance(b, Words) and "No gradient" in b.text for b in exhibit.blocks)
 
@@ -155,6 +157,6 @@ def test_lost_weights_are_told(context_of: Contexts, seen: Seen) -> None:
     model = context.copy().requires_grad_(False)
     next(model.parameters()).fill_(float("nan"))
     diverged = replace(context, model=model)
-    for method in ("occlusion", "gradient"):
+    for method in ("occlusion", "saliency"):
         exhibit = seen(diverged, "attribution", method=method)
-        assert "no numbers" in exhibit.result
+        assert "not finite" in exhibit.result

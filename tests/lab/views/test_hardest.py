@@ -62,4 +62,6 @@ def test_the_sentence_counts_the_loss_of_the_hardest(context_of: Contexts, seen:
     shown = seen(random_context(context_of("tiny")), "hardest")
     losses = [each["loss"] for each in figures(shown)["hardest"]]
     share = 100 * sum(losses[:2]) / (200 * figures(shown)["mean_loss"])
-    assert shown.result == f"The hardest 2 images of 200: {share:.0f} % of the loss, and 2 wrong."
+    assert (
+        shown.result == f"The hardest 2 images of 200: {share:.0f} % of the loss, 2 misclassified."
+    )

@@ -60,14 +60,14 @@ def test_the_change_is_that_of_numpy(moved: Context, seen: Seen) -> None:
         cosine = (now * then).sum() / np.linalg.norm(now) / np.linalg.norm(then)
         assert layer["cosine"] == pytest.approx(cosine, rel=1e-4)
     assert layers[0]["change"] == pytest.approx(1.0)
-    assert layers[1]["faint"] == [1]
+    assert layers[1]["near_zero"] == [1]
     assert layers[1]["dead"] == [1]
 
 
 def test_the_pictures_are_the_weights(moved: Context, seen: Seen) -> None:
     first = next(w for w in moved.model.parameters() if w.ndim == 4)
     now = pictures(seen(moved, "kernels"))
-    start = pictures(seen(moved, "kernels", shows="start"))
+    start = pictures(seen(moved, "kernels", shows="initial"))
     change = pictures(seen(moved, "kernels", shows="change"))
     side = first.shape[2]
     for number, picture in enumerate(now.items):
@@ -87,7 +87,7 @@ def test_a_kernel_that_is_nothing_is_marked(moved: Context, seen: Seen) -> None:
     table = next(block for block in exhibit.blocks if isinstance(block, Table))
     assert table.rows[1][-1] == "1"
     assert table.marked == 1
-    assert "Dead or faint: 1." in exhibit.result
+    assert "Dead or near zero: 1." in exhibit.result
 
 
 def test_every_page_of_every_layer_can_be_painted(context_of: Contexts, seen: Seen) -> None:
@@ -119,7 +119,7 @@ def test_lost_weights_are_told(context_of: Contexts, seen: Seen) -> None:
     exhibit = seen(diverged, "kernels")
     assert isinstance(exhibit.blocks[0], Words)
     assert exhibit.blocks[0].tone == "error"
-    assert "no numbers" in exhibit.result
+    assert "not finite" in exhibit.result
 
 
 def test_functions_and_shared_layers_have_kernels_too(tmp_path: Path, seen: Seen) -> None:
@@ -129,9 +129,9 @@ def test_functions_and_shared_layers_have_kernels_too(tmp_path: Path, seen: Seen
     assert [tuple(w.now.shape) for w in found] == [(4, 1, 5, 5), (4, 4, 3, 3), (10, 4, 1, 1)]
     assert not missing
     path.write_text(path.read_text(encoding="utf-8").replace("4, 1, 5, 5", "4, 1, 3, 3"))
-    exhibit = seen(context, "kernels", shows="start")
+    exhibit = seen(context, "kernels", shows="initial")
     assert any(
-        isinstance(block, Words) and block.tone == "warning" and "start" in block.text
+        isinstance(block, Words) and block.tone == "warning" and "initial weights" in block.text
         for block in exhibit.blocks
     )
     assert len(kernels_of(found[0])) == 4
@@ -144,7 +144,7 @@ def test_a_start_that_is_drawn_from_a_generator_of_its_own_is_not_made_up(
     context = open_context(session_of(f"{path}:Whim"))
     with pytest.raises(InputError, match="generator other than torch's, NumPy's and Python's"):
         context.at_start()
-    assert "start cannot be shown" in words(seen(context, "kernels"))
+    assert "initial weights cannot be shown" in words(seen(context, "kernels"))
     changes = seen(context, "histograms", of="changes")
     assert changes.controls[0].value == "weights"
 

@@ -153,10 +153,12 @@ def test_a_record_that_began_late_says_since_when(context_of: Contexts) -> None:
 
 def test_what_is_not_recorded_is_not_made_up(context_of: Contexts, seen: Seen) -> None:
     context = random_context(context_of("tiny"))
-    assert "is not known" in words(seen(context, "misclassified"))
+    assert "no history" in words(seen(context, "misclassified"))
     assert figures(seen(context, "misclassified"))["digits"][0]["history"] is None
     test = random_context(with_history(context_of("tiny"), {}), TEST)
-    assert "recorded of validation images alone" in words(seen(test, "misclassified", images=TEST))
+    assert "only validation images have a history" in words(
+        seen(test, "misclassified", images=TEST)
+    )
     assert figures(seen(test, "misclassified", images=TEST))["digits"][0]["history"] is None
 
 
@@ -168,7 +170,7 @@ def test_the_history_is_among_the_figures(context_of: Contexts, seen: Seen) -> N
     assert figures(shown)["digits"][0]["history"] == {
         "wrong_since": 2,
         "first_correct": 1,
-        "forgotten": 1,
+        "forgetting_events": 1,
         "times_wrong": 1,
         "epochs": 2,
         "first_epoch": 1,

@@ -111,8 +111,8 @@ def test_its_accuracies_are_those_of_the_changed_images(context_of: Contexts, se
     total = figures["total"]
     split = context.split("validation").sample(total)
     turned = split.images.float()
-    for way, sign in ((0, 1), (1, -1)):
-        turned[way::2] = moved(turned[way::2], turn=sign * 20)
+    for variant, sign in ((0, 1), (1, -1)):
+        turned[variant::2] = moved(turned[variant::2], turn=sign * 20)
     with torch.no_grad():
         logits = context.model(context.data.prepare(turned.round().clamp(0, 255).byte()))
     hits = int((logits.argmax(dim=1) == split.labels).sum())
@@ -138,7 +138,7 @@ def test_a_digit_is_followed(context_of: Contexts, kind: str) -> None:
     pictures = next(block for block in shown.blocks if isinstance(block, Pictures))
     digit = context.digit(7, "validation")
     right = float(context.probabilities(digit.pixels[None])[0, digit.label])
-    assert f"a {digit.label}: the probability of {digit.label}" in curves.caption
+    assert f"probability of the true class {digit.label}" in curves.caption
     for curve in curves.curves:
         assert curve.x[0] == 0
         assert curve.y[0] == pytest.approx(right, abs=1e-5)
@@ -177,8 +177,10 @@ def test_what_is_clearly_worse_is_told(context_of: Contexts, seen: Seen) -> None
     shown = seen(replace(context, model=Knows()), "robustness")
 
     figures: Any = shown.figures
-    assert figures["unchanged"]["accuracy"] == 1
-    assert shown.result.startswith("Clearly worse from here on: shift by 1 px, rotate by 10 °, ")
+    assert figures["unperturbed"]["accuracy"] == 1
+    assert shown.result.startswith(
+        "Accuracy drops significantly at: shift by 1 px, rotate by 10 °, "
+    )
     assert "noise by 10 %" in shown.result
 
 

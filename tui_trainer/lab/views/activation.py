@@ -1,4 +1,4 @@
-"""What a unit likes best: the images that excite it most, and one that is made to."""
+"""Activation maximization: maximally activating images of a unit, and generated ones."""
 
 from __future__ import annotations
 
@@ -44,29 +44,29 @@ from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.text.fmt import count, plural
 
 LOGITS = "logits"
-"""What the network's scores are called among its layers."""
+"""The name of the logits in the list of layers."""
 
 SEARCHED, FEWEST = 300, 60
-"""Images among which favourites are looked for, at most and at least."""
+"""Searched images, at most and at least."""
 
 BEST = 8
-"""Favourites that are told."""
+"""Maximally activating images that are kept."""
 
 GENERATED = 2
-"""Images that are made, from two noises."""
+"""Generated images, each from its own noise."""
 
 NOISE_LOW, NOISE_HIGH = 0.3, 0.5
-"""Greys from which they are made."""
+"""The range of the initial noise, in greys."""
 
 SHOWN = 4
-"""Exhibits on the way."""
+"""Intermediate exhibits."""
 
 CLASSES = 10
-"""Classes that have a bar, those that excite it most."""
+"""Classes with a bar, those with the highest mean activation."""
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
-    """Look for the images that excite a unit most, then make some that do."""
+    """Search the images that activate a unit most, then generate some by gradient ascent."""
     images, rows = controls.word(context.images_control), context.layers
     places = {
         row.name: place_after(rows, place, ("batch norm",))
@@ -88,10 +88,10 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     if not search.best or not all(map(isfinite, search.values)):
         yield shown(None)
         return
-    told = 1 / SHOWN
+    due = 1 / SHOWN
     for share in _generate(context, model, unit, search):
-        is_shown = share >= told
-        told += 1 / SHOWN if is_shown else 0.0
+        is_shown = share >= due
+        due += 1 / SHOWN if is_shown else 0.0
         yield shown((1 + share) / 2) if is_shown else None
     yield shown(None)
 
@@ -99,7 +99,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
 def _search(
     context: Context, model: nn.Module, unit: Unit, images: str, search: Search
 ) -> Generator[float, None, None]:
-    """Look through some images; yield the share that is done where there is news, else −1."""
+    """Search some images; yield the share that is done if the best ones changed, else −1."""
     most = affordable(context.layers, 0.25, least=FEWEST, most=SEARCHED)
     sample, size = context.split(images).sample(most), part_size(context)
     for start in range(0, len(sample), size):
@@ -139,7 +139,7 @@ def _box(context: Context, unit: Unit, down: int, along: int) -> tuple[int, int,
 def _generate(
     context: Context, model: nn.Module, unit: Unit, search: Search
 ) -> Generator[float, None, None]:
-    """Make images that excite it; yield the share that is done."""
+    """Generate images by gradient ascent; yield the share that is done."""
     side, prepare = context.data.image_size, context.data.prepare
     ends = torch.tensor([[[0]], [[255]]], dtype=torch.uint8)
     black, white = prepare(ends).flatten().tolist()
@@ -147,7 +147,7 @@ def _generate(
     row: LayerRow | None = None if unit.place is None else context.layers[unit.place]
     seen = None if row is None else row.receptive_field
     part = max(1, min(8, part_size(context, passes=64)))
-    climb = generated(
+    ascent = generated(
         model,
         context.layers,
         unit,
@@ -160,7 +160,7 @@ def _generate(
     )
     middle = (0, 0) if row is None else (row.output_shape[0] // 2, row.output_shape[1] // 2)
     box = _box(context, unit, *middle)
-    for turn, greys in enumerate(climb, start=1):
+    for turn, greys in enumerate(ascent, start=1):
         with torch.no_grad():
             inputs = black + (white - black) * greys
             found = activations(model, context.layers, unit, inputs)
@@ -181,8 +181,8 @@ def _exhibit(
     return Exhibit(
         blocks=_blocks(search, name),
         result=_result(search, name),
-        certainty=f"The favourites of {plural(len(search.values), f'{images} image')} after "
-        f"step {count(context.step)}; made: {STEPS} steps of gradient ascent from two noises.",
+        certainty=f"The top images of {plural(len(search.values), f'{images} image')}, step "
+        f"{count(context.step)}; generated: {STEPS} steps of gradient ascent from two noises.",
         progress=progress,
         figures={
             "layer": layer,
@@ -202,9 +202,9 @@ def _exhibit(
 
 def _blocks(search: Search, name: str) -> tuple[Block, ...]:
     if not search.best:
-        return (Words(text=f"What {name} gives cannot be seen.", tone="warning"),)
+        return (Words(text=f"The activation of {name} cannot be read.", tone="warning"),)
     if not all(map(isfinite, search.values)):
-        return (nonfinite_notice(f"the values of {name}"),)
+        return (nonfinite_notice(f"the activations of {name}"),)
     shown = [*search.generated, *search.best]
     is_whole = all(one.is_whole for one in shown)
     blocks: list[Block] = []
@@ -212,15 +212,15 @@ def _blocks(search: Search, name: str) -> tuple[Block, ...]:
         _, _, height, width = search.best[0].box or (0, 0, 0, 0)
         blocks.append(
             Pictures(
-                caption=f"what {name} sees when it is excited most: {height}×{width} pixels",
+                caption=f"receptive field at the maximum of {name}: {height}×{width} pixels",
                 items=tuple(grey_picture(one.cut, one.caption, most=WIDEST) for one in shown),
             )
         )
     blocks.append(
         Pictures(
-            caption=f"what {name} likes best"
+            caption=f"maximally activating images of {name}"
             if is_whole
-            else "the images that these are from; framed: what it sees",
+            else "the whole images; framed: the receptive field",
             items=tuple(_framed(one) for one in (shown if is_whole else search.best[: BEST - 2])),
         )
     )
@@ -228,7 +228,7 @@ def _blocks(search: Search, name: str) -> tuple[Block, ...]:
 
 
 def _framed(one: ActivatingImage) -> Picture:
-    """Return an image, what the unit sees of it framed where that is not all."""
+    """Return an image, with the receptive field framed if it is smaller than the image."""
     if one.box is None or one.is_whole:
         return grey_picture(one.pixels, one.caption, most=WIDEST)
     top, left, height, width = one.box
@@ -243,7 +243,7 @@ def _by_class(search: Search) -> tuple[Block, ...]:
     most = max((abs(mean) for _, mean in means), default=0.0) or 1.0
     return (
         Bars(
-            caption="its largest value on an image, mean by class",
+            caption="largest activation on an image, mean by class",
             bars=tuple(
                 Bar(label=str(label), share=max(0.0, mean / most), number=f"{mean:.2f}")
                 for label, mean in means
@@ -254,10 +254,10 @@ def _by_class(search: Search) -> tuple[Block, ...]:
 
 def _result(search: Search, name: str) -> str:
     if not search.best or not all(map(isfinite, search.values)):
-        return f"{name}: nothing can be told."
-    liked = Counter(one.label for one in search.best).most_common(3)
-    told = ", ".join(f"{times} of class {label}" for label, times in liked)
-    best = f"The best image gives {name} {search.best[0].value:.2f}"
+        return f"{name}: no finite activation."
+    frequent = Counter(one.label for one in search.best).most_common(3)
+    classes = ", ".join(f"{times} of class {label}" for label, times in frequent)
+    best = f"Highest activation of {name}: {search.best[0].value:.2f}"
     if search.generated:
-        best += f", a made one {max(one.value for one in search.generated):.2f}"
-    return f"{best}. Its {len(search.best)} favourites: {told}."
+        best += f", on a generated image {max(one.value for one in search.generated):.2f}"
+    return f"{best}. Top {len(search.best)} images: {classes}."

@@ -1,7 +1,7 @@
-"""How much each pixel of an image counts for a score: four methods, none of them the truth.
+"""Attribution methods: how much each pixel of an image contributes to a logit.
 
-All of them take a network in evaluation mode and an image as the network gets it (1, C, H, W), and
-give a map (H, W) on the CPU.
+All of them take a model in evaluation mode and a model input (1, C, H, W), and return a map (H, W)
+on the CPU. They answer different questions; none of them is the truth.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from torch.nn import functional
 from tui_trainer.engine.evaluation import probabilities_of
 
 PATH_STEPS = 32
-"""Points on the way from black to the image at which integrated gradients look."""
+"""Steps of integrated gradients on the straight line from black to the image."""
 
 
 def gradient(model: nn.Module, image: Tensor, class_: int) -> Tensor | None:
-    """Return ∂score/∂pixel; None where no gradient gets from the score to the image.
+    """Return ∂logit/∂pixel; None if no gradient flows from the logit to the image.
 
-    Its absolute value is the saliency map: which pixels need to be changed the least to change the
-    score the most. It is a slope at this image and says nothing of what a larger change does.
+    Its absolute value is the saliency map. It is a local slope at this image, and says nothing
+    about larger changes.
 
     Source: K. Simonyan, A. Vedaldi, A. Zisserman, "Deep inside convolutional networks: visualising
     image classification models and saliency maps" (2014), arXiv:1312.6034.
@@ -33,10 +33,10 @@ def gradient(model: nn.Module, image: Tensor, class_: int) -> Tensor | None:
     return None if found is None else found[0].sum(dim=0).cpu()
 
 
-def gradient_times_pixel(
-    model: nn.Module, image: Tensor, black: float, class_: int
-) -> Tensor | None:
-    """Return (pixel − black) · ∂score/∂pixel: a first guess at what is lost if a pixel is black.
+def input_x_gradient(model: nn.Module, image: Tensor, black: float, class_: int) -> Tensor | None:
+    """Return input × gradient, (pixel − black) · ∂logit/∂pixel.
+
+    It is a first-order estimate of how much the logit falls if the pixel becomes black.
 
     Source: A. Shrikumar, P. Greenside, A. Shcherbina, A. Kundaje, "Not just a black box: learning
     important features through propagating activation differences" (2016), arXiv:1605.01713.
@@ -48,19 +48,20 @@ def gradient_times_pixel(
 def integrated_gradients(
     model: nn.Module, image: Tensor, black: float, class_: int, *, part: int = PATH_STEPS
 ) -> Generator[None, None, Tensor | None]:
-    """Return integrated gradients, (pixel − black) times the mean gradient from black to the image.
+    """Return integrated gradients: (pixel − black) times the mean gradient from black to the image.
 
-    The mean is taken by the midpoint rule at :data:`PATH_STEPS` points of the straight way. The
-    map adds up to the score of the image less that of a black one, but for that rule's error.
+    The mean uses the midpoint rule with :data:`PATH_STEPS` points on the straight line; the
+    baseline is a black image. Up to the error of that rule, the map sums to
+    logit(image) − logit(baseline) (completeness).
 
     Source: M. Sundararajan, A. Taly, Q. Yan, "Axiomatic attribution for deep networks", ICML 2017.
 
     Args:
-        model: The network.
-        image: The image.
-        black: What a black pixel is to the network.
-        class_: Whose score it is.
-        part: Points that are looked at before it breathes.
+        model: The model.
+        image: The model input.
+        black: The value of a black pixel after normalization.
+        class_: The class of the logit.
+        part: Points per slice; the generator yields after each slice.
     """
     shares = (torch.arange(PATH_STEPS, device=image.device) + 0.5) / PATH_STEPS
     total = torch.zeros_like(image)
@@ -75,28 +76,28 @@ def integrated_gradients(
 
 
 def _gradients(model: nn.Module, images: Tensor, class_: int) -> Tensor | None:
-    """Return the gradient of each image's own score by it."""
+    """Return the gradient of each image's logit with respect to that image."""
     with torch.enable_grad():
         images = images.detach().clone().requires_grad_(True)
         logits = model(images)
         if not logits.requires_grad:
             return None
-        # Images do not mix in evaluation mode: the sum's gradient is each one's own.
+        # Images do not mix in evaluation mode, so one backward pass of the sum gives each gradient.
         (found,) = torch.autograd.grad(logits[:, class_].sum(), images, allow_unused=True)
     return None if found is None else found.detach()
 
 
 @dataclass(frozen=True, slots=True)
 class Occluded:
-    """What covering a digit does, place by place, as far as it was tried.
+    """The occlusion results so far.
 
     Attributes:
         patch: Side of the patch in pixels.
-        stride: Pixels from one place to the next.
-        corners: Where it lay: top and left of each place (places, 2).
-        whole: The probabilities of the uncovered image (classes).
-        covered: The probabilities at each place (places, classes); fewer while work goes on.
-        side: Of the image, in pixels.
+        stride: Pixels from one position to the next.
+        corners: Top and left of each position (positions, 2).
+        whole: The probabilities of the unoccluded image (classes).
+        covered: The probabilities at each finished position (positions so far, classes).
+        side: Side of the image in pixels.
     """
 
     patch: int
@@ -108,13 +109,13 @@ class Occluded:
 
     @property
     def share(self) -> float:
-        """The share of the places that were tried."""
+        """The share of the positions that are done."""
         return len(self.covered) / len(self.corners)
 
-    def loss(self, class_: int) -> Tensor:
-        """Return, for each pixel, by how much the probability of a class falls if it is covered.
+    def drop(self, class_: int) -> Tensor:
+        """Return, for each pixel, the mean drop in probability over the patches that cover it.
 
-        It is the mean over all patches that cover the pixel; 0 where none was tried yet.
+        It is 0 where no patch is done yet.
         """
         falls = torch.zeros(len(self.corners))
         falls[: len(self.covered)] = self.whole[class_] - self.covered[:, class_]
@@ -124,7 +125,7 @@ class Occluded:
         return total / times.clamp(min=1)
 
     def _spread(self, values: Tensor) -> Tensor:
-        """Return, for each pixel, the sum of a number of each place over the patches on it."""
+        """Return, for each pixel, the sum of the values of the patches that cover it."""
         across = isqrt(len(values))
         ones = torch.ones(1, 1, self.patch, self.patch)
         spread = functional.conv_transpose2d(
@@ -133,7 +134,7 @@ class Occluded:
         return spread[0, 0, : self.side, : self.side]
 
     def worst(self, class_: int) -> int:
-        """Return the place where a class loses most."""
+        """Return the position with the largest drop in the probability of a class."""
         return int(self.covered[:, class_].argmin())
 
 
@@ -147,22 +148,22 @@ def occlusion(
     part: int,
     probabilities: Callable[[Tensor], Tensor] = probabilities_of,
 ) -> Generator[Occluded, None, None]:
-    """Cover an image with a black patch at one place after another; yield what is known so far.
+    """Occlude an image with a black patch at one position after another; yield the results so far.
 
-    The patch is as black as the background: what is covered is as if it had not been written. At
-    the right and the lower edge it may hang over.
+    The patch has the value of the background, as if the stroke under it had not been written. At
+    the right and the lower edge it may extend beyond the image.
 
     Source: M. D. Zeiler, R. Fergus, "Visualizing and understanding convolutional networks", ECCV
-    2014, with the image's own black in place of their grey.
+    2014, with black in place of their grey.
 
     Args:
-        model: The network.
-        image: The image, square.
-        black: What a black pixel is to the network.
+        model: The model.
+        image: The model input, square.
+        black: The value of a black pixel after normalization.
         patch: Side of the patch in pixels.
-        stride: Pixels from one place to the next.
-        part: Places that are tried before it yields.
-        probabilities: Turns scores (N, classes) into what is told.
+        stride: Pixels from one position to the next.
+        part: Positions per slice.
+        probabilities: Turns logits (N, classes) into probabilities.
     """
     side = image.shape[-1]
     patch = min(patch, side)

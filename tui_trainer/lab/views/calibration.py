@@ -59,12 +59,12 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     if (predictions := (yield from predictions_of(context, images))) is None:
         return
     confidence = predictions.confidence.double()
-    told = confidence.tolist()
-    edges = edges_of(told, bins, binning)
-    found = Calibration.of(told, (predictions.predicted == predictions.labels).tolist(), edges)
+    values = confidence.tolist()
+    edges = edges_of(values, bins, binning)
+    found = Calibration.of(values, (predictions.predicted == predictions.labels).tolist(), edges)
     yield None
     metrics = _metrics(predictions)
-    inside = torch.tensor(places(told, edges))
+    inside = torch.tensor(places(values, edges))
     yield None
     drawn: list[Tensor] = []
     for turn in range(DRAWS // PER_PART):

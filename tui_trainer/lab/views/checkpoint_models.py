@@ -1,4 +1,4 @@
-"""What saved states of a network say of a digit, side by side."""
+"""Models of checkpoints, cached, to compare their predictions for one image."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from tui_trainer.protocol.errors import InputError, fault, reason
 from tui_trainer.recording.checkpoint_head import read_metadata
 
 KEPT = 12
-"""Checkpoints whose networks are kept in memory."""
+"""Checkpoints whose models are kept in memory."""
 
 State = tuple[Path, str | None, int, int]
-"""A checkpoint, the place of its model, when its file was changed, and its size."""
+"""Path, model reference, modification time and size of a checkpoint."""
 
 _STATISTICS = re.compile(r" mean (\S+) std (\S+)$")
 
 
 @dataclass(frozen=True, slots=True)
 class SavedModel:
-    """A saved network and how it takes its images.
+    """A model of a checkpoint with its preprocessing.
 
     Attributes:
-        model: The network, in evaluation mode, on the CPU.
+        model: The model, in evaluation mode, on the CPU.
         image_size: Side of its images, in pixels.
-        classes: How many scores it gives.
-        step: After how many batches its weights were so.
-        mean: Of the pixels that it was trained on, on a scale of 0 to 1.
+        classes: The number of classes.
+        step: The training step of its weights.
+        mean: Mean of the training pixels, on a scale of 0 to 1.
         std: Their standard deviation.
-        cautions: What holds for all that it says.
+        cautions: Warnings that apply to all of its predictions.
     """
 
     model: nn.Module
@@ -50,14 +50,14 @@ class SavedModel:
 
     @property
     def is_dark_on_light(self) -> bool:
-        """Whether it was trained on dark ink on light paper, unlike MNIST's."""
+        """Whether it was trained on dark strokes on a light background, unlike MNIST."""
         return self.mean > 0.5
 
     def probabilities(self, digit: Tensor) -> tuple[float, ...]:
         """Return the probability of each class for greys (H, H), 0 to 255.
 
         Raises:
-            InputError: If the network, which may be one's own, fails; in one line.
+            InputError: If the model, which may be a custom model, raises; in one line.
         """
         pixels = digit.cpu().to(torch.float32)[None, None].div(255).sub(self.mean).div(self.std)
         try:
@@ -65,7 +65,7 @@ class SavedModel:
                 return tuple(probabilities_of(self.model(pixels))[0].tolist())
         except Exception as error:
             kind = type(error).__name__
-            raise InputError(f"the network fails: {kind}: {reason(error)}") from None
+            raise InputError(f"the model fails: {kind}: {reason(error)}") from None
 
 
 def chosen(checkpoints: Iterable[str], most: int) -> list[str]:
@@ -85,16 +85,16 @@ def _by_number(name: str) -> tuple[int, str]:
 
 
 def is_loaded(path: Path, reference: str | None = None) -> bool:
-    """Say whether :func:`saved_model_of` knows the checkpoint already: it answers at once then."""
+    """Return whether the checkpoint is already loaded, so that :func:`saved_model_of` is fast."""
     return _state(path, reference) in _LOADED
 
 
 def saved_model_of(path: Path, reference: str | None = None) -> SavedModel:
-    """Return the network of a checkpoint; as long as the file stays as it is, it is read once.
+    """Return the model of a checkpoint; an unchanged file is read only once.
 
     Args:
         path: The checkpoint.
-        reference: Where the model is now, if it is not where it was.
+        reference: The current location of a custom model, if it was moved.
 
     Raises:
         InputError: If the checkpoint cannot be used.
@@ -114,7 +114,7 @@ def saved_model_of(path: Path, reference: str | None = None) -> SavedModel:
 
 
 def _state(path: Path, reference: str | None) -> State:
-    """Return what tells a file from what it was before: when it was changed, and its size."""
+    """Return the cache key of a checkpoint: it changes when the file changes."""
     try:
         found = path.stat()
     except OSError:
@@ -127,13 +127,13 @@ def _load(path: Path, reference: str | None) -> SavedModel:
     model = load_model(path, reference)
     model.eval()  # not chained: a custom model's may return nothing
     model.requires_grad_(False)
-    told = _STATISTICS.search(str(facts.get("data")))
+    match = _STATISTICS.search(str(facts.get("data")))
     try:
-        mean, std = (float(number) for number in told.groups()) if told else (0.0, 0.0)
+        mean, std = (float(number) for number in match.groups()) if match else (0.0, 0.0)
     except ValueError:
         std = 0.0
     if not std > 0:
-        raise fault(path, "does not tell how its images were made")
+        raise fault(path, "has no normalization (mean and std) of its images")
     cautions = _cautions(path, model, facts["image_size"])
     return SavedModel(
         model, facts["image_size"], facts["classes"], facts["step"], mean, std, cautions
@@ -141,32 +141,34 @@ def _load(path: Path, reference: str | None) -> SavedModel:
 
 
 def _cautions(path: Path, model: nn.Module, image_size: int) -> tuple[str, ...]:
-    """Return what is to be known of a network's answers to single images.
+    """Return warnings about the predictions of a model for single images.
 
     Raises:
-        InputError: If there are none: an image's answer depends on the others of its batch.
+        InputError: If the prediction of an image depends on the other images of the batch.
     """
     images = fixed_images(image_size)
     try:
         behaviour = behaviour_of(model, images)
-    except Exception:  # whatever a custom model raises: told when it is asked
+    except Exception:  # whatever a custom model raises: reported when it predicts
         return ()
     if behaviour.depends_on_batch:
         raise fault(
             path,
-            "its model answers one image differently alone and among others, so it has no answer to"
-            " a single picture; let no operation in forward join the images (softmax over dim=1,"
+            "its model predicts an image differently alone and in a batch, so it has no prediction"
+            " for a single image; use no operation across the batch in forward (softmax over dim=1,"
             " not dim=0), and train again",
         )
     cautions = []
     if behaviour.is_random:
-        cautions.append("its answers are random, in part, in evaluation mode: ask more than once")
+        cautions.append(
+            "its predictions are partly random in evaluation mode: predict more than once"
+        )
     elif behaviour.keeps_state:
-        cautions.append("its answers depend on the images that it has seen before")
+        cautions.append("its predictions depend on the images that it has processed before")
     if behaviour.is_constant and bool(fingerprint(model, image_size).isfinite().all()):
-        cautions.append("it answers every image alike, whatever it shows")
+        cautions.append("it predicts the same for every image")
     return tuple(cautions)
 
 
 _LOADED: dict[State, SavedModel | str] = {}
-"""What was read, or why it could not be, the oldest first."""
+"""Loaded models, or the errors of those that could not be loaded, the oldest first."""

@@ -1,4 +1,4 @@
-"""The numbers of a layer, its weights or its activations, now and at the start."""
+"""The distribution of the weights or activations of a layer, now and at initialization."""
 
 from __future__ import annotations
 
@@ -17,30 +17,29 @@ from tui_trainer.models.modes import recalibrate
 from tui_trainer.models.units import Units
 
 KEPT = 2_000
-"""Numbers of a layer that are kept of each part, evenly spread over it."""
-
+"""Values of a layer that are kept of each slice, evenly spaced."""
 
 MOST_BINS = 14
 """Bins between the two ends, at most."""
 
 TAIL = 0.002
-"""The share of the numbers at each end that need not have bins of their own."""
+"""The share of the values in each tail that may fall outside the bins."""
 
-LOOKED_AT = 20_000
-"""Numbers, evenly spread, from which the ends are found."""
+RANGE_SAMPLE = 20_000
+"""Values, evenly spaced, from which the range is computed."""
 
 STEPS = (1.0, 2.0, 5.0, 10.0)
-"""Bins are one of these times a power of ten wide, so that they seldom change."""
+"""Bin widths are one of these times a power of ten, so that they seldom change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bins:
-    """Equal bins; what lies beyond them is counted in one more at each end.
+    """Bins of equal width, with one more below and one above them.
 
     Attributes:
-        first: The lower edge of the first bin, in widths of a bin.
-        width: Of a bin.
-        count: How many there are between the two ends.
+        first: The lower edge of the first bin, in bin widths.
+        width: The bin width.
+        count: The number of bins without the two outer ones.
     """
 
     first: int
@@ -49,13 +48,13 @@ class Bins:
 
     @property
     def edges(self) -> list[float]:
-        """The edges of the bins, one more than there are."""
+        """The ``count`` + 1 bin edges."""
         return [(self.first + place) * self.width for place in range(self.count + 1)]
 
     def shares(self, values: Tensor) -> list[float]:
-        """Return the share of the values below the bins, in each of them, and above; NaN of none.
+        """Return the share of the values below the bins, in each bin, and above the bins.
 
-        A number on an edge belongs to the bin above it.
+        A value on an edge belongs to the bin above it.
         """
         edges = torch.tensor(self.edges, dtype=torch.float64)
         places = torch.bucketize(values.double(), edges, right=True)
@@ -63,7 +62,7 @@ class Bins:
         return (counts / max(1, len(values))).tolist()
 
     def labels(self) -> list[str]:
-        """Return what the two ends and the bins between them are called."""
+        """Return the labels of the outer bins and the bins between them."""
         digits = max(0, -floor(log10(self.width) + 1e-9))
         texts = [f"{edge:z.{digits}f}".replace("-", "−") for edge in self.edges]
         between = [f"{low} to {high}" for low, high in pairwise(texts)]
@@ -71,9 +70,9 @@ class Bins:
 
 
 def bins_for(samples: Sequence[Tensor]) -> Bins:
-    """Return bins that hold nearly all of several sets of finite numbers.
+    """Return bins that cover nearly all values of several sets of finite numbers.
 
-    They are whole, round numbers wide: a run's bins stay the same for many steps.
+    The widths are round numbers: the bins of a run stay the same for many steps.
     """
     ends = [_ends(values) for values in samples if len(values)]
     low = min((end[0] for end in ends), default=0.0)
@@ -89,22 +88,22 @@ def bins_for(samples: Sequence[Tensor]) -> Bins:
 
 
 def _ends(values: Tensor) -> tuple[float, float]:
-    """Return the numbers between which nearly all lie."""
-    ordered = values[:: max(1, len(values) // LOOKED_AT)].sort().values
+    """Return the range without the tails."""
+    ordered = values[:: max(1, len(values) // RANGE_SAMPLE)].sort().values
     aside = int(TAIL * len(ordered))
     return float(ordered[aside]), float(ordered[len(ordered) - 1 - aside])
 
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """The numbers of a layer.
+    """The values of a layer.
 
     Attributes:
         name: The layer.
-        now: Those of now; those that are exactly 0 among them.
-        start: Those of the start; None where they are not known.
-        units: What its units do now; None of weights.
-        start_units: What they did at the start.
+        now: The current values, exact zeros included.
+        start: The values at initialization; None if unknown.
+        units: The unit statistics; None for weights.
+        start_units: The unit statistics at initialization.
     """
 
     name: str
@@ -115,18 +114,18 @@ class Distribution:
 
     @property
     def is_nonfinite(self) -> bool:
-        """Whether some are no finite numbers."""
+        """Whether some values are not finite."""
         return not bool(torch.isfinite(self.now).all())
 
     @property
     def bins(self) -> Bins:
-        """Bins for both; of numbers that are not finite only the start counts."""
+        """Common bins of both sets, from their finite values."""
         both = [self.now] if self.start is None else [self.now, self.start]
         return bins_for([counted(values) for values in both])
 
 
 def distribution_of(weights: Weights, *, is_change: bool) -> Distribution:
-    """Return a layer's weights, or how they changed, if their start is known."""
+    """Return the weights of a layer, or their change if the initial weights are known."""
     now = weights.now.flatten()
     start = None if weights.start is None else weights.start.flatten()
     if is_change and start is not None:
@@ -135,13 +134,13 @@ def distribution_of(weights: Weights, *, is_change: bool) -> Distribution:
 
 
 class Kept:
-    """Keeps some numbers of each layer, always the same ones."""
+    """Keeps a sample of the outputs of each layer, always at the same positions."""
 
     def __init__(self) -> None:
         self._parts: dict[int, list[Tensor]] = {}
 
     def taken(self, place: int, outputs: Tensor) -> None:
-        """Take some of a layer's outputs, evenly spread over them."""
+        """Keep evenly spaced outputs of a layer."""
         flat = outputs.flatten()
         if len(flat) > KEPT:
             places = torch.linspace(0, len(flat) - 1, KEPT, dtype=torch.float64)
@@ -149,15 +148,15 @@ class Kept:
         self._parts.setdefault(place, []).append(flat.cpu().clone())
 
     def values(self, place: int) -> Tensor:
-        """Return what was kept of a layer."""
+        """Return the kept outputs of a layer."""
         return torch.cat(self._parts.get(place, [torch.zeros(0)]))
 
 
 def recalibrated(context: Context, model: nn.Module) -> nn.Module:
-    """Give batch norms that have seen no batch yet the statistics of a few images.
+    """Recalibrate the batch norm statistics of an untrained model on a few images.
 
-    Their own would let the maps of an untrained network dwindle from layer to layer, as they never
-    do while it is trained.
+    With its initial running statistics, the activations would shrink from layer to layer, which
+    never happens in training.
     """
     images = context.sample(part_size(context)).images
     if len(images) > 1:
@@ -167,22 +166,22 @@ def recalibrated(context: Context, model: nn.Module) -> nn.Module:
 
 
 def counted(values: Tensor) -> Tensor:
-    """Return the numbers that a histogram counts: finite, and not exactly 0."""
+    """Return the values that the histogram counts: finite, and not exactly 0."""
     return values[torch.isfinite(values) & (values != 0)]
 
 
 def mean_and_std(values: Tensor) -> tuple[float, float]:
-    """Return the mean of numbers and their standard deviation, divided by their count."""
+    """Return the mean and the population standard deviation."""
     return float(values.mean()), float(values.std(correction=0))
 
 
 def zeros_of(distribution: Distribution) -> float:
-    """Return the share of the numbers of now that are exactly 0."""
+    """Return the share of the current values that are exactly 0."""
     return float((distribution.now == 0).double().mean())
 
 
 def figures_of(distribution: Distribution) -> Mapping[str, object]:
-    """Return the same as plain numbers; of units those of all their outputs on the sample."""
+    """Return the statistics as plain numbers; those of activations are over the whole sample."""
     mean, std = mean_and_std(distribution.now)
     bins = distribution.bins
     units = distribution.units

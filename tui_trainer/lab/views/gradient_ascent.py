@@ -1,4 +1,4 @@
-"""What excites a unit: how much an image does, and an image that is made to do it most."""
+"""Activation maximization: the activation of a unit, and an image that maximizes it."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ STEPS = 60
 """Steps of gradient ascent."""
 
 LR, BETAS = 0.05, (0.9, 0.999)
-"""Its learning rate, in greys from 0 to 1, and what it remembers of former slopes (Adam)."""
+"""Learning rate of Adam, in greys from 0 to 1, and its betas."""
 
 ROUGHNESS, BRIGHTNESS = 2.0, 0.5
-"""What the mean difference of neighbours, and the mean grey, take from what is climbed."""
+"""Weights of the penalties on total variation (roughness) and on the mean grey (brightness)."""
 
 JITTER_FROM = 9
-"""A unit that sees so many pixels a side has its image moved by one pixel before each step."""
+"""From this receptive field on, the image is jittered by one pixel before each step."""
 
 EPSILON = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A channel of a layer, or a score.
+    """A channel of a layer, or a logit.
 
     Attributes:
-        place: Of the layer in the layer table; None for the network's scores.
+        place: The index of the layer in the layer table; None for the logits.
         number: The channel, or the class.
     """
 
@@ -43,14 +43,14 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class ActivatingImage:
-    """An image, and how much it excites a unit.
+    """An image, and the activation of a unit on it.
 
     Attributes:
-        pixels: Its greys (H, H), 0 to 255.
-        label: Its class; None for one that was made.
-        value: What the unit gives.
-        box: Top, left, height and width of what the unit sees of it, in pixels; it may lie partly
-            off the image. None where that is not defined.
+        pixels: The greys (H, H), 0 to 255.
+        label: The class; None for a generated image.
+        value: The activation.
+        box: Top, left, height and width of the receptive field in pixels; it may extend beyond the
+            image. None where it is not defined.
     """
 
     pixels: Tensor
@@ -60,12 +60,12 @@ class ActivatingImage:
 
     @property
     def caption(self) -> str:
-        """What it is, and how much it excites."""
-        return f"{'made' if self.label is None else f'a {self.label}'}: {self.value:.2g}"
+        """The class and the activation."""
+        return f"{'generated' if self.label is None else f'a {self.label}'}: {self.value:.2g}"
 
     @property
     def is_whole(self) -> bool:
-        """Whether the unit sees all of it, or it is not known what."""
+        """Whether the receptive field covers the image, or is not defined."""
         if self.box is None:
             return True
         top, left, height, width = self.box
@@ -74,7 +74,7 @@ class ActivatingImage:
 
     @property
     def cut(self) -> Tensor:
-        """What the unit sees of it, black where that is off the image."""
+        """The receptive field, black beyond the image."""
         if self.box is None or self.is_whole:
             return self.pixels
         top, left, height, width = self.box
@@ -86,13 +86,13 @@ class ActivatingImage:
 
 @dataclass(slots=True)
 class Search:
-    """What is known of a unit so far.
+    """The results for a unit so far.
 
     Attributes:
-        best: The images that excite it most, the best first.
-        made: The images that were made.
-        values: Its largest value on each image that was looked at.
-        labels: Their classes.
+        best: The maximally activating images, the highest activation first.
+        generated: The images that were made.
+        values: The largest activation on each searched image.
+        labels: The classes of these images.
     """
 
     best: list[ActivatingImage] = field(default_factory=list)
@@ -102,7 +102,7 @@ class Search:
 
     @property
     def by_class(self) -> list[tuple[int, float]]:
-        """The mean of its largest values by class, the class that excites it most first."""
+        """The mean of the largest activations by class, the highest first."""
         sums: dict[int, list[float]] = {}
         for label, value in zip(self.labels, self.values, strict=True):
             sums.setdefault(label, []).append(value)
@@ -111,7 +111,7 @@ class Search:
 
     @property
     def scale(self) -> float:
-        """How much its values differ from image to image."""
+        """The standard deviation of the activation over the images."""
         spread = float(torch.tensor(self.values).std(correction=0)) if self.values else 0.0
         return spread if isfinite(spread) and spread > 0 else 1.0
 
@@ -119,18 +119,18 @@ class Search:
 def activations(
     model: nn.Module, rows: Sequence[LayerRow], unit: Unit, inputs: Tensor
 ) -> Tensor | None:
-    """Return what a unit gives at each place of its map (N, h, w), with its gradient.
+    """Return the activations of a unit at each position of its map (N, h, w), differentiable.
 
-    Of a score it is what the network gives before a softmax, or the logarithm of a probability.
+    For a class it is the logit, or the logarithm of the probability if the model ends in a softmax.
 
     Args:
-        model: A copy of the network, in evaluation mode.
+        model: A copy of the model, in evaluation mode.
         rows: Its layer table.
         unit: The unit.
-        inputs: Images as the network gets them (N, channels, H, W).
+        inputs: Model inputs (N, channels, H, W).
 
     Returns:
-        What it gives; None where the layer is not reached, or gives neither maps nor a row.
+        The activations; None if the layer is not reached, or its output is neither 2D nor 4D.
     """
     if unit.place is None:
         logits = model(inputs)
@@ -157,29 +157,29 @@ def generated(
     is_moved: bool,
     part: int,
 ) -> Generator[Tensor, None, None]:
-    """Climb from noise to an image that excites a unit most; yield it (N, 1, H, H) on the way.
+    """Maximize the activation of a unit by gradient ascent from noise; yield greys (N, 1, H, H).
 
-    The unit is the one in the middle of its map. What is climbed is its value in units of
-    ``scale``, less a little for roughness (total variation) and for brightness; greys stay between
-    0 and 1. A picture made so shows what moves the unit, not what it meets in digits.
+    The objective is the activation at the center of the map in units of ``scale``, minus penalties
+    on total variation (roughness) and brightness; greys are clamped to [0, 1]. Such an image shows
+    what drives the unit, not what it sees in the data.
 
     Source: D. Erhan, Y. Bengio, A. Courville, P. Vincent, "Visualizing higher-layer features of a
     deep network" (2009); total variation: A. Mahendran, A. Vedaldi, "Understanding deep image
     representations by inverting them", CVPR 2015.
 
     Args:
-        model: A copy of the network, in evaluation mode.
+        model: A copy of the model, in evaluation mode.
         rows: Its layer table.
         unit: The unit.
-        start: Greys from 0 to 1 to begin from (N, channels, H, H).
-        black: What a black pixel is to the network.
-        white: What a white one is.
-        scale: How much the unit differs from image to image.
-        is_moved: Whether the image is moved about by a pixel, so that nothing hangs on one.
-        part: Steps before it yields.
+        start: Initial greys from 0 to 1 (N, channels, H, H).
+        black: The value of a black pixel after normalization.
+        white: The value of a white pixel.
+        scale: The standard deviation of the activation over images.
+        is_moved: Whether to jitter the image by one pixel, so that no detail depends on one pixel.
+        part: Steps per slice.
     """
     greys = start.clone().requires_grad_(True)
-    # By hand: the first step of one of torch's optimizers imports for seconds.
+    # Adam by hand: the first step of a torch.optim optimizer spends seconds on imports.
     first, second = torch.zeros_like(start), torch.zeros_like(start)
     for step in range(1, STEPS + 1):
         with torch.enable_grad():
@@ -189,12 +189,12 @@ def generated(
             if values is None or not values.requires_grad:
                 return
             middle = values[:, values.shape[1] // 2, values.shape[2] // 2]
-            height = (middle / scale - _penalty(greys)).sum()
-            (slope,) = torch.autograd.grad(-height, greys, allow_unused=True)
-        if slope is None:
+            objective = (middle / scale - _penalty(greys)).sum()
+            (gradient,) = torch.autograd.grad(-objective, greys, allow_unused=True)
+        if gradient is None:
             return
-        first.lerp_(slope, 1 - BETAS[0])
-        second.lerp_(slope**2, 1 - BETAS[1])
+        first.lerp_(gradient, 1 - BETAS[0])
+        second.lerp_(gradient**2, 1 - BETAS[1])
         mean, square = first / (1 - BETAS[0] ** step), second / (1 - BETAS[1] ** step)
         with torch.no_grad():
             greys.sub_(LR * mean / (square.sqrt() + EPSILON)).clamp_(0, 1)
@@ -203,7 +203,7 @@ def generated(
 
 
 def _penalty(greys: Tensor) -> Tensor:
-    """Return what the roughness and the brightness of each image cost (N)."""
+    """Return the penalty on roughness and brightness of each image (N)."""
     down = (greys[:, :, 1:] - greys[:, :, :-1]).abs().mean(dim=(1, 2, 3))
     across = (greys[:, :, :, 1:] - greys[:, :, :, :-1]).abs().mean(dim=(1, 2, 3))
     return ROUGHNESS * (down + across) + BRIGHTNESS * greys.mean(dim=(1, 2, 3))

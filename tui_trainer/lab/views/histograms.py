@@ -1,4 +1,4 @@
-"""How the weights and the activations of a layer are spread, now and at the start; dead units."""
+"""Histograms of the weights or activations of a layer, now and at initialization; dead units."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OF = word_control("of", (WEIGHTS, ACTIVATIONS, CHANGES))
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
-    """Show the histogram of one layer, and all layers in a table."""
+    """Show the histogram of one layer, and a table of all layers."""
     model = context.copy()
     layers, missing = weights_of(context, model)
     of = controls.word(OF)
@@ -52,10 +52,10 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
 def _activations(
     context: Context, model: nn.Module, layers: Sequence[Weights], chosen: str, missing: str
 ) -> Parts:
-    """Show what the layers give on a sample; then beside it what they gave at the start."""
+    """Show the activations on a sample; then next to them those at initialization."""
     places = {output_place(context.layers, weights.place): weights.name for weights in layers}
     yield Exhibit(
-        blocks=(Words(text="Some images are on their way …", tone="muted"),), progress=0.0
+        blocks=(Words(text="Running the network on a sample …", tone="muted"),), progress=0.0
     )
     kept, first = Kept(), Kept()
     units = yield from unit_statistics(context, model, places, kept.taken)
@@ -105,8 +105,8 @@ def _exhibit(
     return Exhibit(
         blocks=tuple(blocks),
         result=_result(chosen, of),
-        certainty=f"The weights after step {count(context.step)}{on}."
-        + (" Each batch norm and ReLU belongs to the layer before it." if is_of_units else ""),
+        certainty=f"Weights of step {count(context.step)}{on}."
+        + (" Batch norm and ReLU are counted with the layer before them." if is_of_units else ""),
         progress=progress,
         figures={
             "of": of,
@@ -119,7 +119,7 @@ def _exhibit(
 
 
 def _histogram(distribution: Distribution, of: str) -> Block:
-    """Return the numbers of a layer as bars, those of the start told beside them."""
+    """Return the histogram of a layer as bars, with the shares at initialization."""
     if distribution.is_nonfinite:
         return nonfinite_notice(f"the {of} of {distribution.name}")
     finite, bins = counted(distribution.now), distribution.bins
@@ -128,8 +128,8 @@ def _histogram(distribution: Distribution, of: str) -> Block:
     now = bins.shares(finite)
     start = None if distribution.start is None else bins.shares(counted(distribution.start))
     zeros = 1 - len(finite) / len(distribution.now)
-    aside = f", without the {percent(zeros, 1)} that are 0" if zeros > 0 else ""
-    beside = "; beside it the share at the start" if start is not None else ""
+    aside = f", without the {percent(zeros, 1)} exact zeros" if zeros > 0 else ""
+    second = "; second column: at initialization" if start is not None else ""
     most = max(now)
     places = [
         place
@@ -138,7 +138,7 @@ def _histogram(distribution: Distribution, of: str) -> Block:
     ]
     labels = bins.labels()
     return Bars(
-        caption=f"{distribution.name}: {of}{aside}{beside}",
+        caption=f"{distribution.name}: {of}{aside}{second}",
         bars=tuple(
             Bar(
                 label=labels[place],
@@ -154,7 +154,7 @@ def _histogram(distribution: Distribution, of: str) -> Block:
 def _weight_table(distributions: Sequence[Distribution], marked: int) -> Table:
     return Table(
         caption="all layers",
-        heads=("layer", "numbers", "mean", "std", "std at start", "largest", "exactly 0"),
+        heads=("layer", "count", "mean", "std", "initial std", "largest", "zeros"),
         rows=tuple(
             (
                 distribution.name,
@@ -190,7 +190,7 @@ def _activation_table(distributions: Sequence[Distribution], marked: int) -> Tab
                 "–" if units.saturated_share is None else percent(units.saturated_share, 1),
             )
         )
-    heads = ("layer", "units", "mean", "std", "std at start", "exactly 0", "dead", "saturated")
+    heads = ("layer", "units", "mean", "std", "initial std", "zeros", "dead", "saturated")
     return Table(caption="all layers", heads=heads, rows=tuple(rows), marked=marked)
 
 
@@ -200,16 +200,16 @@ def _number(value: float) -> str:
 
 def _result(distribution: Distribution, of: str) -> str:
     if distribution.is_nonfinite:
-        return f"The {of} of {distribution.name} are no numbers any more."
+        return f"The {of} of {distribution.name} are not finite."
     mean, std = mean_and_std(distribution.now)
     begun = ""
     if distribution.start is not None:
-        begun = f"; at the start {_number(mean_and_std(distribution.start)[1])}"
-    told = f"{distribution.name}: mean {_number(mean)}, standard deviation {_number(std)}{begun}."
+        begun = f", initially {_number(mean_and_std(distribution.start)[1])}"
+    text = f"{distribution.name}: mean {_number(mean)}, standard deviation {_number(std)}{begun}."
     if distribution.units is None:
-        return told
+        return text
     dead = distribution.units.dead
     if not dead:
-        return f"{told} No dead unit."
+        return f"{text} No dead unit."
     which = ", ".join(map(str, dead[:8])) + (", …" if len(dead) > 8 else "")
-    return f"{told} {plural(len(dead), 'dead unit')} of {len(distribution.units.low)}: {which}."
+    return f"{text} {plural(len(dead), 'dead unit')} of {len(distribution.units.low)}: {which}."

@@ -1,4 +1,4 @@
-"""The kernels of each layer as pictures, and how far they have moved since the start."""
+"""The kernels of each layer as pictures, and their change since initialization."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ from tui_trainer.models.units import Units
 from tui_trainer.protocol.exhibit import Block, Exhibit, Picture, Pictures, Table, Words
 from tui_trainer.text.fmt import count, plural
 
-NOW, START, CHANGE = "now", "start", "change"
-TOLD = {NOW: "now", START: "at the start", CHANGE: "how they changed"}
-"""What is drawn of the weights, and what that is called."""
+NOW, START, CHANGE = "now", "initial", "change"
+CAPTIONS = {NOW: "now", START: "at initialization", CHANGE: "change since initialization"}
+"""Which weights are drawn, and the caption of each."""
 
 SMALL, LARGE, MOST_ROWS = 18, 16, 28
 """Kernels on a page: of a single channel, as a mosaic of channels, and as rows of a matrix."""
 
 MATRICES = 4
-"""Parts of a matrix of 1×1 kernels that stand beside each other."""
+"""Parts of a matrix of 1×1 kernels that are drawn next to each other."""
 
 SHOWS = word_control("shows", (NOW, START, CHANGE))
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
-    """Show the kernels of one layer, and all layers in a table; then which units are dead."""
+    """Show the kernels of one layer and a table of all layers; then which units are dead."""
     model = context.copy()
     layers, missing = weights_of(context, model)
     yield None
@@ -68,11 +68,11 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     places = {output_place(context.layers, weights.place): weights.name for weights in layers}
     seen = yield from unit_statistics(context, model, places)
     for place, units in seen.items():
-        kernels[places[place]] = _judged(kernels[places[place]], units)
+        kernels[places[place]] = _with_dead_units(kernels[places[place]], units)
     yield _exhibit(context, layers, kernels, chosen, controls, missing, seen)
 
 
-def _judged(kernels: list[Kernel], units: Units) -> list[Kernel]:
+def _with_dead_units(kernels: list[Kernel], units: Units) -> list[Kernel]:
     if len(units.low) != len(kernels):
         return kernels
     dead = set(units.dead)
@@ -100,9 +100,14 @@ def _exhibit(
     return Exhibit(
         blocks=tuple(blocks),
         result=_result(chosen, kernels[chosen.name], images),
-        certainty=f"The weights after step {count(context.step)}"
-        + (f"; units on {count(images)} {context.split_name} images." if images else "."),
-        opens=link_to("activation", "what its kernels like best", layer=chosen.name, unit=here[0]),
+        certainty=f"Weights of step {count(context.step)}"
+        + (f"; dead units on {count(images)} {context.split_name} images." if images else "."),
+        opens=link_to(
+            "activation",
+            "the images that activate its kernels most",
+            layer=chosen.name,
+            unit=here[0],
+        ),
         progress=None if seen is not None else 0.2,
         figures=_figures(layers, kernels, images),
     )
@@ -111,12 +116,12 @@ def _exhibit(
 def _table(
     layers: Sequence[Weights], kernels: Mapping[str, list[Kernel]], chosen: Weights
 ) -> Table:
-    """Return the layers, or those around the chosen one."""
+    """Return the layers, or those around the selected one."""
     place = layers.index(chosen)
     part = around(place, len(layers))
     return Table(
-        caption="all layers that have weights",
-        heads=("layer", "kernels", "each", "‖w‖", "at start", "change", "cosine", "dead"),
+        caption="layers with weights",
+        heads=("layer", "kernels", "size", "‖w‖", "initial", "change", "cosine", "dead"),
         rows=tuple(
             (
                 weights.name,
@@ -154,19 +159,19 @@ def _explained(weights: Weights) -> tuple[Block, ...]:
     if weights.start is None:
         return ()
     text = (
-        "Change: ‖w − w₀‖ / ‖w₀‖, how far the weights lie from those of the start. A cosine near 1 "
-        "says that a layer kept its first direction, one near 0 that nothing of it is left."
+        "Change: ‖w − w₀‖ / ‖w₀‖, the distance from the initial weights w₀ relative to their norm. "
+        "Cosine(w, w₀): near 1 the weights kept their initial direction, near 0 it is lost."
     )
     return (Words(text=text, tone="muted"),)
 
 
 def _result(weights: Weights, kernels: Sequence[Kernel], images: int) -> str:
     if weights.is_nonfinite:
-        return f"{weights.name}: weights are no numbers any more."
+        return f"{weights.name}: the weights are not finite."
     marked = [number for number, kernel in enumerate(kernels) if kernel.mark]
-    dead = f" Dead or faint: {', '.join(map(str, marked[:8]))}." if marked else ""
+    dead = f" Dead or near zero: {', '.join(map(str, marked[:8]))}." if marked else ""
     if not marked and images:
-        dead = " None is dead."
+        dead = " No dead unit."
     if weights.start is None:
         return f"{weights.name}: ‖w‖ {float(weights.now.norm()):.2f}.{dead}"
     moved = torch.tensor([kernel.moved for kernel in kernels]).nan_to_num(0.0)
@@ -178,7 +183,7 @@ def _result(weights: Weights, kernels: Sequence[Kernel], images: int) -> str:
         else ""
     )
     whole = change(weights.now, weights.start)
-    return f"{weights.name} moved by {whole:.2f} of its norm{spread}.{dead}"
+    return f"{weights.name}: change {whole:.2f} of the initial norm{spread}.{dead}"
 
 
 def _figures(
@@ -200,7 +205,9 @@ def _figures(
                     "change": [kernel.moved for kernel in kernels[weights.name]],
                     "cosine": [kernel.cosine for kernel in kernels[weights.name]],
                 },
-                "faint": [n for n, kernel in enumerate(kernels[weights.name]) if kernel.is_faint],
+                "near_zero": [
+                    n for n, kernel in enumerate(kernels[weights.name]) if kernel.is_near_zero
+                ],
                 "dead": [n for n, kernel in enumerate(kernels[weights.name]) if kernel.is_dead]
                 if images
                 else None,
@@ -211,14 +218,14 @@ def _figures(
 
 
 def _shown(weights: Weights, what: str) -> Tensor:
-    """Return the weights that are drawn (kernels, channels, height, width)."""
+    """Return the drawn weights (kernels, channels, height, width)."""
     if weights.start is None or what == NOW:
         return weights.now
     return weights.start if what == START else weights.now - weights.start
 
 
 def _per_page(values: Tensor) -> int:
-    """Return how many kernels are drawn at once."""
+    """Return the number of kernels on a page."""
     _, channels, height, width = values.shape
     if height * width == 1:
         return MOST_ROWS
@@ -229,7 +236,7 @@ def _per_page(values: Tensor) -> int:
 def _pictures(
     weights: Weights, values: Tensor, what: str, page: range, kernels: Sequence[Kernel]
 ) -> Block:
-    """Return a page of kernels; those of now and of the start share their scale."""
+    """Return a page of kernels; current and initial ones share their scale."""
     total, channels, height, width = values.shape
     if not bool(torch.isfinite(values).all()):
         return nonfinite_notice("the weights")
@@ -241,10 +248,12 @@ def _pictures(
     kept = _strongest(values, fits)
     noun = "kernel" if weights.row.kind in CONVOLUTIONS else "unit"
     of = "" if len(page) == total else f" {page[0]} to {page[-1]} of {total}"
-    aside = "" if len(kept) == channels else f", the {len(kept)} strongest of {channels} channels"
+    aside = ""
+    if len(kept) < channels:
+        aside = f", the {len(kept)} of {channels} channels with the largest norm"
     inside = "" if channels == 1 else f"; each a mosaic of its channels{aside}"
     return Pictures(
-        caption=f"{weights.name}: {noun}s{of or f', all {total}'}, {TOLD[what]}{inside}",
+        caption=f"{weights.name}: {noun}s{of or f', all {total}'}, {CAPTIONS[what]}{inside}",
         items=tuple(
             _picture(values[number, kept], number, bound, kernels[number], what) for number in page
         ),
@@ -252,31 +261,31 @@ def _pictures(
 
 
 def _strongest(values: Tensor, most: int) -> list[int]:
-    """Return the channels with the largest weights over all kernels, in their own order."""
+    """Return the channels with the largest weight norm over all kernels, in ascending order."""
     norms = values.pow(2).sum(dim=(0, 2, 3))
     return sorted(norms.argsort(descending=True)[:most].tolist())
 
 
 def _picture(values: Tensor, number: int, bound: float, kernel: Kernel, what: str) -> Picture:
     tiles = torch.stack([shrunk(tile) for tile in values])
-    told = [str(number), kernel.mark]
+    parts = [str(number), kernel.mark]
     if what == CHANGE and isfinite(kernel.moved):
-        told.append(f"{kernel.moved:.2f}")
-    caption = " ".join(filter(None, told))
+        parts.append(f"{kernel.moved:.2f}")
+    caption = " ".join(filter(None, parts))
     if len(tiles) == 1:
         return kernel_picture(tiles[0], caption, bound=bound)
     return map_picture(mosaic(tiles), caption, bound=bound)
 
 
 def _matrices(weights: Weights, values: Tensor, what: str, page: range, bound: float) -> Pictures:
-    """Return 1×1 kernels (kernels, channels) as a matrix, in parts where it is too wide."""
+    """Return 1×1 kernels (kernels, channels) as a matrix, split into parts if it is too wide."""
     channels = values.shape[1]
     parts = even_parts(channels, WIDEST)
     cut = "" if len(parts) <= MATRICES else f", the first {MATRICES * len(parts[0])} or so"
     noun = "kernels" if weights.row.kind in CONVOLUTIONS else "units"
     return Pictures(
-        caption=f"{weights.name}: {TOLD[what]}; a row for each of the {noun} {page[0]} to "
-        f"{page[-1]}, a column for each of {plural(channels, 'channel')}{cut}",
+        caption=f"{weights.name}: {CAPTIONS[what]}; rows: {noun} {page[0]} to "
+        f"{page[-1]}, columns: {plural(channels, 'channel')}{cut}",
         items=tuple(
             map_picture(
                 values[page[0] : page[-1] + 1, part[0] : part[-1] + 1],

@@ -1,4 +1,4 @@
-"""What the units of each layer do on some images: channels of a map, or numbers of a flat layer."""
+"""Statistics of the units of each layer on a sample: channels of a map, or flat features."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ from tui_trainer.models.units import Units, units_of
 from tui_trainer.protocol.layers import COMPANIONS, LayerRow
 
 SAMPLE, FEWEST = 128, 40
-"""Images on which units are judged, at most and at least."""
+"""Images of the sample, at most and at least."""
 
 PARTS = 8
-"""Parts that a look is done in, of the length that experiments give one."""
+"""Slices into which the work of a view is divided."""
 
 Taken = Callable[[int, Tensor], None]
-"""Told of each layer's outputs (N, channels, …): its place in the table, and they."""
+"""Called with the index of a layer in the table and its outputs (N, channels, …)."""
 
 
 def output_place(rows: tuple[LayerRow, ...], place: int) -> int:
-    """Return where a layer's result is ready: behind its batch norm, ReLU and dropout."""
+    """Return the place of a layer's output after its batch norm, ReLU and dropout."""
     return place_after(rows, place, COMPANIONS)
 
 
 def sample_size(context: Context) -> int:
-    """Return on how many images units are judged: as many as can be looked at meanwhile."""
+    """Return the size of the sample: as many images as are affordable."""
     wanted = affordable(context.layers, 0.5, least=FEWEST, most=SAMPLE)
     return min(wanted, len(context.digits))
 
 
 def part_size(context: Context, passes: float = PARTS) -> int:
-    """Return on how many images the network is run in one part."""
+    """Return the number of images per slice."""
     return affordable(context.layers, passes, least=1, most=128)
 
 
 def unit_statistics(
     context: Context, model: nn.Module, places: Collection[int], taken: Taken | None = None
 ) -> Generator[None, None, dict[int, Units]]:
-    """Return what the layers at some places do on a sample; after each part it breathes.
+    """Return the unit statistics of some layers on a sample; yield after each slice.
 
     Args:
-        context: What is looked at.
-        model: A copy of its network, or another of the same layers.
+        context: The context of the view.
+        model: A copy of its model, or another model with the same layers.
         places: Places in the layer table.
-        taken: Is shown the outputs as they come.
+        taken: Called with each layer's outputs.
     """
     images = context.sample(sample_size(context)).images
     device = next((p.device for p in model.parameters()), context.device)

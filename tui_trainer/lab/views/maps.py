@@ -1,4 +1,4 @@
-"""A digit on its way through the network: the maps of every layer, and those that are dead."""
+"""Feature maps: the activations of every layer for one image, and which channels are dead."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ from tui_trainer.text.fmt import count, field, plural
 ALL = "all"
 
 STRIP = 4
-"""Maps of each layer when all layers are shown: those that differ most from place to place."""
+"""Maps of each layer in the overview: those with the highest standard deviation."""
 
 SMALL = 14
-"""Pixels a side to which maps are shrunk then."""
+"""Pixels a side to which maps are shrunk in the overview."""
 
 MOST_LAYERS = 14
-"""Layers that are shown then, evenly spread where there are more."""
+"""Layers in the overview; with more, an evenly spaced selection."""
 
 PAGE = 16
 """Maps on a page of one layer, at most."""
 
 BARS = 6
-"""Classes whose probabilities stand beside the digit."""
+"""Classes whose probabilities are shown next to the image."""
 
 NO_STEPS = ("input", "flatten", "pad", *NO_LAYERS, "softmax", *COMPANIONS)
-"""Kinds of layers that are no step of their own; the companions end that of the layer before."""
+"""Kinds of layers without a row of their own; companions belong to the layer before them."""
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
-    """Show a few maps of all layers, or all maps of one; then which of them are dead."""
+    """Show a few maps of all layers, or all maps of one; then which channels are dead."""
     images = controls.word(context.images_control)
     number = chosen_digit(context, images, controls)
     if is_sealed(context, images):
@@ -70,10 +70,10 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
 
 
 def walk_of(seen: Subject, digit: Digit) -> list[LayerMaps]:
-    """Return what each layer makes of a digit, after its batch norm and ReLU.
+    """Return the output of each layer for an image, after its batch norm and ReLU.
 
-    The row of each is that of the layer, the place that of the last of its companions. A flat layer
-    has maps of 1×1; the scores at the end are left out.
+    ``row`` is the row of the layer, ``place`` that of its last companion. A flat layer has maps of
+    1×1; the logits at the end are left out.
     """
     rows = seen.layers
     weighted = [place for place, row in enumerate(rows) if row.kind in WEIGHTED]
@@ -104,7 +104,10 @@ def _exhibit(
     sample = next((of.images for of in (units or {}).values()), 0)
     blocks: tuple[Block, ...]
     if not walk:
-        blocks = (*_head(digit, prediction), Words(text="It has no layer whose maps can be seen."))
+        blocks = (
+            *_head(digit, prediction),
+            Words(text="The network has no layer with feature maps."),
+        )
     elif chosen is None:
         shown = _spread(walk)
         strips = [_strip(maps, context.layers, dead.get(maps.place, set())) for maps in shown]
@@ -114,10 +117,12 @@ def _exhibit(
         blocks = _layer(digit, chosen, part, dead.get(chosen.place, set()))
     return Exhibit(
         blocks=blocks,
-        result=prediction.sentence + _silence(walk, dead, sample),
-        certainty=f"One {images} image after step {count(context.step)}"
+        result=prediction.sentence + _inactive(walk, dead, sample),
+        certainty=f"One {images} image, step {count(context.step)}"
         + (f"; dead: on {count(sample)} {context.split_name} images." if sample else "."),
-        opens=link_to("attribution", "where it looked", images=images, digit=digit.number),
+        opens=link_to(
+            "attribution", "the attribution of this image", images=images, digit=digit.number
+        ),
         progress=0.2 if units is None else None,
         figures={
             "digit": digit.number,
@@ -135,7 +140,7 @@ def _head(digit: Digit, prediction: Prediction) -> tuple[Block, ...]:
 
 
 def _spread(walk: Sequence[LayerMaps]) -> list[LayerMaps]:
-    """Return as many layers as are shown, the first and the last among them."""
+    """Return the layers of the overview, always with the first and the last."""
     if len(walk) <= MOST_LAYERS:
         return list(walk)
     last = len(walk) - 1
@@ -143,7 +148,7 @@ def _spread(walk: Sequence[LayerMaps]) -> list[LayerMaps]:
 
 
 def _strip(maps: LayerMaps, rows: tuple[LayerRow, ...], dead: Collection[int]) -> Block:
-    """Return a layer's maps with the most contrast, on one scale."""
+    """Return the maps of a layer with the highest standard deviation, on one scale."""
     row = maps.row
     kinds = [row.kind, *(each.kind for each in rows[rows.index(row) + 1 : maps.place + 1])]
     caption = f"{row.name}  {shape_text(row.output_shape)}  {' + '.join(kinds)}"
@@ -161,28 +166,28 @@ def _strip(maps: LayerMaps, rows: tuple[LayerRow, ...], dead: Collection[int]) -
 
 
 def _flat(maps: LayerMaps) -> Picture:
-    """Return the numbers of a flat layer, row by row."""
+    """Return the features of a flat layer as a picture, row by row."""
     numbers = square(maps.values[:, 0, 0])
     return _drawn(maps, shrunk(numbers), plural(len(maps.values), "unit"))
 
 
 def _map(maps: LayerMaps, channel: int, dead: Collection[int], most: int) -> Picture:
     values = maps.values[channel]
-    mark = "dead" if channel in dead else "silent" if _is_silent(maps, channel) else ""
+    mark = "dead" if channel in dead else "inactive" if _is_inactive(maps, channel) else ""
     caption = f"{channel} {mark}".strip()
     return _drawn(maps, shrunk(values, most), caption)
 
 
 def _drawn(maps: LayerMaps, values: Tensor, caption: str) -> Picture:
-    """Return a picture on the scale that all maps of a layer share."""
+    """Return a picture on the common scale of the layer."""
     least, most = float(maps.values.min()), float(maps.values.max())
     if least < 0:
         return map_picture(values, caption, bound=max(-least, most))
     return map_picture(values, caption, low=0.0, high=most)
 
 
-def _is_silent(maps: LayerMaps, channel: int) -> bool:
-    """Whether a map is 0 everywhere for this digit."""
+def _is_inactive(maps: LayerMaps, channel: int) -> bool:
+    """Whether a map is 0 everywhere for this image."""
     return not bool(maps.values[channel].any())
 
 
@@ -195,14 +200,18 @@ def _per_page(maps: LayerMaps) -> int:
 
 
 def _layer(digit: Digit, maps: LayerMaps, part: range, dead: Collection[int]) -> tuple[Block, ...]:
-    """Return a page of one layer's maps beside the digit."""
+    """Return a page of one layer's maps next to the image."""
     row, total = maps.row, len(maps.values)
     size = tuple(digit.pixels.shape)
     frame = middle_frame(row, size) if max(size) <= WIDEST else None
     shown = digit_picture(digit, frame=frame, most=WIDEST)
     if maps.is_nonfinite:
         return (Pictures(caption="", items=(shown,)), nonfinite_notice(f"the maps of {row.name}"))
-    sees = f"; framed: what its middle feature sees, {field(row.receptive_field)}" if frame else ""
+    sees = (
+        f"; framed: receptive field of the middle feature, {field(row.receptive_field)}"
+        if frame
+        else ""
+    )
     if maps.values.shape[1:] == (1, 1):
         pictures: tuple[Picture, ...] = (_flat(maps),)
     else:
@@ -216,16 +225,18 @@ def _layer(digit: Digit, maps: LayerMaps, part: range, dead: Collection[int]) ->
     )
 
 
-def _silence(walk: Sequence[LayerMaps], dead: Mapping[int, Collection[int]], sample: int) -> str:
+def _inactive(walk: Sequence[LayerMaps], dead: Mapping[int, Collection[int]], sample: int) -> str:
     total = sum(len(maps.values) for maps in walk)
     if not total or any(maps.is_nonfinite for maps in walk):
         return ""
-    silent = sum(_is_silent(maps, channel) for maps in walk for channel in range(len(maps.values)))
-    told = f" {count(silent) if silent else 'None'} of {plural(total, 'map')} silent for it"
+    inactive = sum(
+        _is_inactive(maps, channel) for maps in walk for channel in range(len(maps.values))
+    )
+    text = f" {count(inactive) if inactive else 'None'} of {plural(total, 'map')} inactive for it"
     if not sample:
-        return f"{told}."
-    lost = sum(len(dead.get(maps.place, ())) for maps in walk)
-    return f"{told}, {count(lost) if lost else 'none'} dead."
+        return f"{text}."
+    total_dead = sum(len(dead.get(maps.place, ())) for maps in walk)
+    return f"{text}, {count(total_dead) if total_dead else 'none'} dead."
 
 
 def _figures(maps: LayerMaps, dead: Collection[int] | None) -> Mapping[str, object]:
@@ -235,6 +246,6 @@ def _figures(maps: LayerMaps, dead: Collection[int] | None) -> Mapping[str, obje
         "shape": list(maps.row.output_shape),
         "mean": flat.mean(dim=1).tolist(),
         "largest": flat.amax(dim=1).tolist(),
-        "silent": [n for n in range(len(flat)) if _is_silent(maps, n)],
+        "inactive": [n for n in range(len(flat)) if _is_inactive(maps, n)],
         "dead": None if dead is None else sorted(dead),
     }

@@ -1,4 +1,4 @@
-"""Changes of a digit, little by little: moved, turned, scaled, with other strokes, with noise."""
+"""Perturbations of images: shift, rotation, scale, stroke width and noise, in rising strength."""
 
 from __future__ import annotations
 
@@ -16,56 +16,56 @@ from tui_trainer.data.ink import FINE, narrowed, widened
 SHIFT, ROTATE, SCALE, THICKEN, NOISE = KINDS = ("shift", "rotate", "scale", "thicken", "noise")
 
 Apply = Callable[[Tensor, float, int], Tensor]
-"""From greys (N, H, H), 0 to 255, by an amount; chance, if there is any, comes from the seed."""
+"""Maps greys (N, H, H) from 0 to 255, a strength and a seed (for noise) to perturbed greys."""
 
 
 @dataclass(frozen=True, slots=True)
 class Perturbation:
-    """What is done to digits, and how much of it.
+    """A perturbation in several strengths.
 
     Attributes:
-        name: What it is called.
+        name: The name.
         kind: One of :data:`KINDS`.
-        unit: What its amounts are counted in.
-        amounts: From little to much.
-        ways: What it can be by name, such as directions; each is as much of a change.
+        unit: The unit of its strengths.
+        strengths: The strengths, rising.
+        variants: Equally strong variants by name, such as directions.
     """
 
     name: str
     kind: str
     unit: str
     strengths: tuple[float, ...]
-    ways: tuple[tuple[str, Apply], ...]
+    variants: tuple[tuple[str, Apply], ...]
 
     def apply(self, images: Tensor, strength: float, seed: int) -> Tensor:
-        """Return greys (N, H, H), 0 to 255, changed; the ways take turns, image by image."""
+        """Return perturbed greys (N, H, H), 0 to 255; the variants alternate over the images."""
         changed = images.clone()
-        for turn, (_, way) in enumerate(self.ways):
+        for turn, (_, variant) in enumerate(self.variants):
             if turn < len(images):
-                changed[turn :: len(self.ways)] = way(
-                    images[turn :: len(self.ways)], strength, seed
+                changed[turn :: len(self.variants)] = variant(
+                    images[turn :: len(self.variants)], strength, seed
                 )
         return changed
 
     def strength_text(self, strength: float) -> str:
-        """Return an amount with its unit."""
+        """Return a strength with its unit."""
         return f"{strength:g} {self.unit}"
 
 
 def moved(
     images: Tensor, *, right: float = 0.0, down: float = 0.0, turn: float = 0.0, zoom: float = 1.0
 ) -> Tensor:
-    """Return greys (N, H, H) turned and scaled about their middle, then moved; outside is paper.
+    """Return greys (N, H, H) rotated and scaled about the center, then shifted; padded with 0.
 
     Args:
         images: The greys.
-        right: In pixels of a 28×28 image, as ``down``.
-        down: Downwards.
-        turn: Clockwise, in degrees.
-        zoom: How many times as large.
+        right: Shift to the right in pixels of a 28×28 image.
+        down: Shift downwards, likewise.
+        turn: Rotation clockwise, in degrees.
+        zoom: Scale factor.
     """
     cosine, sine = math.cos(math.radians(turn)) / zoom, math.sin(math.radians(turn)) / zoom
-    # From a pixel of the result to where it is taken from, y downwards.
+    # From a pixel of the result to its source, y downwards.
     back = torch.tensor([[cosine, sine], [-sine, cosine]])
     move = back @ torch.tensor([-2 * right / MNIST_SIDE, -2 * down / MNIST_SIDE])
     matrix = torch.cat((back, move.unsqueeze(1)), dim=1).to(images.device)
@@ -76,9 +76,9 @@ def moved(
 
 
 def thickened(images: Tensor, strength: float) -> Tensor:
-    """Return greys (N, H, H) with strokes so much wider, in pixels of a 28×28 image, or narrower.
+    """Return greys (N, H, H) with strokes thicker by pixels of a 28×28 image; negative: thinner.
 
-    They are changed by steps of half a pixel, at ``FINE`` times MNIST's resolution.
+    The steps are half a pixel, at ``FINE`` times MNIST's resolution.
     """
     fine = max(1, round(FINE * MNIST_SIDE / images.shape[-1]))
     larger = functional.interpolate(
@@ -87,13 +87,13 @@ def thickened(images: Tensor, strength: float) -> Tensor:
     changed = larger
     for _ in range(round(abs(strength) * FINE / 2)):
         changed = widened(changed) if strength > 0 else narrowed(changed)
-    # Only what was added or taken: there and back again alone would already be a blur.
+    # Only the difference is added: resampling the whole image would blur it.
     difference = functional.avg_pool2d(changed - larger, fine)
     return (images + difference).clamp(0, 255)
 
 
 def noisy(images: Tensor, strength: float, seed: int) -> Tensor:
-    """Return greys (N, H, H) with normal noise of so many per cent of their range, cut to it."""
+    """Return greys (N, H, H) with Gaussian noise; ``strength`` is its std in % of the range."""
     rng = torch.Generator().manual_seed(seed)
     noise = torch.randn(images.shape, generator=rng).to(images.device)
     return (images + noise * (2.55 * strength)).clamp(0, 255)
@@ -156,9 +156,12 @@ PERTURBATIONS = (
         "%",
         (10, 20, 40, 60),
         (
-            ("one draw", lambda images, strength, seed: noisy(images, strength, 2 * seed)),
-            ("another", lambda images, strength, seed: noisy(images, strength, 2 * seed + 1)),
+            ("one sample", lambda images, strength, seed: noisy(images, strength, 2 * seed)),
+            (
+                "another sample",
+                lambda images, strength, seed: noisy(images, strength, 2 * seed + 1),
+            ),
         ),
     ),
 )
-"""All changes; lengths in pixels of a 28×28 image, noise as a standard deviation."""
+"""All perturbations; lengths in pixels of a 28×28 image, noise as a standard deviation."""

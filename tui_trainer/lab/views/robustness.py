@@ -1,4 +1,4 @@
-"""Robustness: how much a digit can be changed before the network no longer knows it."""
+"""Robustness: the accuracy under perturbations of rising strength."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from tui_trainer.text.fmt import count, percent
 KIND = word_control("perturbation", KINDS)
 
 LEAST, MOST = 40, 150
-"""Images that every change is tried on."""
+"""Images that every perturbation is tried on, at least and at most."""
 
 TIME_FACTOR = 16
-"""It may take so many times as long as other looks: it is done in as many parts as amounts."""
+"""It may take so many times as long as other views: every strength is a slice of its own."""
 
 POINTS = 13
-"""Points of a curve, the unchanged digit among them."""
+"""Points of a curve, strength 0 included."""
 
 PICTURES = 4
-_NOTHING_YET = "·"
+_PENDING = "·"
 
 
 @dataclass
 class Accuracies:
-    """How many of the images were given the right class.
+    """Correct predictions by perturbation and strength.
 
     Attributes:
-        total: How many images there are.
-        plain: Hits among them as they are.
+        total: The number of images.
+        plain: Correct predictions on the unperturbed images.
         correct: The same by change and amount, as far as it is known.
     """
 
@@ -50,7 +50,7 @@ class Accuracies:
     correct: dict[tuple[str, float], int] = field(default_factory=dict)
 
     def is_worse(self, perturbation: Perturbation, strength: float) -> bool:
-        """Whether a change costs more than chance can explain: the two intervals lie apart."""
+        """Whether the accuracy drops significantly: the two 95 % intervals do not overlap."""
         correct = self.correct.get((perturbation.name, strength))
         if correct is None:
             return False
@@ -59,13 +59,13 @@ class Accuracies:
 
 @dataclass
 class Trace:
-    """What becomes of one digit under a kind of change.
+    """One image under a kind of perturbation.
 
     Attributes:
-        digit: The digit.
+        digit: The image.
         kind: The kind.
-        curves: The probability of its true class, over the amount.
-        changed: The digit changed (H, H): what was done, and what it is taken for.
+        curves: The probability of its true class by strength.
+        changed: Perturbed images (H, H) with strength and prediction as captions.
     """
 
     digit: Digit
@@ -75,7 +75,7 @@ class Trace:
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
-    """Show one digit under a change, then the accuracy under all changes, row by row."""
+    """Show one image under a perturbation, then the accuracy under all of them, row by row."""
     name, kind = controls.word(context.images_control), controls.word(KIND)
     number = controls.whole(DIGIT)
     if name == TEST:
@@ -88,7 +88,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     split = context.split(name).sample(affords)
     plain = context.probabilities(split.images)
     if not bool(torch.isfinite(plain).all()):
-        words = nonfinite_notice("the network's scores")
+        words = nonfinite_notice("the logits")
         yield Exhibit(blocks=(words,), figures={"images": name, "non_finite": True})
         return
     found = Accuracies(len(split), plain=_correct(plain, split))
@@ -106,8 +106,8 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
             )
             done += 1
             is_whole = strength == perturbation.strengths[-1] and done < passes - 1
-            told = _exhibit(context, name, found, trace, done / (passes - 1))
-            yield told if is_whole else None
+            exhibit = _exhibit(context, name, found, trace, done / (passes - 1))
+            yield exhibit if is_whole else None
     yield _exhibit(context, name, found, trace)
 
 
@@ -116,28 +116,27 @@ def _correct(probabilities: Tensor, split: Split) -> int:
 
 
 def _whole(greys: Tensor) -> Tensor:
-    """Return greys as an image has them: whole numbers from 0 to 255."""
+    """Return greys rounded to uint8."""
     return greys.round().clamp(0, 255).to(torch.uint8)
 
 
 def _follow(context: Context, perturbation: Perturbation, trace: Trace) -> None:
-    """Change one digit in each way, little by little, and keep what it is taken for."""
+    """Perturb one image with each variant in small steps, and keep its predictions."""
     digit = trace.digit
     most = perturbation.strengths[-1]
     strengths = [most * step / (POINTS - 1) for step in range(POINTS)]
     greys = digit.pixels.float()[None]
-    for way_name, way in perturbation.ways:
-        changed = _whole(torch.cat([way(greys, a, SEED + digit.number) for a in strengths]))
-        told = context.probabilities(changed)
-        right = told[:, digit.label].tolist()
-        trace.curves.append(Curve(name=way_name, x=tuple(strengths), y=tuple(right)))
+    for variant_name, variant in perturbation.variants:
+        changed = _whole(torch.cat([variant(greys, a, SEED + digit.number) for a in strengths]))
+        probabilities = context.probabilities(changed)
+        true = probabilities[:, digit.label].tolist()
+        trace.curves.append(Curve(name=variant_name, x=tuple(strengths), y=tuple(true)))
         for step in (POINTS // 2, POINTS - 1):
-            predicted = int(told[step].argmax())
-            what = (
-                f"{way_name} {perturbation.strength_text(round(strengths[step], 2))}: {predicted}"
-            )
+            predicted = int(probabilities[step].argmax())
+            strength = perturbation.strength_text(round(strengths[step], 2))
+            what = f"{variant_name} {strength}: {predicted}"
             trace.changed.append(
-                (changed[step], f"{what}, {percent(float(told[step, predicted]), 0)}")
+                (changed[step], f"{what}, {percent(float(probabilities[step, predicted]), 0)}")
             )
 
 
@@ -148,15 +147,15 @@ def _exhibit(
     return Exhibit(
         blocks=(_table(found, trace.kind), *_traced(trace)),
         result=_result(found) if is_done else "",
-        certainty=f"{count(found.total)} {images} images after step {count(context.step)}, the "
-        "same under every change; intervals of 95 %, lengths in pixels of a 28×28 image.",
+        certainty=f"The same {count(found.total)} {images} images for every perturbation, step "
+        f"{count(context.step)}; 95 % intervals, lengths in pixels of a 28×28 image.",
         progress=progress,
         figures=_figures(images, found, trace) if is_done else {},
     )
 
 
 def _table(found: Accuracies, kind: str) -> Table:
-    """Return two rows a change: its amounts, and the accuracy under them."""
+    """Return two rows per perturbation: its strengths, and the accuracies."""
     rows: list[tuple[str, ...]] = []
     marked = None
     for perturbation in PERTURBATIONS:
@@ -166,32 +165,30 @@ def _table(found: Accuracies, kind: str) -> Table:
         cells = (
             found.correct.get((perturbation.name, strength)) for strength in perturbation.strengths
         )
-        rows.append(
-            ("", *(_NOTHING_YET if c is None else _accuracy(c, found.total) for c in cells))
-        )
+        rows.append(("", *(_PENDING if c is None else _accuracy(c, found.total) for c in cells)))
     return Table(
-        caption=f"right, %, of {found.total} digits; unchanged "
+        caption=f"accuracy in %, {found.total} images; unperturbed "
         f"{_accuracy(found.plain, found.total)}",
-        heads=("change", "a little", "more", "much", "very much"),
+        heads=("perturbation", "weak", "medium", "strong", "very strong"),
         rows=tuple(rows),
         marked=marked,
     )
 
 
 def _accuracy(correct: int, total: int) -> str:
-    """Return an accuracy in per cent with its interval."""
+    """Return an accuracy in percent with its interval."""
     low, high = wilson(correct, total)
     return f"{100 * correct / total:.0f} [{100 * low:.0f}, {100 * high:.0f}]"
 
 
 def _traced(trace: Trace) -> tuple[Block, ...]:
-    """Return the curves of the one digit, and pictures of it."""
+    """Return curves and pictures of the one image."""
     label = trace.digit.label
     units = " or ".join(dict.fromkeys(c.unit for c in PERTURBATIONS if c.kind == trace.kind))
     pictures = [grey_picture(greys, caption) for greys, caption in _few(trace.changed)]
     return (
         Curves(
-            caption=f"digit {trace.digit.number}, a {label}: the probability of {label}",
+            caption=f"image #{trace.digit.number}: probability of the true class {label}",
             x_label=f"{trace.kind}, {units}",
             curves=tuple(trace.curves),
         ),
@@ -200,12 +197,12 @@ def _traced(trace: Trace) -> tuple[Block, ...]:
 
 
 def _few(changed: list[tuple[Tensor, str]]) -> list[tuple[Tensor, str]]:
-    """Return as many as are shown: of many ways only the greatest changes."""
+    """Return the shown pictures: with many variants only the strongest perturbations."""
     return changed if len(changed) <= PICTURES else changed[1::2][:PICTURES]
 
 
 def _result(found: Accuracies) -> str:
-    """Say from where on each change costs more than chance can explain."""
+    """Return the weakest significant strength of each perturbation."""
     worse = []
     for perturbation in PERTURBATIONS:
         strength = next(
@@ -214,22 +211,22 @@ def _result(found: Accuracies) -> str:
         if strength is not None:
             worse.append(f"{perturbation.name} by {perturbation.strength_text(strength)}")
     if not worse:
-        return "None of these changes makes it clearly worse."
-    return f"Clearly worse from here on: {', '.join(worse)}."
+        return "No perturbation lowers the accuracy significantly."
+    return f"Accuracy drops significantly at: {', '.join(worse)}."
 
 
 def _figures(images: str, found: Accuracies, trace: Trace) -> Mapping[str, object]:
     return {
         "images": images,
         "total": found.total,
-        "unchanged": _judged(found.plain, found.total),
+        "unperturbed": _figures_of(found.plain, found.total),
         "perturbations": [
             {
                 "perturbation": perturbation.name,
                 "unit": perturbation.unit,
                 "strength": strength,
-                **_judged(found.correct[perturbation.name, strength], found.total),
-                "clearly_worse": found.is_worse(perturbation, strength),
+                **_figures_of(found.correct[perturbation.name, strength], found.total),
+                "is_significant": found.is_worse(perturbation, strength),
             }
             for perturbation in PERTURBATIONS
             for strength in perturbation.strengths
@@ -246,6 +243,6 @@ def _figures(images: str, found: Accuracies, trace: Trace) -> Mapping[str, objec
     }
 
 
-def _judged(correct: int, total: int) -> Mapping[str, object]:
+def _figures_of(correct: int, total: int) -> Mapping[str, object]:
     low, high = wilson(correct, total)
     return {"correct": correct, "accuracy": correct / total, "low": low, "high": high}

@@ -1,4 +1,4 @@
-"""One digit: what the network says of it, and what is shown of where it looked."""
+"""One image: its prediction, and the exhibit of its attribution maps."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from tui_trainer.lab.predictions import TEST
 from tui_trainer.protocol.exhibit import Bars, Block, Exhibit, Picture, Pictures, Words, counting
 from tui_trainer.text.fmt import count, percent
 
-OCCLUSION, GRADIENT, TIMES_PIXEL, INTEGRATED = (
+OCCLUSION, SALIENCY, INPUT_X_GRADIENT, INTEGRATED = (
     "occlusion",
-    "gradient",
-    "gradient × pixel",
-    "integrated",
+    "saliency",
+    "input × gradient",
+    "integrated gradients",
 )
 ABOUT: Mapping[str, str] = {
-    OCCLUSION: "Above 0: covering this place with black takes probability from the class, below "
-    "0: it gives it some. A place is what is covered, not one pixel alone.",
-    GRADIENT: "How fast the score changes with each pixel, up or down, at this very image: a "
-    "slope, which says little of a larger change.",
-    TIMES_PIXEL: "The slope times how bright the pixel is: a guess at what the ink there brings "
-    "the score. Black pixels cannot count, though a gap may well matter.",
-    INTEGRATED: "What the ink of each pixel brings the score on the way from black to this digit; "
-    "together it is the score's whole difference. Black pixels cannot count.",
+    OCCLUSION: "Positive: occluding this place with black lowers the probability of the class; "
+    "negative: it raises it. Each value is the mean over the patches that cover the pixel.",
+    SALIENCY: "The saliency map |∂logit/∂pixel|: how fast the logit changes with each pixel at "
+    "this image. It is a local slope and says little about larger changes.",
+    INPUT_X_GRADIENT: "Input × gradient: a first-order estimate of what each pixel contributes to "
+    "the logit. Black pixels always get 0, although a gap may well matter.",
+    INTEGRATED: "Integrated gradients from a black baseline: the values add up to logit(image) − "
+    "logit(baseline). Black pixels always get 0.",
 }
 BARS = 5
-"""Classes whose probabilities are told."""
+"""Classes with a probability bar."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a network says of a digit.
+    """The prediction of a model for one image.
 
     Attributes:
-        label: The digit's class.
-        probabilities: Of each class.
+        label: The true class.
+        probabilities: The probability of each class.
     """
 
     label: int
@@ -50,41 +50,41 @@ class Prediction:
 
     @property
     def order(self) -> list[int]:
-        """The classes from the most probable to the least."""
+        """The classes by falling probability."""
         places = range(len(self.probabilities))
         return sorted(places, key=lambda place: -self.probabilities[place])
 
     @property
     def predicted(self) -> int:
-        """The most probable class."""
+        """The predicted class: the most probable one."""
         return self.order[0]
 
     @property
     def is_nonfinite(self) -> bool:
-        """Whether they are no numbers."""
+        """Whether the probabilities are NaN."""
         return any(share != share for share in self.probabilities)
 
     @property
     def sentence(self) -> str:
-        """What it says, and whether that is right."""
+        """The prediction in a sentence, with the true class if it differs."""
         if self.is_nonfinite:
-            return "Its scores are no numbers any more: the run diverged."
-        told = f"It says {self.predicted} ({percent(self.probabilities[self.predicted], 1)})"
+            return "The logits are not finite: the run diverged."
+        text = f"Predicted {self.predicted} ({percent(self.probabilities[self.predicted], 1)})"
         if self.predicted == self.label:
-            return f"{told}, rightly."
+            return f"{text}: correct."
         share = percent(self.probabilities[self.label], 1)
-        return f"{told}, but it is a {self.label} ({share})."
+        return f"{text}; true class {self.label} ({share})."
 
     def bars(self, most: int) -> Bars:
-        """Return the most probable classes as bars, the true one marked and always among them."""
+        """Return the most probable classes as bars, the true one marked and always included."""
         shown = self.order[:most]
         if self.label not in shown:
             shown[-1] = self.label
-        return probability_bars("what it says", self.probabilities, shown, self.label)
+        return probability_bars("class probabilities", self.probabilities, shown, self.label)
 
     @property
     def figures(self) -> Mapping[str, object]:
-        """The same as plain numbers."""
+        """The prediction as plain numbers."""
         return {
             "true": self.label,
             "predicted": self.predicted,
@@ -93,34 +93,34 @@ class Prediction:
 
 
 def prediction_of(digit: Digit, model: nn.Module) -> Prediction:
-    """Return what a network says of a digit."""
+    """Return the prediction of a model for one image."""
     with torch.no_grad():
         logits: Tensor = model(digit.model_input)
     return Prediction(digit.label, tuple(probabilities_of(logits.float())[0].tolist()))
 
 
 def chosen_digit(context: Context, images: str, controls: Controls) -> int:
-    """Return which digit of a split is chosen."""
+    """Return the index of the selected image of a split."""
     total = len(context.split(images))
     control = replace(counting("digit", "digit", total), low=0.0, high=float(total - 1))
     return controls.whole(control)
 
 
 def is_sealed(context: Context, images: str) -> bool:
-    """Whether these images are not to be shown: the test set before it was opened."""
+    """Whether these images must not be shown: the test set before its first evaluation."""
     return images == TEST and TEST not in context.prediction_store.by_split
 
 
 @dataclass(frozen=True, slots=True)
 class AttributedImage:
-    """A digit that is looked at.
+    """An image whose prediction is attributed to its pixels.
 
     Attributes:
-        context: What the view works with.
-        digit: The digit.
-        prediction: What the network says of it.
-        images: Whose images it is one of.
-        method: By which method.
+        context: The context of the view.
+        digit: The image.
+        prediction: Its prediction.
+        images: The split of the image.
+        method: The attribution method.
     """
 
     context: Context
@@ -131,12 +131,12 @@ class AttributedImage:
 
     @property
     def rivals(self) -> tuple[int, int]:
-        """The two classes that are looked at: the said one, and the true one or the next."""
+        """The attributed classes: the predicted one, and the true one or the second best."""
         predicted, label = self.prediction.predicted, self.prediction.label
         return predicted, label if predicted != label else self.prediction.order[1]
 
     def picture(self, frame: tuple[int, int, int, int] | None = None) -> Picture:
-        """Return the digit; the frame (top, left, height, width) where it is drawn whole."""
+        """Return the image; the frame (top, left, height, width) is drawn unless it is shrunk."""
         return digit_picture(self.digit, frame=frame, most=WIDEST)
 
     def exhibit(
@@ -149,15 +149,15 @@ class AttributedImage:
         progress: float | None = None,
         on: str = "",
     ) -> Exhibit:
-        """Return what is shown.
+        """Return the exhibit.
 
         Args:
-            pictures: The digit and its maps.
-            notes: What is said below them.
-            result: What came out; the prediction alone if empty.
-            figures: The same as plain numbers, beside the prediction.
-            progress: The share of the work that is done; None where all is.
-            on: What it rests on, beside the one image.
+            pictures: The image and its maps.
+            notes: Blocks below the pictures.
+            result: The result; the prediction alone if empty.
+            figures: The result as plain numbers, in addition to the prediction.
+            progress: The share of the work that is done; None if all is.
+            on: What the result is computed from, in addition to the image.
         """
         about = Words(text=ABOUT[self.method], tone="muted")
         bars = () if self.prediction.is_nonfinite else (self.prediction.bars(BARS),)
@@ -167,7 +167,10 @@ class AttributedImage:
             certainty=f"One {self.images} image after step {count(self.context.step)}"
             + (f": {on}." if on else "."),
             opens=link_to(
-                "maps", "its way through the layers", images=self.images, digit=self.digit.number
+                "maps",
+                "its feature maps, layer by layer",
+                images=self.images,
+                digit=self.digit.number,
             ),
             progress=progress,
             figures={
@@ -180,7 +183,7 @@ class AttributedImage:
 
 
 def picture_of(values: Tensor, caption: str, bound: float, *, is_signed: bool = True) -> Picture:
-    """Return a map of the digit's pixels (H, W), its colours from -bound or 0 to bound."""
+    """Return a map (H, W) as a picture, colours from -bound (or 0 if unsigned) to bound."""
     drawn = shrunk(values)
     if is_signed:
         return map_picture(drawn, caption, bound=bound or 1.0)

@@ -1,4 +1,4 @@
-"""The weights that a network uses, now and at its start, whatever it is written with."""
+"""The weights that a model uses, now and at initialization, in modules or functional calls."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from tui_trainer.protocol.layers import LayerRow
 WEIGHTED = (*CONVOLUTIONS, "fully connected")
 """The kinds of layers whose weights are shown."""
 
-FAINT = 0.01
-"""A kernel whose norm is below this share of the layer's median is as good as none."""
+NEAR_ZERO = 0.01
+"""A kernel with a norm below this share of the layer's median has no effect."""
 
 ROWS = 16
-"""Layers that a table has at most, the chosen one among them."""
+"""Most rows of a table, the selected layer included."""
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What a layer multiplies with.
+    """The weights of a layer.
 
     Attributes:
-        place: The layer's place in the layer table.
+        place: The index of the layer in the layer table.
         row: Its row there.
-        now: Its kernels (kernels, channels, height, width), on the CPU. A fully connected layer has
-            one of 1×1 for each unit; where it reads the image itself, one as large as that.
-        start: The same before the first batch; None where it is not known.
+        now: The current kernels (kernels, channels, height, width), on the CPU. A fully connected
+            layer has a 1×1 kernel for each unit, or one of the image size if it reads the image.
+        start: The initial kernels; None if unknown.
     """
 
     place: int
@@ -46,7 +46,7 @@ class Weights:
 
     @property
     def name(self) -> str:
-        """The layer's name: no other has it."""
+        """The layer's unique name."""
         return self.row.name
 
     @property
@@ -57,46 +57,46 @@ class Weights:
 
     @property
     def is_nonfinite(self) -> bool:
-        """Whether some weights are no finite numbers."""
+        """Whether some weights are not finite."""
         return not bool(torch.isfinite(self.now).all())
 
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """What is told of one kernel.
+    """Statistics of one kernel.
 
     Attributes:
         norm: ‖w‖, the square root of the sum of its squares.
-        moved: ‖w − w₀‖ / ‖w₀‖; NaN where the start is not known.
-        cosine: Of the angle between w and w₀; NaN likewise.
-        is_faint: Whether it is next to nothing beside the others of its layer.
-        is_dead: Whether its unit gives nothing on the sample; None while that is not known.
+        moved: ‖w − w₀‖ / ‖w₀‖; NaN if w₀ is unknown.
+        cosine: The cosine of the angle between w and w₀; NaN if w₀ is unknown.
+        is_near_zero: Whether its norm is negligible compared to the others of its layer.
+        is_dead: Whether its unit is inactive on the whole sample; None while unknown.
     """
 
     norm: float
     moved: float
     cosine: float
-    is_faint: bool
+    is_near_zero: bool
     is_dead: bool | None = None
 
     @property
     def mark(self) -> str:
-        """What it is marked with; empty where nothing is the matter."""
-        return "dead" if self.is_dead else "faint" if self.is_faint else ""
+        """The mark of the kernel; empty if it is normal."""
+        return "dead" if self.is_dead else "near zero" if self.is_near_zero else ""
 
 
 def weights_of(context: Context, model: nn.Module) -> tuple[list[Weights], str]:
-    """Return the weights of every layer that has some, and why those of the start are missing.
+    """Return the weights of every layer, and the reason if the initial ones are unavailable.
 
-    They are taken from the operations that use them, so that it is all the same whether a module
-    or a function does. What is used several times is told once, where it is used first.
+    They are read from the traced operations, so modules and functional calls work alike. A weight
+    that is used several times is returned once, at its first use.
 
     Args:
-        context: What is looked at.
-        model: A copy of its network.
+        context: The context of the view.
+        model: A copy of its model.
 
     Returns:
-        The weights in the order of the layers; the reason, empty where none is missing.
+        The weights in layer order; the reason, empty if the initial weights are available.
     """
     side, rows = context.data.image_size, context.layers
     black = context.data.prepare(torch.zeros(1, side, side, dtype=torch.uint8))
@@ -105,9 +105,12 @@ def weights_of(context: Context, model: nn.Module) -> tuple[list[Weights], str]:
     try:
         start = _used(context.at_start(), rows, black.cpu(), side)
     except (InputError, CustomModelError) as error:
-        reason = f"The start cannot be shown: {error}"
+        reason = f"The initial weights cannot be shown: {error}"
     if not reason and any(p not in start or start[p].shape != now[p].shape for p in now):
-        start, reason = {}, "The start cannot be shown: the network is built in another way now."
+        start, reason = (
+            {},
+            "The initial weights cannot be shown: the model is built differently now.",
+        )
     found = [Weights(place, rows[place], values, start.get(place)) for place, values in now.items()]
     return found, reason
 
@@ -115,7 +118,7 @@ def weights_of(context: Context, model: nn.Module) -> tuple[list[Weights], str]:
 def _used(
     model: nn.Module, rows: Sequence[LayerRow], image: Tensor, side: int
 ) -> dict[int, Tensor]:
-    """Return the weights that are used on an image, by the place of the layer in its table."""
+    """Return the weights used in a forward pass, by the index of the layer in the table."""
     found: dict[int, Tensor] = {}
     taken: list[Tensor] = []
 
@@ -140,7 +143,7 @@ def _used(
 
 
 def _reads_image(rows: Sequence[LayerRow], place: int) -> bool:
-    """Whether a layer reads the image with nothing before it but a flattening."""
+    """Whether a layer reads the image directly or after a flatten only."""
     return all(
         source == 0 or (rows[source].kind == "flatten" and rows[source].sources == (0,))
         for source in rows[place].sources
@@ -148,40 +151,40 @@ def _reads_image(rows: Sequence[LayerRow], place: int) -> bool:
 
 
 def kernels_of(weights: Weights) -> list[Kernel]:
-    """Return what is told of each kernel of a layer."""
+    """Return the statistics of each kernel of a layer."""
     norms = weights.now.flatten(1).norm(dim=1)
-    faint = norms <= FAINT * float(norms.median())
+    near_zero = norms <= NEAR_ZERO * float(norms.median())
     unknown = float("nan")
     return [
         Kernel(
             norm=float(norms[number]),
             moved=unknown if weights.start is None else change(now, weights.start[number]),
             cosine=unknown if weights.start is None else cosine(now, weights.start[number]),
-            is_faint=bool(faint[number]) and bool(torch.isfinite(norms[number])),
+            is_near_zero=bool(near_zero[number]) and bool(torch.isfinite(norms[number])),
         )
         for number, now in enumerate(weights.now)
     ]
 
 
 def around(place: int, total: int) -> slice:
-    """Return which of so many layers a table has: those around the one at a place."""
+    """Return the rows of a table of ``total`` layers around the one at ``place``."""
     first = max(0, min(place - ROWS // 2, total - ROWS))
     return slice(first, first + ROWS)
 
 
 def nothing_to_see() -> Exhibit:
-    """Return what is shown of a network without such layers."""
-    text = "It has no layer whose weights can be seen."
+    """Return what is shown for a model without such layers."""
+    text = "The network has no layer whose weights can be shown."
     return Exhibit(blocks=(Words(text=text),))
 
 
 def change(now: Tensor, start: Tensor) -> float:
-    """Return how far weights have moved, as a share of their norm then: ‖w − w₀‖ / ‖w₀‖."""
+    """Return the relative change of the weights, ‖w − w₀‖ / ‖w₀‖."""
     norm = float(start.norm())
     return float((now - start).norm()) / norm if norm > 0 else float("nan")
 
 
 def cosine(now: Tensor, start: Tensor) -> float:
-    """Return the cosine of the angle by which weights have turned, w·w₀ / (‖w‖ ‖w₀‖)."""
+    """Return the cosine similarity w·w₀ / (‖w‖ ‖w₀‖)."""
     norms = float(now.norm()) * float(start.norm())
     return float((now * start).sum()) / norms if norms > 0 else float("nan")
