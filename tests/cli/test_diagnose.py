@@ -40,8 +40,8 @@ def test_it_finds_what_the_run_reported(run: Cli, tmp_path: Path, rate: float) -
     assert (code, err) == (0, "")
     output = json.loads(out)
     assert sorted(record["code"] for record in output["timeline"]) == sorted(gone)
-    assert {record["code"] for record in output["standing"]} == set(active_findings)
-    for record in output["standing"]:
+    assert {record["code"] for record in output["active"]} == set(active_findings)
+    for record in output["active"]:
         event = active_findings[record["code"]]
         assert {name: record[name] for name in event if name != "event"} == {
             name: value for name, value in event.items() if name != "event"

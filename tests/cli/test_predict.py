@@ -99,7 +99,7 @@ def test_a_warning_gives_its_reason(
 
     assert (code, err) == (0, "")
     assert out.rstrip().endswith(f"  doubtful: {why}")
-    assert json.loads(record)["doubts"] == [why]
+    assert json.loads(record)["warnings"] == [why]
 
 
 def test_two_digits_are_refused_and_the_others_predicted(

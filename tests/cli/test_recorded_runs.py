@@ -203,7 +203,7 @@ def test_a_damaged_run_is_listed_with_its_error(run: Cli, trained: RunFolder) ->
     trained.summary.write_text("{")
     assert "summary.json: no JSON; is the file damaged?" in run("runs")[1]
     (record,) = json.loads(run("runs", "--json")[1])
-    assert "damaged" in record["fault"]
+    assert "damaged" in record["error"]
 
 
 def test_no_runs_are_an_empty_list(run: Cli, tmp_path: Path) -> None:

@@ -107,10 +107,10 @@ def test_json_has_the_run_what_stands_and_what_went() -> None:
     stands = Episode(facts.finding(plot=(float("nan"), 1.0)), step=9, epoch=1)
     record = as_record(diagnosis(standing=(stands,), timeline=(GONE,)))
     assert json.loads(json.dumps(record, allow_nan=False)) == record
-    assert list(record) == ["run", "standing", "timeline"]
+    assert list(record) == ["run", "active", "timeline"]
     assert record["run"]["is_probed"] is False
-    assert record["run"]["not_watched"] == ["dead units", "a plateau"]
-    (now,), (then,) = record["standing"], record["timeline"]
+    assert record["run"]["not_evaluated"] == ["dead units", "a plateau"]
+    (now,), (then,) = record["active"], record["timeline"]
     assert (now["code"], now["plot"], now["cleared_step"]) == ("overfitting", [None, 1.0], None)
     assert (now["topic"], now["raised_step"]) == ("overfitting, and when to use dropout", 9)
     assert (then["raised_epoch"], then["cleared_step"]) == (2, 1_300)

@@ -133,9 +133,9 @@ def as_record(found: RunDiagnosis) -> dict[str, Any]:
             "epoch": history.epoch,
             "epochs": found.started.epochs,
             "is_probed": history.is_probed,
-            "not_watched": list(found.not_evaluated),
+            "not_evaluated": list(found.not_evaluated),
         },
-        "standing": [_record(episode) for episode in found.active],
+        "active": [_record(episode) for episode in found.active],
         "timeline": [_record(episode) for episode in found.timeline],
     }
 

@@ -120,7 +120,7 @@ def as_record(prediction: Prediction) -> dict[str, Any]:
         "path": prediction.path,
         "checkpoint": name,
         **first,
-        "doubts": list(prediction.doubts),
+        "warnings": list(prediction.doubts),
     }
     return {**record, "checkpoints": records}
 
