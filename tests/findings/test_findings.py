@@ -162,13 +162,13 @@ def test_it_comes_back_with_its_new_epoch() -> None:
 def test_augmentation_is_tried_first() -> None:
     found = overfit(started(augmentation=False, dropout=0.1))
     assert (found.fix_setting, found.fix_value) == ("augmentation", 1)
-    assert found.advice == "switch augmentation on"
+    assert found.advice == "enable augmentation (--augment light)"
 
 
 def test_then_dropout_where_there_is_some() -> None:
     found = overfit(started(augmentation=True, dropout=0.05))
     assert (found.fix_setting, found.fix_value) == ("dropout", 0.15)
-    assert found.advice == "raise dropout from 0.05 to 0.15"
+    assert found.advice == "raise dropout from 0.05 to 0.15 (--dropout 0.15)"
     assert overfit(started(dropout=0.45)).fix_value == 0.5
 
 
@@ -189,7 +189,10 @@ def test_the_advice_moves_on_with_the_knob() -> None:
     run: list[Event] = [started(augmentation=False, dropout=0.0), *epochs(RISING)]
     run.insert(12, changed("augmentation", 0, 1, images=11_000))
     advice = [event.advice for event in raised(run)]
-    assert advice == ["switch augmentation on", "raise dropout from 0 to 0.1"]
+    assert advice == [
+        "enable augmentation (--augment light)",
+        "raise dropout from 0 to 0.1 (--dropout 0.1)",
+    ]
 
 
 # Divergence
@@ -213,7 +216,7 @@ def test_worse_than_guessing_is_divergence(classes: int) -> None:
     assert f"training loss {1.51 * guessing:.2f}" in found.evidence
     assert f"{guessing:.2f} = ln {classes}" in found.evidence
     assert (found.fix_setting, found.fix_value) == ("base_lr", 0.01)
-    assert found.advice == "learning rate ÷ 10, from 0.1 to 0.01"
+    assert found.advice == "divide the learning rate by 10 (--lr 0.01)"
 
 
 def test_the_first_images_are_not_judged() -> None:
@@ -286,8 +289,8 @@ def test_a_loss_that_is_no_number_is_told_as_lost() -> None:
     assert isinstance(found, FindingRaised)
     assert passed[-1] == events[-1]
     assert found.title == "diverged in epoch 1"
-    assert "not a finite number since step 3" in found.evidence
-    assert "the last good ones are of step 2" in found.evidence
+    assert "NaN or infinite since step 3" in found.evidence
+    assert "the last good weights are from step 2" in found.evidence
     assert found.advice == "go back to step 2 with learning rate 0.01"
     assert (found.fix_setting, found.fix_value) == ("base_lr", 0.01)
 
@@ -337,4 +340,4 @@ def test_a_divergence_says_where_it_began() -> None:
     moved = (facts.parameter("a.weight"), facts.parameter("b.weight", update_norm=0.5))
     look = facts.update(20, parameters=moved)
     (told,) = raised([started(), *steps([2.0] * 29), look, lost])
-    assert "(at step 20 b.weight had moved by 50 % of its size)" in told.evidence
+    assert "(update-to-weight ratio of b.weight at step 20: 50 %)" in told.evidence

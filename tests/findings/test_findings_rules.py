@@ -210,7 +210,7 @@ TWINS = [
         [sample(10, layers=(layer(dead=9),)), sample(20, layers=(layer(dead=9),))],
         [sample(10, layers=(layer(dead=9),)), sample(20, layers=(layer(dead=7),))],
         "note",
-        "9 of 16 units dead in relu1",
+        "9 of 16 ReLUs dead in relu1",
     ),
     Twins(
         "dead_units",
@@ -239,7 +239,7 @@ TWINS = [
         [*learning(10, 2.3), *each(update_norm=1e-6)],
         [*learning(10, 0.2), *each(update_norm=1e-6)],
         "warning",
-        "× 1000",
+        "by 1000 (--lr 100)",
     ),
     Twins(
         "loss_rising",

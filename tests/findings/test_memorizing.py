@@ -38,8 +38,8 @@ def test_three_epochs_with_a_gap_beyond_sampling_error_are_told_once() -> None:
     assert found.code == "memorizing"
     assert found.step == epoch_done(1).step
     assert found.evidence == (
-        "by epoch 3 training accuracy 100.00 % on 500 images, validation 90.00 % [89.14, 90.80]: "
-        "10.0 points apart"
+        "by epoch 3 training accuracy 100.00 % on 500 images, validation accuracy 90.00 % "
+        "[89.14, 90.80]: generalization gap 10.0 points"
     )
 
 

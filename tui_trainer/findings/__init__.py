@@ -1,8 +1,7 @@
-"""Diagnosis: rules that look at a run's history and say what goes wrong, with the evidence.
+"""Findings: rules that diagnose a run from its history, with evidence.
 
-A rule is a function from history to a finding or None. It asks for persistence, and for more than
-sampling noise. None of them knows the test set. How often they err is measured by
-``tests/benchmarks/findings``.
+A rule maps the history to a finding or None. It requires persistence and more than sampling noise,
+and never uses the test set. ``tests/benchmarks/findings`` measures the error rates.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _BROKEN = (
     *("divergence", "no_gradient", "not_updated", "evaluation_mode", "probabilities"),
     "depends_on_batch",
 )
-"""What is broken: more is not said while one of these stands than they explain."""
+"""Errors that explain many other findings, which are not raised while one of these is."""
 
 _STUCK = ("dead_units", "saturated", "vanishing_gradients", "exploding_logits", "constant_labels")
 
@@ -52,10 +51,10 @@ _NOT_COMPARABLE = (
     "labels_noisy",
     "dead_units",
 )
-"""What makes it idle to compare training with validation."""
+"""Findings that make a comparison of training and validation meaningless."""
 
 RULES: tuple[Rule, ...] = (
-    # What is broken, and shows at once.
+    # Errors that show at once.
     Rule(mode_gaps.random_in_evaluation, TRIED, "random logits in evaluation mode"),
     Rule(mode_gaps.depends_on_batch, TRIED, "logits that depend on the batch"),
     Rule(mode_gaps.probabilities, SAMPLES, "softmax before the loss"),
@@ -69,12 +68,12 @@ RULES: tuple[Rule, ...] = (
     Rule(images.validation_differs, SAMPLES, "validation images that differ from training"),
     Rule(label_counts.constant_labels, SAMPLES, "constant labels"),
     Rule(label_counts.not_shuffled, UPDATES, "unshuffled data", ("constant_labels",)),
-    # What the network is made of.
+    # The layers.
     Rule(gradients.exploding_logits, SAMPLES, "exploding logits", ("input_scale",)),
     Rule(inactive_units.dead_units, SAMPLES, "dead ReLUs"),
     Rule(inactive_units.saturated, SAMPLES, "saturated units"),
     Rule(gradients.vanishing_gradients, UPDATES, "vanishing gradients", ("dead_units",)),
-    # How it learns.
+    # Optimization.
     Rule(learning_rates.divergence, STEPS, "divergence"),
     Rule(learning_rates.learning_rate_high, UPDATES, "learning rate too high", ("divergence",)),
     Rule(learning_rates.learning_rate_low, UPDATES, "learning rate too low", (*_BROKEN, *_STUCK)),
@@ -118,40 +117,40 @@ RULES: tuple[Rule, ...] = (
         "underfitting",
         (*_BROKEN, "labels_noisy", "not_learning", "dropout_high", "not_shuffled"),
     ),
-    # How it generalises.
+    # Generalization.
     Rule(overfitting.overfitting, EPOCHS, "overfitting", _NOT_COMPARABLE),
     Rule(overfitting.memorizing, EPOCHS, "memorized training images", _NOT_COMPARABLE),
     Rule(overfitting.validation_better, EPOCHS, "validation above training accuracy"),
     Rule(learning.plateau, EPOCHS, "plateau", ("overfitting", "memorizing")),
     Rule(learning_rates.batch_size_fit, UPDATES, "batch size far from the gradient noise scale"),
-    # How fast it goes.
+    # Speed and memory.
     Rule(speed.slower, EPOCHS, "slowdown"),
     Rule(speed.input_bound, UPDATES, "input-bound training"),
     Rule(speed.memory_short, SAMPLES, "low memory"),
 )
-"""Every rule, in the order in which they look: what explains others comes before them."""
+"""All rules in the order of evaluation: a rule comes after those that explain its finding."""
 
 
 _RULES_AFTER = {
     kind: tuple(rule for rule in RULES if kind in rule.on)
     for kind in {kind for rule in RULES for kind in rule.on}
 }
-"""The rules that look after an event of a kind."""
+"""The rules that are evaluated after each type of event."""
 
 
 def evaluable_rules(history: History) -> tuple[str, ...]:
-    """Return what the rules watch for that can look at this run, in a word or two each."""
+    """Return the labels of the rules that can be evaluated on this run."""
     return tuple(rule.label for rule in RULES if rule.can_evaluate(history))
 
 
 def with_findings(events: Iterator[Event], past: Iterable[Event] = ()) -> Iterator[Event]:
-    """Pass a run's events on, with the findings they give rise to among them.
+    """Yield a run's events, each followed by the findings that it raises or clears.
 
-    Everyone downstream, a window, a script or a file, sees the same findings at the same place.
+    Window, script and journal all read this stream, so they see the same findings.
 
     Args:
         events: The run.
-        past: What it told before it was resumed, its findings included.
+        past: The events from before it was resumed, findings included.
     """
     history = History()
     for event in past:
@@ -161,27 +160,27 @@ def with_findings(events: Iterator[Event], past: Iterable[Event] = ()) -> Iterat
         yield event
         if isinstance(event, StepDone) and event.step % CHECK_EVERY:
             continue
-        renews = isinstance(event, EpochDone | SampleProbed | Diverged)
+        refreshes = isinstance(event, EpochDone | SampleProbed | Diverged)
         for rule in _RULES_AFTER.get(type(event), ()):
-            for change in _update(history, rule, renews=renews):
+            for change in _update(history, rule, refreshes=refreshes):
                 history.apply(change)
                 yield change
 
 
-def _update(history: History, rule: Rule, *, renews: bool) -> Iterator[Event]:
-    """Raise the rule's finding when it begins to hold; renew its numbers; clear it when gone."""
+def _update(history: History, rule: Rule, *, refreshes: bool) -> Iterator[Event]:
+    """Raise a rule's finding once it holds, update its numbers, and clear it once it does not."""
     current = history.findings.get(rule.code)
     explaining = (history.findings.get(code) for code in rule.yields_to)
     is_explained = any(found is not None and found.severity != "note" for found in explaining)
-    found = None if is_explained else rule.rule(history)
+    found = None if is_explained else rule.evaluate(history)
     if found is None and current is not None:
         last = history.last_step or history.last_epoch or current
         yield FindingCleared(code=rule.code, step=last.step)
     elif found is not None and current is None:
         yield found
     elif found is not None and current is not None:
-        # It holds since it was first said, if it is still the same that is said.
+        # A finding with the same title keeps the step since which it holds.
         same = found.title == current.title
         found = replace(found, step=min(found.step, current.step)) if same else found
-        if found != current if renews else found.is_news_after(current):
+        if found != current if refreshes else found.is_news_after(current):
             yield found

@@ -1,4 +1,4 @@
-"""Gradients and updates: where they stop, where they grow, and what is not trained at all."""
+"""Rules about gradients and updates: missing, vanishing, exploding, or in the wrong direction."""
 
 from __future__ import annotations
 
@@ -11,45 +11,45 @@ from tui_trainer.protocol.probed import ParameterProbe, UpdateProbed
 from tui_trainer.text import fmt
 
 VANISHED = 1e-3
-"""The first layer's gradient, as a share of the last's, below which it has vanished."""
+"""The ratio of the first layer's gradient to the last's below which it has vanished."""
 
 NOT_LEARNED = 0.5
-"""Vanishing is a fault while the loss is above this share of guessing's."""
+"""Vanishing gradients matter while the loss is above this share of random guessing's."""
 
 EXPLODED = 3.0
-"""Times guessing's loss that a network may have before it has seen an image."""
+"""The factor over random guessing's loss that an untrained model may have."""
 
 UPHILL = -0.15
-"""The cosine between an update and the way downhill from which on it goes uphill."""
+"""The cosine(update, −gradient) below which an update counts as gradient ascent."""
 
 
 def no_gradient(history: History) -> FindingRaised | None:
-    """Find parameters that require a gradient and get none.
+    """Find parameters that require a gradient and get none in the last three sampled updates.
 
-    In each of the last three updates looked at. A gradient of exactly 0 in every number counts
-    too, for weights that mix inputs. Those that ``forward`` does not use are a note of their own.
+    For weight tensors a gradient of exactly 0 counts too. Parameters that ``forward`` does not use
+    have their own rule, which raises a note.
     """
     updates, unused = recent_updates(history), _unused(history)
-    lost = [p.name for p in _each(updates, _gets_none) if p.name not in (unused or ())]
-    if not lost:
+    missing = [p.name for p in _each(updates, _gets_none) if p.name not in (unused or ())]
+    if not missing:
         return None
-    none = any(p.gradient_norm is None for p in updates[-1].parameters if p.name in lost)
-    cause = "nothing of them reaches the logits: dead units, or a cut such as detach()"
-    advice = "look for dead units, a factor of 0 or detach() between them and the logits"
+    none = any(p.gradient_norm is None for p in updates[-1].parameters if p.name in missing)
+    cause = "their output does not reach the logits: dead ReLUs, a factor of 0, or detach()"
+    advice = "look for dead ReLUs, a factor of 0 or detach() between them and the logits"
     if none:
-        cause = "forward does not use them, or cuts them off from the logits"
-        advice = "use them in forward, without detach(), no_grad(), .data or .item()"
+        cause = "forward() does not use them, or detaches them from the graph"
+        advice = "use them in forward() without detach(), no_grad(), .data or .item()"
     if none and unused is not None:
-        cause = "forward uses them and cuts them off: detach(), no_grad(), .data or .item()"
+        cause = "forward() uses them but detaches them: detach(), no_grad(), .data or .item()"
         advice = "remove that call, or freeze them on purpose with requires_grad_(False)"
-    total = sum(p.numel for p in updates[-1].parameters if p.name in lost)
+    total = sum(p.numel for p in updates[-1].parameters if p.name in missing)
     return finding(
         "no_gradient",
         severity="error" if none and unused is not None else "warning",
-        title=f"no gradient: {fmt.listed(lost, 2)}",
+        title=f"no gradient: {fmt.listed(missing, 2)}",
         evidence=(
-            f"{fmt.plural(total, 'number')} of {fmt.listed(lost, 3)} got no gradient in the "
-            f"updates looked at since step {fmt.count(updates[0].step)}"
+            f"{fmt.listed(missing, 3)}, {fmt.plural(total, 'parameter')}, had no gradient in any "
+            f"sampled update since step {fmt.count(updates[0].step)}"
         ),
         advice=advice,
         step=updates[0].step,
@@ -58,14 +58,14 @@ def no_gradient(history: History) -> FindingRaised | None:
 
 
 def frozen_parameters(history: History) -> FindingRaised | None:
-    """Note the parameters that do not require a gradient: frozen on purpose."""
+    """Note parameters that do not require a gradient: they are frozen on purpose."""
     update = history.updates[-1] if history.updates else None
     frozen = [p for p in update.parameters if p.frozen] if update else []
     return _noted("frozen_parameters", "frozen", update, frozen)
 
 
 def unused_parameters(history: History) -> FindingRaised | None:
-    """Note the parameters that ``forward`` does not use."""
+    """Note parameters that ``forward`` does not use."""
     update, unused = history.updates[-1] if history.updates else None, _unused(history) or ()
     idle = [p for p in update.parameters if p.name in unused and not p.frozen] if update else []
     return _noted("unused_parameters", "not used", update, idle)
@@ -80,7 +80,7 @@ def _noted(
     return finding(
         code,
         title=f"{fmt.plural(len(found), 'parameter tensor')} {state}",
-        evidence=f"{fmt.listed([p.name for p in found], 3)}: {fmt.plural(total, 'number')}",
+        evidence=f"{fmt.listed([p.name for p in found], 3)}: {fmt.plural(total, 'parameter')}",
         step=update.step,
     )
 
@@ -91,50 +91,50 @@ def _unused(history: History) -> tuple[str, ...] | None:
 
 
 def not_updated(history: History) -> FindingRaised | None:
-    """Find parameters that have a gradient and never move: the optimizer does not have them.
+    """Find parameters with a gradient that never change: the optimizer does not have them.
 
-    In each of the last three updates looked at, all at a learning rate above 0. A gradient that is
-    rounding noise, as of a bias before batch norm, moves nothing and is no reason to report it.
+    The last three sampled updates, all at a learning rate above 0, must agree. A gradient that is
+    only rounding noise, like that of a bias before batch norm, changes nothing and is ignored.
     """
     updates = recent_updates(history)
     if any(update.lr <= 0 for update in updates):
         return None
-    rate = updates[-1].lr if updates else 0.0
-    still = [p.name for p in _each(updates, lambda p: p.update_norm == 0 and _would_move(p, rate))]
+    lr = updates[-1].lr if updates else 0.0
+    still = [p.name for p in _each(updates, lambda p: p.update_norm == 0 and _would_move(p, lr))]
     if not still:
         return None
     return finding(
         "not_updated",
         title=f"not trained: {fmt.listed(still, 2)}",
         evidence=(
-            f"{fmt.listed(still, 3)} had a gradient and did not move in the updates looked at "
-            f"since step {fmt.count(updates[0].step)}"
+            f"{fmt.listed(still, 3)} had a gradient but did not change in any sampled update since "
+            f"step {fmt.count(updates[0].step)}"
         ),
         step=updates[0].step,
     )
 
 
 def uphill(history: History) -> FindingRaised | None:
-    """Find that the updates go up the gradient instead of down, three times in a row."""
+    """Find updates that follow the gradient instead of its negative, three times in a row."""
     updates = recent_updates(history)
-    ways = [update.descent_cosine for update in updates if update.descent_cosine is not None]
-    if len(ways) < len(updates) or not ways or max(ways) > UPHILL:
+    cosines = [update.descent_cosine for update in updates if update.descent_cosine is not None]
+    if len(cosines) < len(updates) or not cosines or max(cosines) > UPHILL:
         return None
     return finding(
         "uphill",
         evidence=(
-            f"the cosine between update and downhill is {ways[-1]:.2f}, below 0 in every update "
-            f"looked at since step {fmt.count(updates[0].step)}"
+            f"cosine(update, −gradient) = {cosines[-1]:.2f}, negative in every sampled update "
+            f"since step {fmt.count(updates[0].step)}"
         ),
         step=updates[0].step,
     )
 
 
 def vanishing_gradients(history: History) -> FindingRaised | None:
-    """Find that the first layer's gradient is next to nothing beside the last one's.
+    """Find a first-layer gradient that is negligible compared with the last layer's.
 
-    Both are taken for each number (root mean square), in each of the last three updates looked at,
-    while the network has not learned much yet.
+    Both are the root mean square over the elements, in each of the last three sampled updates,
+    while the model has not learned much yet.
     """
     updates = recent_updates(history)
     shares = []
@@ -150,8 +150,8 @@ def vanishing_gradients(history: History) -> FindingRaised | None:
     return finding(
         "vanishing_gradients",
         evidence=(
-            f"the gradient of {first.name} is {_rms(first):.1e} a number, that of {last.name} "
-            f"{_rms(last):.1e}: 1 in {fmt.count(round(1 / max(shares[-1], 1e-12)))}"
+            f"RMS gradient {_rms(first):.1e} in {first.name}, {_rms(last):.1e} in {last.name}: "
+            f"smaller by a factor of {fmt.count(round(1 / max(shares[-1], 1e-12)))}"
         ),
         step=updates[0].step,
         plot=tuple(_rms(p) for p in layers),
@@ -159,10 +159,10 @@ def vanishing_gradients(history: History) -> FindingRaised | None:
 
 
 def exploding_logits(history: History) -> FindingRaised | None:
-    """Find that the network is sure and wrong before it has seen an image.
+    """Find an untrained model that is confident and wrong.
 
-    Its loss on the sample, untrained, is three times guessing's: the layers multiply each other's
-    outputs up.
+    Its initial loss on the sample is three times that of random guessing, because each layer
+    amplifies the output of the one before.
     """
     sample = history.samples[-1] if history.samples else None
     if sample is None or sample.step or sample.loss < EXPLODED * history.guessing_loss:
@@ -170,9 +170,8 @@ def exploding_logits(history: History) -> FindingRaised | None:
     return finding(
         "exploding_logits",
         evidence=(
-            f"untrained, the loss is {sample.loss:.4g}, guessing's is "
-            f"{history.guessing_loss:.2f}; scores from {sample.logit_min:.3g} to "
-            f"{sample.logit_max:.3g}"
+            f"initial loss {sample.loss:.4g}, random guessing has {history.guessing_loss:.2f}; "
+            f"logits from {sample.logit_min:.3g} to {sample.logit_max:.3g}"
         ),
         step=0,
         plot=tuple(layer.std for layer in sample.layers),
@@ -184,16 +183,16 @@ def _gets_none(parameter: ParameterProbe) -> bool:
     return not parameter.frozen and (parameter.gradient_norm is None or zero)
 
 
-def _would_move(parameter: ParameterProbe, rate: float) -> bool:
-    """Say whether a step along the gradient is more than the rounding of the weights."""
-    step = rate * (parameter.gradient_norm or 0.0)
+def _would_move(parameter: ParameterProbe, lr: float) -> bool:
+    """Return whether a step along the gradient exceeds the rounding of the weights."""
+    step = lr * (parameter.gradient_norm or 0.0)
     return step > parameter.eps * parameter.weight_norm
 
 
 def _each(
     updates: list[UpdateProbed], holds: Callable[[ParameterProbe], bool]
 ) -> list[ParameterProbe]:
-    """Return the parameters for which something holds in each of the updates."""
+    """Return the parameters for which a condition holds in every update."""
     if not updates:
         return []
     always = set.intersection(
@@ -203,5 +202,5 @@ def _each(
 
 
 def _rms(parameter: ParameterProbe) -> float:
-    """Return the gradient of one number of a parameter, as the root of its mean square."""
+    """Return the root mean square of a parameter's gradient over its elements."""
     return float((parameter.gradient_norm or 0.0) / max(1, parameter.numel) ** 0.5)

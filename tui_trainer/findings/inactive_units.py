@@ -1,4 +1,4 @@
-"""Units that say nothing: dead and saturated ones."""
+"""Rules about inactive units: dead ReLUs and saturated sigmoids or tanhs."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from tui_trainer.protocol.probed import LayerProbe
 from tui_trainer.text import fmt
 
 ALL_DEAD, MOST_DEAD, MANY_DEAD = 0.9, 0.75, 0.55
-"""Shares of a layer's units: nothing gets through, little does, more than half of it is wasted."""
+"""Dead shares of a layer: nothing gets through, little does, more than half is wasted."""
 
 SATURATED = 0.8
-"""The share of a sigmoid's or tanh's outputs at its bounds."""
+"""The share of a sigmoid's or tanh's outputs that are at its bounds."""
 
 
 def dead_units(history: History) -> FindingRaised | None:
-    """Find layers more than half of whose units are never active, unit by unit.
+    """Find layers in which more than half of the ReLUs are dead.
 
-    A unit is one channel; it is dead if it gave 0 for every image of the sample, at every place.
-    Once is enough if a layer is dead as a whole, else it must have been so at the last two looks.
-    Half of a single layer is wasted without harm: that is a note.
+    A unit is one channel; it is dead if its output was 0 for every image of the sample, at every
+    position. One sample is enough if a whole layer is dead, else the last two must agree. A single
+    layer can lose half of its units without harm: that is a note.
     """
     samples = list(history.samples)[-2:]
     if not samples:
@@ -39,10 +39,9 @@ def dead_units(history: History) -> FindingRaised | None:
     return finding(
         "dead_units",
         severity=_severity(bad),
-        title=f"{worst.dead} of {worst.units} units dead in {worst.name}",
+        title=f"{worst.dead} of {worst.units} ReLUs dead in {worst.name}",
         evidence=(
-            "never active on "
-            + f"{now.sample_size} images: "
+            f"output 0 on all {now.sample_size} sampled images: "
             + fmt.listed([f"{layer.dead} of {layer.units} in {layer.name}" for layer in bad], 4)
         ),
         step=samples[0].step,
@@ -51,7 +50,7 @@ def dead_units(history: History) -> FindingRaised | None:
 
 
 def saturated(history: History) -> FindingRaised | None:
-    """Find sigmoid or tanh layers that are at their bounds nearly everywhere."""
+    """Find sigmoid or tanh layers whose outputs are almost all at their bounds."""
     sample = history.samples[-1] if history.samples else None
     bad = [layer for layer in sample.layers if layer.saturated >= SATURATED] if sample else []
     if sample is None or not bad:
@@ -66,7 +65,7 @@ def saturated(history: History) -> FindingRaised | None:
 
 
 def _severity(bad: list[LayerProbe]) -> Severity:
-    """Return how grave it is that these layers are half dead or more."""
+    """Return the severity for layers that are at least half dead."""
     share = max(map(_share, bad))
     if share >= ALL_DEAD:
         return "error"

@@ -1,4 +1,4 @@
-"""Whether it learns at all, enough, and still."""
+"""Rules about progress: whether the model learns at all, enough, and still."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from tui_trainer.findings.rule import (
     accuracy_on,
     changed_since,
     finding,
-    images,
     images_at_high_lr,
+    images_seen,
     path_length,
     recent_updates,
     relative_loss,
@@ -23,38 +23,38 @@ from tui_trainer.stats.intervals import wilson
 from tui_trainer.text import fmt
 
 STUCK = 0.98
-"""A loss above this share of guessing's is guessing, …"""
+"""A loss above this share of random guessing's is guessing, …"""
 
 FEW_IMAGES, STUCK_STEPS = 10_000, 100
-"""… but not before so many images at a rate that is no low of the schedule, and so many steps."""
+"""… but only after this many images at a high learning rate, and this many steps."""
 
 STUCK_IMAGES, STUCK_PATH, MANY_STEPS = 60_000, 2.0, 500
-"""It is told after so many of these images if the weights went so far, as a share of their size, in
-so many steps: a network without norms can take long before its loss begins to fall; …"""
+"""It is raised after this many such images if the weights moved this far, relative to their norm,
+in this many steps: without batch norm a loss can take long before it begins to fall; …"""
 
 HALF = 0.5
-"""… else when so much of the run is over."""
+"""… otherwise after this share of the run."""
 
 PULL, UNLEARNED = 0.35, 0.3
-"""A cosine from which on weight decay prevails, and the share of guessing's loss above which that
-is too early: where everything is learned, nothing else is left to move the weights."""
+"""The cosine above which weight decay dominates the update, and the share of random guessing's loss
+above which that is a problem: once all is learned, only weight decay moves the weights."""
 
 POOR = 0.85
-"""The accuracy on the training images themselves that calls for more capacity."""
+"""The training accuracy below which the model needs more capacity."""
 
 BEGUN = 0.9
-"""A loss above this share of guessing's has hardly begun to fall: in the first half of a run it may
-yet do so in earnest."""
+"""A loss above this share of random guessing's has hardly begun to fall: in the first half of a run
+it may still do so."""
 
 STALLED = 0.03
-"""The share by which the training loss may still fall from epoch to epoch."""
+"""The relative fall of the training loss per epoch below which it has stalled."""
 
 PATIENCE = 5
-"""Epochs without a better validation loss that are a plateau."""
+"""Epochs without a better validation loss that make a plateau."""
 
 
 def not_learning(history: History) -> FindingRaised | None:
-    """Find that the training loss stays at that of guessing, ln(classes)."""
+    """Find a training loss that stays at random guessing's, ln(classes)."""
     step, started = history.last_step, history.started
     if step is None or started is None:
         return None
@@ -74,8 +74,8 @@ def not_learning(history: History) -> FindingRaised | None:
         "not_learning",
         evidence=(
             f"training loss {history.smoothed_loss:.3f} after {fmt.count(step.images)} images; "
-            f"guessing has {history.guessing_loss:.3f} = ln {started.classes}"
-            + (f"; the weights have gone {path:.1f} times their size" if path else "")
+            f"random guessing has {history.guessing_loss:.3f} = ln {started.classes}"
+            + (f"; the weights moved {path:.1f} times their norm in total" if path else "")
         ),
         advice=advice,
         step=step.step,
@@ -84,61 +84,61 @@ def not_learning(history: History) -> FindingRaised | None:
 
 
 def _is_half_over(history: History) -> bool:
-    """Whether half of the images of all epochs have been trained on."""
+    """Whether half of the run's training images have been seen."""
     started = history.started
     whole = started.epochs * started.train_size if started else 0
-    return images(history) >= HALF * whole
+    return images_seen(history) >= HALF * whole
 
 
 def _smoothed(history: History) -> float:
-    """Return the trend of the training loss as a share of guessing's."""
+    """Return the smoothed training loss as a share of random guessing's."""
     return (history.smoothed_loss or 0.0) / history.guessing_loss
 
 
 def _why_stuck(history: History) -> tuple[str, str]:
-    """Return what a network that does not learn most likely suffers from, and what to try."""
+    """Return the likely cause why a model does not learn, and the advice."""
     shrunk = _shrinking(history)
     if shrunk is not None:
-        cause = f"the weights have shrunk to {100 * shrunk:.0f} %: weight decay pulls them to 0"
-        return cause, "a hundredth of the weight decay"
+        cause = f"weight decay has shrunk the weight norm to {100 * shrunk:.0f} % of its start"
+        return cause, "divide weight decay by 100 (--weight-decay)"
     return (
-        "images and labels may not belong together (shuffled?), or nothing reaches the scores",
-        "check labels against images; mnist-tui check looks at the first steps",
+        "images and labels may not match (shuffled?), or no signal reaches the logits",
+        "check that labels match images; run mnist-tui check",
     )
 
 
 def chance_level(history: History) -> FindingRaised | None:
-    """Find that the training images are learned and validation stays at chance.
+    """Find a model that learns the training images while validation stays at chance level.
 
-    In the last two epochs, after the first hundred steps, chance lies within the validation
-    accuracy's interval or above it, and the training accuracy is twice chance.
+    In the last two epochs, after the first hundred steps, the interval of the validation accuracy
+    begins at or below 1.5 times chance level, and the training accuracy is at least twice that.
     """
     recent, started = history.epochs[-2:], history.started
     if started is None or len(recent) < 2 or recent[0].step < STUCK_STEPS:
         return None
-    chance = 1.5 / started.classes
-    if any(e.val_interval is None or e.val_interval[0] > chance for e in recent):
+    limit = 1.5 / started.classes
+    if any(e.val_interval is None or e.val_interval[0] > limit for e in recent):
         return None
     now = recent[-1]
-    if now.train_accuracy < 2 * chance or now.val_accuracy is None:
+    if now.train_accuracy < 2 * limit or now.val_accuracy is None:
         return None
     return finding(
         "chance_level",
         evidence=(
-            f"epoch {now.epoch}: training {fmt.percent(now.train_accuracy)}, validation "
-            f"{fmt.accuracy_with_interval(now.val_accuracy, now.val_interval)}; "
-            f"chance is {fmt.percent(1 / started.classes, 0)}"
+            f"epoch {now.epoch}: training accuracy {fmt.percent(now.train_accuracy)}, validation "
+            f"accuracy {fmt.accuracy_with_interval(now.val_accuracy, now.val_interval)}; "
+            f"chance level is {fmt.percent(1 / started.classes, 0)}"
         ),
         step=recent[0].step,
     )
 
 
 def underfitting(history: History) -> FindingRaised | None:
-    """Find that the training images themselves are not learned, and no more progress is made.
+    """Find a model that has not learned its training images and makes no more progress.
 
-    In the last three epochs the running training loss fell by less than 3 % from one to the next,
-    and on plain training images in evaluation mode the accuracy, at the favourable end of its
-    interval, is below 85 %. Where the loss is still near guessing's, half of the run must be over.
+    In the last three epochs the running training loss fell by less than 3 % per epoch, and on
+    unaugmented training images in evaluation mode the upper end of the accuracy's interval is below
+    85 %. While the loss is still near random guessing's, half of the run must be over.
     """
     recent = history.epochs[-3:]
     sample = history.samples[-1] if history.samples else None
@@ -155,19 +155,19 @@ def underfitting(history: History) -> FindingRaised | None:
     ):
         return None
     shrunk = _shrinking(history)
-    cause = "the network is too small or too simple for this data"
-    fix = remedy("more kernels or layers")
+    cause = "the model is too small or too simple for this data"
+    fix = remedy("use more kernels or layers")
     if history.settings.get("dropout", 0) > 0.3:
-        cause = "dropout leaves too little to learn from"
-        fix = remedy("lower dropout to 0.1", "dropout", 0.1)
+        cause = "dropout leaves too few features to learn from"
+        fix = remedy("lower dropout to 0.1 (--dropout 0.1)", "dropout", 0.1)
     elif shrunk is not None:
-        cause = f"the weights have shrunk to {100 * shrunk:.0f} %: weight decay pulls them to 0"
-        fix = remedy("a tenth of the weight decay")
+        cause = f"weight decay has shrunk the weight norm to {100 * shrunk:.0f} % of its start"
+        fix = remedy("divide weight decay by 10 (--weight-decay)")
     return finding(
         "underfitting",
         evidence=(
-            f"{accuracy_on(sample)} of {sample.sample_size} training images are right, "
-            f"as they are; training loss {losses[0]:.4f} → {losses[-1]:.4f} over three epochs"
+            f"accuracy {accuracy_on(sample)} on {sample.sample_size} unaugmented training images; "
+            f"training loss {losses[0]:.4f} → {losses[-1]:.4f} over three epochs"
         ),
         step=recent[0].step,
         cause=cause,
@@ -176,42 +176,42 @@ def underfitting(history: History) -> FindingRaised | None:
 
 
 def weight_decay_high(history: History) -> FindingRaised | None:
-    """Find that weight decay moves the weights as much as the loss does, with much left to learn.
+    """Find weight decay that dominates the updates while much is left to learn.
 
-    In each of the last three updates looked at, the update points to weights of 0 a good part of
-    the way; without decay the first ones point away from there.
+    Each of the last three sampled updates points largely towards weights of 0. Without weight decay
+    early updates point away from 0.
     """
-    pulls = [
+    cosines = [
         update.shrinkage_cosine
         for update in recent_updates(history)
         if update.shrinkage_cosine is not None
     ]
-    if len(pulls) < RECENT or min(pulls) < PULL or relative_loss(history) < UNLEARNED:
+    if len(cosines) < RECENT or min(cosines) < PULL or relative_loss(history) < UNLEARNED:
         return None
     updates = recent_updates(history)
     return finding(
         "weight_decay_high",
         evidence=(
-            f"the cosine between update and the way to weights of 0 is {pulls[-1]:.2f}, and the "
-            f"training loss is still {100 * relative_loss(history):.0f} % of guessing's"
+            f"cosine(update, −weights) = {cosines[-1]:.2f}: the updates shrink the weights; "
+            f"training loss is still {100 * relative_loss(history):.0f} % of random guessing's"
         ),
         step=updates[0].step,
     )
 
 
 def plateau(history: History) -> FindingRaised | None:
-    """Tell that the validation loss has not become better for five epochs, at a constant rate."""
+    """Note a validation loss without improvement for five epochs at a constant learning rate."""
     recent, started = history.epochs[-PATIENCE:], history.started
     if started is None or len(history.epochs) <= PATIENCE or started.schedule != "constant":
         return None
     if any(epoch.val_loss is None or not epoch.val_loss_rise for epoch in recent):
         return None
-    if changed_since(history, images(history) - PATIENCE * started.train_size):
+    if changed_since(history, images_seen(history) - PATIENCE * started.train_size):
         return None
     best = min(history.epochs, key=lambda e: e.val_loss if e.val_loss is not None else 1e9)
     return finding(
         "plateau",
-        title=f"no better since epoch {best.epoch}",
+        title=f"plateau since epoch {best.epoch}",
         evidence=f"validation loss {best.val_loss:.4f} in epoch {best.epoch}, then "
         + ", ".join(f"{epoch.val_loss:.4f}" for epoch in recent),
         **scale_lr(history, 0.2),
@@ -221,7 +221,7 @@ def plateau(history: History) -> FindingRaised | None:
 
 
 def _shrinking(history: History) -> float | None:
-    """Return the share of the weights' size that is left, if it is little; else None."""
+    """Return the weight norm relative to the first sampled update, if below 0.3; else None."""
     if len(history.updates) < 2:
         return None
     first, now = history.updates[0], history.updates[-1]

@@ -1,4 +1,4 @@
-"""The learning rate and the batch size: too high, too low, and what happens then."""
+"""Rules about the learning rate and the batch size, and what they lead to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tui_trainer.findings.rule import (
     EARLY_STEPS,
     HIGH_LR_SHARE,
     finding,
-    images,
+    images_seen,
     recent_updates,
     relative_loss,
     scale_lr,
@@ -22,55 +22,54 @@ from tui_trainer.protocol.probed import ParameterProbe
 from tui_trainer.text import fmt
 
 GUESSING_MARGIN = 1.5
-"""A training loss this many times that of guessing, ln(classes), is worse than knowing nothing."""
+"""The factor over random guessing's loss, ln(classes), above which a training loss diverges."""
 
 BURN_IN_IMAGES = 5_000
-"""Images before the training loss is judged: a high first loss is an initialisation, no trend."""
+"""Images before the training loss is judged: a high initial loss is no trend."""
 
 TOO_LARGE, TOO_SMALL = 0.07, 3e-5
-"""Updates beyond these shares of the weights are no steps but leaps, or stand still."""
+"""The update-to-weight ratios above and below which the learning rate is wrong."""
 
 LARGE_AFTER_START = 0.015
-"""Once the start is over, four updates in a row of this share are too large."""
+"""The update-to-weight ratio that is too large four times in a row after the start."""
 
 NOT_LEARNED = 0.5
-"""A rate is judged to be too low only while the loss is still above this share of guessing's."""
+"""A learning rate is only too low while the loss is above this share of random guessing's."""
 
 RISE = 0.45
-"""How far the loss must have risen above its lowest, as a share of guessing's …"""
+"""The minimum rise of the loss over its lowest value, as a share of random guessing's …"""
 
 RISE_FACTOR = 2.5
-"""… and how many times that lowest it must be."""
+"""… and as a factor over its lowest value."""
 
 ABOVE_GUESSING, STAYS_IMAGES = 1.2, 30_000
-"""It is a warning at this many times guessing's loss, or once it stayed up for so many images."""
+"""It is an error above this factor over random guessing's loss, or after this many images."""
 
 GRACE_IMAGES = 8_000
-"""Images after a knob was turned in which the loss may rise."""
+"""Images after a knob change during which the loss may rise."""
 
 
 def divergence(history: History) -> FindingRaised | None:
-    """Find that the loss is no number any more, or is worse than that of guessing.
+    """Find a loss that is non-finite, or worse than random guessing.
 
-    A network that gives every class the same score has the loss ln(classes). A training loss well
-    above that, smoothed with no batch counted in full that exploded, 5,000 images after the start
-    or the last change of the learning rate, comes from steps that are too large.
+    A model that gives every class the same logit has the loss ln(classes). If the training loss,
+    smoothed and with spikes capped, is well above that 5,000 images after the start or the last
+    change of the learning rate, the steps are too large.
     """
     step, started = history.last_step, history.started
     if step is None or started is None:
         return None
-    rate = history.settings["base_lr"]
-    remedy = rate / 10
+    lower_lr = history.settings["base_lr"] / 10
     guessing, steady = history.guessing_loss, history.steady_loss
-    lost, advice = history.lost, f"learning rate ÷ 10, from {rate:g} to {remedy:g}"
-    if lost is not None:
+    diverged, advice = history.lost, scale_lr(history, 0.1)["advice"]
+    if diverged is not None:
         title, evidence = (
-            f"diverged in epoch {lost.epoch}",
-            f"the loss is not a finite number since step {lost.step:,}{_where(history)}; those "
-            f"weights are lost, the last good ones are of step {lost.last_good_step:,}",
+            f"diverged in epoch {diverged.epoch}",
+            f"loss is NaN or infinite since step {diverged.step:,}{_where(history)}; the last good "
+            f"weights are from step {diverged.last_good_step:,}",
         )
-        remedy = min(remedy, _base_lr_at(history, lost.last_good_step))
-        advice = f"go back to step {lost.last_good_step:,} with learning rate {remedy:g}"
+        lower_lr = min(lower_lr, _base_lr_at(history, diverged.last_good_step))
+        advice = f"go back to step {diverged.last_good_step:,} with learning rate {lower_lr:g}"
     elif (
         step.images > _last_lr_change(history) + BURN_IN_IMAGES
         and steady is not None
@@ -78,8 +77,8 @@ def divergence(history: History) -> FindingRaised | None:
     ):
         title, evidence = (
             "diverging",
-            f"training loss {history.smoothed_loss:.2f}, worse than guessing ({guessing:.2f} = "
-            f"ln {started.classes}), at learning rate {step.lr:.3g}",
+            f"training loss {history.smoothed_loss:.2f}, worse than random guessing "
+            f"({guessing:.2f} = ln {started.classes}), at learning rate {step.lr:.3g}",
         )
     else:
         return None
@@ -90,15 +89,15 @@ def divergence(history: History) -> FindingRaised | None:
         advice=advice,
         step=step.step,
         fix_setting="base_lr",
-        fix_value=float(f"{remedy:.6g}"),
+        fix_value=float(f"{lower_lr:.6g}"),
     )
 
 
 def learning_rate_high(history: History) -> FindingRaised | None:
-    """Find that each update is a good part of the weights themselves.
+    """Find updates that are too large compared with the weights.
 
-    The median layer moved by more than 7 % of its weights in each of the last three updates looked
-    at, or by more than 1.5 % in each of the last four once the first hundred steps are over.
+    The update-to-weight ratio of the median layer is above 7 % in each of the last three sampled
+    updates, or above 1.5 % in each of the last four after the first hundred steps.
     """
     updates = recent_updates(history)
     if not updates or min(map(update_ratio, updates)) < TOO_LARGE:
@@ -111,9 +110,8 @@ def learning_rate_high(history: History) -> FindingRaised | None:
         "learning_rate_high",
         severity=("error" if relative_loss(history) > NOT_LEARNED else "warning"),
         evidence=(
-            f"an update moves the weights by {_share(ratios[-1])} of their size at learning rate "
-            f"{now.lr:.3g}, by {_share(min(ratios))} or more since step "
-            f"{fmt.count(updates[0].step)}; about 0.1 % is usual"
+            f"update-to-weight ratio {_share(ratios[-1])} at learning rate {now.lr:.3g}, at least "
+            f"{_share(min(ratios))} since step {fmt.count(updates[0].step)}; about 0.1 % is usual"
         ),
         **scale_lr(history, 0.1),
         step=updates[0].step,
@@ -122,10 +120,10 @@ def learning_rate_high(history: History) -> FindingRaised | None:
 
 
 def learning_rate_low(history: History) -> FindingRaised | None:
-    """Find that the weights hardly move while there is still everything to learn.
+    """Find updates that are too small while there is still much to learn.
 
-    In each of the last three updates looked at, the median layer moved by less than 3/100,000 of
-    its weights, at a rate that is no low of the schedule, and the loss is above half of guessing's.
+    In each of the last three sampled updates the median layer's update-to-weight ratio is below
+    3e-5, though the schedule is not at a low, and the loss is above half of random guessing's.
     """
     updates = recent_updates(history)
     ratios = [update_ratio(update) for update in updates]
@@ -134,14 +132,14 @@ def learning_rate_low(history: History) -> FindingRaised | None:
     rate, largest = history.settings["base_lr"], max(ratios)
     if min(update.lr for update in updates) < HIGH_LR_SHARE * rate:
         return None
-    # To a thousandth of the weights a step, in whole powers of ten.
+    # Towards an update-to-weight ratio of 0.001, in whole powers of ten.
     factor = 10.0 ** min(3, max(1, round(math.log10(1e-3 / max(largest, 1e-9)))))
     return finding(
         "learning_rate_low",
         evidence=(
-            f"an update moves the weights by {_share(largest)} of their size at most since step "
-            f"{fmt.count(updates[0].step)}, where about 0.1 % is usual, and the training loss is "
-            f"still {100 * relative_loss(history):.0f} % of guessing's"
+            f"update-to-weight ratio at most {_share(largest)} since step "
+            f"{fmt.count(updates[0].step)}, about 0.1 % is usual; training loss is still "
+            f"{100 * relative_loss(history):.0f} % of random guessing's"
         ),
         **scale_lr(history, factor),
         step=updates[0].step,
@@ -149,15 +147,15 @@ def learning_rate_low(history: History) -> FindingRaised | None:
 
 
 def loss_rising(history: History) -> FindingRaised | None:
-    """Find that the training loss, once low, is rising far beyond the noise of its batches.
+    """Find a training loss that rises far beyond the noise of its batches.
 
-    Its trend, with no batch counted in full that exploded, is above the lowest by 45 % of
-    guessing's loss and 2.5 times as high, some time after the last knob was turned. That is a note:
-    of itself, a network that fell off its path often finds back. It is a warning where the loss is
-    well above guessing's, or has stayed up.
+    Its trend, with spikes capped, exceeds its lowest value by 45 % of random guessing's loss and by
+    a factor of 2.5, some time after the last knob change. That is a note, because training often
+    recovers on its own. It is an error where the loss is well above random guessing's, or has
+    stayed high.
     """
     changed = max((c.images for c in history.interventions), default=0)
-    seen, started, last = images(history), history.started, history.last_step
+    seen, started, last = images_seen(history), history.started, history.last_step
     if started is None or last is None or seen < changed + GRACE_IMAGES:
         return None
     begun = history.epochs_at(changed)
@@ -175,7 +173,7 @@ def loss_rising(history: History) -> FindingRaised | None:
         severity="error" if now >= ABOVE_GUESSING * guessing or stays else "note",
         evidence=(
             f"training loss {low:.3f} → {now:.3f}, at learning rate {last.lr:.3g}; "
-            f"guessing has {guessing:.2f}"
+            f"random guessing has {guessing:.2f}"
         ),
         **scale_lr(history, 0.1),
         step=last.step,
@@ -184,19 +182,20 @@ def loss_rising(history: History) -> FindingRaised | None:
 
 
 NOISE_PROBES = 8
-"""Updates that the gradient's noise is estimated from."""
+"""The number of sampled updates that the gradient noise is estimated from."""
 
 FAR = 10.0
-"""Times the noise scale from which a batch size is called large, or small."""
+"""The factor from the gradient noise scale beyond which a batch size is large, or small."""
 
 
 def noise_scale(history: History) -> float | None:
-    """Return the gradient noise scale in images; None where it cannot be told from nothing.
+    """Return the gradient noise scale in images; None where the signal is not significant.
 
-    It is the trace of the gradient's covariance over the squared length of the true gradient, B
-    simple of S. McCandlish, J. Kaplan and D. Amodei, "An Empirical Model of Large-Batch Training",
-    arXiv 1812.06162, 2018. Both come from the gradients of two batches in a row, g and h: their
-    product estimates the squared true gradient, and the mean of their squares what noise adds.
+    It is the trace of the gradient's covariance over the squared norm of the true gradient: B_simple
+    of S. McCandlish, J. Kaplan and D. Amodei, "An Empirical Model of Large-Batch Training", arXiv
+    1812.06162, 2018. Both are estimated from the gradients of two consecutive batches: their
+    dot product estimates the squared norm of the true gradient, the mean of their squared norms
+    that plus the noise.
     """
     updates = [
         update
@@ -208,8 +207,8 @@ def noise_scale(history: History) -> float | None:
     signals, noises = [], []
     for update in updates:
         signal = update.gradient_dot or 0.0
-        last = update.previous_gradient_norm or 0.0
-        square = (update.gradient_norm * update.gradient_norm + last * last) / 2
+        previous = update.previous_gradient_norm or 0.0
+        square = (update.gradient_norm * update.gradient_norm + previous * previous) / 2
         signals.append(signal / square if square else 0.0)
         noises.append(update.batch_size * (1 - signals[-1]))
     signal = statistics.fmean(signals)
@@ -220,51 +219,51 @@ def noise_scale(history: History) -> float | None:
 
 
 def batch_size_fit(history: History) -> FindingRaised | None:
-    """Tell of a batch size that is far from the gradient's noise scale: no fault, but a cost."""
+    """Note a batch size far from the gradient noise scale: it is no error, but costs time."""
     scale, started = noise_scale(history), history.started
     if scale is None or started is None:
         return None
     size = int(history.settings["batch_size"])
     if size > FAR * scale:
-        title = "batch larger than it need be"
-        cause = "its images agree on the direction; a smaller batch would take more steps as good"
+        title = "batch size above the gradient noise scale"
+        cause = "its gradient has little noise; a smaller batch takes more steps that are as good"
     elif size * FAR < scale:
-        title = "batch small for this gradient"
-        cause = "each batch points elsewhere; a larger one would allow larger steps"
+        title = "batch size below the gradient noise scale"
+        cause = "its gradient is mostly noise; a larger batch allows a higher learning rate"
     else:
         return None
     return finding(
         "batch_size_fit",
         title=title,
-        evidence=f"batch {size}; the gradient's noise scale is about {scale:,.0f} images",
+        evidence=f"batch size {size}; gradient noise scale about {scale:,.0f} images",
         step=recent_updates(history, NOISE_PROBES)[0].step,
         cause=cause,
     )
 
 
 def _share(ratio: float) -> str:
-    """Return a share of the weights in percent, with two digits that count."""
+    """Return a ratio in percent, with two significant digits."""
     return f"{100 * ratio:.2g} %"
 
 
 def _last_lr_change(history: History) -> int:
-    """Return how many images had been seen when the learning rate was last turned by hand."""
+    """Return the number of images seen at the last manual change of the learning rate."""
     changes = (c.images for c in history.interventions if c.setting == "base_lr")
     return max(changes, default=0)
 
 
 def _where(history: History) -> str:
-    """Return where a divergence began, as far as that is known, to be put into a sentence."""
+    """Return where a divergence began, as part of a sentence; empty if unknown."""
     if history.lost is not None and history.lost.non_finite:
         return f", first in {fmt.listed(history.lost.non_finite, 3)}"
-    moves = [
+    ratios = [
         (p.update_norm / p.weight_norm, p.name) for p in _last_weights(history) if p.weight_norm > 0
     ]
-    share, name = max(moves, default=(0.0, ""))
-    if share < TOO_LARGE:
+    ratio, name = max(ratios, default=(0.0, ""))
+    if ratio < TOO_LARGE:
         return ""
     step = history.updates[-1].step
-    return f" (at step {step:,} {name} had moved by {_share(share)} of its size)"
+    return f" (update-to-weight ratio of {name} at step {step:,}: {_share(ratio)})"
 
 
 def _last_weights(history: History) -> list[ParameterProbe]:

@@ -1,4 +1,4 @@
-"""Layers used in the wrong way: softmax, batch norm and dropout, over the batch or at random."""
+"""Rules about misused layers: softmax, batch norm and dropout, and train and eval mode."""
 
 from __future__ import annotations
 
@@ -18,58 +18,57 @@ from tui_trainer.protocol.probed import SampleProbed, UpdateProbed
 from tui_trainer.text import fmt
 
 SMALL_BATCH, LARGE_STEP, COMMON = 16, 0.008, 0.15
-"""Images of a small batch, the share of the weights that a large update moves, and the cosine
-below which two gradients have little in common."""
+"""A small batch size, a large update-to-weight ratio, and the cosine below which two gradients have
+little in common."""
 
 PROBES = 4
-"""Updates in a row that must show it."""
+"""Consecutive sampled updates that must agree."""
 
 GAP = 0.15
-"""A difference of loss, as a share of guessing's, that batch statistics must make to be told …"""
+"""The gap between both losses, as a share of random guessing's, that must be exceeded …"""
 
 STATISTICS_STEP = 100
-"""… after so many steps: the running ones follow by a tenth of the difference a step."""
+"""… after this many steps: running statistics move a tenth of the difference per step."""
 
 NOTED, WARNED = 2, 5
-"""Looks in a row at which it is a note, and a warning."""
+"""The consecutive samples that make a note, and a warning."""
 
 HEAVY, LEARNED = 0.5, 0.7
-"""A share of dropout that is heavy, and a training accuracy from which on it does no harm."""
+"""A high dropout probability, and the training accuracy above which it does no harm."""
 
 
 UNEQUAL = 0.01
-"""The share of a model's logits by which two answers to one image must differ to be reported.
+"""The relative difference of two outputs for one image above which it is reported.
 
-Ten times what orders of summation explain; ``models.behaviour`` has the same limit.
+It is ten times what the order of summation explains; ``models.behaviour`` has the same limit.
 """
 
 
 def depends_on_batch(history: History) -> FindingRaised | None:
-    """Find that an image's logits depend on the other images of its batch, in evaluation mode."""
+    """Find logits that depend on the other images of the batch, in evaluation mode."""
     tried = history.tried
-    # A gap that is not finite was recorded as null and is read as NaN: that is a gap too.
+    # A non-finite gap was recorded as null and is read as NaN: that is a gap too.
     if tried is None or tried.batch_gap <= UNEQUAL or not tried.random_gap <= UNEQUAL:
         return None
     return finding(
         "depends_on_batch",
         evidence=(
-            "the logits of one image alone and of the same image in a batch differ by "
-            f"{_share(tried.batch_gap)}, in evaluation mode"
+            "in evaluation mode, the logits of an image alone and in a batch differ by "
+            f"{_share(tried.batch_gap)}"
         ),
         step=tried.step,
     )
 
 
 def random_in_evaluation(history: History) -> FindingRaised | None:
-    """Find that the logits of an image differ from one evaluation to the next."""
+    """Find logits that differ from one evaluation of an image to the next."""
     tried = history.tried
     if tried is None or tried.random_gap <= UNEQUAL:
         return None
     return finding(
         "random_in_evaluation",
         evidence=(
-            "two evaluations of the same image gave logits that differ by "
-            f"{_share(tried.random_gap)}"
+            f"the logits of two evaluations of the same image differ by {_share(tried.random_gap)}"
         ),
         step=tried.step,
     )
@@ -81,9 +80,9 @@ def _share(gap: float) -> str:
 
 
 def probabilities(history: History) -> FindingRaised | None:
-    """Find that what the network gives are probabilities: the loss takes scores, and softmax twice.
+    """Find outputs that are probabilities, though cross-entropy expects logits.
 
-    Each image's scores add up to 1 and none is below 0.
+    The outputs of each image sum to 1 and none is below 0.
     """
     sample = history.samples[-1] if history.samples else None
     if sample is None or not sample.are_probabilities:
@@ -91,7 +90,7 @@ def probabilities(history: History) -> FindingRaised | None:
     return finding(
         "probabilities",
         evidence=(
-            f"the scores of each of {sample.sample_size} images add up to 1, from "
+            f"the outputs for each of {sample.sample_size} images sum to 1 and range from "
             f"{sample.logit_min:.3g} to {sample.logit_max:.3g}"
         ),
         step=sample.step,
@@ -99,113 +98,113 @@ def probabilities(history: History) -> FindingRaised | None:
 
 
 def evaluation_mode(history: History) -> FindingRaised | None:
-    """Find batch norm or dropout layers that are in evaluation mode while the network trains.
+    """Find batch norm or dropout layers that are in evaluation mode during training.
 
     If the model as a whole is in training mode, its own code keeps them there: a note.
     """
-    looks = recent_updates(history, 2)
-    still = sorted(set.intersection(*(set(look.eval_layers) for look in looks))) if looks else []
-    if not still:
+    updates = recent_updates(history, 2)
+    found = sorted(set.intersection(*(set(u.eval_layers) for u in updates))) if updates else []
+    if not found:
         return None
     kept = {
         "severity": "note",
         "title": "layers kept in evaluation mode",
         "advice": "",
-        "cause": "the model's own code keeps them there: batch norm goes by its running "
-        "statistics, dropout drops nothing",
+        "cause": "the model's own code keeps them there: batch norm uses its running "
+        "statistics, and dropout drops nothing",
     }
     return finding(
         "evaluation_mode",
-        evidence=f"{fmt.listed(still, 3)} at step {fmt.count(looks[-1].step)}",
-        step=looks[0].step,
-        **(kept if looks[-1].is_training else {}),
+        evidence=f"{fmt.listed(found, 3)} at step {fmt.count(updates[-1].step)}",
+        step=updates[0].step,
+        **(kept if updates[-1].is_training else {}),
     )
 
 
 def batch_too_small(history: History) -> FindingRaised | None:
-    """Find that batches of so few images do not agree on where to go, and large steps are taken.
+    """Find small batches whose noisy gradients drive large steps.
 
-    In the last four updates looked at, each moved the median layer by more than 0.8 % of its
-    weights, and the gradients of two batches in a row have next to nothing in common.
+    In each of the last four sampled updates the update-to-weight ratio is above 0.8 %, and the
+    gradients of consecutive batches have almost nothing in common.
     """
     size = int(history.settings["batch_size"])
-    looks = [look for look in recent_updates(history, PROBES) if look.step > EARLY_STEPS]
-    agreements = [a for look in looks if (a := _agreement(look)) is not None]
-    if size > SMALL_BATCH or len(looks) < PROBES or len(agreements) < PROBES - 1:
+    updates = [update for update in recent_updates(history, PROBES) if update.step > EARLY_STEPS]
+    cosines = [cosine for update in updates if (cosine := _gradient_cosine(update)) is not None]
+    if size > SMALL_BATCH or len(updates) < PROBES or len(cosines) < PROBES - 1:
         return None
-    ratios, agreement = [update_ratio(look) for look in looks], statistics.fmean(agreements)
-    if min(ratios) < LARGE_STEP or agreement > COMMON:
+    ratios, cosine = [update_ratio(update) for update in updates], statistics.fmean(cosines)
+    if min(ratios) < LARGE_STEP or cosine > COMMON:
         return None
     return finding(
         "batch_too_small",
         evidence=(
-            f"an update of {size} images moves the weights by {100 * min(ratios):.1f} % or more, "
-            f"and the gradients of two batches in a row have a cosine of {agreement:.2f}"
+            f"update-to-weight ratio {100 * min(ratios):.1f} % or more with {size} images per "
+            f"batch; cosine of the gradients of consecutive batches {cosine:.2f}"
         ),
-        step=looks[0].step,
+        step=updates[0].step,
         fix_setting="batch_size",
         fix_value=32,
-        cause=f"{size} images say little of all the others: each step goes its own way, and far",
+        cause=f"{size} images give a noisy gradient: each large step goes in another direction",
     )
 
 
-def _agreement(look: UpdateProbed) -> float | None:
-    """Return the cosine between the gradients of two batches in a row."""
-    lengths = look.gradient_norm * (look.previous_gradient_norm or 0.0)
-    return look.gradient_dot / lengths if look.gradient_dot is not None and lengths else None
+def _gradient_cosine(update: UpdateProbed) -> float | None:
+    """Return the cosine between the gradients of two consecutive batches."""
+    lengths = update.gradient_norm * (update.previous_gradient_norm or 0.0)
+    return update.gradient_dot / lengths if update.gradient_dot is not None and lengths else None
 
 
 def batch_norm_gap(history: History) -> FindingRaised | None:
-    """Find that batch norm's running statistics are not those of the batches.
+    """Find running statistics of batch norm that differ from the batches' statistics.
 
-    At looks at the sample in a row the loss with the running statistics is above that with the
-    batches' own, by three standard errors and a share of guessing's loss. Two such looks are a
-    note, for a large learning rate brings that about and its decline mends it; five are a warning.
+    In consecutive samples the loss with running statistics exceeds that with batch statistics, by
+    three standard errors and by a share of random guessing's loss. Two such samples are a note,
+    because a high learning rate causes the gap and its decay closes it; five are a warning.
     """
-    looks: list[SampleProbed] = []
-    for look in reversed(history.samples):
-        least = max(3 * (look.batch_norm_gap_error or 0), GAP * history.guessing_loss)
+    samples: list[SampleProbed] = []
+    for sample in reversed(history.samples):
+        least = max(3 * (sample.batch_norm_gap_error or 0), GAP * history.guessing_loss)
         if (
-            look.step <= STATISTICS_STEP
-            or look.batch_norm_gap is None
-            or -look.batch_norm_gap < least
+            sample.step <= STATISTICS_STEP
+            or sample.batch_norm_gap is None
+            or -sample.batch_norm_gap < least
         ):
             break
-        looks.insert(0, look)
-    if len(looks) < NOTED:
+        samples.insert(0, sample)
+    if len(samples) < NOTED:
         return None
-    now = looks[-1]
+    now = samples[-1]
     return finding(
         "batch_norm_gap",
-        severity=("warning" if len(looks) >= WARNED else "note"),
+        severity=("warning" if len(samples) >= WARNED else "note"),
         evidence=(
-            f"on the same images the loss is {now.loss:.3f} with the running statistics, "
-            f"{now.loss + (now.batch_norm_gap or 0):.3f} with those of batches"
+            f"on the same images the loss is {now.loss:.3f} with running statistics, "
+            f"{now.loss + (now.batch_norm_gap or 0):.3f} with batch statistics"
         ),
         **scale_lr(history, 0.1),
-        step=looks[0].step,
+        step=samples[0].step,
     )
 
 
 def dropout_high(history: History) -> FindingRaised | None:
-    """Find that so much is dropped that the network cannot learn.
+    """Find a dropout probability so high that the model cannot learn.
 
-    The dropout is above one half, and after an epoch the training accuracy is still below 70 %.
+    It is above 0.5, and the training accuracy after an epoch is still below 70 %.
     """
     share, epoch = history.settings.get("dropout"), history.last_epoch
     if share is None or epoch is None or share <= HEAVY or epoch.train_accuracy >= LEARNED:
         return None
     sample = history.samples[-1] if history.samples else None
     evidence = (
-        f"dropout hides {fmt.percent(share, 0)} of the features; by epoch {epoch.epoch} "
-        f"{fmt.percent(epoch.train_accuracy)} of the training images are right"
+        f"dropout drops {fmt.percent(share, 0)} of the features; training accuracy "
+        f"{fmt.percent(epoch.train_accuracy)} in epoch {epoch.epoch}"
     )
     if sample is not None and sample.step == epoch.step:
-        evidence += f", with nothing hidden {accuracy_on(sample)}"
+        evidence += f", {accuracy_on(sample)} without dropout"
     return finding(
         "dropout_high",
         evidence=evidence,
-        advice=f"lower dropout from {share:g} to 0.1",
+        advice=f"lower dropout from {share:g} to 0.1 (--dropout 0.1)",
         step=epoch.step,
         fix_setting="dropout",
         fix_value=0.1,

@@ -1,4 +1,4 @@
-"""What a rule is, and what the rules share: figures of the run as it is now."""
+"""What a rule is, and the measurements of the current run that several rules use."""
 
 from __future__ import annotations
 
@@ -18,33 +18,34 @@ from tui_trainer.stats.intervals import wilson
 from tui_trainer.text import fmt
 
 RuleFunction = Callable[[History], FindingRaised | None]
-"""Looks at a run's history and finds something, or nothing. Its name is the finding's code."""
+"""Returns the finding in a run's history, or None. The function's name is the finding's code."""
 
 RECENT = 3
-"""Probes in a row that must show what is found in them."""
+"""Consecutive probes that must all show a finding."""
 
 EARLY_STEPS = 100
-"""The step from which on updates count as those of a run under way: the start is over."""
+"""The number of steps that count as the start of a run, when large updates are usual."""
 
 HIGH_LR_SHARE = 0.3
-"""The share of the base learning rate from which on a schedule lets the network learn."""
+"""The share of the base learning rate above which the schedule lets the model learn."""
 
 CHECK_EVERY = 10
-"""Steps between two looks of the rules that go by steps."""
+"""Steps between two evaluations of the rules that read training steps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule, when it looks, and what for.
+    """A rule and when to evaluate it.
 
     Attributes:
-        rule: The rule.
-        on: The kinds of events after which it looks.
-        watches: What for, in a word or two.
-        yields_to: Warnings that explain what it would say: while one stands, it says nothing.
+        evaluate: The rule itself.
+        on: The types of events after which it is evaluated.
+        label: What it finds, in a few words.
+        yields_to: The codes of findings that explain this one: while one of them is raised as a
+            warning or an error, this one is not.
     """
 
-    rule: RuleFunction
+    evaluate: RuleFunction
     on: tuple[type[Event], ...]
     label: str
     yields_to: tuple[str, ...] = ()
@@ -52,21 +53,21 @@ class Rule:
     @property
     def code(self) -> str:
         """The code of its findings."""
-        return self.rule.__name__
+        return self.evaluate.__name__
 
     def can_evaluate(self, history: History) -> bool:
-        """Whether the run tells what it goes by; a model of the zoo is known to answer well."""
+        """Whether the run records what the rule reads; a zoo model needs no model probe."""
         if history.started is None:
             return False
         if StepDone in self.on:
             return True
-        told: dict[type[Event], object] = {
+        available: dict[type[Event], object] = {
             UpdateProbed: history.updates,
             SampleProbed: history.samples,
             ModelProbed: history.tried or history.started.model in MODELS,
             EpochDone: history.started.val_size,
         }
-        return bool(told[self.on[0]])
+        return bool(available[self.on[0]])
 
 
 STEPS = (StepDone, EpochDone, Diverged)
@@ -77,17 +78,17 @@ TRIED = (ModelProbed,)
 
 
 def recent_updates(history: History, count: int = RECENT) -> list[UpdateProbed]:
-    """Return the last ``count`` updates that were looked at, or none if there are not so many."""
+    """Return the last ``count`` sampled updates, or none if there are fewer."""
     return list(history.updates)[-count:] if len(history.updates) >= count else []
 
 
 def weights(update: UpdateProbed) -> list[ParameterProbe]:
-    """Return the weights of an update that mix inputs and got a gradient, from first to last."""
+    """Return the weight tensors (not biases, not norms) with a gradient, first to last layer."""
     return [p for p in update.parameters if p.is_weight and p.gradient_norm is not None]
 
 
 def update_ratio(update: UpdateProbed) -> float:
-    """Return how large the update was, as a share of the weights: the median over the layers.
+    """Return the update-to-weight ratio, ‖update‖ / ‖weight‖: the median over the layers.
 
     About 0.001 is usual: A. Karpathy, "Neural networks part 3", notes of the course CS231n.
     """
@@ -96,69 +97,67 @@ def update_ratio(update: UpdateProbed) -> float:
 
 
 def path_length(history: History) -> float | None:
-    """Return how far the weights have gone, all steps together, as a share of their size.
+    """Return the total distance the weights have moved, relative to their norm.
 
-    From the updates that were looked at, each standing for the steps since the one before. None
-    where none was looked at.
+    It is estimated from the sampled updates, each of which stands for the steps since the previous
+    one. None without samples.
     """
     if not history.updates:
         return None
     path, last = 0.0, 0
-    for look in history.updates:
-        path += update_ratio(look) * (look.step - last)
-        last = look.step
+    for update in history.updates:
+        path += update_ratio(update) * (update.step - last)
+        last = update.step
     return path
 
 
-def images(history: History) -> int:
-    """Return how many training images have been seen."""
+def images_seen(history: History) -> int:
+    """Return the number of training images so far, repetitions included."""
     return history.last_step.images if history.last_step else 0
 
 
 def relative_loss(history: History) -> float:
-    """Return the training loss, smoothed and spike by spike capped, as a share of guessing's."""
+    """Return the training loss, smoothed and spikes capped, as a share of random guessing's."""
     loss = history.steady_loss
     return 1.0 if loss is None else loss / history.guessing_loss
 
 
 def images_at_high_lr(history: History) -> float:
-    """Return how many images were trained on since the schedule first let the rate be large."""
-    rates, base = history.lr, history.settings.get("base_lr", 0.0)
-    turned = [c.images for c in history.interventions if c.setting == "base_lr"]
-    begun = history.epochs_at(max(turned, default=0))
+    """Return the number of training images since the schedule first reached a high rate."""
+    lr, base_lr = history.lr, history.settings.get("base_lr", 0.0)
+    changed = [c.images for c in history.interventions if c.setting == "base_lr"]
+    begun = history.epochs_at(max(changed, default=0))
     large = (
-        x
-        for x, y in zip(rates.x, rates.high, strict=True)
-        if x > begun and y >= HIGH_LR_SHARE * base
+        x for x, y in zip(lr.x, lr.high, strict=True) if x > begun and y >= HIGH_LR_SHARE * base_lr
     )
     first, size = next(large, None), history.started.train_size if history.started else 0
-    return 0.0 if first is None else images(history) - first * size
+    return 0.0 if first is None else images_seen(history) - first * size
 
 
 def accuracy_on(sample: SampleProbed) -> str:
-    """Return the accuracy on the sample, plain training images in evaluation mode, as text."""
+    """Return the accuracy on the sample: unaugmented training images in evaluation mode."""
     bounds = wilson(sample.correct, sample.sample_size)
     return fmt.accuracy_with_interval(sample.correct / sample.sample_size, bounds)
 
 
 def changed_since(history: History, seen: int) -> bool:
-    """Say whether a knob was turned by hand after that many images."""
+    """Return whether a knob was changed by hand after that many images."""
     return any(change.images >= seen for change in history.interventions)
 
 
 @cache
 def _texts() -> Mapping[str, Mapping[str, Any]]:
-    """Return what ``texts.toml`` says of each rule; read when the first finding is raised."""
+    """Return ``texts.toml``, read when the first finding is raised."""
     return tomllib.loads((files("tui_trainer.findings") / "texts.toml").read_text("utf-8"))
 
 
 def finding(code: str, **fields: Any) -> FindingRaised:
-    """Return a rule's finding: its texts, and the fields that the run fills in or replaces."""
+    """Return a rule's finding from its texts; ``fields`` add to them or replace them."""
     return FindingRaised(code=code, **{**_texts()[code], **fields})
 
 
 class Remedy(TypedDict):
-    """What to try, and the knob that does it, if one does."""
+    """An advice, and the knob that applies it, if there is one."""
 
     advice: str
     fix_setting: str | None
@@ -166,13 +165,14 @@ class Remedy(TypedDict):
 
 
 def remedy(advice: str, setting: str | None = None, value: float | None = None) -> Remedy:
-    """Return what to try."""
+    """Return an advice with its knob."""
     return Remedy(advice=advice, fix_setting=setting, fix_value=value)
 
 
 def scale_lr(history: History, times: float) -> Remedy:
     """Return the advice to multiply the base learning rate, by less than 1 to lower it."""
-    rate = history.settings["base_lr"]
-    value = float(f"{rate * times:.6g}")
-    sign = f"× {times:g}" if times >= 1 else f"÷ {1 / times:g}"
-    return remedy(f"learning rate {sign}, from {rate:g} to {value:g}", "base_lr", value)
+    value = float(f"{history.settings['base_lr'] * times:.6g}")
+    change = f"multiply the learning rate by {times:g}"
+    if times < 1:
+        change = f"divide the learning rate by {1 / times:g}"
+    return remedy(f"{change} (--lr {value:g})", "base_lr", value)
