@@ -69,8 +69,8 @@ def not_shuffled(history: History) -> FindingRaised | None:
     if len(updates) < 4 or not history.samples:
         return None
     rows = [sum(row) for row in history.samples[-1].confusion]
-    z_scores = [_unevenness(update.label_counts, rows) for update in updates]
-    if sorted(z_scores)[1] < UNEVEN:
+    deviations = [_unevenness(update.label_counts, rows) for update in updates]
+    if sorted(deviations)[1] < UNEVEN:
         return None
     counts = updates[-1].label_counts
     most = max(range(len(counts)), key=counts.__getitem__)
@@ -79,7 +79,7 @@ def not_shuffled(history: History) -> FindingRaised | None:
         evidence=(
             f"{counts[most]} of {updates[-1].batch_size} images of the batch at step "
             f"{fmt.count(updates[-1].step)} are of class {most}; the median batch is "
-            f"{statistics.median(z_scores):.0f} standard deviations away from a random draw"
+            f"{statistics.median(deviations):.0f} standard deviations away from a random draw"
         ),
         step=updates[0].step,
         plot=tuple(float(count) for count in counts),

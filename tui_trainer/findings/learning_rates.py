@@ -129,8 +129,8 @@ def learning_rate_low(history: History) -> FindingRaised | None:
     ratios = [update_ratio(update) for update in updates]
     if not updates or max(ratios) > TOO_SMALL or relative_loss(history) < NOT_LEARNED:
         return None
-    rate, largest = history.settings["base_lr"], max(ratios)
-    if min(update.lr for update in updates) < HIGH_LR_SHARE * rate:
+    base_lr, largest = history.settings["base_lr"], max(ratios)
+    if min(update.lr for update in updates) < HIGH_LR_SHARE * base_lr:
         return None
     # Towards an update-to-weight ratio of 0.001, in whole powers of ten.
     factor = 10.0 ** min(3, max(1, round(math.log10(1e-3 / max(largest, 1e-9)))))
@@ -191,8 +191,7 @@ FAR = 10.0
 def noise_scale(history: History) -> float | None:
     """Return the gradient noise scale in images; None where the signal is not significant.
 
-    It is the trace of the gradient's covariance over the squared norm of the true gradient: B_simple
-    of S. McCandlish, J. Kaplan and D. Amodei, "An Empirical Model of Large-Batch Training", arXiv
+    It is trace(Σ) / ‖G‖² with the gradient's covariance Σ and the true gradient G: B_simple of S. McCandlish, J. Kaplan and D. Amodei, "An Empirical Model of Large-Batch Training", arXiv
     1812.06162, 2018. Both are estimated from the gradients of two consecutive batches: their
     dot product estimates the squared norm of the true gradient, the mean of their squared norms
     that plus the noise.

@@ -47,7 +47,7 @@ def overfitting(history: History) -> FindingRaised | None:
       changes the loss far more than the number of validation images explains.
     - Its running training loss is lower.
 
-    Fewer than one in a hundred healthy runs of twenty epochs meets them by chance; see
+    Fewer than one in a hundred healthy runs of twenty epochs meets them; see
     ``tests/findings/test_findings_rates.py``.
     """
     epochs = [epoch for epoch in history.epochs if math.isfinite(_validation(epoch))]
@@ -153,7 +153,7 @@ def _is_memorized(epoch: EpochDone) -> bool:
     if epoch.val_accuracy is None or epoch.val_correct is None or not epoch.val_total:
         return False
     train_error = 1 - epoch.train_accuracy
-    # A wide interval: with every epoch, a small sample may look worse than it is by chance.
+    # A wide interval: over many epochs, a small sample sometimes looks worse than it is.
     gap = 1 - wilson(epoch.val_correct, epoch.val_total, z=SIGNIFICANT)[1] - train_error
     return gap >= MEMORIZED_GAP and train_error <= (1 - epoch.val_accuracy) / 4
 
