@@ -191,10 +191,10 @@ FAR = 10.0
 def noise_scale(history: History) -> float | None:
     """Return the gradient noise scale in images; None where the signal is not significant.
 
-    It is trace(Σ) / ‖G‖² with the gradient's covariance Σ and the true gradient G: B_simple of S. McCandlish, J. Kaplan and D. Amodei, "An Empirical Model of Large-Batch Training", arXiv
-    1812.06162, 2018. Both are estimated from the gradients of two consecutive batches: their
-    dot product estimates the squared norm of the true gradient, the mean of their squared norms
-    that plus the noise.
+    It is trace(Σ) / ‖G‖² with the gradient's covariance Σ and the true gradient G: B_simple of
+    S. McCandlish, J. Kaplan and D. Amodei, "An Empirical Model of Large-Batch Training", arXiv
+    1812.06162, 2018. Both are estimated from the gradients of two consecutive batches: their dot
+    product estimates ‖G‖², the mean of their squared norms ‖G‖² plus the noise.
     """
     updates = [
         update
