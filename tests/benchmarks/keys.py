@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.benchmarks.measure import percentile
 from tests.benchmarks.processes import PATIENCE, ContenderError, tail
 from tests.benchmarks.terminal import Terminal
-from tui_trainer.protocol.knobs import next_rate
+from tui_trainer.protocol.knobs import next_lr
 from tui_trainer.text import fmt
 
 COUNT = 48
@@ -62,7 +62,7 @@ def plan(seed: int, count: int = COUNT) -> list[Key]:
     keys, lr = [], FIRST_LR
     for number in range(count):
         up = number // RUN % 2 == 1
-        lr = next_rate(lr, 1 if up else -1)
+        lr = next_lr(lr, 1 if up else -1)
         keys.append(Key(rng.uniform(MIN_PAUSE, MAX_PAUSE), "+" if up else "-", lr))
     return keys
 

@@ -24,7 +24,7 @@ from tui_trainer.recording.lock import Lock
 from tui_trainer.stats.intervals import wilson
 
 BRIEF = ("--no-ui", "--threads", 1, "--epochs", 2, "--batch-size", 20, "--val-size", 40)
-ALL = [view.name for view in VIEWS if not view.is_drawn_on]
+ALL = [view.name for view in VIEWS if not view.takes_drawing]
 CONFUSION = ("--view", "confusion")
 
 PRINTING = """
@@ -153,7 +153,7 @@ def test_every_view_has_every_form(run: Cli, trained: RunFolder) -> None:
     assert Page(Path("all.html").read_text(encoding="utf-8")).values("section", "id") == ALL
     assert code == 0
     for view in VIEWS:
-        assert (view.title.upper() in out) != view.is_drawn_on
+        assert (view.title.upper() in out) != view.takes_drawing
     assert max(map(len, out.splitlines())) <= 80
     assert trained.read_events().test_evaluations == 2
 

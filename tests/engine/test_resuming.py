@@ -41,7 +41,7 @@ from tui_trainer.protocol.events import (
 )
 from tui_trainer.recording.checkpoint_head import read_metadata
 from tui_trainer.recording.folder import RunFolder
-from tui_trainer.recording.replay_inbox import ReplayInbox, recorded_wishes
+from tui_trainer.recording.replay_inbox import ReplayInbox, recorded_commands
 
 ON_THE_CLOCK = {"seconds", "epoch_began", "lines"}
 
@@ -186,7 +186,7 @@ def test_a_run_is_trained_again_with_the_same_commands(tiny: Path) -> None:
     }
     first = trained(config, ScriptedInbox(dict(wishes)))
 
-    again = trained(config, ReplayInbox(recorded_wishes(first.events), stop_at=None))
+    again = trained(config, ReplayInbox(recorded_commands(first.events), stop_at=None))
 
     assert_equal(again.state, first.state)
     assert steps(again.events) == steps(first.events)

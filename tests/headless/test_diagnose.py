@@ -34,7 +34,7 @@ def test_it_finds_what_the_run_itself_would_report(name: str) -> None:
     for event in told:
         history.apply(event)
     found = diagnose(name, told)
-    assert [episode.finding for episode in found.active] == history.gravest_first
+    assert [episode.finding for episode in found.active] == history.most_severe_first
     cleared = [event for event in told if isinstance(event, FindingCleared)]
     assert sorted(e.finding.code for e in found.timeline) == sorted(c.code for c in cleared)
 

@@ -106,13 +106,13 @@ MATRIX = Matrix(
     column_label="predicted",
     heads=("0", "1"),
     texts=(("48", "·"), ("3", "52")),
-    heats=((0.0, 0.0), (1.0, 0.0)),
+    intensities=((0.0, 0.0), (1.0, 0.0)),
     cell=(1, 0),
     controls=("true", "predicted"),
 )
 BLOCKS: tuple[Block, ...] = (
     Words(text="one\n\ntwo", tone="error"),
-    Words(text="  a\n  + b", keeps_lines=True),
+    Words(text="  a\n  + b", is_preformatted=True),
     Table(caption="pairs", heads=("true", "what"), rows=(("3", "x"), ("12", "y")), marked=1),
     Pictures(caption="maps", items=(picture(0.0, 0.5, 1.0, math.nan, frame=(0, 1, 1, 1)),)),
     Pictures(caption="", items=(picture(-1.0, 0.0, low=-1.0, is_signed=True),)),
@@ -185,7 +185,7 @@ def test_every_text_is_escaped() -> None:
     curve = Curve(name=BAD, x=(0.0, 1.0), y=(0.0, 1.0))
     blocks: tuple[Block, ...] = (
         Words(text=BAD),
-        Words(text=BAD, keeps_lines=True),
+        Words(text=BAD, is_preformatted=True),
         Table(caption=BAD, heads=(BAD,), rows=((BAD,),)),
         Pictures(caption=BAD, items=(picture(1.0, 0.0, caption=BAD),)),
         Curves(caption=BAD, x_label=BAD, curves=(curve,)),
@@ -196,7 +196,7 @@ def test_every_text_is_escaped() -> None:
             column_label=BAD,
             heads=(BAD,),
             texts=((BAD,),),
-            heats=((0.5,),),
+            intensities=((0.5,),),
             cell=(0, 0),
             controls=("a", "b"),
         ),

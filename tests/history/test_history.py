@@ -41,9 +41,9 @@ def test_before_anything_happened() -> None:
     assert (told.state, told.epoch, told.is_over) == ("preparing", 0, False)
     assert told.smoothed_loss is None
     assert told.smoothed_accuracy is None
-    assert told.steady_loss is None
+    assert told.capped_loss is None
     assert told.seconds_left is None
-    assert told.batches_to_come == 0
+    assert told.batches_left == 0
     assert told.epochs_at(500) == 0
 
 
@@ -106,10 +106,10 @@ def test_the_steady_loss_is_not_moved_far_by_one_explosion() -> None:
     told = history(started(), *sound, step(51, loss=1e9))
     assert told.smoothed_loss is not None
     assert told.smoothed_loss > 1e6
-    assert told.steady_loss is not None
-    assert told.steady_loss < 1.0
+    assert told.capped_loss is not None
+    assert told.capped_loss < 1.0
     exploded = history(started(), *(step(number, loss=1e9) for number in range(1, 51)))
-    assert exploded.steady_loss == pytest.approx(LOSS_CAP * math.log(10))
+    assert exploded.capped_loss == pytest.approx(LOSS_CAP * math.log(10))
 
 
 def test_interventions_turn_the_knobs_and_are_kept() -> None:
@@ -145,9 +145,9 @@ def test_the_rest_is_kept_as_it_comes() -> None:
 
 def test_batches_of_an_epoch() -> None:
     told = history(started(), *(step(number) for number in range(1, 4)))
-    assert (told.batches_in_epoch, told.batches_to_come) == (3, 7)
+    assert (told.batches_in_epoch, told.batches_left) == (3, 7)
     told.apply(changed("batch_size", 100, 64, images=300))
-    assert told.batches_to_come == 11  # 700 images in batches of 64
+    assert told.batches_left == 11  # 700 images in batches of 64
     for number in range(4, 12):
         told.apply(step(number))
     assert (told.epoch, told.batches_in_epoch) == (2, 1)

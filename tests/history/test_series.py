@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from tui_trainer.history.series import CAPACITY, Series, Trend
+from tui_trainer.history.series import CAPACITY, MovingAverage, Series
 
 
 def buckets(points: int, capacity: int) -> int:
@@ -90,27 +90,27 @@ def test_a_capacity_that_has_no_pairs(capacity: int) -> None:
 
 
 def test_a_trend_begins_at_its_first_value() -> None:
-    trend = Trend(1_500)
+    trend = MovingAverage(1_500)
     assert trend.value is None
     assert trend.add(2.3, 128) == pytest.approx(2.3)
     assert trend.value == pytest.approx(2.3)
 
 
 def test_a_constant_is_its_own_trend_from_the_start() -> None:
-    trend = Trend(1_500)
+    trend = MovingAverage(1_500)
     for _ in range(50):
         assert trend.add(0.7, 64) == pytest.approx(0.7)
 
 
 def test_two_values_are_weighed_by_their_images_and_age() -> None:
     # Half-life 100: 100 images weigh 1/2 when they come and 1/4 another 100 images later.
-    trend = Trend(100)
+    trend = MovingAverage(100)
     trend.add(1.0, 100)
     assert trend.add(4.0, 100) == pytest.approx((1.0 * 0.25 + 4.0 * 0.5) / 0.75)
 
 
 def test_half_of_the_distance_is_gone_after_the_half_life() -> None:
-    trend = Trend(1_000)
+    trend = MovingAverage(1_000)
     for _ in range(1_000):
         trend.add(1.0, 100)  # long enough for the start not to matter
     for _ in range(10):
@@ -123,7 +123,7 @@ def test_the_batch_size_makes_no_difference() -> None:
     losses = [2.3 * math.exp(-number / 5) for number in range(12)]  # of 400 images each
     ends = []
     for size in (25, 100, 400):
-        trend = Trend(1_500)
+        trend = MovingAverage(1_500)
         ends.append([[trend.add(loss, size) for _ in range(400 // size)][-1] for loss in losses])
     assert ends[0] == pytest.approx(ends[1])
     assert ends[0] == pytest.approx(ends[2])

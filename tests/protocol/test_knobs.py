@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tui_trainer.protocol.knobs import next_batch_size, next_dropout, next_rate
+from tui_trainer.protocol.knobs import next_batch_size, next_dropout, next_lr
 
 UP, DOWN = 1, -1
 
@@ -20,8 +20,8 @@ def climb(
 
 
 def test_rates_are_round_numbers() -> None:
-    assert climb(next_rate, 0.1, UP, 7) == [0.1, 0.2, 0.5, 1, 2, 5, 10, 10]
-    down = climb(next_rate, 0.01, DOWN, 13)
+    assert climb(next_lr, 0.1, UP, 7) == [0.1, 0.2, 0.5, 1, 2, 5, 10, 10]
+    down = climb(next_lr, 0.01, DOWN, 13)
     assert down[:4] == [0.01, 0.005, 0.002, 0.001]
     assert down[-2:] == [1e-6, 1e-6]
 
@@ -31,19 +31,19 @@ def test_rates_are_round_numbers() -> None:
     [(0.03, 0.05, 0.02), (0.09999, 0.1, 0.05), (0.1001, 0.2, 0.1), (3e-4, 5e-4, 2e-4)],
 )
 def test_a_rate_between_two_rungs_goes_to_either(rate: float, above: float, below: float) -> None:
-    assert next_rate(rate, UP) == above
-    assert next_rate(rate, DOWN) == below
+    assert next_lr(rate, UP) == above
+    assert next_lr(rate, DOWN) == below
 
 
 def test_rounding_is_no_rung() -> None:
-    assert next_rate(0.1 + 1e-17, UP) == 0.2
-    assert next_rate(0.1 * 3 / 3, DOWN) == 0.05
-    assert next_rate(0.2 * (1 + 1e-12), UP) == 0.5
+    assert next_lr(0.1 + 1e-17, UP) == 0.2
+    assert next_lr(0.1 * 3 / 3, DOWN) == 0.05
+    assert next_lr(0.2 * (1 + 1e-12), UP) == 0.5
 
 
 def test_up_and_down_again() -> None:
     for rung in (1e-5, 0.002, 0.05, 1.0):
-        assert next_rate(next_rate(rung, UP), DOWN) == rung
+        assert next_lr(next_lr(rung, UP), DOWN) == rung
     for size in (1, 2, 128, 4_096):
         assert next_batch_size(next_batch_size(size, UP), DOWN) == size
     for share in (0.0, 0.05, 0.1, 0.3, 0.45):
@@ -88,7 +88,7 @@ def test_no_key_leads_the_other_way() -> None:
     """A configuration may begin where no rung is: up is never below it, down never above."""
     rates = [10.0**power * m for power, m in itertools.product(range(-12, 3), (1, 1.7, 5))]
     for rate in rates:
-        assert next_rate(rate, UP) >= rate >= next_rate(rate, DOWN) > 0
+        assert next_lr(rate, UP) >= rate >= next_lr(rate, DOWN) > 0
     for size in [*range(1, 300), 9_000, 20_000, 65_536]:
         assert next_batch_size(size, UP) >= size >= next_batch_size(size, DOWN) >= 1
     for hundredth in range(96):
@@ -97,10 +97,10 @@ def test_no_key_leads_the_other_way() -> None:
 
 
 def test_from_beyond_the_last_rung_one_leads_back() -> None:
-    assert next_rate(700.0, UP) == 700
-    assert next_rate(700.0, DOWN) == 500
-    assert next_rate(1e-8, DOWN) == 1e-8
-    assert next_rate(1e-8, UP) == 2e-8
+    assert next_lr(700.0, UP) == 700
+    assert next_lr(700.0, DOWN) == 500
+    assert next_lr(1e-8, DOWN) == 1e-8
+    assert next_lr(1e-8, UP) == 2e-8
     assert next_batch_size(65_536, UP) == 65_536
     assert next_batch_size(65_536, DOWN) == 32_768
     assert next_dropout(0.9, UP) == 0.9

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tui_trainer.protocol.config import MODELS
-from tui_trainer.protocol.reference import absolute, advice_on, model_name, parse_reference
+from tui_trainer.protocol.reference import absolute, model_name, parse_reference, suggestion_for
 from tui_trainer.recording.folder import new_folder
 
 NOW = datetime(2026, 1, 2, 3, 4)
@@ -85,9 +85,9 @@ def test_what_is_no_reference_gets_advice(
 
     if advice:
         assert parse_reference(model) is None
-        assert advice_on(model).startswith(advice)
+        assert suggestion_for(model).startswith(advice)
     else:
-        assert parse_reference(model) is None or not advice_on(model)
+        assert parse_reference(model) is None or not suggestion_for(model)
 
 
 def test_a_module_of_the_current_folder_is_written_as_its_file(

@@ -68,8 +68,8 @@ def test_a_damaged_summary_spoils_no_list(tmp_path: Path, text: str) -> None:
     folder.summary.write_text(text)
     (listed,) = list_runs(tmp_path)
     assert listed.summary is None
-    assert "summary.json" in listed.fault
-    assert "\n" not in listed.fault
+    assert "summary.json" in listed.error
+    assert "\n" not in listed.error
 
 
 def test_a_summary_of_a_newer_version_says_so(tmp_path: Path) -> None:

@@ -264,7 +264,7 @@ def test_other_files_in_a_made_folder_are_kept(tmp_path: Path) -> None:
 
 
 def test_a_recorder_that_never_recorded_leaves_nothing(tmp_path: Path) -> None:
-    Recorder.create_below(tmp_path / "new" / "runs", CONFIG).leave_no_trace()
+    Recorder.create_below(tmp_path / "new" / "runs", CONFIG).discard_if_empty()
     assert names(tmp_path) == []
 
 

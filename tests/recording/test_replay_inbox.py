@@ -11,7 +11,7 @@ from tui_trainer.protocol.commands import (
     SetEpochs,
     Stop,
 )
-from tui_trainer.recording.replay_inbox import ReplayInbox, recorded_wishes
+from tui_trainer.recording.replay_inbox import ReplayInbox, recorded_commands
 
 CHANGES = [
     changed("base_lr", 0.1, 0.05, images=300),
@@ -22,7 +22,7 @@ CHANGES = [
 
 
 def test_wishes_are_the_changes_of_the_record() -> None:
-    assert recorded_wishes([started(), CHANGES[0], step(4), *CHANGES[1:]]) == [
+    assert recorded_commands([started(), CHANGES[0], step(4), *CHANGES[1:]]) == [
         (3, SetBaseLr(0.05)),
         (3, SetBatchSize(64)),
         (5, SetAugmentation(False)),
@@ -31,7 +31,7 @@ def test_wishes_are_the_changes_of_the_record() -> None:
 
 
 def test_each_comes_at_its_step_and_a_persons_own_after_it() -> None:
-    inbox = ReplayInbox(recorded_wishes(CHANGES), stop_at=None)
+    inbox = ReplayInbox(recorded_commands(CHANGES), stop_at=None)
     assert inbox.take(0) == []
     inbox.send(Pause())
     assert inbox.take(3) == [SetBaseLr(0.05), SetBatchSize(64), Pause()]

@@ -112,7 +112,7 @@ def test_curves_that_cannot_be_drawn_say_so() -> None:
 
 def test_words_keep_their_lines_if_they_are_to() -> None:
     assert plain(words_lines(SUM, 60)) == ["1 · 2 =  2", "2 · 2 =  4"]
-    long = Words(text="a = " + "b + " * 20, keeps_lines=True)
+    long = Words(text="a = " + "b + " * 20, is_preformatted=True)
     folded = plain(words_lines(long, 40))
     assert max(map(len, folded)) <= 40
     assert folded[1].startswith("    b")

@@ -48,7 +48,9 @@ def picture(*values: float, width: int, is_signed: bool = False, **more: object)
 
 
 def test_words_are_wrapped_and_sums_keep_their_lines() -> None:
-    lines = drawn(Words(text="one two " * 20), Words(text="  a\n  + b", keeps_lines=True), width=20)
+    lines = drawn(
+        Words(text="one two " * 20), Words(text="  a\n  + b", is_preformatted=True), width=20
+    )
 
     assert max(map(len, lines)) <= 20
     assert lines[-3:] == ["", "  a", "  + b"]
@@ -232,7 +234,7 @@ MATRIX = Matrix(
     column_label="predicted",
     heads=("0", "1"),
     texts=(("980", "·"), ("12", "1,100")),
-    heats=((0.0, 0.0), (1.0, 0.0)),
+    intensities=((0.0, 0.0), (1.0, 0.0)),
     cell=(1, 0),
     controls=("true", "predicted"),
 )

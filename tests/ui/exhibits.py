@@ -13,16 +13,16 @@ from tui_trainer.protocol.exhibit import (
     Curve,
     Curves,
     Exhibit,
+    Link,
     Matrix,
-    Opening,
     Picture,
     Pictures,
     Table,
     Words,
     at,
+    chosen_int,
     chosen_number,
-    chosen_whole,
-    chosen_word,
+    chosen_text,
     counting,
 )
 from tui_trainer.stats.confusion_matrix import Confusion
@@ -72,7 +72,7 @@ CURVES = Curves(
     ),
     is_log=True,
 )
-SUM = Words(text="1 · 2 =  2\n2 · 2 =  4", keeps_lines=True)
+SUM = Words(text="1 · 2 =  2\n2 · 2 =  4", is_preformatted=True)
 ADVICE = Words(text="Pool once the edges are found.", tone="warning")
 EVERYTHING = (PICTURES, ADVICE, SUM, TABLE, BARS, CURVES)
 
@@ -80,7 +80,7 @@ EVERYTHING = (PICTURES, ADVICE, SUM, TABLE, BARS, CURVES)
 def tries(question: Ask) -> Iterator[Exhibit]:
     """Answer as an experiment does: at once, or a part at a time where it trains."""
     choices = dict(question.choices)
-    place, count = chosen_word(choices, PLACE), chosen_number(choices, COUNT)
+    place, count = chosen_text(choices, PLACE), chosen_number(choices, COUNT)
     controls = (at(PLACE, place), at(COUNT, count))
     trains = "train two networks: about 15 s"
     if question.mode != "confirmed":
@@ -121,11 +121,11 @@ PREDICTED = counting("predicted", "predicted", 10, value=7.0)
 def views(question: Ask) -> Iterator[Exhibit]:
     """Answer as views do: one has a matrix, one is in parts, one needs what is not there."""
     choices = dict(question.choices)
-    images = at(IMAGES, chosen_word(choices, IMAGES))
-    cell = (chosen_whole(choices, TRUE), chosen_whole(choices, PREDICTED))
+    images = at(IMAGES, chosen_text(choices, IMAGES))
+    cell = (chosen_int(choices, TRUE), chosen_int(choices, PREDICTED))
     controls = (
         images,
-        at(NUMBERS, chosen_word(choices, NUMBERS)),
+        at(NUMBERS, chosen_text(choices, NUMBERS)),
         at(TRUE, float(cell[0])),
         at(PREDICTED, float(cell[1])),
     )
@@ -160,7 +160,7 @@ def confusion(controls: tuple[Control, ...], cell: tuple[int, int]) -> Exhibit:
         )
         for row, counts in enumerate(COUNTS)
     )
-    heats = tuple(
+    intensities = tuple(
         tuple(0.0 if r == c else (n / worst[0][2]) ** 0.5 for c, n in enumerate(counts))
         for r, counts in enumerate(COUNTS)
     )
@@ -170,7 +170,7 @@ def confusion(controls: tuple[Control, ...], cell: tuple[int, int]) -> Exhibit:
         column_label="predicted",
         heads=tuple("0123456789"),
         texts=texts,
-        heats=heats,
+        intensities=intensities,
         cell=cell,
         controls=("true", "predicted"),
     )
@@ -187,7 +187,7 @@ def confusion(controls: tuple[Control, ...], cell: tuple[int, int]) -> Exhibit:
         controls=controls,
         result=f"{found.total - found.correct} misclassified images, {len(worst)} confused pairs.",
         certainty="accuracy 97.82 % [97.38, 98.19] on 5,000 validation images, step 648.",
-        opens=Opening(
+        opens=Link(
             view="misclassified",
             choices=(("true", float(cell[0])), ("predicted", float(cell[1]))),
             hint=f"show its {COUNTS[cell[0]][cell[1]]} images: true {cell[0]}, predicted {cell[1]}",

@@ -135,7 +135,7 @@ async def _train(camera: Camera) -> None:
     await camera.press(*"++++")
     await camera.step(440)
     camera.take("Raise the learning rate while it trains: 0.1 → 2", 2, "+")
-    await camera.until(lambda app: bool(app.live_run.history.gravest_first))
+    await camera.until(lambda app: bool(app.live_run.history.most_severe_first))
     await camera.step(600)
     camera.take("Too high. A finding says so, with its evidence and a fix", 4)
     await camera.press("f")

@@ -23,7 +23,7 @@ from tui_trainer.text.fmt import plural, printable, size
 if TYPE_CHECKING:
     from tui_trainer.headless.evaluation_text import Evaluation
 
-SHOWN_VIEWS = tuple(view for view in VIEWS if not view.is_drawn_on)
+SHOWN_VIEWS = tuple(view for view in VIEWS if not view.takes_drawing)
 """The views that need no drawing by hand."""
 
 IMAGES = "images"
@@ -116,7 +116,7 @@ def _selected_views(names: Sequence[str]) -> Sequence[View]:
     found: list[View] = []
     for name in names:
         view = find_view(name)
-        if view.is_drawn_on:
+        if view.takes_drawing:
             raise InputError(
                 f"--view {view.name}: needs a digit drawn by hand; open it with mnist-tui inspect"
             )

@@ -55,10 +55,10 @@ def _train_again(
     from tui_trainer.cli.front_ends import run_headless
     from tui_trainer.cli.starts import Job, Start, recorder_of
     from tui_trainer.cli.train import expanded
-    from tui_trainer.recording.replay_inbox import ReplayInbox, recorded_wishes
+    from tui_trainer.recording.replay_inbox import ReplayInbox, recorded_commands
 
     inbox = ReplayInbox(
-        recorded_wishes(found.past), None if found.is_complete else found.metadata["step"]
+        recorded_commands(found.past), None if found.is_complete else found.metadata["step"]
     )
     folder = expanded(out)
     job = Job(None if folder is None else recorder_of(settings, folder))

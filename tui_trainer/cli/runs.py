@@ -34,5 +34,5 @@ def _record(run: ListedRun) -> dict[str, object]:
     """Return the JSON record of a run: name, folder, then the fields of its summary."""
     place = {"name": run.folder.name, "folder": str(run.folder.path)}
     if run.summary is None:
-        return {**place, "error": run.fault}
+        return {**place, "error": run.error}
     return {**place, **json.loads(run.summary.to_json())}

@@ -72,7 +72,7 @@ class Start:
         if self._first is not None and self._first.recorder is not None:
             self._recorders.append(self._first.recorder)
         for recorder in self._recorders:
-            recorder.leave_no_trace()
+            recorder.discard_if_empty()
 
 
 class Show:

@@ -47,7 +47,7 @@ def training_figures(history: History) -> dict[str, str]:
     step = history.last_step
     if step is None:
         return {}
-    titles = [finding.title for finding in history.gravest_first]
+    titles = [finding.title for finding in history.most_severe_first]
     found = {
         "lr": fmt.learning_rate(step.lr),
         "step": fmt.count(step.step),

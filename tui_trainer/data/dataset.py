@@ -17,7 +17,7 @@ from torch import Tensor
 from tui_trainer.data.augment import augment
 from tui_trainer.data.idx import RawDataset, content_digest, read_folder
 from tui_trainer.protocol.config import Augmentation, RunConfig
-from tui_trainer.protocol.errors import InputError, fault
+from tui_trainer.protocol.errors import InputError, path_error
 from tui_trainer.protocol.events import DatasetWarning, DownloadProgress
 
 VAL_SHARE = 12
@@ -308,7 +308,7 @@ def _expanded(folder: str) -> Path:
     try:
         return Path(folder).expanduser()
     except RuntimeError as error:
-        raise fault(Path(folder), "no such user's home folder; give the whole path") from error
+        raise path_error(Path(folder), "no such user's home folder; give the whole path") from error
 
 
 def _tensors(images: bytearray, labels: array[int], size: int) -> Split:

@@ -15,7 +15,7 @@ from statistics import median
 
 from tui_trainer.data.idx_file import Part, read_part
 from tui_trainer.protocol.config import MAX_CLASSES
-from tui_trainer.protocol.errors import fault, reason
+from tui_trainer.protocol.errors import path_error, reason
 from tui_trainer.text.fmt import plural, printable
 
 _ROLES = {
@@ -134,10 +134,12 @@ def build_dataset(name: str, train: Part, test: Part, *, classes: int | None) ->
     for part, what, least in ((train, "training image", 2), (test, "test image", 1)):
         if len(part.labels) < least:
             have = plural(len(part.labels), what)
-            raise fault(part.images_file, f"{have}; at least {least} needed")
+            raise path_error(part.images_file, f"{have}; at least {least} needed")
     if train.size != test.size:
         sizes = f"{test.size}×{test.size} pixels, the training images {train.size}×{train.size}"
-        raise fault(test.images_file, f"the test images have {sizes}; use files of one dataset")
+        raise path_error(
+            test.images_file, f"the test images have {sizes}; use files of one dataset"
+        )
     total, first = label_range(train, test, classes)
     return RawDataset(
         name=name,
@@ -174,17 +176,21 @@ def find_files(folder: Path) -> dict[Role, Path]:
             roles.setdefault(role, []).append(path)
     if not found:
         names = f"{', '.join(_ROLES.values())}, each also with .gz or a prefix"
-        raise fault(
+        raise path_error(
             folder, f"no MNIST-format files there; looked for {names}, also in raw and */raw"
         )
     complete = [key for key, roles in found.items() if len(roles) == len(_ROLES)]
     if len(complete) > 1:
         names = ", ".join(printable(place / f"{prefix}*") for place, prefix in complete)
-        raise fault(folder, f"more than one dataset there ({names}); name a folder that holds one")
+        raise path_error(
+            folder, f"more than one dataset there ({names}); name a folder that holds one"
+        )
     place, prefix = complete[0] if complete else max(found, key=lambda key: len(found[key]))
     roles = found[place, prefix]
     if missing := [printable(prefix + name) for role, name in _ROLES.items() if role not in roles]:
-        raise fault(place, f"{', '.join(missing)} not found (plain or .gz); add what is missing")
+        raise path_error(
+            place, f"{', '.join(missing)} not found (plain or .gz); add what is missing"
+        )
     return {role: _pick(paths) for role, paths in roles.items()}
 
 
@@ -193,11 +199,11 @@ def _places(folder: Path) -> list[Path]:
     try:
         is_folder = stat.S_ISDIR(folder.stat().st_mode)
     except FileNotFoundError as error:
-        raise fault(folder, "no such folder; check the path") from error
+        raise path_error(folder, "no such folder; check the path") from error
     except (OSError, ValueError) as error:
-        raise fault(folder, f"{reason(error)}; check the path") from error
+        raise path_error(folder, f"{reason(error)}; check the path") from error
     if not is_folder:
-        raise fault(folder, "not a folder; name the folder that holds the files")
+        raise path_error(folder, "not a folder; name the folder that holds the files")
     inner = [folder / "raw", *(path / "raw" for path in _listed(folder))]
     return [folder, *(path for path in inner if os.path.isdir(path))]
 
@@ -207,7 +213,9 @@ def _listed(folder: Path) -> list[Path]:
         return sorted(folder.iterdir())
     except OSError as error:
         why = reason(error)
-        raise fault(folder, f"cannot list it: {why}; check the folder's permissions") from error
+        raise path_error(
+            folder, f"cannot list it: {why}; check the folder's permissions"
+        ) from error
 
 
 def _pick(paths: list[Path]) -> Path:
@@ -219,7 +227,7 @@ def _pick(paths: list[Path]) -> Path:
     ]
     if len(chosen) > 1:
         names = ", ".join(printable(Path(path.name)) for path in chosen)
-        raise fault(chosen[0].parent, f"{names} could each be meant; move all but one away")
+        raise path_error(chosen[0].parent, f"{names} could each be meant; move all but one away")
     return chosen[0]
 
 
@@ -238,14 +246,14 @@ def label_range(train: Part, test: Part, classes: int | None) -> tuple[int, int]
     total = highest + 1 - first if classes is None else classes
     if not 2 <= total <= MAX_CLASSES:
         have = plural(total, "class", "es")
-        raise fault(train.labels_file, f"{have}; a dataset needs 2 to {MAX_CLASSES:,}")
+        raise path_error(train.labels_file, f"{have}; a dataset needs 2 to {MAX_CLASSES:,}")
     last = first + total - 1
     for counts, part in ((seen, train), (seen_in_test, test)):
         outside = [label for label in counts if not first <= label <= last]
         if outside:
             wild = f"label {min(outside)} occurs {plural(counts[min(outside)], 'time')}"
             advice = "get the file again" if classes is None else "check --classes"
-            raise fault(
+            raise path_error(
                 part.labels_file,
                 f"{wild}, outside {first} to {last}, the {total:,} classes; {advice}",
             )
@@ -270,7 +278,7 @@ def _refuse_gaps(seen: Counter[int], first: int, path: Path) -> None:
     if min(seen) >= 0 and max(seen) < MAX_CLASSES:
         hint = f", or give --classes {max(seen) + 1} if the data really lacks a class"
     times = plural(seen[wild], "time")
-    raise fault(path, f"label {wild} occurs {times}, but {why}; get the file again{hint}")
+    raise path_error(path, f"label {wild} occurs {times}, but {why}; get the file again{hint}")
 
 
 def _is_hole(seen: Counter[int]) -> bool:

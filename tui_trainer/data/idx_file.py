@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
 
-from tui_trainer.protocol.errors import fault, reason
+from tui_trainer.protocol.errors import path_error, reason
 from tui_trainer.text.fmt import plural, printable
 
 MIN_SIZE, MAX_SIZE = 8, 128
@@ -81,14 +81,16 @@ def read_part(images: Path, labels: Path) -> Part:
         _, (total, size, width) = _read_header(stream, images, (0x08,), dimensions=3)
         if size != width or not MIN_SIZE <= size <= MAX_SIZE:
             wanted = f"square images of {MIN_SIZE} to {MAX_SIZE} pixels a side"
-            raise fault(images, f"images of {size:,}×{width:,} pixels; needs {wanted}")
+            raise path_error(images, f"images of {size:,}×{width:,} pixels; needs {wanted}")
         pixels = _read_body(stream, images, total * size * size)
     with _opened(labels) as stream:
         code, shape = _read_header(stream, labels, tuple(_LABEL_ARRAYS), dimensions=1)
         count, columns = (*shape, 1)[:2]
         if count != total:
             counts = f"{plural(count, 'label')} for {plural(total, 'image')}"
-            raise fault(labels, f"{counts} in {printable(images)}; use files that belong together")
+            raise path_error(
+                labels, f"{counts} in {printable(images)}; use files that belong together"
+            )
         numbers = array(_LABEL_ARRAYS[code])
         numbers.frombytes(_read_body(stream, labels, count * columns * numbers.itemsize))
     if sys.byteorder == "little":
@@ -105,26 +107,26 @@ def _opened(path: Path) -> Iterator[BufferedIOBase]:
         # Opening a pipe would wait for a writer forever.
         if not stat.S_ISREG(path.stat().st_mode):
             what = "a folder" if path.is_dir() else "a device or a pipe"
-            raise fault(path, f"{what}, not a file; put the file itself there")
+            raise path_error(path, f"{what}, not a file; put the file itself there")
         with path.open("rb") as raw:
             if path.suffix.lower() != ".gz":
                 yield raw
                 return
             head = raw.read(2)
             if head and head != b"\x1f\x8b":
-                raise fault(path, "not gzip data; take .gz off its name or get the file again")
+                raise path_error(path, "not gzip data; take .gz off its name or get the file again")
             raw.seek(0)
             with gzip.open(raw) as unpacked:
                 yield unpacked
     except EOFError as error:
-        raise fault(path, "the gzip data are cut short; get the file again") from error
+        raise path_error(path, "the gzip data are cut short; get the file again") from error
     except (gzip.BadGzipFile, zlib.error) as error:
         why = reason(error)
-        raise fault(path, f"the gzip data are damaged ({why}); get the file again") from error
+        raise path_error(path, f"the gzip data are damaged ({why}); get the file again") from error
     except OSError as error:
-        raise fault(path, f"cannot read it: {reason(error)}; check its permissions") from error
+        raise path_error(path, f"cannot read it: {reason(error)}; check its permissions") from error
     except MemoryError as error:
-        raise fault(path, "more than fits in memory; use a smaller dataset") from error
+        raise path_error(path, "more than fits in memory; use a smaller dataset") from error
 
 
 def _read_header(
@@ -133,23 +135,23 @@ def _read_header(
     """Return the type and the shape of the numbers that follow."""
     magic = stream.read(4)
     if not magic:
-        raise fault(path, "the file is empty; get it again")
+        raise path_error(path, "the file is empty; get it again")
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _TYPES:
         advice = "get the file again"
         if magic.startswith(b"\x1f\x8b"):
             advice = "these are gzip data: add .gz to its name"
         elif len(magic) == 4 and magic[2:] == b"\0\0" and magic[1] in _TYPES:
             advice = "its header is little-endian: write all integers big-endian"
-        raise fault(path, f"not an IDX file: it starts with {magic.hex(' ')}; {advice}")
+        raise path_error(path, f"not an IDX file: it starts with {magic.hex(' ')}; {advice}")
     rank = magic[3]
     lengths = stream.read(4 * rank) if rank <= MAX_RANK else b""
     if magic[2] in codes and rank <= MAX_RANK and len(lengths) < 4 * rank:
-        raise fault(path, "cut short within its header; get the file again")
+        raise path_error(path, "cut short within its header; get the file again")
     shape = struct.unpack(f">{rank}I", lengths) if len(lengths) == 4 * rank else ()
     plain = _without_channel(shape) if dimensions == 3 else _without_columns(shape, magic[2])
     if magic[2] not in codes or len(plain) < dimensions:
         wanted = " or ".join(_TYPES[code] for code in codes)
-        raise fault(
+        raise path_error(
             path,
             f"{_TYPES[magic[2]]} in {plural(rank, 'dimension')};"
             f" needs {wanted} in {plural(dimensions, 'dimension')}"
@@ -176,18 +178,20 @@ def _read_body(stream: BufferedIOBase, path: Path, expected: int) -> bytearray:
     """Return the rest of the file, which must be ``expected`` bytes; reads at most one more."""
     promise = f"{expected:,} bytes that its header promises"
     if expected > MAX_BYTES:
-        raise fault(path, f"too much: the {promise} (most is {MAX_BYTES:,}); get the file again")
+        raise path_error(
+            path, f"too much: the {promise} (most is {MAX_BYTES:,}); get the file again"
+        )
     body = bytearray()
     # In chunks: a damaged header must not decide how much memory is taken.
     while chunk := stream.read(min(_CHUNK, expected + 1 - len(body))):
         body += chunk
     if len(body) < expected:
-        raise fault(path, f"cut short: {len(body):,} of the {promise}; get the file again")
+        raise path_error(path, f"cut short: {len(body):,} of the {promise}; get the file again")
     if len(body) > expected:
         advice = "get the file again"
         if body.count(b"\n") == body.count(b"\r\n") >= LINE_ENDS:
             advice += " in binary mode: each byte 0a became 0d 0a, as line ends of text do"
-        raise fault(path, f"more follows the {promise}; {advice}")
+        raise path_error(path, f"more follows the {promise}; {advice}")
     return body
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tui_trainer.data.paper import AUTO, LIGHT, UnclearError, greys_of, ink_of, sheet_of
 from tui_trainer.data.segmentation import segment_digit
-from tui_trainer.protocol.errors import InputError, fault, reason
+from tui_trainer.protocol.errors import InputError, path_error, reason
 from tui_trainer.recording.atomic import read_at_most
 from tui_trainer.text.fmt import plural
 
@@ -60,9 +60,9 @@ def files_of(path: Path) -> list[Path]:
             if each.suffix.lower() in Image.EXTENSION and not each.name.startswith(".")
         )
     except (OSError, ValueError) as error:
-        raise fault(path, f"cannot be read: {reason(error)}") from None
+        raise path_error(path, f"cannot be read: {reason(error)}") from None
     if not found:
-        raise fault(path, "is a folder without pictures")
+        raise path_error(path, "is a folder without pictures")
     return found
 
 
@@ -89,18 +89,18 @@ def read_ink(path: Path, ink: str = AUTO, *, is_whole: bool = False) -> Tensor:
         except InputError:
             raise
         except (Exception, MemoryError) as error:  # whatever a decoder trips over
-            raise fault(path, f"is damaged, or not whole: {reason(error)}") from None
+            raise path_error(path, f"is damaged, or not whole: {reason(error)}") from None
     if opaque is not None and not bool(opaque.any()):
-        raise fault(path, "is fully transparent: there is nothing to see")
+        raise path_error(path, "is fully transparent: there is nothing to see")
     is_clean = file.format not in LOSSY
     try:
         found = _found(picture, ink, is_clean=is_clean, is_whole=is_whole)
         if found is None and opaque is not None:
             found = _found(opaque, LIGHT, is_clean=True, is_whole=is_whole)
     except UnclearError as error:
-        raise fault(path, str(error)) from None
+        raise path_error(path, str(error)) from None
     if found is None:
-        raise fault(path, _blank(picture, ink))
+        raise path_error(path, _blank(picture, ink))
     return found
 
 
@@ -149,24 +149,26 @@ def _opened(path: Path) -> Image.Image:
     """
     content = read_at_most(path, MAX_BYTES)
     if not content:
-        raise fault(path, "is empty")
+        raise path_error(path, "is empty")
     if len(content) > MAX_BYTES:
-        raise fault(path, f"is larger than {MAX_BYTES >> 20} MiB")
+        raise path_error(path, f"is larger than {MAX_BYTES >> 20} MiB")
     try:
         picture = Image.open(io.BytesIO(content))
     except UnidentifiedImageError:
-        raise fault(path, "is no picture of a known format") from None
+        raise path_error(path, "is no picture of a known format") from None
     except Exception as error:
-        raise fault(path, f"is damaged, or no picture: {reason(error)}") from None
+        raise path_error(path, f"is damaged, or no picture: {reason(error)}") from None
     width, height = picture.size
     if width * height > MAX_PIXELS:
         most = MAX_PIXELS // 1_000_000
-        raise fault(path, f"has {width:,}×{height:,} pixels; {most} million can be read")
+        raise path_error(path, f"has {width:,}×{height:,} pixels; {most} million can be read")
     if picture.format == "EPS":
-        raise fault(path, "is a PostScript program, not a picture")
+        raise path_error(path, "is a PostScript program, not a picture")
     frames = getattr(picture, "n_frames", 1)
     if frames > 1 and picture.format not in ONE_OF_MANY:
-        raise fault(path, f"is animated, or has pages: {plural(frames, 'frame')}; give one alone")
+        raise path_error(
+            path, f"is animated, or has pages: {plural(frames, 'frame')}; give one alone"
+        )
     return picture
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.protocol.events import CheckpointSaved
 from tui_trainer.recording.atomic import write_atomically
-from tui_trainer.recording.attempts import Attempts, RecordingNews
+from tui_trainer.recording.attempts import Attempts, RecordingEvent
 from tui_trainer.recording.checkpoint_head import SUFFIX
 
 MOST_PENDING = 1 << 26
@@ -66,7 +66,7 @@ class CheckpointStore:
 
     def keep(
         self, state: Checkpoint, names: Sequence[str], seconds: float, *, announce: bool
-    ) -> Iterator[RecordingNews | CheckpointSaved]:
+    ) -> Iterator[RecordingEvent | CheckpointSaved]:
         """Save a checkpoint under several names; a file that cannot be written stays as it was.
 
         Failed writes of earlier checkpoints are retried. ``last`` is written last: its metadata

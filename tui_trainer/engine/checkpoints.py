@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from tui_trainer import __version__
-from tui_trainer.protocol.errors import fault
+from tui_trainer.protocol.errors import path_error
 from tui_trainer.protocol.schema import SCHEMA, upgraded_metadata, upgraded_tensors
 from tui_trainer.recording.atomic import read_at_most
 from tui_trainer.recording.checkpoint_head import DAMAGED, parse_head, parse_metadata
@@ -76,20 +76,20 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     content = read_at_most(path, MAX_BYTES)
     if len(content) > MAX_BYTES:
-        raise fault(path, "larger than a checkpoint can be")
+        raise path_error(path, "larger than a checkpoint can be")
     text, digest = parse_head(content, path)
     try:
         tensors = safetensors.torch.load(content)
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RuntimeError):
-        raise fault(path, DAMAGED) from None
+        raise path_error(path, DAMAGED) from None
     if _digest(text, tensors) != digest:
-        raise fault(path, "is damaged: its checksum does not match its content")
+        raise path_error(path, "is damaged: its checksum does not match its content")
     metadata = dict(parse_metadata(text, path))
     try:
         for name in metadata.pop(_FOREIGN, []):
             tensors[name] = torch.view_as_complex(tensors[name])
     except (KeyError, ValueError, TypeError, AttributeError, RuntimeError):
-        raise fault(path, DAMAGED) from None
+        raise path_error(path, DAMAGED) from None
     return Checkpoint(upgraded_metadata(metadata), upgraded_tensors(tensors))
 
 

@@ -17,7 +17,7 @@ from tui_trainer.engine.snapshots import COUNTERS, restore
 from tui_trainer.models.build import is_custom
 from tui_trainer.models.saved_state import check_same_model
 from tui_trainer.models.state import mismatch
-from tui_trainer.protocol.errors import SettingError, fault, reason
+from tui_trainer.protocol.errors import SettingError, path_error, reason
 
 _METADATA = ("epochs", "dropout", "threads", "cursor", "test_evaluations", "seconds", "lines")
 _COUNTS = (
@@ -54,7 +54,7 @@ def resume_from(run: Run, resume: Resumption) -> None:
     try:
         restore(run, resume.state)
     except ValueError as error:
-        raise fault(resume.path, f"cannot be used: {reason(error)}") from None
+        raise path_error(resume.path, f"cannot be used: {reason(error)}") from None
     saved = resume.state.tensors.get("fingerprint")
     if saved is not None:
         check_same_model(run.model, run.data.image_size, resume.state.metadata, saved, resume.path)
@@ -84,23 +84,25 @@ def check_fits(run: Run, state: Checkpoint, path: Path) -> None:
         is_custom(mine) and is_custom(str(metadata.get("model"))) and "fingerprint" in state.tensors
     )
     if metadata.get("model") != mine and not is_moved:
-        raise fault(path, f"is a checkpoint of another model: {metadata.get('model')}, not {mine}")
+        raise path_error(
+            path, f"is a checkpoint of another model: {metadata.get('model')}, not {mine}"
+        )
     if not _is_same_data(metadata, run.data):
         theirs = metadata.get("data")
-        raise fault(path, f"was trained on other data: {theirs}, not {run.data.fingerprint}")
+        raise path_error(path, f"was trained on other data: {theirs}, not {run.data.fingerprint}")
     missing = [name for name in (*COUNTERS, *_METADATA) if name not in metadata]
     if missing:
-        raise fault(path, f"lacks {missing[0]}; the checkpoint is incomplete")
+        raise path_error(path, f"lacks {missing[0]}; the checkpoint is incomplete")
     _check_metadata(run, metadata, path)
     if problem := mismatch(run.model, state.part("model")):
-        raise fault(path, f"does not fit: {problem}")
+        raise path_error(path, f"does not fit: {problem}")
     wanted = {f"optimizer/{name}": t for name, t in run.optimizer.state_tensors().items()}
     wanted |= {f"rng/{name}": torch.get_rng_state() for name in _GENERATORS}
     for name, tensor in wanted.items():
         there = state.tensors.get(name)
         if there is None or there.shape != tensor.shape or there.dtype != tensor.dtype:
             shape = "missing" if there is None else f"{tuple(there.shape)}"
-            raise fault(path, f"does not fit: {name} is {shape}, not {tuple(tensor.shape)}")
+            raise path_error(path, f"does not fit: {name} is {shape}, not {tuple(tensor.shape)}")
     _check_places(run, state, path)
     _check_probes(run, state, path)
     run.assistant.check(state, path)
@@ -125,7 +127,7 @@ def _check_metadata(run: Run, metadata: Mapping[str, Any], path: Path) -> None:
     ):
         for name in names:
             if not fits(metadata[name]):
-                raise fault(path, f"{name} cannot be {str(metadata[name])[:40]!r}")
+                raise path_error(path, f"{name} cannot be {str(metadata[name])[:40]!r}")
     try:
         replace(
             run.config,
@@ -133,20 +135,20 @@ def _check_metadata(run: Run, metadata: Mapping[str, Any], path: Path) -> None:
             **{name: metadata[name] for name in ("batch_size", "epochs", "dropout", "threads")},
         )
     except SettingError as error:
-        raise fault(path, f"cannot be used: {error.problem}") from None
+        raise path_error(path, f"cannot be used: {error.problem}") from None
 
 
 def _check_probes(run: Run, state: Checkpoint, path: Path) -> None:
     """Check the state of the probes; a checkpoint of an older version has none."""
     images = state.metadata.get("probed_images", -1)
     if type(images) is not int or not -1 <= images < 1 << 53:
-        raise fault(path, f"probed_images cannot be {str(images)[:40]!r}")
+        raise path_error(path, f"probed_images cannot be {str(images)[:40]!r}")
     gradient = state.tensors.get("probe/gradient")
     if gradient is None:
         return
     total = gradient_size(run.model)
     if gradient.dtype != torch.float32 or tuple(gradient.shape) != (total,):
-        raise fault(path, "does not fit: probe/gradient is not a gradient of this model")
+        raise path_error(path, "does not fit: probe/gradient is not a gradient of this model")
 
 
 def _is_number(value: object) -> bool:
@@ -159,27 +161,27 @@ def _check_places(run: Run, state: Checkpoint, path: Path) -> None:
     is_begun = metadata["epoch"] == metadata["epochs_done"] + 1
     sizes = (total,) if is_begun else (total, 0)
     if order is None or order.dtype != torch.int32 or order.ndim != 1 or len(order) not in sizes:
-        raise fault(path, f"does not fit: order is not a permutation of {total} images")
+        raise path_error(path, f"does not fit: order is not a permutation of {total} images")
     if len(order) and not bool(((order >= 0) & (order < total)).all()):
-        raise fault(path, f"does not fit: order has an index beyond the {total} images")
+        raise path_error(path, f"does not fit: order has an index beyond the {total} images")
     is_on = not is_begun or metadata["cursor"] == metadata["epoch_images"]
     if (
         metadata["cursor"] > len(order)
         or not is_on
         or metadata["epoch"] - metadata["epochs_done"] > 1
     ):
-        raise fault(path, "is inconsistent: its position in the epoch is impossible")
+        raise path_error(path, "is inconsistent: its position in the epoch is impossible")
     if metadata["epoch"] < metadata["epochs_done"]:
-        raise fault(path, "is inconsistent: it has completed more epochs than it has started")
+        raise path_error(path, "is inconsistent: it has completed more epochs than it has started")
     for name, tensor in state.part("rng").items():
         if name in _GENERATORS:
             try:
                 torch.Generator().set_state(tensor)
             except (RuntimeError, TypeError):
-                raise fault(path, f"rng/{name} is not an rng state") from None
+                raise path_error(path, f"rng/{name} is not an rng state") from None
     best = {
         name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in state.part("best").items()
     }
     size = (len(run.data.val),)
     if best not in ({}, {"losses": (torch.float32, size), "correct": (torch.bool, size)}):
-        raise fault(path, "does not fit: best is not an evaluation of the validation images")
+        raise path_error(path, "does not fit: best is not an evaluation of the validation images")

@@ -17,7 +17,7 @@ from tui_trainer.models.rng import rng_tensors, set_rng_tensors
 from tui_trainer.models.saved_state import fingerprint_of, restore_unregistered
 from tui_trainer.models.state import load_state, state_tensors
 from tui_trainer.protocol.events import CheckpointSaved
-from tui_trainer.recording.attempts import RecordingNews
+from tui_trainer.recording.attempts import RecordingEvent
 
 COUNTERS = {
     "step": "progress.step",
@@ -139,7 +139,7 @@ def _copy(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> None:
 
 def save(
     run: Run, *names: str, announce: bool = False
-) -> Iterator[RecordingNews | CheckpointSaved]:
+) -> Iterator[RecordingEvent | CheckpointSaved]:
     """Save a checkpoint of the current state.
 
     Args:

@@ -16,7 +16,7 @@ from typing import Any
 
 from tui_trainer.export.targets import replacing, require
 from tui_trainer.history.history import History
-from tui_trainer.protocol.errors import InputError, fault, reason
+from tui_trainer.protocol.errors import InputError, path_error, reason
 from tui_trainer.protocol.events import EpochDone, Event, SettingChanged, StepDone, TestEvaluated
 from tui_trainer.text.fmt import knob, knob_name
 
@@ -108,9 +108,9 @@ def write_tensorboard(events: Iterable[Event], folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         taken = any(folder.glob("*tfevents*"))
     except OSError as error:
-        raise fault(folder, f"cannot be written: {reason(error)}") from error
+        raise path_error(folder, f"cannot be written: {reason(error)}") from error
     if taken:
-        raise fault(folder, "already contains a TensorBoard run; choose another folder")
+        raise path_error(folder, "already contains a TensorBoard run; choose another folder")
     began = time.time()
     with (
         _removed_on_failure(folder if is_new else None),
@@ -197,7 +197,7 @@ def write_picture(events: Iterable[Event], path: Path) -> None:
     """
     kind = path.suffix.lower()
     if kind not in PICTURES:
-        raise fault(path, "choose a file name that ends in .png or .svg")
+        raise path_error(path, "choose a file name that ends in .png or .svg")
     require("matplotlib", "the picture")
     history = History.of(events)
     if history.started is None or history.last_step is None:

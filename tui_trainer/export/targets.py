@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-from tui_trainer.protocol.errors import InputError, fault, reason
+from tui_trainer.protocol.errors import InputError, path_error, reason
 from tui_trainer.recording import atomic
 
 
@@ -25,12 +25,12 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
-        raise fault(path, "is not an ordinary file; choose another name")
+        raise path_error(path, "is not an ordinary file; choose another name")
     try:
         with atomic.replacing(target) as unfinished:
             yield unfinished
     except OSError as error:
-        raise fault(path, f"cannot be written: {reason(error)}") from error
+        raise path_error(path, f"cannot be written: {reason(error)}") from error
 
 
 def require(package: str, purpose: str) -> ModuleType:

@@ -60,7 +60,7 @@ def divergence(history: History) -> FindingRaised | None:
     if step is None or started is None:
         return None
     lower_lr = history.settings["base_lr"] / 10
-    guessing, steady = history.guessing_loss, history.steady_loss
+    guessing, steady = history.guessing_loss, history.capped_loss
     diverged, advice = history.lost, scale_lr(history, 0.1)["advice"]
     if diverged is not None:
         title, evidence = (
@@ -162,7 +162,7 @@ def loss_rising(history: History) -> FindingRaised | None:
     curve = history.train_loss
     points = [(x, y) for x, y in zip(curve.x, curve.trend, strict=True) if x >= begun]
     trend = [y for _, y in points]
-    low, now, guessing = min(trend, default=math.inf), history.steady_loss, history.guessing_loss
+    low, now, guessing = min(trend, default=math.inf), history.capped_loss, history.guessing_loss
     limit = max(low + RISE * guessing, RISE_FACTOR * low)
     if now is None or now < limit:
         return None

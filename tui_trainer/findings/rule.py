@@ -118,7 +118,7 @@ def images_seen(history: History) -> int:
 
 def relative_loss(history: History) -> float:
     """Return the training loss, smoothed and spikes capped, as a share of random guessing's."""
-    loss = history.steady_loss
+    loss = history.capped_loss
     return 1.0 if loss is None else loss / history.guessing_loss
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tui_trainer.history.run_state import RunState
-from tui_trainer.history.series import Series, Trend
+from tui_trainer.history.series import MovingAverage, Series
 from tui_trainer.protocol.events import Rewound, RunResumed, RunStarted, StepDone
 
 SMOOTHING_IMAGES = 1_500
@@ -17,7 +17,7 @@ SMOOTHING_SHARE = 1 / 30
 """… but at most this share of an epoch."""
 
 LOSS_CAP = 3.0
-"""A batch counts in :attr:`History.steady_loss` as at most so many times the loss of guessing."""
+"""A batch counts in :attr:`History.capped_loss` as at most so many times the loss of guessing."""
 
 
 class Point(NamedTuple):
@@ -48,15 +48,15 @@ class History(RunState):
     train_accuracy: Series = field(default_factory=Series)
     lr: Series = field(default_factory=Series)
     _most_loss: float = math.inf
-    _loss_trend: Trend = field(default_factory=lambda: Trend(SMOOTHING_IMAGES))
-    _accuracy_trend: Trend = field(default_factory=lambda: Trend(SMOOTHING_IMAGES))
-    _steady_trend: Trend = field(default_factory=lambda: Trend(SMOOTHING_IMAGES))
+    _loss_trend: MovingAverage = field(default_factory=lambda: MovingAverage(SMOOTHING_IMAGES))
+    _accuracy_trend: MovingAverage = field(default_factory=lambda: MovingAverage(SMOOTHING_IMAGES))
+    _steady_trend: MovingAverage = field(default_factory=lambda: MovingAverage(SMOOTHING_IMAGES))
 
     def _start(self, event: RunStarted) -> None:
         super()._start(event)
         # On few images the usual half-life would be many epochs, and the trend far behind.
         half_life = min(SMOOTHING_IMAGES, event.train_size * SMOOTHING_SHARE)
-        self._loss_trend, self._accuracy_trend = Trend(half_life), Trend(half_life)
+        self._loss_trend, self._accuracy_trend = MovingAverage(half_life), MovingAverage(half_life)
         self._most_loss = LOSS_CAP * self.guessing_loss
 
     def _go_back(self, event: Rewound | RunResumed) -> None:
@@ -108,7 +108,7 @@ class History(RunState):
         return self._loss_trend.value
 
     @property
-    def steady_loss(self) -> float | None:
+    def capped_loss(self) -> float | None:
         """That trend with every batch capped, so that one explosion outweighs no sound batches."""
         return self._steady_trend.value
 

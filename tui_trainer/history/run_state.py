@@ -241,7 +241,7 @@ class RunState:
         return images / self.started.train_size if self.started else 0.0
 
     @property
-    def batches_to_come(self) -> int:
+    def batches_left(self) -> int:
         """How many batches this epoch still has at the present batch size."""
         if self.started is None or self.last_step is None:
             return 0
@@ -298,8 +298,8 @@ class RunState:
 
     @property
     def episodes(self) -> list[Episode]:
-        """The findings in force, in the order of :attr:`gravest_first`."""
-        return [Episode(found, *self._raised[found.code]) for found in self.gravest_first]
+        """The findings in force, in the order of :attr:`most_severe_first`."""
+        return [Episode(found, *self._raised[found.code]) for found in self.most_severe_first]
 
     @property
     def is_over(self) -> bool:
@@ -312,7 +312,7 @@ class RunState:
         return self.state == "viewing"
 
     @property
-    def gravest_first(self) -> list[FindingRaised]:
+    def most_severe_first(self) -> list[FindingRaised]:
         """The findings that stand: the gravest first, of equals those that a knob mends."""
         return sorted(
             self.findings.values(), key=lambda found: (found.rank, found.fix_setting is None)

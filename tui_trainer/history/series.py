@@ -72,7 +72,7 @@ class Series:
         self._per_bucket *= 2
 
 
-class Trend:
+class MovingAverage:
     """An exponential moving average over images, without the usual pull towards its start.
 
     Weighing by images and not by steps keeps its smoothness when the batch size changes. The

@@ -27,7 +27,7 @@ from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.commands import Ask, CancelQuestion, Question
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.diagnosis import Diagnosis
-from tui_trainer.protocol.errors import fault
+from tui_trainer.protocol.errors import path_error
 from tui_trainer.protocol.events import CommandRejected, Event
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.protocol.probed import ModelProbed
@@ -285,9 +285,9 @@ class Laboratory(Assistant):
         counted = state.metadata.get("example_forgetting", [0, 0])
         is_pair = type(counted) is list and len(counted) == 2
         if not is_pair or not all(type(n) is int and 0 <= n < 1 << 31 for n in counted):
-            raise fault(path, f"example_forgetting cannot be {str(counted)[:40]!r}")
+            raise path_error(path, f"example_forgetting cannot be {str(counted)[:40]!r}")
         if table is not None and (table.shape, table.dtype) != (own.shape, own.dtype):
-            raise fault(
+            raise path_error(
                 path, "does not fit: example_forgetting is not one of these validation images"
             )
 

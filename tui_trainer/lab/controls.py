@@ -10,12 +10,12 @@ from tui_trainer.protocol.exhibit import (
     Choices,
     Control,
     Exhibit,
-    Opening,
+    Link,
     Value,
     at,
+    chosen_int,
     chosen_number,
-    chosen_whole,
-    chosen_word,
+    chosen_text,
 )
 
 
@@ -38,10 +38,10 @@ def number_control(
     return Control(name=name, label=label, value=float(value), steps=numbers, low=low, high=high)
 
 
-def link_to(view: str, hint: str, **choices: Value) -> Opening:
+def link_to(view: str, hint: str, **choices: Value) -> Link:
     """Return the way to another view, whose controls stand at these values."""
     values = {name: v if isinstance(v, str) else float(v) for name, v in choices.items()}
-    return Opening(view=view, choices=tuple(values.items()), hint=hint)
+    return Link(view=view, choices=tuple(values.items()), hint=hint)
 
 
 class Controls:
@@ -69,7 +69,7 @@ class Controls:
 
     def word(self, control: Control, *, is_shown: bool = True) -> str:
         """Return the chosen word; where the control begins if there is no such word."""
-        word = chosen_word(self.choices, control)
+        word = chosen_text(self.choices, control)
         if is_shown:
             self.add(control, word)
         return word
@@ -83,7 +83,7 @@ class Controls:
 
     def whole(self, control: Control, *, is_shown: bool = True) -> int:
         """Return the chosen number, rounded down."""
-        number = chosen_whole(self.choices, control)
+        number = chosen_int(self.choices, control)
         if is_shown:
             self.add(control, number)
         return number

@@ -12,7 +12,7 @@ from tui_trainer.models.rng import preserve_rng_state, seed_all
 from tui_trainer.models.saved_state import check_same_model, restore_unregistered
 from tui_trainer.models.state import load_state
 from tui_trainer.models.unregistered_state import UnregisteredState
-from tui_trainer.protocol.errors import InputError, fault, reason
+from tui_trainer.protocol.errors import InputError, path_error, reason
 from tui_trainer.text.fmt import clip
 
 LONGEST_REASON = 400
@@ -48,10 +48,10 @@ def load_model(path: Path, reference: str | None = None) -> nn.Module:
         if unregistered is not None:
             restore_unregistered(unregistered, metadata, state.part("outside"))
     except InputError as error:
-        raise fault(path, f"its network cannot be built: {error}") from None
+        raise path_error(path, f"its network cannot be built: {error}") from None
     except (KeyError, RuntimeError, TypeError, ValueError, ArithmeticError) as error:
         told = clip(reason(error), LONGEST_REASON)
-        raise fault(path, f"its network cannot be built: {told}") from None
+        raise path_error(path, f"its network cannot be built: {told}") from None
     if metadata["dropout"] not in (None, dropout_of(model)):
         set_dropout(model, metadata["dropout"])
     check_same_model(

@@ -19,7 +19,12 @@ from tui_trainer.models.modes import begin_training, evaluate
 from tui_trainer.models.rng import noise, preserve_rng_state
 from tui_trainer.models.state import materialize
 from tui_trainer.protocol.errors import InputError
-from tui_trainer.protocol.reference import HOW, Reference, advice_on, parse_reference
+from tui_trainer.protocol.reference import (
+    REFERENCE_SYNTAX,
+    Reference,
+    parse_reference,
+    suggestion_for,
+)
 from tui_trainer.text.fmt import clip, one_line, printable
 
 if TYPE_CHECKING:
@@ -192,6 +197,6 @@ def to_channels_last(model: nn.Module, image_size: int, channels: int = 1) -> nn
 def _reference(name: object) -> Reference:
     reference = parse_reference(name) if isinstance(name, str) else None
     if reference is None:
-        advice = (isinstance(name, str) and advice_on(name)) or f"write {HOW}"
+        advice = (isinstance(name, str) and suggestion_for(name)) or f"write {REFERENCE_SYNTAX}"
         raise InputError(f"there is no model {clip(printable(name), 80)}; {advice}")
     return reference

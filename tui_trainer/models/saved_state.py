@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tui_trainer.models import zoo
 from tui_trainer.models.behaviour import fingerprint, is_coarse, same_logits
 from tui_trainer.models.unregistered_state import UnregisteredState
-from tui_trainer.protocol.errors import fault
+from tui_trainer.protocol.errors import path_error
 from tui_trainer.protocol.reference import model_name
 
 
@@ -66,7 +66,7 @@ def check_same_model(
     now = fingerprint_of(model, image_size)
     is_elsewhere = metadata.get("device") != "cpu" or next(model.parameters()).device.type != "cpu"
     if now is None or not same_logits(saved, now, coarse=is_coarse(model) or is_elsewhere):
-        raise fault(
+        raise path_error(
             path,
             f"{model_name(metadata['model'])} no longer computes the logits of the saved "
             "model: its code has changed, or it uses values that are neither parameters nor "
@@ -84,7 +84,7 @@ def _check_older(model: nn.Module, metadata: Mapping[str, Any], path: Path) -> N
     if metadata["model"] not in zoo.REGISTRY and (
         unregistered := UnregisteredState(model).tensors()
     ):
-        raise fault(
+        raise path_error(
             path,
             f"{next(iter(unregistered))} of {model_name(metadata['model'])} is neither a parameter "
             "nor a buffer, and this older checkpoint does not contain it; train the model again, "

@@ -11,13 +11,19 @@ from typing import Any
 
 from tui_trainer.protocol.errors import SettingError
 from tui_trainer.protocol.layers import BUDGET
-from tui_trainer.protocol.reference import HOW, absolute, absolute_path, advice_on, parse_reference
+from tui_trainer.protocol.reference import (
+    REFERENCE_SYNTAX,
+    absolute,
+    absolute_path,
+    parse_reference,
+    suggestion_for,
+)
 from tui_trainer.protocol.settings import (
     AUGMENTATION,
     DATA,
     LONGEST_SHOWN,
     MACHINE,
-    NETWORK,
+    MODEL,
     RECORD,
     TRAINING,
     setting,
@@ -88,7 +94,7 @@ class Augmentation:
         return not any(moves)
 
 
-AMOUNTS = tuple(field.name for field in dataclasses.fields(Augmentation))
+AUGMENTATION_FIELDS = tuple(field.name for field in dataclasses.fields(Augmentation))
 """The settings that take the place of what a named augmentation says."""
 
 NAMED_AUGMENTATIONS: Mapping[str, Augmentation] = {
@@ -114,14 +120,18 @@ class RunConfig:
     """
 
     model: str = setting(
-        "era-s6", NETWORK, "Model", MODELS, besides=f"; or a custom model (its code runs): {HOW}"
+        "era-s6",
+        MODEL,
+        "Model",
+        MODELS,
+        besides=f"; or a custom model (its code runs): {REFERENCE_SYNTAX}",
     )
     budget: int = setting(
-        BUDGET, NETWORK, "Parameter budget, for layer table and review", (1, 10**12)
+        BUDGET, MODEL, "Parameter budget, for layer table and review", (1, 10**12)
     )
     dropout: float | None = setting(
         None,
-        NETWORK,
+        MODEL,
         "Dropout probability, for models with dropout layers",
         (0.0, 0.95),
         knob="dropout",
@@ -243,7 +253,11 @@ class RunConfig:
     def augmentation(self) -> Augmentation:
         """The named augmentation with every amount that was set by itself in its place."""
         base = NAMED_AUGMENTATIONS[self.augment]
-        changes = {name: value for name in AMOUNTS if (value := getattr(self, name)) is not None}
+        changes = {
+            name: value
+            for name in AUGMENTATION_FIELDS
+            if (value := getattr(self, name)) is not None
+        }
         if "crop" in changes and "crop_probability" not in changes and not base.crop_probability:
             changes["crop_probability"] = 0.1
         return dataclasses.replace(base, **changes)
@@ -262,7 +276,7 @@ class RunConfig:
         """Return the configuration of a run that starts with a knob at another value."""
         if knob == "augmentation":
             # Amounts that were set by themselves would outlive the name.
-            unset: dict[str, Any] = dict.fromkeys(AMOUNTS)
+            unset: dict[str, Any] = dict.fromkeys(AUGMENTATION_FIELDS)
             return dataclasses.replace(self, augment="light" if value else "none", **unset)
         row = next(row for row in SETTINGS.values() if row.knob == knob)
         return dataclasses.replace(self, **{row.name: row.kind(value)})
@@ -279,11 +293,13 @@ SETTINGS = settings_of(RunConfig)
 
 def _unknown_model(model: str) -> str:
     """Return what is wrong with a model that is neither one of the zoo nor a reference."""
-    if advice := advice_on(model):
+    if advice := suggestion_for(model):
         return f"{shown(model)}: {advice}"
     if ":" in model:
-        return f"no network of one's own is at {shown(model)}; write {HOW}"
+        return f"no network of one's own is at {shown(model)}; write {REFERENCE_SYNTAX}"
     near = difflib.get_close_matches(model.lower()[:LONGEST_SHOWN], MODELS, n=1)
     if near:
         return f"unknown model {shown(model)}; did you mean {near[0]}? --help lists them all"
-    return f"unknown model {shown(model)}; choose {', '.join(MODELS)}, or your own: {HOW}"
+    return (
+        f"unknown model {shown(model)}; choose {', '.join(MODELS)}, or your own: {REFERENCE_SYNTAX}"
+    )

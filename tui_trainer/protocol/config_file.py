@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from tui_trainer.protocol.config import AMOUNTS, PRESETS, SETTINGS, RunConfig
+from tui_trainer.protocol.config import AUGMENTATION_FIELDS, PRESETS, SETTINGS, RunConfig
 from tui_trainer.protocol.errors import InputError, SettingError
 from tui_trainer.protocol.settings import option_of
 from tui_trainer.protocol.toml_file import TomlError, line_of, parse_toml, read_text
@@ -92,7 +92,7 @@ def compose(*sources: Source) -> RunConfig:
     origin: dict[str, Source] = {}
     for source in sources:
         if "augment" in source.settings:
-            settings = {key: settings[key] for key in settings if key not in AMOUNTS}
+            settings = {key: settings[key] for key in settings if key not in AUGMENTATION_FIELDS}
         for key, value in source.settings.items():
             settings[key], origin[key] = value, source
     try:

@@ -14,7 +14,7 @@ Severity = Literal["error", "warning", "note", "ok"]
 SIGNS: Mapping[Severity, str] = {"error": "✗", "warning": "▲", "note": "·", "ok": "✓"}
 """The glyph before a diagnosis, the most severe first."""
 
-Judgement = tuple[Severity, str, str]
+Verdict = tuple[Severity, str, str]
 """Severity, title and advice."""
 
 

@@ -29,7 +29,7 @@ class SettingError(ValueError):
         self.problem = problem
 
 
-def fault(path: Path, problem: str) -> InputError:
+def path_error(path: Path, problem: str) -> InputError:
     """Return the error that says what is wrong with a file or folder."""
     return InputError(f"{printable(path)}: {problem}")
 

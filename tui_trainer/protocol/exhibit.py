@@ -65,7 +65,7 @@ class Words:
 
     text: str
     tone: Tone = "plain"
-    keeps_lines: bool = False
+    is_preformatted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +226,7 @@ class Matrix:
     column_label: str
     heads: tuple[str, ...]
     texts: tuple[tuple[str, ...], ...]
-    heats: tuple[tuple[float, ...], ...]
+    intensities: tuple[tuple[float, ...], ...]
     cell: tuple[int, int]
     controls: tuple[str, str]
 
@@ -235,7 +235,7 @@ Block = Words | Table | Pictures | Curves | Bars | Matrix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
+class Link:
     """Where enter leads: another view, with choices of its own.
 
     Attributes:
@@ -271,7 +271,7 @@ class Exhibit:
     certainty: str = ""
     progress: float | None = None
     trains: str = ""
-    opens: Opening | None = None
+    opens: Link | None = None
     figures: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -299,12 +299,12 @@ def chosen_number(choices: Choices, control: Control) -> float:
     return min(max(low, float(value)), high)
 
 
-def chosen_whole(choices: Choices, control: Control) -> int:
+def chosen_int(choices: Choices, control: Control) -> int:
     """Return what a reader chose of a control that counts: what lies between two is the lower."""
     return int(chosen_number(choices, control))
 
 
-def chosen_word(choices: Choices, control: Control) -> str:
+def chosen_text(choices: Choices, control: Control) -> str:
     """Return what a reader chose of a control of words; where it begins if there is no such."""
     value = choices.get(control.name, control.value)
     return str(value) if value in control.steps else str(control.value)

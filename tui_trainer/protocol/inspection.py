@@ -26,7 +26,7 @@ class View:
     title: str
     group: str
     about: str
-    is_drawn_on: bool = False
+    takes_drawing: bool = False
 
 
 VIEWS = (
@@ -42,7 +42,7 @@ VIEWS = (
     View("histograms", "histograms", INSIDE, "weights and activations, and dead units"),
     View("attribution", "attribution", INSIDE, "saliency, integrated gradients, occlusion"),
     View("activation", "activation maximization", INSIDE, "the input that maximizes one unit"),
-    View("draw", "drawing pad", TRY_IT, "predictions for your own drawing", is_drawn_on=True),
+    View("draw", "drawing pad", TRY_IT, "predictions for your own drawing", takes_drawing=True),
     View("robustness", "robustness", TRY_IT, "accuracy under shift, rotation, scale, noise"),
 )
 """All views."""

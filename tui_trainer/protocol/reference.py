@@ -8,7 +8,7 @@ from pathlib import PurePath
 
 from tui_trainer.text.fmt import printable
 
-HOW = "path/to/file.py:ClassName or package.module:factory"
+REFERENCE_SYNTAX = "path/to/file.py:ClassName or package.module:factory"
 """How such a reference is written."""
 
 
@@ -61,7 +61,7 @@ def _is_file(place: str) -> bool:
     return place.lower().endswith(".py")
 
 
-def advice_on(model: str) -> str:
+def suggestion_for(model: str) -> str:
     """Return what to write in place of a name that is no reference; empty if nothing is known."""
     place, colon, name = model.rpartition(":")
     place = (place if colon else model).rstrip(":")

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from tui_trainer.protocol.errors import SettingError
 
-NETWORK, DATA, TRAINING, AUGMENTATION, MACHINE, RECORD = GROUPS = (
+MODEL, DATA, TRAINING, AUGMENTATION, MACHINE, RECORD = GROUPS = (
     *("Model", "Data", "Training", "Augmentation, random for each image", "Machine"),
     "Result and recording",
 )

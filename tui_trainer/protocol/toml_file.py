@@ -108,7 +108,7 @@ def _without_lines(token: re.Match[str]) -> str:
     return "" if token[0].startswith("#") else "\n" * token[0].count("\n") or token[0]
 
 
-class Fault(Exception):
+class TomlKeyError(Exception):
     """What is wrong with one key; ``table`` is the TOML table that holds it, "" at the top.
 
     ``name`` is how the key is called, if not as it is written.
@@ -145,7 +145,7 @@ class TomlFile:
             where = _where(path, error.line or 1)
             raise InputError(f"{where}: {named}no valid TOML: {problem}") from None
 
-    def error(self, fault: Fault) -> InputError:
+    def error(self, fault: TomlKeyError) -> InputError:
         """Return what is wrong with a key as one line that names the file, its line and the key."""
         where = _where(self._path, line_of(self._text, fault.key, fault.table))
         return InputError(f"{where}: {printable(fault.name)}: {fault.problem}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from tui_trainer.protocol.errors import reason
 from tui_trainer.protocol.events import RecordingFailed, RecordingRestored
 
-RecordingNews = RecordingFailed | RecordingRestored
+RecordingEvent = RecordingFailed | RecordingRestored
 
 
 class Attempts:
@@ -17,7 +17,7 @@ class Attempts:
     def __init__(self) -> None:
         self._failing: set[Path] = set()
 
-    def __call__(self, path: Path, write: Callable[[], object]) -> Iterator[RecordingNews]:
+    def __call__(self, path: Path, write: Callable[[], object]) -> Iterator[RecordingEvent]:
         """Call ``write``; tell when that begins to fail, and when it works again."""
         try:
             write()

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tui_trainer.protocol.errors import fault
+from tui_trainer.protocol.errors import path_error
 from tui_trainer.protocol.schema import SCHEMA, upgraded_head, upgraded_metadata
 from tui_trainer.recording.atomic import read_at_most
 
@@ -47,10 +47,10 @@ def parse_metadata(text: str, path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError):
         metadata = None
     if not isinstance(metadata, dict):
-        raise fault(path, DAMAGED)
+        raise path_error(path, DAMAGED)
     lines = metadata.get("lines")
     if lines is not None and not (type(lines) is int and lines >= 0):
-        raise fault(path, f"lines cannot be {str(lines)[:40]!r}")
+        raise path_error(path, f"lines cannot be {str(lines)[:40]!r}")
     return metadata
 
 
@@ -69,22 +69,22 @@ def parse_head(content: bytes, path: Path) -> tuple[str, str]:
         InputError: If it is no checkpoint, or one of a newer version.
     """
     if not content:
-        raise fault(path, "is empty")
+        raise path_error(path, "is empty")
     try:
         length = int.from_bytes(content[:8], "little")
         header = upgraded_head(json.loads(content[8 : 8 + length])["__metadata__"])
         schema, maker = str(header.get("format")), str(header.get("version"))[:20]
         metadata, digest = header.get("metadata"), header.get("sha256")
     except KeyError:
-        raise fault(path, NO_CHECKPOINT) from None
+        raise path_error(path, NO_CHECKPOINT) from None
     except (ValueError, TypeError, AttributeError, RecursionError):
-        raise fault(path, DAMAGED) from None
+        raise path_error(path, DAMAGED) from None
     if schema.isascii() and schema.isdigit() and len(schema) < 9 and int(schema) > SCHEMA:
-        raise fault(
+        raise path_error(
             path,
             f"was written by a newer mnist-tui ({maker!r}, format {schema}; this one reads "
             f"{SCHEMA}); update mnist-tui",
         )
     if not isinstance(metadata, str) or not isinstance(digest, str):
-        raise fault(path, NO_CHECKPOINT)
+        raise path_error(path, NO_CHECKPOINT)
     return metadata, digest

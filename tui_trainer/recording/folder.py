@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.config_file import compose, read_config
-from tui_trainer.protocol.errors import InputError, fault
+from tui_trainer.protocol.errors import InputError, path_error
 from tui_trainer.protocol.reference import model_name
 from tui_trainer.recording.atomic import read_at_most
 from tui_trainer.recording.checkpoint_head import SUFFIX
@@ -122,17 +122,17 @@ def _text(path: Path, limit: int) -> str:
     """
     raw = read_at_most(path, limit)
     if len(raw) > limit:
-        raise fault(path, "larger than such a file can be")
+        raise path_error(path, "larger than such a file can be")
     return raw.decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
 class ListedRun:
-    """A run in a list; ``fault`` says why there is no summary."""
+    """A run in a list; ``error`` says why there is no summary."""
 
     folder: RunFolder
     summary: Summary | None
-    fault: str = ""
+    error: str = ""
 
     @property
     def last_change(self) -> datetime:
@@ -193,7 +193,7 @@ def find_run(name: str | None, root: Path = RUNS, *, to_resume: bool = False) ->
     if name is None:
         runs = list_runs(root)
         if not runs:
-            raise fault(root, "no run in it yet; train one, or name the folder of a run")
+            raise path_error(root, "no run in it yet; train one, or name the folder of a run")
         if to_resume:
             runs.sort(key=lambda run: (not run.can_resume, run.is_running))
         return runs[0].folder

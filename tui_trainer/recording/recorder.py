@@ -33,7 +33,7 @@ from tui_trainer.protocol.events import (
     to_json,
 )
 from tui_trainer.recording.atomic import clear_unfinished, write_atomically
-from tui_trainer.recording.attempts import Attempts, RecordingNews
+from tui_trainer.recording.attempts import Attempts, RecordingEvent
 from tui_trainer.recording.folder import RunFolder, new_folder, utc_now
 from tui_trainer.recording.journal import Recorded
 from tui_trainer.recording.line_file import LineFile
@@ -208,10 +208,10 @@ class Recorder:
                 pass  # whoever is to be told of it is told of the error itself
             raise
         finally:
-            self.leave_no_trace()
+            self.discard_if_empty()
             self.close()
 
-    def write(self, event: Event, *, wait: bool = False) -> Iterator[RecordingNews]:
+    def write(self, event: Event, *, wait: bool = False) -> Iterator[RecordingEvent]:
         """Write an event down, and tell if it cannot be written, or can be again.
 
         Args:
@@ -228,7 +228,7 @@ class Recorder:
         if is_epochs or isinstance(event, _TURNS):
             yield from self._write_summary(is_start=isinstance(event, RunStarted))
 
-    def _write_summary(self, *, is_start: bool) -> Iterator[RecordingNews]:
+    def _write_summary(self, *, is_start: bool) -> Iterator[RecordingEvent]:
         now, path = self._now().isoformat(timespec="milliseconds"), self.folder.summary
         if is_start:
             self._started_at = now
@@ -241,13 +241,13 @@ class Recorder:
         )
         yield from self._attempt(path, lambda: write_atomically(path, summary.to_json().encode()))
 
-    def _record_move(self, config: RunConfig) -> Iterator[RecordingNews]:
+    def _record_move(self, config: RunConfig) -> Iterator[RecordingEvent]:
         """Record where the model and the data are now: the run was found to be theirs."""
         path = self.folder.config
         yield from self._attempt(path, lambda: write_atomically(path, to_toml(config).encode()))
         self._recorded_in = os.path.abspath(self.folder.path)
 
-    def leave_no_trace(self) -> None:
+    def discard_if_empty(self) -> None:
         """Take away what a new run left in its folder, if it has not trained a step.
 
         Nothing else is touched: a folder goes only if it was made for the run and is empty.

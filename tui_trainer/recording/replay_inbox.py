@@ -9,7 +9,7 @@ from tui_trainer.protocol.commands import KNOBS, Command, Inbox, Stop
 from tui_trainer.protocol.events import Event
 
 
-def recorded_wishes(events: Iterable[Event]) -> list[tuple[int, Command]]:
+def recorded_commands(events: Iterable[Event]) -> list[tuple[int, Command]]:
     """Return the wishes that changed a run, each with the number of batches trained before it."""
     changes = RunState.of(events).interventions
     return [(change.step, KNOBS[change.setting](change.new)) for change in changes]

@@ -13,10 +13,10 @@ RIGHT = frozenset({2, 3, 6})
 
 
 def cells(run: ListedRun) -> tuple[str, ...]:
-    """Return a run as the cells of its row; a damaged one has its fault for a state."""
+    """Return a run as the cells of its row; a damaged one has its error as state."""
     summary = run.summary
     if summary is None:
-        return (run.folder.name, "", "", "", "", "", "", run.fault)
+        return (run.folder.name, "", "", "", "", "", "", run.error)
     return (
         run.folder.name,
         summary.model,

@@ -38,7 +38,7 @@ HEAT = 0.75
 def words_lines(words: Words, width: int) -> Lines:
     """Return a paragraph, or unwrapped lines whose overflow continues indented on the next line."""
     sign, role = sign_of(words), ROLES[words.tone]
-    if words.keeps_lines:
+    if words.is_preformatted:
         return kept_lines(sign + words.text.replace("\n", "\n" + " " * len(sign)), role, width)
     return paragraphs(sign + words.text, role, min(width, PROSE))
 
@@ -225,6 +225,6 @@ def _cell_width(matrix: Matrix) -> int:
 
 def _cell_role(matrix: Matrix, row: int, column: int, *, is_chosen: bool) -> str:
     """Return the role of a cell: ``ok`` on the diagonal, coloured by heat elsewhere."""
-    heat = min(1.0, matrix.heats[row][column])
+    heat = min(1.0, matrix.intensities[row][column])
     role = "ok" if row == column else f"heat:{HEAT * heat}" if heat > 0 else "muted"
     return f"{role} bold underline" if is_chosen else role

@@ -80,7 +80,7 @@ def _blocks_next_to(left: list[Block], room: int, most: int, height: int, medium
 def _needs(block: Block, medium: Medium) -> int:
     """Return the width that a block needs next to a picture."""
     match block:
-        case Words(keeps_lines=True):
+        case Words(is_preformatted=True):
             return max((columns(line) for line in block.text.splitlines()), default=0) + 2
         case Words():
             return WORDS

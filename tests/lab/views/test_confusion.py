@@ -19,7 +19,7 @@ from tests.lab.views.predictions import (
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.predictions import TEST
 from tui_trainer.lab.views.confusion import PREVIEW
-from tui_trainer.protocol.exhibit import Matrix, Opening, Pictures, Table
+from tui_trainer.protocol.exhibit import Link, Matrix, Pictures, Table
 from tui_trainer.stats.intervals import wilson
 
 
@@ -51,8 +51,8 @@ def test_it_begins_at_the_most_frequent_error_and_leads_to_its_digits(
     worst = figures(shown)["worst_pairs"][0]
     matrix = only(Matrix, shown)
     assert matrix.cell == (worst["true"], worst["predicted"])
-    assert matrix.heats[worst["true"]][worst["predicted"]] == 1.0
-    assert shown.opens == Opening(
+    assert matrix.intensities[worst["true"]][worst["predicted"]] == 1.0
+    assert shown.opens == Link(
         view="misclassified",
         choices=(
             ("images", "validation"),

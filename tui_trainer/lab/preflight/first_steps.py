@@ -16,7 +16,7 @@ from tui_trainer.lab.preflight.check_context import CheckContext
 from tui_trainer.lab.trial import Trial
 from tui_trainer.models.tensors import to_dense_float
 from tui_trainer.protocol.config import RunConfig
-from tui_trainer.protocol.diagnosis import Diagnosis, Judgement, Severity
+from tui_trainer.protocol.diagnosis import Diagnosis, Severity, Verdict
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.stats import envelope
 from tui_trainer.stats.intervals import wilson
@@ -154,7 +154,7 @@ def _loss_item(
 
 def _learned(
     context: CheckContext, first_steps: FirstSteps, is_below: bool, first: float
-) -> Judgement:
+) -> Verdict:
     """Return the judgement, from the course of the loss alone."""
     last = first_steps.losses[-1]
     if not math.isfinite(last) or last > 2 * first + 1:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tui_trainer.lab.preflight.check_context import CheckContext
 from tui_trainer.models.tensors import mean_and_std
-from tui_trainer.protocol.diagnosis import Diagnosis, Judgement
+from tui_trainer.protocol.diagnosis import Diagnosis, Verdict
 
 USUAL_MEAN = 0.5
 """How far from 0 the mean may lie: normalized input has 0 …"""
@@ -49,7 +49,7 @@ def input_items(context: CheckContext) -> Iterator[Diagnosis]:
     )
 
 
-def _of_training(mean: float, std: float, *, is_flat: bool) -> Judgement:
+def _of_training(mean: float, std: float, *, is_flat: bool) -> Verdict:
     if is_flat:
         return "error", "all images are the same grey", "look at the files: is this the right data?"
     if abs(mean) > USUAL_MEAN or not USUAL_STD[0] <= std <= USUAL_STD[1]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from tui_trainer.lab.preflight.check_context import CheckContext
 from tui_trainer.lab.preflight.plan import RANGE_BATCH
 from tui_trainer.protocol.config import RunConfig
-from tui_trainer.protocol.diagnosis import Diagnosis, Judgement, Severity
+from tui_trainer.protocol.diagnosis import Diagnosis, Severity, Verdict
 from tui_trainer.text import fmt
 
 BELOW, ABOVE = 1e-3, 1e2
@@ -141,7 +141,7 @@ def _item(seen: Range, rate: float) -> Diagnosis:
     )
 
 
-def _judged(seen: Range, rate: float) -> Judgement:
+def _judged(seen: Range, rate: float) -> Verdict:
     use = f"--lr {_r(seen.suggested)}" if seen.suggested else "a tenth of where it blows up"
     tops = [(seen.blows_up, BLOWN_WARNING, BLOWN_ERROR)] if seen.blows_up else []
     if seen.begins is not None:

@@ -14,7 +14,7 @@ from tui_trainer.engine.evaluation import probabilities_of
 from tui_trainer.lab.ask import single_thread
 from tui_trainer.lab.saved_model import load_model
 from tui_trainer.models.behaviour import behaviour_of, fingerprint, fixed_images
-from tui_trainer.protocol.errors import InputError, fault, reason
+from tui_trainer.protocol.errors import InputError, path_error, reason
 from tui_trainer.recording.checkpoint_head import read_metadata
 
 KEPT = 12
@@ -133,7 +133,7 @@ def _load(path: Path, reference: str | None) -> SavedModel:
     except ValueError:
         std = 0.0
     if not std > 0:
-        raise fault(path, "has no normalization (mean and std) of its images")
+        raise path_error(path, "has no normalization (mean and std) of its images")
     cautions = _cautions(path, model, facts["image_size"])
     return SavedModel(
         model, facts["image_size"], facts["classes"], facts["step"], mean, std, cautions
@@ -152,7 +152,7 @@ def _cautions(path: Path, model: nn.Module, image_size: int) -> tuple[str, ...]:
     except Exception:  # whatever a custom model raises: reported when it predicts
         return ()
     if behaviour.depends_on_batch:
-        raise fault(
+        raise path_error(
             path,
             "its model predicts an image differently alone and in a batch, so it has no prediction"
             " for a single image; use no operation across the batch in forward (softmax over dim=1,"

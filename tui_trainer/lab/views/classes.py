@@ -8,7 +8,7 @@ from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, link_to, word_control
 from tui_trainer.lab.views.confusion import confusion_of
 from tui_trainer.lab.views.split_predictions import certainty, predictions_of
-from tui_trainer.protocol.exhibit import Block, Exhibit, Opening, Table, Words
+from tui_trainer.protocol.exhibit import Block, Exhibit, Link, Table, Words
 from tui_trainer.stats.confusion_matrix import Average, ClassMetrics, Confusion, Interval
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text.fmt import count, plural
@@ -126,7 +126,7 @@ def _missing(confusion: Confusion) -> Words | None:
     return Words(text=text, tone="muted")
 
 
-def _link(confusion: Confusion, worst: ClassMetrics, images: str) -> Opening | None:
+def _link(confusion: Confusion, worst: ClassMetrics, images: str) -> Link | None:
     """Return a link to the most frequent confusion that the worst class is part of."""
     pairs = confusion.worst_pairs()
     own = [pair for pair in pairs if worst.label in pair[:2]]

@@ -98,7 +98,7 @@ def _matrix(confusion: Confusion, cell: tuple[int, int], *, is_shares: bool) -> 
             tuple(_cell_text(confusion, row, column, is_shares=is_shares) for column in classes)
             for row in classes
         ),
-        heats=tuple(
+        intensities=tuple(
             tuple(
                 0.0 if row == column else (confusion.counts[row][column] / most) ** 0.5
                 for column in classes

@@ -13,7 +13,7 @@ from tui_trainer.lab.controls import Controls, link_to, word_control
 from tui_trainer.lab.example_forgetting import ExampleForgetting
 from tui_trainer.lab.predictions import NO_CLASS, VALIDATION
 from tui_trainer.lab.views import gallery
-from tui_trainer.protocol.exhibit import Block, Exhibit, Opening, Pictures, Table, Words
+from tui_trainer.protocol.exhibit import Block, Exhibit, Link, Pictures, Table, Words
 from tui_trainer.text.fmt import count, percent, plural
 
 FORGOTTEN, NEVER, UNSTABLE, RELEARNED, LATE, ALWAYS_CORRECT = (
@@ -171,7 +171,7 @@ def _pictures(
     kind: str,
     numbers: Sequence[int],
     controls: Controls,
-) -> tuple[tuple[Block, ...], Opening | None]:
+) -> tuple[tuple[Block, ...], Link | None]:
     """Return the pictures of one kind, and the link of enter."""
     if not numbers:
         return (Words(text=f"No image is {kind} ({ABOUT[kind]})."),), None

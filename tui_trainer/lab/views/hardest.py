@@ -14,7 +14,7 @@ from tui_trainer.lab.views.split_predictions import (
     losses,
     predictions_of,
 )
-from tui_trainer.protocol.exhibit import Exhibit, Opening, Pictures, Table
+from tui_trainer.protocol.exhibit import Exhibit, Link, Pictures, Table
 from tui_trainer.text.fmt import count, loss, percent, plural
 
 MOST = 240
@@ -54,7 +54,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     )
 
 
-def link(predictions: Predictions, number: int, images: str) -> Opening:
+def link(predictions: Predictions, number: int, images: str) -> Link:
     """Return a link to an image in its cell of the confusion matrix."""
     label, predicted = int(predictions.labels[number]), int(predictions.predicted[number])
     place = in_cell(predictions, label, predicted).index(number) + 1

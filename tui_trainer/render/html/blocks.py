@@ -65,7 +65,7 @@ def _block(block: Block) -> str:
 
 def _words(words: Words) -> str:
     sign = sign_of(words)
-    if words.keeps_lines:
+    if words.is_preformatted:
         return f"<pre class='{words.tone}'>{escape(sign + words.text)}</pre>"
     parts = words.text.split("\n\n")
     return "".join(
@@ -122,7 +122,7 @@ def _matrix(matrix: Matrix) -> str:
             if column != index
             else f"<td class='diagonal'>{_html(text)}</td>"
             for column, (text, heat) in enumerate(
-                zip(matrix.texts[index], matrix.heats[index], strict=True)
+                zip(matrix.texts[index], matrix.intensities[index], strict=True)
             )
         )
         rows.append(f"<tr><th scope='row'>{_html(head)}</th>{cells}</tr>")

@@ -14,7 +14,7 @@ import platformdirs
 from textual.binding import Binding
 from textual.keys import KEY_NAME_REPLACEMENTS, KEY_TO_UNICODE_NAME, Keys, format_key
 
-from tui_trainer.protocol.toml_file import Fault, TomlFile, kind, suggestion
+from tui_trainer.protocol.toml_file import TomlFile, TomlKeyError, kind, suggestion
 from tui_trainer.ui.keys.binding import keys_of, normalized
 from tui_trainer.ui.keys.contexts import contexts
 from tui_trainer.ui.keys.keymap import BINDINGS, GROUPS, with_keys
@@ -72,7 +72,7 @@ def load_keymap(path: Path | None = None) -> dict[str, str]:
     try:
         keymap = {name: ",".join(_keys(name, value)) for name, value in _settings(file.table)}
         _check_clashes(keymap)
-    except Fault as fault:
+    except TomlKeyError as fault:
         raise file.error(fault) from None
     return keymap
 
@@ -109,7 +109,7 @@ def _settings(table: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     areas = {name.partition(".")[0] for name in BINDINGS}
     for area, value in table.items():
         if area in areas and not isinstance(value, dict):
-            raise Fault(area, f"needs to be a table, [{area}], not {kind(value)}")
+            raise TomlKeyError(area, f"needs to be a table, [{area}], not {kind(value)}")
         is_table = isinstance(value, dict) and (value or area in areas)
         found = (
             {f"{area}.{key}": keys for key, keys in value.items()} if is_table else {area: value}
@@ -121,9 +121,9 @@ def _settings(table: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             yield name, keys
 
 
-def _fault(name: str, problem: str) -> Fault:
+def _fault(name: str, problem: str) -> TomlKeyError:
     table, _, key = name.rpartition(".")
-    return Fault(key, problem, table, name=name)
+    return TomlKeyError(key, problem, table, name=name)
 
 
 def _keys(name: str, value: object) -> list[str]:

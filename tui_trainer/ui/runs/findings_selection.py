@@ -29,7 +29,7 @@ class FindingsSelection:
     @property
     def shown(self) -> list[FindingRaised]:
         """The findings that are not snoozed: most severe first, then those that a knob can fix."""
-        return [found for found in self.history.gravest_first if not self._is_snoozed(found)]
+        return [found for found in self.history.most_severe_first if not self._is_snoozed(found)]
 
     @property
     def warnings(self) -> int:

@@ -20,7 +20,7 @@ from tui_trainer.protocol.events import (
     RunFinished,
     SettingChanged,
 )
-from tui_trainer.protocol.knobs import next_batch_size, next_dropout, next_rate
+from tui_trainer.protocol.knobs import next_batch_size, next_dropout, next_lr
 from tui_trainer.ui.bridge import Bridge
 from tui_trainer.ui.runs.check_results import CheckResults
 from tui_trainer.ui.runs.findings_selection import FindingsSelection
@@ -121,7 +121,7 @@ class LiveRun:
             return
         match setting:
             case "base_lr":
-                value: float = next_rate(present, direction)
+                value: float = next_lr(present, direction)
             case "batch_size":
                 value = next_batch_size(int(present), direction)
             case "dropout":

@@ -144,7 +144,7 @@ class InspectScreen(ExhibitScreen):
         """Ask what the view shows of the drawing, if it has not been told of it."""
         text = self.query_one(Pad).sketch.text
         inspection = self._run.inspection if self._run and self.can_choose else None
-        if inspection is None or not self.chosen_view.is_drawn_on:
+        if inspection is None or not self.chosen_view.takes_drawing:
             return
         if dict(inspection.chosen).get(DRAWING, "") != text:
             inspection.choose(((DRAWING, text),))
@@ -166,7 +166,7 @@ class InspectScreen(ExhibitScreen):
 
     def _show_pad(self) -> None:
         """Show the pad where it is drawn on, and let its keys act if those of the view would."""
-        draws = self.chosen_view.is_drawn_on
+        draws = self.chosen_view.takes_drawing
         if draws == self.has_class("-draws"):
             return
         self.set_class(draws, "-draws")
@@ -183,7 +183,7 @@ class InspectScreen(ExhibitScreen):
         """Whether the list of the views is to be seen."""
         if self.is_small:
             return self.view == "list"
-        return not self.chosen_view.is_drawn_on or self.has_class("-wide")
+        return not self.chosen_view.takes_drawing or self.has_class("-wide")
 
     def on_resize(self, event: Resize) -> None:
         """Let the keys of the pad act where there is no room for the list any more."""
@@ -193,7 +193,7 @@ class InspectScreen(ExhibitScreen):
 
     def focus_view(self) -> None:
         """Let the keys of the view act: those of the pad where there is one."""
-        if self.view == "view" and self.chosen_view.is_drawn_on:
+        if self.view == "view" and self.chosen_view.takes_drawing:
             self.query_one(Pad).focus()
             self.refresh_bindings()
         else:
@@ -206,7 +206,7 @@ class InspectScreen(ExhibitScreen):
                 return 0 <= self._place + int(str(parameters[0])) < len(VIEWS) or None
             case "go_back":
                 return bool(self._came_from)
-            case "next_panel" if self.chosen_view.is_drawn_on and self.view == "view":
+            case "next_panel" if self.chosen_view.takes_drawing and self.view == "view":
                 return True
         return super().check_action(action, parameters)
 
@@ -238,7 +238,7 @@ class InspectScreen(ExhibitScreen):
     def keep_drawing(self, message: ExhibitPanel.ResetRequested) -> None:
         """Put every control back; a drawing stays."""
         text = self.query_one(Pad).sketch.text
-        if self._run is not None and self.can_choose and self.chosen_view.is_drawn_on and text:
+        if self._run is not None and self.can_choose and self.chosen_view.takes_drawing and text:
             message.prevent_default()
             self._run.inspection.prepare(self.chosen_view.name, ((DRAWING, text),))
             self._run.inspection.ask()

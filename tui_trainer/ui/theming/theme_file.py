@@ -12,7 +12,7 @@ from textual.color import Color, ColorParseError
 from textual.css.constants import VALID_STYLE_FLAGS
 from textual.theme import Theme
 
-from tui_trainer.protocol.toml_file import Fault, TomlFile, kind, suggestion
+from tui_trainer.protocol.toml_file import TomlFile, TomlKeyError, kind, suggestion
 from tui_trainer.ui.theming.roles import ROLES, LabTheme, role_defaults
 
 _BASE_COLOURS = (
@@ -45,8 +45,8 @@ def load_theme(path: Path, *, taken: Collection[str] = ()) -> LabTheme:
             problem = (
                 f"{theme.name!r} is the name of another theme in this folder; choose another name"
             )
-            raise Fault("name", problem)
-    except Fault as fault:
+            raise TomlKeyError("name", problem)
+    except TomlKeyError as fault:
         raise file.error(fault) from None
     return theme
 
@@ -57,19 +57,19 @@ def _build(table: dict[str, Any]) -> LabTheme:
         _check_key(key, _KEYS, "")
     for key, example in (("name", "my-theme"), ("primary", "#5fa8e6")):
         if key not in table:
-            raise Fault(key, f'missing; add the line {key} = "{example}"')
+            raise TomlKeyError(key, f'missing; add the line {key} = "{example}"')
     name = _text(table, "name")
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
-        raise Fault(
+        raise TomlKeyError(
             "name",
             f"{name!r} is not a valid name; start with a letter, then letters, digits, - and _",
         )
     dark = table.get("dark", True)
     if not isinstance(dark, bool):
-        raise Fault("dark", f"needs true or false, not {kind(dark)}")
+        raise TomlKeyError("dark", f"needs true or false, not {kind(dark)}")
     variables = table.get("variables", {})
     if not isinstance(variables, dict):
-        raise Fault("variables", f"needs to be a table, [variables], not {kind(variables)}")
+        raise TomlKeyError("variables", f"needs to be a table, [variables], not {kind(variables)}")
     description = _text(table, "description") if "description" in table else ""
     colours: dict[str, Any] = {key: _solid(table, key) for key in _BASE_COLOURS if key in table}
     theme = LabTheme(name=name, description=description, dark=dark, **colours)
@@ -86,20 +86,20 @@ def _check_key(key: str, known: Collection[str], table: str) -> None:
     if key in known:
         return
     if not table and key in (*ROLES, *_textual_variables()):
-        raise Fault(key, "belongs below the line [variables]", table)
+        raise TomlKeyError(key, "belongs below the line [variables]", table)
     if table and key in _KEYS:
-        raise Fault(key, "belongs above the line [variables]", table)
+        raise TomlKeyError(key, "belongs above the line [variables]", table)
     what, names = ("variable", ROLES) if table else ("key", _KEYS)
     hint = suggestion(key, known) or f"; use {', '.join(names)}"
-    raise Fault(key, f"unknown {what}{hint}", table)
+    raise TomlKeyError(key, f"unknown {what}{hint}", table)
 
 
 def _text(table: dict[str, Any], key: str, where: str = "") -> str:
     value = table[key]
     if not isinstance(value, str):
-        raise Fault(key, f"needs a text in quotes, not {kind(value)}", where)
+        raise TomlKeyError(key, f"needs a text in quotes, not {kind(value)}", where)
     if not value.strip() or not value.isprintable():
-        raise Fault(key, "needs one line of text", where)
+        raise TomlKeyError(key, "needs one line of text", where)
     return value
 
 
@@ -109,7 +109,7 @@ def _solid(table: dict[str, Any], key: str, where: str = "") -> str:
     colour = _colour(key, text, where)
     if colour.a < 1 or colour.ansi is not None:
         why = "is transparent" if colour.a < 1 else "depends on the terminal"
-        raise Fault(key, f'{text!r} {why}; write a solid colour, such as "#5fa8e6"', where)
+        raise TomlKeyError(key, f'{text!r} {why}; write a solid colour, such as "#5fa8e6"', where)
     return colour.hex6
 
 
@@ -119,7 +119,7 @@ def _colour(key: str, text: str, where: str) -> Color:
     except ColorParseError as error:
         near = error.suggested_color
         hint = f"did you mean {near}?" if near else 'write "#5fa8e6" or a name such as "steelblue"'
-        raise Fault(key, f"{text!r} is not a colour; {hint}", where) from None
+        raise TomlKeyError(key, f"{text!r} is not a colour; {hint}", where) from None
 
 
 def _variable(table: dict[str, Any], key: str) -> str:
@@ -135,7 +135,9 @@ def _variable(table: dict[str, Any], key: str) -> str:
     text = _text(table, key, where)
     if VALID_STYLE_FLAGS.issuperset(usual[key].split()):
         if not VALID_STYLE_FLAGS.issuperset(text.split()):
-            raise Fault(key, f'{text!r} is not a text style; write "bold", "reverse", …', where)
+            raise TomlKeyError(
+                key, f'{text!r} is not a text style; write "bold", "reverse", …', where
+            )
         return text
     colour = re.sub(r"\s+\d+(\.\d+)?%$", "", text)
     if colour not in ("auto", "initial") or not usual[key].startswith(colour):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import platformdirs
 
-from tui_trainer.protocol.errors import InputError, fault, reason
+from tui_trainer.protocol.errors import InputError, path_error, reason
 from tui_trainer.protocol.toml_file import suggestion
 from tui_trainer.ui.theming.roles import ROLES, LabTheme, role_defaults
 from tui_trainer.ui.theming.theme_file import load_theme
@@ -91,7 +91,7 @@ def _scan(folder: Path) -> tuple[dict[str, LabTheme], dict[str, InputError]]:
     except FileNotFoundError:
         paths = []
     except OSError as error:
-        return {}, {"": fault(folder, f"cannot be read: {reason(error)}")}
+        return {}, {"": path_error(folder, f"cannot be read: {reason(error)}")}
     for path in paths:
         try:
             theme = load_theme(path, taken=themes)

@@ -10,7 +10,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui_trainer.protocol.exhibit import Control, Matrix, Opening, Value, at
+from tui_trainer.protocol.exhibit import Control, Link, Matrix, Value, at
 from tui_trainer.render.exhibit_lines import exhibit_lines
 from tui_trainer.text.lines import Lines
 from tui_trainer.ui.keys.keymap import EXPERIMENT_KEYS, TYPING_KEYS
@@ -81,7 +81,7 @@ class ExhibitPanel(ScrollView, can_focus=True):
     class Opened(Message):
         """A person wants to see what enter leads to."""
 
-        def __init__(self, opening: Opening) -> None:
+        def __init__(self, opening: Link) -> None:
             super().__init__()
             self.opening = opening
 

@@ -104,7 +104,7 @@ class RunLine(CellLine):
         if self._run is None:
             return []
         if self._run.summary is None:
-            return [Cell(fmt.clip(f"✗ {self._run.fault}", width), style="error")]
+            return [Cell(fmt.clip(f"✗ {self._run.error}", width), style="error")]
         return fit(_about(self._run, self._hidden), width)
 
 

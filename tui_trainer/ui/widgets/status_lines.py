@@ -125,7 +125,7 @@ def progress_cells(run: ShownRun, cost: float, wide: bool) -> list[Cell]:
         return bar(0.0, 24 if wide else 10)
     share = step.epoch_images / started.train_size if step else 0.0
     done = history.batches_in_epoch
-    total = done + history.batches_to_come if step else 0
+    total = done + history.batches_left if step else 0
     left = history.seconds_left
     spare = "   " if wide else "  "
     batches = f" {fmt.count(done)}/{fmt.count(total)}" if step else ""

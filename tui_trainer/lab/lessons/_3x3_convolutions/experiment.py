@@ -145,7 +145,7 @@ def _blocks(
     sums = Words(
         text=f"sum {total:+z.3f}, bias {kernel.bias:+z.3f}: {total + kernel.bias:+z.3f}; "
         f"behind a ReLU {max(0.0, total + kernel.bias):.3f}",
-        keeps_lines=True,
+        is_preformatted=True,
     )
     return Pictures(caption="the kernel on the digit, and its map", items=pictures), table, sums
 

@@ -84,8 +84,8 @@ def _walk(network: Network, controls: Controls) -> Exhibit:
     return Exhibit(
         blocks=(
             Words(text=f"Step {place} of {len(steps) - 1}, {step.title}", tone="title"),
-            Words(text=step.drawing(here), keeps_lines=True),
-            Words(text="\n".join(step.lines), keeps_lines=True),
+            Words(text=step.drawing(here), is_preformatted=True),
+            Words(text="\n".join(step.lines), is_preformatted=True),
             *edited(network),
         ),
         result=f"One update with η = {eta:g} takes E_total from {before:.6f} to {after:.6f}.",
@@ -103,7 +103,9 @@ def _gradients(network: Network, controls: Controls) -> Exhibit:
     return Exhibit(
         blocks=(
             _three_ways(here, zip(chain, automatic, finite, strict=True)),
-            Words(text=f"finite = (E(w + ε) − E(w − ε)) / 2ε with ε = {NUDGE:g}", keeps_lines=True),
+            Words(
+                text=f"finite = (E(w + ε) − E(w − ε)) / 2ε with ε = {NUDGE:g}", is_preformatted=True
+            ),
             Words(
                 text=(
                     "The finite difference knows no calculus: E is worked out twice for each "
@@ -111,7 +113,7 @@ def _gradients(network: Network, controls: Controls) -> Exhibit:
                 ),
                 tone="muted",
             ),
-            Words(text=drawing(here), keeps_lines=True),
+            Words(text=drawing(here), is_preformatted=True),
             *edited(network),
         ),
         result=(
@@ -263,7 +265,7 @@ def _edit(network: Network, controls: Controls) -> Exhibit:
         controls.number(control)
     given, now = forward(START).E_total, forward(network).E_total
     blocks: tuple[Block, ...] = (
-        Words(text=drawing(network), keeps_lines=True),
+        Words(text=drawing(network), is_preformatted=True),
         *(edited(network) or (Words(text="All numbers are those of the example.", tone="muted"),)),
     )
     return Exhibit(

@@ -218,7 +218,7 @@ def _one_number(look: NormLook) -> Words:
         f"channel 0:  {scale:z.3f} · ({value:z.3f} − {mean:z.3f}) / {std:.3f} + {shift:z.3f} "
         f"= {found:z.3f}\nthe layer gives {became:z.3f}"
     )
-    return Words(text=text.replace("− -", "+ ").replace("+ -", "− "), keeps_lines=True)
+    return Words(text=text.replace("− -", "+ ").replace("+ -", "− "), is_preformatted=True)
 
 
 def _scatter(look: NormLook) -> Bars:

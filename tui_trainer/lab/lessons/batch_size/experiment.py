@@ -153,7 +153,7 @@ def _expected(context: Context, scale: float | None) -> Words:
         f"expected     cosine = 1 / (1 + B / n) = {expected_cosine(scale, size):.3f} "
         f"for n = {size:,}, the run's batch"
     )
-    return Words(text=text, keeps_lines=True)
+    return Words(text=text, is_preformatted=True)
 
 
 def _result(context: Context, scale: float | None) -> str:

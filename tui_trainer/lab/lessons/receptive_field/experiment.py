@@ -130,7 +130,7 @@ def _sum(chosen: Step) -> Words:
             f"{chosen.row.name}: r = {sum_text(chosen.before, chosen.kernel, chosen.dilation)}, "
             f"j = {chosen.before.jump}·{stride} = {chosen.after.jump}"
         ),
-        keeps_lines=True,
+        is_preformatted=True,
     )
 
 
