@@ -23,7 +23,7 @@ def map_of(exhibit: Exhibit) -> tuple[float, ...]:
 @pytest.mark.parametrize("model", ["tiny", "conv-fc"])
 def test_an_own_kernel_makes_the_networks_own_map(context_of: Contexts, model: str) -> None:
     context = context_of(model)
-    (exhibit,) = show(context, {"kernel": "own 2", "digit": 1.0}, False)
+    (exhibit,) = show(context, {"kernel": "learned 2", "digit": 1.0}, False)
     first = maps_of(subject(context), context.digit(1).model_input)[0]
     assert map_of(exhibit) == pytest.approx(first.values[2].flatten().tolist(), abs=1e-4)
 
@@ -40,7 +40,7 @@ def test_a_drawn_kernel_is_sobels_and_the_products_add_up(context_of: Contexts) 
     assert total == pytest.approx(float(expected[9, 0]), abs=5e-3)
     pictures = next(block for block in exhibit.blocks if isinstance(block, Pictures))
     assert pictures.items[0].frame == (8, 0, 3, 2)  # a third of the kernel is off the image
-    assert "own 0" not in exhibit.controls[0].steps
+    assert "learned 0" not in exhibit.controls[0].steps
     assert isinstance(exhibit.blocks[-1], Words)
     assert "mlp has no plain 3×3 kernels" in exhibit.blocks[-1].text
 
@@ -56,7 +56,7 @@ def test_two_small_kernels_cost_less_than_a_large_one(context_of: Contexts) -> N
 
 def test_kernels_of_a_diverged_network_are_said_to_be_lost(context_of: Contexts) -> None:
     context = diverged(context_of("tiny"))
-    (exhibit,) = show(context, {"kernel": "own 0"}, False)
+    (exhibit,) = show(context, {"kernel": "learned 0"}, False)
     assert any("not finite" in b.text for b in exhibit.blocks if isinstance(b, Words))
     (exhibit,) = show(context, {"kernel": "blur"}, False)
     assert all(0 <= value <= 1 for value in map_of(exhibit))

@@ -18,22 +18,22 @@ from tui_trainer.lab.lessons.backpropagation.arithmetic import (
     COLUMNS,
     ETAS,
     START,
-    Network,
+    TwoLayerNet,
     error_curve,
     gradients,
     table,
     updated,
 )
+from tui_trainer.lab.lessons.backpropagation.editable_numbers import EDITS, edited_net
 from tui_trainer.lab.lessons.backpropagation.experiment import (
     COLUMN,
     ETA,
     ITERATION,
-    LENGTH,
+    ITERATIONS,
     STEP,
     VIEW,
     automatic_gradients,
 )
-from tui_trainer.lab.lessons.backpropagation.number_table import EDITS, network_of
 from tui_trainer.lab.lessons.backpropagation.walk import walk
 from tui_trainer.protocol.exhibit import Curves, Exhibit, Table, Value, Words
 
@@ -114,13 +114,13 @@ def test_the_last_step_goes_forward_with_the_new_weights(context_of: Contexts) -
 @pytest.mark.parametrize("value", [-100.0, -1.2345678, 1e-9, 12.345678, 100.0])
 def test_no_line_of_the_walk_is_too_wide(value: float) -> None:
     choices = {control.name: value * (-1) ** place for place, control in enumerate(EDITS)}
-    for network in (
+    for model in (
         START,
-        network_of(Controls(choices)),
-        network_of(Controls({c.name: value for c in EDITS})),
+        edited_net(Controls(choices)),
+        edited_net(Controls({c.name: value for c in EDITS})),
     ):
-        for step in walk(network, 1_000.0):
-            lines = (step.title, *step.lines, *step.drawing(network).split("\n"))
+        for step in walk(model, 1_000.0):
+            lines = (step.title, *step.lines, *step.drawing(model).split("\n"))
             assert max(map(len, lines)) <= WIDEST
 
 
@@ -151,10 +151,10 @@ def test_each_gradient_stands_beside_torchs_and_a_finite_difference(
 
 
 def test_automatic_differentiation_agrees_with_the_chain_rule_for_edited_numbers() -> None:
-    network = Network(
+    model = TwoLayerNet(
         inputs=(1.5, -3.0), targets=(0.9, -1.0), weights=(1, -2, 3, -4, 0.5, 6, -7, 0.8)
     )
-    assert automatic_gradients(network) == pytest.approx(gradients(network), abs=1e-12)
+    assert automatic_gradients(model) == pytest.approx(gradients(model), abs=1e-12)
 
 
 # --- the curves and the table
@@ -218,9 +218,9 @@ def test_every_column_of_the_iterations_can_be_seen(context_of: Contexts) -> Non
 
 def test_edited_numbers_hold_in_every_view(context_of: Contexts) -> None:
     context = context_of("tiny")
-    own = Network(inputs=(0.05, -0.3), targets=(0.9, 0.5), weights=(*START.weights[:7], -1.5))
+    own = TwoLayerNet(inputs=(0.05, -0.3), targets=(0.9, 0.5), weights=(*START.weights[:7], -1.5))
     edits: dict[str, Value] = {"i2": -0.3, "t1": 0.9, "w8": -1.5}
-    assert network_of(Controls(edits)) == own
+    assert edited_net(Controls(edits)) == own
     error = error_curve(own, 1.0, 0)[0]
     for view in ("walk", "gradients", "curves", "iterations", "edit"):
         assert "w8 -1.5 (was 0.55)" in words_of(shown(context, view=view, **edits))
@@ -245,7 +245,7 @@ def test_the_twelve_numbers_are_controls_of_the_edit_view_alone(context_of: Cont
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_extreme_choices_are_shown(context_of: Contexts, view: str, sign: float) -> None:
     choices: dict[str, Value] = {control.name: sign * 1e9 for control in EDITS}
-    choices |= {ETA.name: 1e9, LENGTH.name: 20.0, ITERATION.name: 30.0, STEP.name: 1e9}
+    choices |= {ETA.name: 1e9, ITERATIONS.name: 20.0, ITERATION.name: 30.0, STEP.name: 1e9}
     exhibit = shown(context_of("tiny"), view=view, **choices)
     assert exhibit.result
     assert "nan" not in exhibit.result

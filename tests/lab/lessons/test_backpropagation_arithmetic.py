@@ -14,9 +14,9 @@ from tui_trainer.lab.lessons.backpropagation.arithmetic import (
     ETAS,
     START,
     HiddenChain,
-    Network,
     OutputChain,
-    at_iteration,
+    TwoLayerNet,
+    after_iterations,
     chains,
     error_curve,
     finite_differences,
@@ -27,7 +27,7 @@ from tui_trainer.lab.lessons.backpropagation.arithmetic import (
     updated,
 )
 
-ODD = Network(
+ODD = TwoLayerNet(
     inputs=(-0.7, 1.9), targets=(0.01, 0.99), weights=(0.3, -1.2, 2.5, 0.0, -0.4, 3.1, 0.9, -2.2)
 )
 
@@ -81,12 +81,12 @@ def test_the_columns_are_those_that_were_asked_for() -> None:
 
 
 @pytest.mark.parametrize("eta", [0.1, 0.2, 0.5, 0.8, 1.0, 2.0])
-@pytest.mark.parametrize("network", [START, ODD], ids=["given", "odd"])
+@pytest.mark.parametrize("net", [START, ODD], ids=["given", "odd"])
 def test_fifty_iterations_are_those_of_the_formulas_written_out(
-    network: Network, eta: float
+    net: TwoLayerNet, eta: float
 ) -> None:
-    expected = list(written_out(network.inputs, network.targets, network.weights, eta, 50))
-    rows = list(table(network, eta, 50))
+    expected = list(written_out(net.inputs, net.targets, net.weights, eta, 50))
+    rows = list(table(net, eta, 50))
     assert len(rows) == 51
     for row, other in zip(rows, expected, strict=True):
         assert len(row) == len(COLUMNS)
@@ -129,17 +129,13 @@ def test_a_larger_rate_is_further_after_equally_many_iterations() -> None:
     assert ends == sorted(ends, reverse=True)
 
 
-@pytest.mark.parametrize("network", [START, ODD, at_iteration(START, 2.0, 20)])
-def test_the_gradients_are_those_of_finite_differences(network: Network) -> None:
-    assert finite_differences(network) == pytest.approx(gradients(network), abs=1e-10)
-    plus = replace(
-        network, weights=(*network.weights[:3], network.weights[3] + 1e-4, *network.weights[4:])
-    )
-    minus = replace(
-        network, weights=(*network.weights[:3], network.weights[3] - 1e-4, *network.weights[4:])
-    )
+@pytest.mark.parametrize("net", [START, ODD, after_iterations(START, 2.0, 20)])
+def test_the_gradients_are_those_of_finite_differences(net: TwoLayerNet) -> None:
+    assert finite_differences(net) == pytest.approx(gradients(net), abs=1e-10)
+    plus = replace(net, weights=(*net.weights[:3], net.weights[3] + 1e-4, *net.weights[4:]))
+    minus = replace(net, weights=(*net.weights[:3], net.weights[3] - 1e-4, *net.weights[4:]))
     slope = (forward(plus).E_total - forward(minus).E_total) / 2e-4
-    assert gradients(network)[3] == pytest.approx(slope, abs=1e-8)
+    assert gradients(net)[3] == pytest.approx(slope, abs=1e-8)
 
 
 def test_every_factor_of_a_chain_is_the_slope_that_it_is_called() -> None:
@@ -147,9 +143,9 @@ def test_every_factor_of_a_chain_is_the_slope_that_it_is_called() -> None:
     first, sixth = chains(ODD)[0], chains(ODD)[5]
     assert isinstance(first, HiddenChain)
     assert isinstance(sixth, OutputChain)
-    assert (sixth.error, sixth.fed) == (now.a_o1 - 0.01, now.a_h2)
-    nudge = 1e-6
-    slope = (sigmoid(now.o1 + nudge) - sigmoid(now.o1 - nudge)) / (2 * nudge)
+    assert (sixth.error, sixth.input) == (now.a_o1 - 0.01, now.a_h2)
+    epsilon = 1e-6
+    slope = (sigmoid(now.o1 + epsilon) - sigmoid(now.o1 - epsilon)) / (2 * epsilon)
     assert sixth.slope == pytest.approx(slope, abs=1e-8)
     assert [branch[2] for branch in first.branches] == [-0.4, 0.9]
     assert first.total == sum(first.shares)
@@ -162,7 +158,7 @@ def test_without_the_parentheses_the_first_gradient_is_33_times_too_large() -> N
     chain = chains(START)[0]
     assert isinstance(chain, HiddenChain)
     one, two = chain.shares
-    assert round((one + two * chain.slope * chain.fed) / chain.gradient) == 33
+    assert round((one + two * chain.slope * chain.input) / chain.gradient) == 33
 
 
 def test_an_update_leaves_inputs_and_targets_alone_and_moves_all_weights_at_once() -> None:
@@ -170,8 +166,8 @@ def test_an_update_leaves_inputs_and_targets_alone_and_moves_all_weights_at_once
     assert (after.inputs, after.targets) == (ODD.inputs, ODD.targets)
     moves = [(old - new) / 0.5 for old, new in zip(ODD.weights, after.weights, strict=True)]
     assert moves == pytest.approx(gradients(ODD), abs=1e-12)
-    assert at_iteration(ODD, 0.5, 0) == ODD
-    assert at_iteration(ODD, 0.5, 2) == updated(after, 0.5)
+    assert after_iterations(ODD, 0.5, 0) == ODD
+    assert after_iterations(ODD, 0.5, 2) == updated(after, 0.5)
 
 
 @pytest.mark.parametrize("x", [-1e308, -800.0, -1.0, 0.0, 1.0, 800.0, 1e308, math.inf, -math.inf])
@@ -183,10 +179,10 @@ def test_the_sigmoid_never_overflows_and_is_even(x: float) -> None:
 @pytest.mark.parametrize("size", [50.0, 1e10, 1e200, 1e308, math.nan])
 @pytest.mark.parametrize("eta", [1e-9, 1e3, 1e308])
 def test_odd_numbers_never_raise(size: float, eta: float) -> None:
-    network = Network(inputs=(size, -size), targets=(-size, size), weights=(size, -size) * 4)
-    rows = list(table(network, eta, 5))
+    net = TwoLayerNet(inputs=(size, -size), targets=(-size, size), weights=(size, -size) * 4)
+    rows = list(table(net, eta, 5))
     assert [len(row) for row in rows] == [len(COLUMNS)] * 6
-    assert len(finite_differences(network)) == 8
+    assert len(finite_differences(net)) == 8
 
 
 def test_a_saturated_network_stands_still() -> None:
@@ -196,5 +192,5 @@ def test_a_saturated_network_stands_still() -> None:
 
 
 def test_a_network_has_eight_weights() -> None:
-    with pytest.raises(ValueError, match="7 weights"):
-        Network(weights=(0.1,) * 7)
+    with pytest.raises(ValueError, match="got 7"):
+        TwoLayerNet(weights=(0.1,) * 7)

@@ -19,27 +19,27 @@ from tui_trainer.protocol.exhibit import Pictures, Table
 
 
 def plain_step(
-    context: Context, name: str, kernel: int, rate: float
+    context: Context, name: str, kernel: int, lr: float
 ) -> tuple[Tensor, Tensor, float, float]:
     """Return kernel, gradient, and loss before and after, by an optimizer of torch."""
-    network = copy.deepcopy(context.model).double().train()
-    for module in network.modules():
+    model = copy.deepcopy(context.model).double().train()
+    for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
     train = context.data.train
     images, labels = context.data.prepare(train.images[:8]).double(), train.labels[:8]
-    layer = network.get_submodule(name)
+    layer = model.get_submodule(name)
     assert isinstance(layer, nn.Conv2d | nn.Linear)
     before = layer.weight.detach()[kernel].clone()
-    loss = functional.cross_entropy(network(images), labels)
+    loss = functional.cross_entropy(model(images), labels)
     loss.backward()  # type: ignore[no-untyped-call]
     assert layer.weight.grad is not None
     gradient = layer.weight.grad[kernel].clone()
     only = torch.zeros_like(layer.weight.grad)
     only[kernel] = gradient
     layer.weight.grad = only
-    torch.optim.SGD([layer.weight], lr=rate).step()
-    after = functional.cross_entropy(network(images), labels)
+    torch.optim.SGD([layer.weight], lr=lr).step()
+    after = functional.cross_entropy(model(images), labels)
     return before, gradient, loss.item(), after.item()
 
 
@@ -48,7 +48,7 @@ def test_a_kernels_step_is_that_of_torchs_gradient_descent(
     context_of: Contexts, model: str, name: str
 ) -> None:
     context = context_of(model)
-    exhibit = shown(context, view="first layer", kernel=3.0, rate=0.5)
+    exhibit = shown(context, view="first layer", kernel=3.0, lr=0.5)
     before, gradient, loss, later = plain_step(context, name, 3, 0.5)
     side = 3 if model == "tiny" else 28
     before, gradient = before.view(side, side), gradient.view(side, side)
@@ -66,7 +66,7 @@ def test_a_kernels_step_is_that_of_torchs_gradient_descent(
     assert shown_table.marked is not None
     steepest = float(shown_table.rows[shown_table.marked][2])
     assert abs(steepest) == pytest.approx(float(gradient.abs().max()), abs=1e-6)
-    finite = float(re.findall(r"difference is (\S+);", exhibit.certainty)[0])
+    finite = float(re.findall(r"weight: (\S+);", exhibit.certainty)[0])
     assert finite == pytest.approx(steepest, abs=1e-6)
 
 
@@ -82,8 +82,8 @@ def test_the_kernel_is_drawn_four_times(context_of: Contexts, model: str) -> Non
     before, gradient, update, after = pictures
     assert all(picture.is_signed and picture.width <= 28 for picture in pictures)
     assert (before.low, before.high) == (after.low, after.high)
-    rate = context_of(model).config.base_lr
-    assert [-rate * value for value in gradient.values] == pytest.approx(update.values, abs=1e-6)
+    lr = context_of(model).config.base_lr
+    assert [-lr * value for value in gradient.values] == pytest.approx(update.values, abs=1e-6)
     sums = [a + b for a, b in zip(before.values, update.values, strict=True)]
     assert sums == pytest.approx(after.values, abs=1e-6)
 
@@ -92,68 +92,68 @@ def test_the_run_is_left_as_it_is(context_of: Contexts) -> None:
     context = context_of("tiny")
     before = copy.deepcopy(context.model.state_dict())
     mode = context.model.training
-    shown(context, view="first layer", rate=100.0)
+    shown(context, view="first layer", lr=100.0)
     assert context.model.training is mode
     for name, value in context.model.state_dict().items():
         assert torch.equal(value, before[name]), name
     assert all(parameter.grad is None for parameter in context.model.parameters())
 
 
-def test_dropout_leaves_out_the_same_features_before_and_after(context_of: Contexts) -> None:
-    """Without that the finite difference would be of another function."""
+def test_dropout_drops_the_same_features_before_and_after(context_of: Contexts) -> None:
+    """Otherwise the finite difference would be that of another function."""
     context = context_of("tiny")
-    network = nn.Sequential(nn.Flatten(), nn.Linear(784, 20), nn.Dropout(0.5), nn.Linear(20, 10))
-    exhibit = shown(dataclasses.replace(context, model=network), view="first layer")
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 20), nn.Dropout(0.5), nn.Linear(20, 10))
+    exhibit = shown(dataclasses.replace(context, model=model), view="first layer")
     differs = float(re.findall(r"differs by (\S+)\.", exhibit.certainty)[0])
     assert differs < 1e-6
-    still = shown(dataclasses.replace(context, model=network), view="first layer", rate=0.0)
-    assert "+0.00e+00, where" in still.result
+    still = shown(dataclasses.replace(context, model=model), view="first layer", lr=0.0)
+    assert "+0.00e+00, the gradient" in still.result
 
 
-def test_a_network_that_diverged_is_said_to_be_lost(context_of: Contexts) -> None:
+def test_a_diverged_model_has_no_step(context_of: Contexts) -> None:
     context = context_of("tiny")
-    network = context.copy()
-    for parameter in network.parameters():
+    model = context.copy()
+    for parameter in model.parameters():
         parameter.data.fill_(math.nan)
-    exhibit = shown(dataclasses.replace(context, model=network), view="first layer")
-    assert "no number" in exhibit.result
+    exhibit = shown(dataclasses.replace(context, model=model), view="first layer")
+    assert "not finite" in exhibit.result
     assert not any(isinstance(block, Pictures) for block in exhibit.blocks)
 
 
 class Mean(nn.Module):
-    """A network with neither a convolution nor a linear layer."""
+    """A model with neither a convolution nor a linear layer."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.scores = nn.Parameter(torch.arange(10.0))
+        self.logits = nn.Parameter(torch.arange(10.0))
 
     def forward(self, images: Tensor) -> Tensor:
-        return images.mean(dim=(1, 2, 3))[:, None] * self.scores
+        return images.mean(dim=(1, 2, 3))[:, None] * self.logits
 
 
-def test_without_a_layer_of_weights_another_network_is_shown(context_of: Contexts) -> None:
+def test_without_a_weighted_layer_another_model_is_shown(context_of: Contexts) -> None:
     exhibit = shown(dataclasses.replace(context_of("tiny"), model=Mean()), view="first layer")
-    assert "here is tiny" in words_of(exhibit)
+    assert "tiny is shown instead" in words_of(exhibit)
     assert len(block_of(exhibit, Table).rows) == 9
     assert "after step 0" in exhibit.certainty
 
 
 class Single(nn.Module):
-    """A network that insists on single precision, with three channels and a frozen first layer."""
+    """A model that requires single precision, with three channels and a frozen first layer."""
 
     def __init__(self) -> None:
         super().__init__()
         self.first = nn.Conv2d(3, 4, 5)
-        self.scores = nn.Linear(4, 10)
+        self.logits = nn.Linear(4, 10)
         self.first.requires_grad_(False)
 
     def forward(self, images: Tensor) -> Tensor:
         maps = self.first(images.float().expand(-1, 3, -1, -1)).relu()
-        scores: Tensor = self.scores(maps.mean(dim=(2, 3)))
-        return scores
+        logits: Tensor = self.logits(maps.mean(dim=(2, 3)))
+        return logits
 
 
-def test_a_network_in_single_precision_with_a_frozen_layer_is_shown(context_of: Contexts) -> None:
+def test_a_single_precision_model_with_a_frozen_layer_is_shown(context_of: Contexts) -> None:
     torch.manual_seed(5)
     exhibit = shown(dataclasses.replace(context_of("tiny"), model=Single()), view="first layer")
     assert "single precision" in exhibit.certainty
@@ -162,12 +162,12 @@ def test_a_network_in_single_precision_with_a_frozen_layer_is_shown(context_of: 
     assert re.fullmatch(r"[123]: [1-5], [1-5]", shown_table.rows[0][0])
     assert shown_table.marked is not None
     slope = float(shown_table.rows[shown_table.marked][2])
-    finite = float(re.findall(r"difference is (\S+);", exhibit.certainty)[0])
+    finite = float(re.findall(r"weight: (\S+);", exhibit.certainty)[0])
     assert finite == pytest.approx(slope, rel=0.02, abs=1e-4)
 
 
-def test_a_dead_first_layer_is_said_to_have_no_slope(context_of: Contexts) -> None:
-    network = nn.Sequential(nn.Flatten(), nn.Linear(784, 5), nn.ReLU(), nn.Linear(5, 10))
-    nn.init.constant_(network[1].bias, -1e4)  # type: ignore[arg-type]
-    exhibit = shown(dataclasses.replace(context_of("tiny"), model=network), view="first layer")
-    assert "slopes are 0" in words_of(exhibit)
+def test_a_dead_first_layer_has_zero_gradients(context_of: Contexts) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 5), nn.ReLU(), nn.Linear(5, 10))
+    nn.init.constant_(model[1].bias, -1e4)  # type: ignore[arg-type]
+    exhibit = shown(dataclasses.replace(context_of("tiny"), model=model), view="first layer")
+    assert "gradients are 0" in words_of(exhibit)

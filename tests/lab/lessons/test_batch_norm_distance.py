@@ -14,7 +14,7 @@ from tests.lab.conftest import Contexts, Ticking
 from tui_trainer.lab import ask
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.lessons.batch_norm_distance import experiment
-from tui_trainer.lab.lessons.batch_norm_distance.experiment import LOOKED_AT
+from tui_trainer.lab.lessons.batch_norm_distance.experiment import SAMPLE_SIZE
 from tui_trainer.protocol.exhibit import Bars, Curves, Exhibit, Table, Words
 
 show = ask.experiment("batch-norm-distance")
@@ -31,13 +31,13 @@ def table_of(exhibit: Exhibit) -> Table:
 
 
 def outspoken(context: Context) -> Context:
-    """Return a bench whose network, untrained as it is, has scores that differ."""
+    """Return a context whose untrained model has different logits for different images."""
     network = context.copy()
     network.get_parameter("scores.weight").data.mul_(30)
     return dataclasses.replace(context, model=network)
 
 
-def test_with_all_the_others_as_companions_there_is_one_batch_only(context_of: Contexts) -> None:
+def test_with_all_other_images_there_is_only_one_batch(context_of: Contexts) -> None:
     context = outspoken(context_of("conv-fc"))
     few = dataclasses.replace(
         context.data,
@@ -46,19 +46,19 @@ def test_with_all_the_others_as_companions_there_is_one_batch_only(context_of: C
     (exhibit,) = show(dataclasses.replace(context, data=few), {"digit": 5.0, "batch": 64.0}, False)
     norm = nn.BatchNorm1d(10).train()
     with torch.no_grad():
-        scores = context.copy()(few.prepare(few.val.images))
-        expected = norm(scores)[5].softmax(dim=0).tolist()
+        logits = context.copy()(few.prepare(few.val.images))
+        expected = norm(logits)[5].softmax(dim=0).tolist()
     shares = [bar.share for bar in bars_of(exhibit).bars]
     assert shares == pytest.approx(expected, abs=1e-4)
     marked = [bar.is_marked for bar in bars_of(exhibit).bars]
     assert marked.index(True) == int(few.val.labels[5])
     assert sum(marked) == 1
-    alone = scores[5].softmax(dim=0)[int(few.val.labels[5])]
-    assert f"has the probability {alone:.3f}," in exhibit.result
+    alone = logits[5].softmax(dim=0)[int(few.val.labels[5])]
+    assert f"has the probability {alone:.3f} in any batch" in exhibit.result
     assert "standard deviation 0.000" in exhibit.result
 
 
-def test_small_batches_make_the_probability_swing_more_than_large_ones(
+def test_probabilities_vary_more_in_small_batches(
     context_of: Contexts,
 ) -> None:
     context = outspoken(context_of("conv-fc"))
@@ -71,18 +71,18 @@ def test_small_batches_make_the_probability_swing_more_than_large_ones(
     assert spreads[0] > 2 * spreads[1] > 0
 
 
-def test_the_loss_behind_the_norm_is_that_of_torch(context_of: Contexts) -> None:
+def test_the_loss_after_the_norm_equals_that_of_torch(context_of: Contexts) -> None:
     context = outspoken(context_of("conv-fc"))
     (exhibit,) = show(context, {"batch": 32.0}, False)
-    images, labels = context.digits.images[:LOOKED_AT], context.digits.labels[:LOOKED_AT]
+    images, labels = context.digits.images[:SAMPLE_SIZE], context.digits.labels[:SAMPLE_SIZE]
     whole = len(labels) // 32 * 32
     with torch.no_grad():
-        scores = context.copy()(context.data.prepare(images))[:whole]
+        logits = context.copy()(context.data.prepare(images))[:whole]
         norm = nn.BatchNorm1d(10).train()
-        normed = torch.cat([norm(part) for part in scores.split(32)])
-    plain = functional.cross_entropy(scores, labels[:whole])
-    behind = functional.cross_entropy(normed, labels[:whole])
-    assert f"Mean loss of {whole} images: {plain:.3f} as they are, {behind:.3f}" in (
+        normed = torch.cat([norm(part) for part in logits.split(32)])
+    plain = functional.cross_entropy(logits, labels[:whole])
+    after = functional.cross_entropy(normed, labels[:whole])
+    assert f"Mean loss of {whole} images: {plain:.3f} without batch norm, {after:.3f}" in (
         exhibit.certainty
     )
 
@@ -103,14 +103,14 @@ def test_the_table_has_the_distances_counted_by_hand(context_of: Contexts) -> No
     assert "shrink2_norm, has 1 layer with weights" in words[0]
 
 
-def test_a_network_without_batch_norm_is_told_so(context_of: Contexts) -> None:
+def test_a_model_without_batch_norm_gets_a_note(context_of: Contexts) -> None:
     (exhibit,) = show(context_of("mlp"), {}, False)
     words = [block.text for block in exhibit.blocks if isinstance(block, Words)]
     assert words == ["This network has no batch norm."]
     assert exhibit.trains
 
 
-def test_a_diverged_network_raises_nothing(context_of: Contexts) -> None:
+def test_a_diverged_model_does_not_raise(context_of: Contexts) -> None:
     context = context_of("tiny")
     network = context.copy()
     for parameter in network.parameters():
@@ -119,7 +119,7 @@ def test_a_diverged_network_raises_nothing(context_of: Contexts) -> None:
     assert "not finite" in exhibit.result
 
 
-def test_two_networks_that_differ_in_this_norm_alone_are_trained(
+def test_two_models_that_differ_only_in_this_norm_are_trained(
     context_of: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(experiment, "TRAINED", 192)
@@ -133,7 +133,7 @@ def test_two_networks_that_differ_in_this_norm_alone_are_trained(
     (after, sure) = [block for block in last.blocks if isinstance(block, Table)]
     assert [(row[0], row[1]) for row in after.rows] == [
         ("ends before", "19,810"),
-        ("on the scores", "19,830"),
+        ("on the logits", "19,830"),
     ]
     assert len({row[2] for row in after.rows}) == 1
     assert sure.rows[0][2] == "—"

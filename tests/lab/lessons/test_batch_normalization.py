@@ -12,13 +12,13 @@ from tests.lab.conftest import Contexts, Ticking
 from tests.lab.diverged import diverged
 from tui_trainer.lab import ask
 from tui_trainer.lab.layer_maps import subject
-from tui_trainer.lab.lessons.batch_normalization.arithmetic import moved
-from tui_trainer.lab.lessons.batch_normalization.experiment import look_at, norms_of
+from tui_trainer.lab.lessons.batch_normalization.arithmetic import updated_running
+from tui_trainer.lab.lessons.batch_normalization.experiment import norm_statistics, norms_of
 from tui_trainer.lab.lessons.batch_normalization.norm_twins import (
     NORMED,
     PLAIN,
-    WATCHED,
-    WatchedArm,
+    TRACKED_NORM,
+    TrackedArm,
 )
 from tui_trainer.lab.samples import drawn
 from tui_trainer.protocol.exhibit import Bars, Curves, Exhibit, Table, Words
@@ -36,15 +36,15 @@ def test_a_layer_before_and_after_its_norm_is_that_of_torch(
 ) -> None:
     context = context_of("tiny")
     (exhibit,) = show(context, {"layer": "norm2", "mode": mode, "batch": 4.0}, False)
-    network = context.copy().train(mode == "training")
-    seen: list[Tensor] = []
-    network.get_submodule("norm2").register_forward_hook(
-        lambda module, given, result: seen.extend((given[0].clone(), result.clone()))
+    model = context.copy().train(mode == "training")
+    inspected: list[Tensor] = []
+    model.get_submodule("norm2").register_forward_hook(
+        lambda module, given, result: inspected.extend((given[0].clone(), result.clone()))
     )
     inputs, _ = drawn(context, 64, 0)
     with torch.no_grad():
-        network(inputs[:4])
-    before, after = (t.transpose(0, 1).flatten(1) for t in seen)
+        model(inputs[:4])
+    before, after = (t.transpose(0, 1).flatten(1) for t in inspected)
     for row in table_of(exhibit).rows:
         channel, figures = int(row[0]), [float(cell) for cell in row[1:]]
         assert figures[0] == pytest.approx(float(before[channel].mean()), abs=1e-3)
@@ -67,11 +67,11 @@ def test_the_mean_of_a_batch_scatters_by_the_root_of_its_size(context_of: Contex
 
 def test_training_mode_moves_the_running_statistics_of_a_copy_alone(context_of: Contexts) -> None:
     context = context_of("tiny")
-    seen = subject(context)
-    norm = norms_of(seen)["norm1"]
-    look = look_at(context, seen, norm, 16, training=True)
+    inspected = subject(context)
+    norm = norms_of(inspected)["norm1"]
+    statistics = norm_statistics(context, inspected, norm, 16, training=True)
     assert norm.running_mean is not None
-    expected = [moved(0.0, float(mean), norm.momentum or 0.0) for mean in look.mean]
+    expected = [updated_running(0.0, float(mean), norm.momentum or 0.0) for mean in statistics.mean]
     assert norm.running_mean.tolist() == pytest.approx(expected, abs=1e-5)
     own = context.model.get_submodule("norm1")
     assert isinstance(own, nn.BatchNorm2d)
@@ -97,12 +97,12 @@ def test_twins_have_the_same_first_weights_and_the_running_mean_follows(
     *under_way, end = show(context, {"rate": 0.1}, True)
     assert all(exhibit.progress is not None for exhibit in under_way)
     assert [row[0] for row in table_of(end).rows] == [PLAIN, NORMED]
-    moving = [block for block in end.blocks if isinstance(block, Curves)][-1]
-    assert WATCHED in moving.caption
-    batch, running = (curve.y for curve in moving.curves)
+    running_mean_curves = [block for block in end.blocks if isinstance(block, Curves)][-1]
+    assert TRACKED_NORM in running_mean_curves.caption
+    batch, running = (curve.y for curve in running_mean_curves.curves)
     assert running[0] == pytest.approx(0.1 * batch[0])
     for step in range(1, len(batch)):
-        assert running[step] == pytest.approx(moved(running[step - 1], batch[step], 0.1))
+        assert running[step] == pytest.approx(updated_running(running[step - 1], batch[step], 0.1))
     assert "One seed" in end.certainty
 
 
@@ -111,11 +111,15 @@ def test_the_means_that_are_told_are_those_of_the_batches(context_of: Contexts) 
     trial = context.trial(context.fresh("tiny"), lr=0.05, batch_size=8)
     norm = trial.model.get_submodule("norm1")
     assert isinstance(norm, nn.BatchNorm2d)
-    seen: list[Tensor] = []
-    norm.register_forward_hook(lambda m, given, r: seen.append(given[0].detach().mean((0, 2, 3))))
-    arm = WatchedArm("tiny", trial, norm=norm)
+    inspected: list[Tensor] = []
+    norm.register_forward_hook(
+        lambda m, given, r: inspected.append(given[0].detach().mean((0, 2, 3)))
+    )
+    arm = TrackedArm("tiny", trial, norm=norm)
     for _ in range(3):
         arm.step()
-    (moving,) = arm.moving()
-    channel = int(moving.caption.split("channel ")[1].split(":")[0])
-    assert moving.curves[0].y == pytest.approx([float(m[channel]) for m in seen], abs=1e-4)
+    (running_mean_curves,) = arm.running_mean_curves()
+    channel = int(running_mean_curves.caption.split("channel ")[1].split(":")[0])
+    assert running_mean_curves.curves[0].y == pytest.approx(
+        [float(m[channel]) for m in inspected], abs=1e-4
+    )

@@ -9,9 +9,9 @@ import pytest
 
 from tui_trainer.lab.lessons.batch_normalization.arithmetic import (
     mean_of_batch,
-    moved,
     normalized,
-    scatter,
+    standard_error,
+    updated_running,
 )
 
 
@@ -24,11 +24,11 @@ def test_normalized_numbers_have_the_mean_and_deviation_that_were_learned() -> N
 
 
 def test_a_running_mean_goes_a_tenth_of_the_way_and_tells_where_it_went() -> None:
-    assert moved(2.0, 3.0, 0.1) == pytest.approx(2.1)
-    assert mean_of_batch(2.0, moved(2.0, 3.0, 0.1), 0.1) == pytest.approx(3.0)
+    assert updated_running(2.0, 3.0, 0.1) == pytest.approx(2.1)
+    assert mean_of_batch(2.0, updated_running(2.0, 3.0, 0.1), 0.1) == pytest.approx(3.0)
 
 
 def test_the_mean_of_a_batch_scatters_less_the_larger_it_is() -> None:
     rng = random.Random(1)
     means = [statistics.fmean(rng.gauss(0, 2) for _ in range(25)) for _ in range(2_000)]
-    assert statistics.stdev(means) == pytest.approx(scatter(2.0, 25), rel=0.06)
+    assert statistics.stdev(means) == pytest.approx(standard_error(2.0, 25), rel=0.06)

@@ -24,14 +24,14 @@ def tables_of(exhibit: Exhibit) -> list[Table]:
     return [block for block in exhibit.blocks if isinstance(block, Table)]
 
 
-def test_joined_gradients_are_those_of_the_larger_batch(context_of: Contexts) -> None:
+def test_joined_gradients_equal_those_of_the_larger_batch(context_of: Contexts) -> None:
     context = context_of("mlp")
-    *_, (products, far) = gradient_products(context, 0)
-    assert far == 1.0
+    *_, (products, share_done) = gradient_products(context, 0)
+    assert share_done == 1.0
     inputs, labels = drawn(context, 600, 0)
-    network = context.copy()
+    model = context.copy()
     one, other = (
-        flat_gradient(network, inputs[start : start + 64], labels[start : start + 64])
+        flat_gradient(model, inputs[start : start + 64], labels[start : start + 64])
         for start in (0, 64)
     )
     expected = float(functional.cosine_similarity(one, other, dim=0))
@@ -40,23 +40,23 @@ def test_joined_gradients_are_those_of_the_larger_batch(context_of: Contexts) ->
     )
 
 
-def test_batch_norm_goes_by_the_images_that_are_looked_at(context_of: Contexts) -> None:
+def test_batch_norm_uses_the_statistics_of_the_first_round(context_of: Contexts) -> None:
     context = context_of("tiny")
     first, *_, _last = gradient_products(context, 0)
     products, _ = first
     total = len(products) * PART
     inputs, labels = drawn(context, total, 0)
     # The gradient of all of them: with the batch's statistics held fixed it is the mean of parts.
-    network = context.copy()
-    for module in network.modules():
+    model = context.copy()
+    for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum, module.training = 1.0, True
     with torch.no_grad():
-        network(inputs)
-    whole = flat_gradient(network.eval(), inputs, labels).double()
+        model(inputs)
+    whole = flat_gradient(model.eval(), inputs, labels).double()
     assert joined(products, len(products))[0][0] == pytest.approx(float(whole @ whole), rel=1e-3)
-    own = context.model.state_dict()
-    assert not own["norm1.running_mean"].any()
+    degree = context.model.state_dict()
+    assert not degree["norm1.running_mean"].any()
 
 
 @pytest.mark.parametrize("model", ["mlp", "era-s6"])
@@ -71,23 +71,23 @@ def test_larger_batches_agree_more(context_of: Contexts, model: str) -> None:
     assert end.trains
 
 
-def test_a_diverged_network_is_said_to_be_lost(context_of: Contexts) -> None:
+def test_a_diverged_model_gets_a_message(context_of: Contexts) -> None:
     *_, exhibit = show(diverged(context_of("mlp")), {}, False)
     (words,) = exhibit.blocks
     assert isinstance(words, Words)
-    assert "no number" in words.text
+    assert "not finite" in words.text
 
 
 @pytest.mark.parametrize("equal", ["samples", "time"])
-def test_enter_trains_three_sizes_on_equal_terms(
+def test_confirmed_three_sizes_are_trained_on_equal_terms(
     context_of: Contexts, monkeypatch: pytest.MonkeyPatch, equal: str
 ) -> None:
-    monkeypatch.setattr(experiment, "RACED", (8, 16, 32))
+    monkeypatch.setattr(experiment, "TRAINED_SIZES", (8, 16, 32))
     monkeypatch.setattr(experiment, "IMAGES", 64)
-    monkeypatch.setattr(experiment, "USUAL", 16)
+    monkeypatch.setattr(experiment, "BASE_BATCH", 16)
     monkeypatch.setattr(experiment, "MODEL", "mlp")
     context = dataclasses.replace(context_of("mlp"), clock=Ticking())
-    *_, end = show(context, {"equal": equal, "rate": "scaled"}, True)
+    *_, end = show(context, {"equal": equal, "lr": "scaled"}, True)
     after, took = tables_of(end)
     assert [row[0] for row in after.rows] == ["batch 8", "batch 16", "batch 32"]
     rates = [float(row[1]) for row in took.rows]

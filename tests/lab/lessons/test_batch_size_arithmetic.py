@@ -12,7 +12,7 @@ from tui_trainer.lab.lessons.batch_size.arithmetic import (
     expected_cosine,
     joined,
     noise_scale,
-    scaled_rate,
+    scaled_lr,
 )
 
 Vectors = list[list[float]]
@@ -62,4 +62,4 @@ def test_without_a_signal_there_is_no_noise_scale() -> None:
 
 
 def test_a_rate_in_proportion() -> None:
-    assert scaled_rate(0.1, 1_024, 128) == pytest.approx(0.8)
+    assert scaled_lr(0.1, 1_024, 128) == pytest.approx(0.8)

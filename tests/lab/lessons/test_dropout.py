@@ -11,7 +11,7 @@ from torch import Tensor
 from tests.lab.conftest import Contexts
 from tests.lab.diverged import diverged
 from tui_trainer.lab import ask
-from tui_trainer.lab.lessons.dropout.experiment import LOOKS, MASKS
+from tui_trainer.lab.lessons.dropout.experiment import MASKS, PREDICTIONS
 from tui_trainer.protocol.exhibit import Bars, Exhibit, Pictures, Words
 
 show = ask.experiment("dropout")
@@ -28,9 +28,7 @@ def bars_of(exhibit: Exhibit) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("model", ["mlp", "tiny", "era-s6", "squeeze-dropout"])
-def test_what_is_kept_is_scaled_up_and_the_rest_is_nothing(
-    context_of: Contexts, model: str
-) -> None:
+def test_kept_features_are_scaled_up_and_the_rest_is_zero(context_of: Contexts, model: str) -> None:
     (exhibit,) = show(context_of(model), {"share": 0.5, "draw": 3.0}, False)
     before, mask, after = pictures_of(exhibit).items
     kept = [value == 1.0 for value in mask.values]
@@ -42,23 +40,23 @@ def test_what_is_kept_is_scaled_up_and_the_rest_is_nothing(
     assert pictures_of(other).items[1].values != mask.values
 
 
-def test_evaluation_hides_nothing(context_of: Contexts) -> None:
+def test_evaluation_mode_drops_nothing(context_of: Contexts) -> None:
     (exhibit,) = show(context_of("tiny"), {"share": 0.5, "mode": "evaluation"}, False)
     before, mask, after = pictures_of(exhibit).items
     assert set(mask.values) == {1.0}
     assert after.values == before.values
 
 
-def test_the_map_is_that_before_the_networks_own_dropout(context_of: Contexts) -> None:
+def test_the_map_is_the_input_of_the_models_dropout(context_of: Contexts) -> None:
     context = context_of("squeeze-dropout")
     (exhibit,) = show(context, {"digit": 2.0}, False)
     seen: list[Tensor] = []
-    network = context.copy()
-    network.get_submodule("drop1").register_forward_hook(
+    model = context.copy()
+    model.get_submodule("drop1").register_forward_hook(
         lambda module, given, result: seen.append(given[0][0])
     )
     with torch.no_grad():
-        network(context.digit(2).model_input)
+        model(context.digit(2).model_input)
     strongest = seen[0][seen[0].flatten(1).sum(dim=1).argmax()]
     assert pictures_of(exhibit).items[0].values == pytest.approx(strongest.flatten().tolist())
     assert exhibit.controls[0].value == 0.05
@@ -66,12 +64,12 @@ def test_the_map_is_that_before_the_networks_own_dropout(context_of: Contexts) -
 
 def test_the_mean_over_the_masks_is_the_sum_in_evaluation(context_of: Contexts) -> None:
     (exhibit,) = show(context_of("mlp"), {"share": 0.3}, False)
-    words = exhibit.result.replace(";", "").split()
-    total = float(words[words.index("sum") + 2])
+    words = exhibit.result.replace(",", "").split()
+    total = float(words[words.index("is") + 1])
     around = words.index("±")
     mean, error = float(words[around - 1]), float(words[around + 1])
     assert abs(mean - total) < 4 * error
-    spread = float(words[words.index("scatters") + 2])
+    spread = float(words[words.index("deviation") + 1])
     assert error == pytest.approx(spread / math.sqrt(MASKS), rel=0.1)
     # By all features: the root of p / (1 − p) Σ x².
     before = pictures_of(exhibit).items[0]
@@ -80,19 +78,19 @@ def test_the_mean_over_the_masks_is_the_sum_in_evaluation(context_of: Contexts) 
     assert spread == pytest.approx(math.sqrt(3 / 7 * square), rel=0.2)
 
 
-def test_the_answer_swings_with_the_share_and_not_at_all_without(context_of: Contexts) -> None:
+def test_probabilities_vary_with_the_share_and_not_without_dropout(context_of: Contexts) -> None:
     for model in ("mlp", "squeeze-dropout"):
-        (still,) = show(context_of(model), {"share": 0.0}, False)
-        found = bars_of(still)
+        (constant,) = show(context_of(model), {"share": 0.0}, False)
+        found = bars_of(constant)
         assert found["lowest"] == pytest.approx(found["evaluation"], abs=1e-5)
         assert found["highest"] == pytest.approx(found["evaluation"], abs=1e-5)
-        (swung,) = show(context_of(model), {"share": 0.5}, False)
-        found = bars_of(swung)
-        assert found["lowest"] < found["middle"] < found["highest"]
-        assert f"of {LOOKS} masks" in swung.certainty
+        (varied,) = show(context_of(model), {"share": 0.5}, False)
+        found = bars_of(varied)
+        assert found["lowest"] < found["median"] < found["highest"]
+        assert f"of {PREDICTIONS} masks" in varied.certainty
 
 
-def test_the_scores_in_evaluation_are_the_networks_own(context_of: Contexts) -> None:
+def test_the_probability_in_evaluation_mode_is_that_of_the_model(context_of: Contexts) -> None:
     context = context_of("squeeze-dropout")
     (exhibit,) = show(context, {"share": 0.7, "digit": 5.0}, False)
     digit = context.digit(5)
@@ -101,7 +99,7 @@ def test_the_scores_in_evaluation_are_the_networks_own(context_of: Contexts) -> 
     assert bars_of(exhibit)["evaluation"] == pytest.approx(float(expected), abs=1e-5)
 
 
-def test_a_diverged_network_is_said_to_be_lost(context_of: Contexts) -> None:
+def test_a_diverged_model_gets_a_message(context_of: Contexts) -> None:
     for model in ("mlp", "squeeze-dropout"):
         (exhibit,) = show(diverged(context_of(model)), {}, False)
         (words,) = exhibit.blocks

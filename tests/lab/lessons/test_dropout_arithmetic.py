@@ -7,11 +7,11 @@ import math
 
 import pytest
 
-from tui_trainer.lab.lessons.dropout.arithmetic import spread_of_sum
+from tui_trainer.lab.lessons.dropout.arithmetic import std_of_sum
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.9])
-def test_over_all_masks_the_mean_is_kept_and_the_spread_is_as_told(share: float) -> None:
+def test_over_all_masks_mean_and_std_match_the_formulas(share: float) -> None:
     values = [0.5, -1.0, 2.0, 0.0, 3.0]
     mean = square = 0.0
     for kept in itertools.product((True, False), repeat=len(values)):
@@ -21,5 +21,5 @@ def test_over_all_masks_the_mean_is_kept_and_the_spread_is_as_told(share: float)
         square += weight * total**2
     assert mean == pytest.approx(sum(values))
     assert math.sqrt(max(0.0, square - mean**2)) == pytest.approx(
-        spread_of_sum(values, share), abs=1e-6
+        std_of_sum(values, share), abs=1e-6
     )

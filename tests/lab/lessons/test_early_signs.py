@@ -1,4 +1,4 @@
-"""The signs of a network's health, and faults on purpose."""
+"""The signs of a healthy model, and bugs on purpose."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from torch.nn import functional
 from tests.lab.conftest import Contexts, Ticking
 from tui_trainer.lab import ask
 from tui_trainer.lab.context import Context
-from tui_trainer.lab.lessons.early_signs import experiment, sabotage
-from tui_trainer.lab.lessons.early_signs.sabotage import FAULTS, SHIFT, faulty, healthy
+from tui_trainer.lab.lessons.early_signs import bugs, experiment
+from tui_trainer.lab.lessons.early_signs.bugs import BUGS, SHIFT, buggy, healthy
 from tui_trainer.lab.lessons.early_signs.signs import BATCH, SAMPLE
 from tui_trainer.lab.samples import drawn
 from tui_trainer.protocol.exhibit import Bars, Curves, Exhibit, Table
@@ -28,10 +28,10 @@ def rows(exhibit: Exhibit) -> dict[str, tuple[str, ...]]:
 
 
 def with_weights(context: Context, value: float) -> Context:
-    network = context.copy()
-    for parameter in network.parameters():
+    model = context.copy()
+    for parameter in model.parameters():
         parameter.data.fill_(value)
-    return dataclasses.replace(context, model=network)
+    return dataclasses.replace(context, model=model)
 
 
 def test_loss_and_accuracy_are_those_of_torch(context_of: Contexts) -> None:
@@ -39,28 +39,28 @@ def test_loss_and_accuracy_are_those_of_torch(context_of: Contexts) -> None:
     (exhibit,) = show(context, {}, False)
     split = context.sample(SAMPLE)
     with torch.no_grad():
-        scores = context.copy()(context.data.prepare(split.images))
-    loss = functional.cross_entropy(scores, split.labels)
-    right = (scores.argmax(dim=1) == split.labels).float().mean()
-    told = rows(exhibit)
-    assert told["loss on validation"][0].startswith(f"{loss:.3f} ± ")
-    assert told["right on validation"][0].startswith(f"{100 * right:.1f} % [")
-    assert told["loss on validation"][1] == f"about {math.log(10):.3f}, ln 10"
-    assert told["healthy runs like it"][2] == "·"
+        logits = context.copy()(context.data.prepare(split.images))
+    loss = functional.cross_entropy(logits, split.labels)
+    accuracy = (logits.argmax(dim=1) == split.labels).float().mean()
+    signs = rows(exhibit)
+    assert signs["validation loss"][0].startswith(f"{loss:.3f} ± ")
+    assert signs["validation accuracy"][0].startswith(f"{100 * accuracy:.1f} % [")
+    assert signs["validation loss"][1] == f"about {math.log(10):.3f}, ln 10"
+    assert signs["similar healthy runs"][2] == "·"
     assert "Healthy runs: the reference has 55,000 training images, not 600." in exhibit.certainty
-    assert "no sign speaks against" in exhibit.result
+    assert "all signs are healthy" in exhibit.result
 
 
 def test_the_gradients_are_those_of_torch(context_of: Contexts) -> None:
     context = context_of("small")
     (exhibit,) = show(context, {}, False)
     (bars,) = [block for block in exhibit.blocks if isinstance(block, Bars)]
-    network = context.copy().train()
+    model = context.copy().train()
     images, labels = drawn(context, BATCH, 0)
-    loss = functional.cross_entropy(network(images), labels)
+    loss = functional.cross_entropy(model(images), labels)
     loss.backward()  # type: ignore[no-untyped-call]
     for bar in bars.bars:
-        weight = network.get_submodule(bar.label).weight
+        weight = model.get_submodule(bar.label).weight
         assert isinstance(weight, nn.Parameter)
         assert weight.grad is not None
         rms = float(weight.grad.norm()) / weight.numel() ** 0.5
@@ -68,14 +68,14 @@ def test_the_gradients_are_those_of_torch(context_of: Contexts) -> None:
     assert max(bar.share for bar in bars.bars) == 1.0
 
 
-def test_after_its_first_steps_a_network_that_guesses_is_doubtful(context_of: Contexts) -> None:
+def test_a_model_that_still_guesses_is_suspicious(context_of: Contexts) -> None:
     context = dataclasses.replace(with_weights(context_of("tiny"), 0.0), step=200)
     (exhibit,) = show(context, {}, False)
-    told = rows(exhibit)
-    assert told["loss on validation"][2] == "▲"
-    assert told["right on validation"][2] == "▲"
-    assert told["dead units"][2] == "▲"
-    assert exhibit.result.startswith("Doubtful after step 200: loss on validation; right")
+    signs = rows(exhibit)
+    assert signs["validation loss"][2] == "▲"
+    assert signs["validation accuracy"][2] == "▲"
+    assert signs["dead units"][2] == "▲"
+    assert exhibit.result.startswith("Suspicious after step 200: validation loss; vali")
 
 
 def test_the_reference_is_shown_where_it_applies(context_of: Contexts) -> None:
@@ -91,30 +91,30 @@ def test_the_reference_is_shown_where_it_applies(context_of: Contexts) -> None:
         (exhibit,) = show(
             dataclasses.replace(context, data=many, config=config, step=step), {}, False
         )
-        told = rows(exhibit)
-        assert told["loss after 100 steps"][2] in sign
-        assert "at most" in told["loss after 100 steps"][1]
-        assert told["right after an epoch"][2] == "·"
+        signs = rows(exhibit)
+        assert signs["loss after 100 steps"][2] in sign
+        assert "at most" in signs["loss after 100 steps"][1]
+        assert signs["accuracy at epoch 1"][2] == "·"
 
 
 @pytest.mark.parametrize("model", ["mlp", "conv-fc"])
-def test_any_network_has_signs(context_of: Contexts, model: str) -> None:
+def test_any_model_has_signs(context_of: Contexts, model: str) -> None:
     (exhibit,) = show(context_of(model), {}, False)
     assert "dead units" in rows(exhibit)
     assert exhibit.trains
 
 
-def test_a_diverged_network_raises_nothing(context_of: Contexts) -> None:
+def test_a_diverged_model_does_not_raise(context_of: Contexts) -> None:
     (exhibit,) = show(with_weights(context_of("tiny"), math.nan), {}, False)
     assert "diverged" in exhibit.result
-    assert rows(exhibit)["loss on validation"][2] == "✗"
+    assert rows(exhibit)["validation loss"][2] == "✗"
 
 
-def test_the_faults_are_what_they_are_called(context_of: Contexts) -> None:
+def test_each_bug_does_what_its_name_says(context_of: Contexts) -> None:
     context = context_of("tiny")
     sound = healthy(context, "healthy").trial
-    trials = {fault: faulty(context, fault).trial for fault in FAULTS}
-    assert trials["rate ×30"].lr == pytest.approx(30 * sound.lr)
+    trials = {bug: buggy(context, bug).trial for bug in BUGS}
+    assert trials["learning rate ×30"].lr == pytest.approx(30 * sound.lr)
     labels, true = trials["shuffled labels"].data.train.labels, context.data.train.labels
     assert sorted(labels.tolist()) == sorted(true.tolist())
     assert (labels == true).float().mean() < 0.3
@@ -128,7 +128,7 @@ def test_the_faults_are_what_they_are_called(context_of: Contexts) -> None:
     assert sums.tolist() == pytest.approx([1.0] * 4, abs=1e-5)
 
 
-def test_another_start_has_other_first_weights_and_the_same_images(context_of: Contexts) -> None:
+def test_another_seed_changes_the_initial_weights_but_not_the_images(context_of: Contexts) -> None:
     context = context_of("tiny")
     one, other = healthy(context, "a").trial, healthy(context, "b", seed=2).trial
     first, second = next(one.model.parameters()), next(other.model.parameters())
@@ -136,24 +136,24 @@ def test_another_start_has_other_first_weights_and_the_same_images(context_of: C
     assert torch.equal(one.batch()[1], other.batch()[1])
 
 
-def test_a_fault_is_told_with_the_rule_and_how_the_control_fares(
+def test_the_result_of_a_bug_has_the_rule_and_the_control(
     context_of: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(experiment, "STEPS", 18)
     context = dataclasses.replace(context_of("tiny"), clock=Ticking(0.02))
-    exhibits = list(show(context, {"fault": "shuffled labels"}, True))
+    exhibits = list(show(context, {"bug": "shuffled labels"}, True))
     last = exhibits[-1]
     assert exhibits[0].progress == 0.0
     assert last.progress is None
     (curves,) = [block for block in last.blocks if isinstance(block, Curves)]
     assert [curve.name for curve in curves.curves] == [
         "healthy",
-        "another start",
+        "another seed",
         "shuffled labels",
         "guessing",
     ]
     assert set(curves.curves[-1].y) == {math.log(10)}
-    assert max(curves.curves[0].x) == 18 * sabotage.BATCH
-    assert last.result.startswith(("Shuffled labels could be told after", "In 18 steps, shuffled"))
+    assert max(curves.curves[0].x) == 18 * bugs.BATCH
+    assert last.result.startswith(("Shuffled labels could be detected", "In 18 steps, shuffled"))
     assert "The rule:" in last.certainty
-    assert "other first weights" in last.certainty
+    assert "another seed" in last.certainty

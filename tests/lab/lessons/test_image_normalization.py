@@ -10,7 +10,7 @@ from torch import nn
 
 from tests.lab.conftest import Contexts, Ticking
 from tui_trainer.lab import ask
-from tui_trainer.lab.lessons.image_normalization.experiment import EDGES, LOOKED_AT, THROUGH
+from tui_trainer.lab.lessons.image_normalization.experiment import EDGES, LAYER_IMAGES, PIXEL_IMAGES
 from tui_trainer.protocol.exhibit import Bars, Choices, Exhibit, Table, Words
 
 show = ask.experiment("image-normalization")
@@ -50,7 +50,7 @@ def test_the_first_layer_s_output_is_that_of_the_layer_on_raw_pixels(context_of:
     context = context_of("tiny")
     (exhibit,) = show(context, {}, False)
     first = next(m for m in context.copy().modules() if isinstance(m, nn.Conv2d))
-    images = context.sample(LOOKED_AT, training=True).images[:THROUGH]
+    images = context.sample(PIXEL_IMAGES, training=True).images[:LAYER_IMAGES]
     with torch.no_grad():
         given = first(images.unsqueeze(1).float())
     row = table_of(exhibit).rows[0]
@@ -79,15 +79,17 @@ def test_without_normalization_a_network_without_batch_norm_is_behind(context_of
     assert "one seed" in last.certainty.lower()
 
 
-@pytest.mark.parametrize("model", ["mlp", "tiny"])
-def test_a_lost_network_has_no_first_layer_to_tell_of(context_of: Contexts, model: str) -> None:
-    context = context_of(model)
-    network = context.copy()
+@pytest.mark.parametrize("name", ["mlp", "tiny"])
+def test_a_diverged_model_has_no_statistics_of_its_first_layer(
+    context_of: Contexts, name: str
+) -> None:
+    context = context_of(name)
+    model = context.copy()
     (sound,) = show(context, {}, False)
     assert "none" not in table_of(sound).rows[0]
-    for parameter in network.parameters():
+    for parameter in model.parameters():
         parameter.data.fill_(float("nan"))
-    (exhibit,) = show(dataclasses.replace(context, model=network), {}, False)
+    (exhibit,) = show(dataclasses.replace(context, model=model), {}, False)
     assert {row[4:] for row in table_of(exhibit).rows} == {("none", "none")}
     assert any(
         isinstance(b, Words) and f"{context.data.mean:.4f}" in b.text for b in exhibit.blocks

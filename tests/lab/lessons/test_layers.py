@@ -16,7 +16,7 @@ from tui_trainer.protocol.exhibit import Curves, Exhibit, Pictures, Table, Words
 show = ask.experiment("layers")
 
 
-def said(exhibit: Exhibit) -> str:
+def sentence(exhibit: Exhibit) -> str:
     return " ".join(block.text for block in exhibit.blocks if isinstance(block, Words))
 
 
@@ -30,8 +30,8 @@ def test_the_walk_shows_each_layer_with_its_figures(context_of: Contexts) -> Non
     for name in names:
         (exhibit,) = show(context, {"layer": name, "digit": 3.0}, False)
         row = next(row for row in context.layers if row.name == name)
-        assert f"{row.parameters:,} parameter" in said(exhibit)
-        assert row.shape_text in said(exhibit)
+        assert f"{row.parameters:,} parameter" in sentence(exhibit)
+        assert row.shape_text in sentence(exhibit)
         pictures = next(block for block in exhibit.blocks if isinstance(block, Pictures))
         expected = maps[name].values[1].flatten().tolist()
         assert list(pictures.items[2].values) == pytest.approx(expected, abs=1e-5)
@@ -40,9 +40,9 @@ def test_the_walk_shows_each_layer_with_its_figures(context_of: Contexts) -> Non
 
 def test_a_network_without_maps_and_a_diverged_one_are_named(context_of: Contexts) -> None:
     (exhibit,) = show(context_of("mlp"), {}, False)
-    assert "mlp has no convolution" in said(exhibit)
+    assert "mlp has no convolution" in sentence(exhibit)
     (exhibit,) = show(diverged(context_of("tiny")), {}, False)
-    assert "not finite" in said(exhibit)
+    assert "not finite" in sentence(exhibit)
 
 
 def test_enter_trains_the_four_networks_on_equal_images(

@@ -6,21 +6,21 @@ import pytest
 
 from tui_trainer.anatomy.table import layer_table
 from tui_trainer.lab.lessons.layers.arithmetic import stack_field, stack_parameters, width_for
-from tui_trainer.lab.lessons.layers.experiment import BUDGET, DEPTHS, stack_network
+from tui_trainer.lab.lessons.layers.experiment import BUDGET, DEPTHS, stack_model
 
 
 @pytest.mark.parametrize(("depth", "width", "classes"), [(1, 30, 10), (2, 7, 3), (6, 10, 10)])
 def test_a_stack_has_as_many_parameters_as_the_formula_says(
     depth: int, width: int, classes: int
 ) -> None:
-    network = stack_network(depth, width, classes)
+    network = stack_model(depth, width, classes)
     counted = sum(parameter.numel() for parameter in network.parameters())
     assert stack_parameters(depth, width, classes) == counted
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_a_stack_sees_what_the_layer_table_says(depth: int) -> None:
-    rows = layer_table(stack_network(depth, 4, 10), (28, 28, 1))
+    rows = layer_table(stack_model(depth, 4, 10), (28, 28, 1))
     last = next(row for row in reversed(rows) if row.output_shape[:2] != (1, 1))
     assert last.receptive_field == (stack_field(depth),) * 2
     assert last.output_shape == (7, 7, 4)

@@ -13,7 +13,7 @@ from tests.lab.conftest import Contexts, Ticking
 from tests.lab.diverged import diverged
 from tui_trainer.lab import ask
 from tui_trainer.lab.lessons.learning_rate import experiment
-from tui_trainer.lab.lessons.learning_rate.experiment import follow
+from tui_trainer.lab.lessons.learning_rate.experiment import losses_along
 from tui_trainer.lab.samples import drawn
 from tui_trainer.protocol.exhibit import Curves, Exhibit, Table
 
@@ -25,48 +25,48 @@ def curves_of(exhibit: Exhibit) -> Curves:
     return curves
 
 
-@pytest.mark.parametrize("model", ["mlp", "tiny"])
-def test_a_step_is_that_of_torchs_own_sgd(context_of: Contexts, model: str) -> None:
-    context = context_of(model)
-    line = follow(context, [0.0, 0.1, 0.5])
+@pytest.mark.parametrize("name", ["mlp", "tiny"])
+def test_a_step_equals_that_of_torchs_sgd(context_of: Contexts, name: str) -> None:
+    context = context_of(name)
+    line = losses_along(context, [0.0, 0.1, 0.5])
     inputs, labels = drawn(context, line.images, 0)
     for size, expected in zip(line.sizes, line.losses, strict=True):
-        network = context.copy().train()
-        optimizer = torch.optim.SGD(network.parameters(), lr=size)
-        torch.autograd.backward(functional.cross_entropy(network(inputs), labels))
-        slope = sum(float((p.grad**2).sum()) for p in network.parameters() if p.grad is not None)
+        model = context.copy().train()
+        optimizer = torch.optim.SGD(model.parameters(), lr=size)
+        torch.autograd.backward(functional.cross_entropy(model(inputs), labels))
+        slope = sum(float((p.grad**2).sum()) for p in model.parameters() if p.grad is not None)
         optimizer.step()
-        loss = functional.cross_entropy(network(inputs), labels)
+        loss = functional.cross_entropy(model(inputs), labels)
         assert loss.item() == pytest.approx(expected, rel=1e-3)
         assert line.slope == pytest.approx(slope, rel=1e-3)
 
 
-def test_adam_goes_by_the_sign_of_each_derivative(context_of: Contexts) -> None:
+def test_adam_follows_the_sign_of_each_gradient(context_of: Contexts) -> None:
     context = context_of("mlp")
     adam = dataclasses.replace(
         context, config=dataclasses.replace(context.config, optimizer="adam")
     )
-    line = follow(adam, [0.0, 0.01])
+    line = losses_along(adam, [0.0, 0.01])
     inputs, labels = drawn(context, line.images, 0)
-    network = context.copy().train()
-    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
-    torch.autograd.backward(functional.cross_entropy(network(inputs), labels))
+    model = context.copy().train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    torch.autograd.backward(functional.cross_entropy(model(inputs), labels))
     optimizer.step()
-    loss = functional.cross_entropy(network(inputs), labels)
+    loss = functional.cross_entropy(model(inputs), labels)
     assert line.losses[1] == pytest.approx(loss.item(), rel=1e-3)
 
 
-def test_the_ball_stands_on_the_measured_curve_and_nothing_of_the_run_moves(
+def test_the_step_ends_on_the_measured_curve_and_the_run_is_unchanged(
     context_of: Contexts,
 ) -> None:
     context = context_of("tiny")
     before = {name: t.clone() for name, t in context.model.state_dict().items()}
-    (exhibit,) = show(context, {"rate": 0.2, "factor": 3.0}, False)
-    measured, promised, ball = curves_of(exhibit).curves
+    (exhibit,) = show(context, {"lr": 0.2, "factor": 3.0}, False)
+    measured, predicted, step = curves_of(exhibit).curves
     place = measured.x.index(0.2)
-    assert (ball.x[-1], ball.y[-1]) == (0.2, measured.y[place])
+    assert (step.x[-1], step.y[-1]) == (0.2, measured.y[place])
     assert measured.x[-1] == pytest.approx(0.6)
-    assert promised.y[0] == measured.y[0]
+    assert predicted.y[0] == measured.y[0]
     assert f"→ {measured.y[place]:.4f}" in exhibit.result
     assert "0.0667, 0.2, 0.6" in exhibit.trains
     after = context.model.state_dict()
@@ -76,26 +76,26 @@ def test_the_ball_stands_on_the_measured_curve_and_nothing_of_the_run_moves(
 def test_the_schedule_is_drawn_over_the_run(context_of: Contexts) -> None:
     context = dataclasses.replace(context_of("tiny"), step=19 * 3)
     (exhibit,) = show(context, {"view": "schedule"}, False)
-    own, *_ = curves_of(exhibit).curves
-    assert own.name == "one-cycle"
-    assert max(own.y) == pytest.approx(0.1, rel=1e-2)
+    curve, *_ = curves_of(exhibit).curves
+    assert curve.name == "one-cycle"
+    assert max(curve.y) == pytest.approx(0.1, rel=1e-2)
     # 57 batches of 32 are 3.04 of 10 epochs: just past the top at 3, by the cosine of the fall.
     share = (1 + math.cos(math.pi * 0.04 / 7)) / 2
     assert "after 3.04 of 10 epochs" in exhibit.result
-    assert f"the rate is {0.1 * share:.3g}" in exhibit.result
+    assert f"the learning rate is {0.1 * share:.3g}" in exhibit.result
 
 
-def test_a_diverged_network_is_said_to_be_lost(context_of: Contexts) -> None:
+def test_a_diverged_model_gets_a_message(context_of: Contexts) -> None:
     (exhibit,) = show(diverged(context_of("tiny")), {}, False)
-    assert "no slope" in exhibit.result
+    assert "no gradient" in exhibit.result
 
 
-def test_enter_trains_three_rates_from_the_same_start(
+def test_confirmed_three_learning_rates_are_trained_from_the_same_start(
     context_of: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(experiment, "STEPS", 8)
     context = dataclasses.replace(context_of("mlp"), clock=Ticking())
-    *under_way, end = show(context, {"rate": 0.1, "factor": 3.0, "start": "now"}, True)
+    *under_way, end = show(context, {"lr": 0.1, "factor": 3.0, "start": "now"}, True)
     assert all(exhibit.progress is not None and not exhibit.result for exhibit in under_way)
     (table,) = [block for block in end.blocks if isinstance(block, Table)]
     assert [row[0] for row in table.rows] == ["η 0.0333", "η 0.1", "η 0.3"]

@@ -7,15 +7,15 @@ import math
 import pytest
 
 from tui_trainer.lab.lessons.learning_rate.arithmetic import (
+    first_increase,
     lowest,
-    promised,
+    predicted_losses,
     step_sizes,
-    uphill,
     with_momentum,
 )
 
 
-def test_the_rate_itself_is_among_the_steps() -> None:
+def test_the_learning_rate_itself_is_one_of_the_steps() -> None:
     assert step_sizes(0.1, 10.0) == pytest.approx([0.1 * i for i in range(11)])
     sizes = step_sizes(0.1, 3.0)
     assert 0.1 in sizes
@@ -23,21 +23,21 @@ def test_the_rate_itself_is_among_the_steps() -> None:
     assert sizes == sorted(sizes)
 
 
-def test_a_parabola_is_lowest_in_its_middle_and_uphill_beyond_twice_that() -> None:
+def test_a_parabola_is_lowest_in_its_middle_and_higher_beyond_twice_that() -> None:
     # L(w) = w² at w = 1, its slope 2: a step η lands at 1 − 2η.
     sizes = [i / 8 for i in range(13)]
     losses = [(1 - 2 * size) ** 2 for size in sizes]
     assert sizes[lowest(sizes, losses)] == 0.5
-    assert uphill(sizes, losses) == pytest.approx(1.125)
-    assert promised(1.0, 4.0, [0.0, 0.1, 0.5]) == pytest.approx([1.0, 0.6, 0.0])
-    assert promised(1.0, 4.0, [1e-5]) == pytest.approx([(1 - 2 * 1e-5) ** 2], abs=1e-9)
+    assert first_increase(sizes, losses) == pytest.approx(1.125)
+    assert predicted_losses(1.0, 4.0, [0.0, 0.1, 0.5]) == pytest.approx([1.0, 0.6, 0.0])
+    assert predicted_losses(1.0, 4.0, [1e-5]) == pytest.approx([(1 - 2 * 1e-5) ** 2], abs=1e-9)
 
 
-def test_what_is_no_number_is_uphill_and_never_lowest() -> None:
+def test_a_nan_counts_as_higher_and_never_as_lowest() -> None:
     losses = [1.0, 0.5, math.nan, math.inf]
     assert lowest([0, 1, 2, 3], losses) == 1
-    assert uphill([0, 1, 2, 3], losses) == 2
-    assert uphill([0, 1], [1.0, 0.5]) is None
+    assert first_increase([0, 1, 2, 3], losses) == 2
+    assert first_increase([0, 1], [1.0, 0.5]) is None
     assert lowest([0, 1], [math.nan, math.nan]) == 0
 
 

@@ -43,12 +43,12 @@ def test_what_a_shift_changes_is_measured(context_of: Contexts) -> None:
     context = context_of("era-s6")
     (exhibit,) = show(context, {"layer": "conv1"}, False)
     images = context.digits.images[:16]
-    moved = torch.zeros_like(images)
-    moved[..., 1:] = images[..., :-1]
+    shifted = torch.zeros_like(images)
+    shifted[..., 1:] = images[..., :-1]
     network = context.copy()[:3]  # type: ignore[index]
     changes = []
     with torch.no_grad():
-        before, after = (network(context.data.prepare(part)) for part in (images, moved))
+        before, after = (network(context.data.prepare(part)) for part in (images, shifted))
     before, after = functional.max_pool2d(before, 2), functional.max_pool2d(after, 2)
     for one, other in zip(before, after, strict=True):
         changes.append(float((other - one).abs().sum() / one.abs().sum()))

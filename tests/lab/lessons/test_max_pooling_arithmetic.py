@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tui_trainer.lab.lessons.max_pooling.arithmetic import pooled, survivors
+from tui_trainer.lab.lessons.max_pooling.arithmetic import pooled, strongest_kept
 
 
 @pytest.mark.parametrize(("height", "width", "size"), [(6, 8, 2), (7, 5, 2), (9, 9, 3)])
@@ -26,9 +26,9 @@ def test_pooling_is_that_of_torch(height: int, width: int, size: int) -> None:
 def test_the_strongest_are_followed_through_the_pool() -> None:
     rows = [[9.0, 8.0, 0.0, 0.0], [7.0, 0.0, 0.0, 6.0]]
     # The four strongest of eight: 9 is a maximum in a corner, 6 a maximum elsewhere.
-    assert survivors(rows, 0.5) == (4, 2, 1)
-    assert survivors(rows, 1 / 8) == (1, 1, 1)
+    assert strongest_kept(rows, 0.5) == (4, 2, 1)
+    assert strongest_kept(rows, 1 / 8) == (1, 1, 1)
 
 
 def test_in_a_flat_map_nothing_is_strong() -> None:
-    assert survivors([[0.0] * 4] * 4, 0.1) == (0, 0, 0)
+    assert strongest_kept([[0.0] * 4] * 4, 0.1) == (0, 0, 0)

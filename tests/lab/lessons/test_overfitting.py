@@ -11,7 +11,7 @@ from tests.lab.conftest import Contexts, Ticking
 from tests.lab.diverged import diverged
 from tui_trainer.lab import ask
 from tui_trainer.lab.lessons.overfitting import few_digits
-from tui_trainer.lab.lessons.overfitting.few_digits import REMEDIES, learner, overfit
+from tui_trainer.lab.lessons.overfitting.few_digits import REMEDIES, overfit, untrained_model
 from tui_trainer.protocol.exhibit import Curves, Exhibit, Table, Words
 
 show = ask.experiment("overfitting")
@@ -22,22 +22,27 @@ def tables_of(exhibit: Exhibit) -> list[Table]:
 
 
 @pytest.mark.parametrize("model", ["mlp", "tiny", "era-s6"])
-def test_the_room_and_the_gap_are_counted(context_of: Contexts, model: str) -> None:
+def test_capacity_and_gap_are_counted(context_of: Contexts, model: str) -> None:
     context = context_of(model)
     (exhibit,) = show(context, {"digits": 100.0}, False)
     room, gap = tables_of(exhibit)
     assert room.rows[0][1:] == ("50,890", "100", "509")
-    own = sum(p.numel() for p in context.model.parameters())
-    assert room.rows[2] == (f"{model} in its run", f"{own:,}", "600", f"{own / 600:.3g}")
-    right, _, total = gap.rows[1][1].split()
-    judged = context.sample(int(total))
+    parameters = sum(p.numel() for p in context.model.parameters())
+    assert room.rows[2] == (
+        f"{model} in its run",
+        f"{parameters:,}",
+        "600",
+        f"{parameters / 600:.3g}",
+    )
+    correct, _, total = gap.rows[1][1].split()
+    images = context.sample(int(total))
     with torch.no_grad():
-        scores = context.copy()(context.data.prepare(judged.images))
-    assert int(right) == int((scores.argmax(dim=1) == judged.labels).sum())
+        logits = context.copy()(context.data.prepare(images.images))
+    assert int(correct) == int((logits.argmax(dim=1) == images.labels).sum())
     assert "chance" in exhibit.certainty
 
 
-def test_a_diverged_network_and_a_run_without_validation_are_told(context_of: Contexts) -> None:
+def test_a_diverged_model_and_a_run_without_validation_get_a_message(context_of: Contexts) -> None:
     (exhibit,) = show(diverged(context_of("tiny")), {}, False)
     assert "points" in exhibit.result
     context = context_of("tiny")
@@ -50,7 +55,7 @@ def test_a_diverged_network_and_a_run_without_validation_are_told(context_of: Co
 
 
 @pytest.mark.parametrize("remedy", REMEDIES)
-def test_each_remedy_is_trained_beside_nothing(
+def test_each_remedy_is_trained_next_to_nothing(
     context_of: Contexts, monkeypatch: pytest.MonkeyPatch, remedy: str
 ) -> None:
     monkeypatch.setattr(few_digits, "EPOCHS", 2)
@@ -68,10 +73,10 @@ def test_each_remedy_is_trained_beside_nothing(
     first = [curve.y[0] for curve in curves.curves]
     is_same = remedy != "nothing"
     assert (first[1] == first[3]) == is_same
-    assert "2 epochs; judged on 200 validation images" in end.certainty
+    assert "2 epochs; evaluated on 200 validation images" in end.certainty
 
 
-def test_few_digits_are_learned_by_heart_and_the_gap_is_beyond_chance(
+def test_few_digits_are_memorized_and_the_gap_is_significant(
     context_of: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(few_digits, "EPOCHS", 12)
@@ -85,9 +90,11 @@ def test_few_digits_are_learned_by_heart_and_the_gap_is_beyond_chance(
     assert "more images over nothing" in end.certainty
 
 
-def test_the_learner_fits_the_images(context_of: Contexts) -> None:
+def test_the_model_fits_the_image_size(context_of: Contexts) -> None:
     context = context_of("mlp")
-    weights = learner(context).state_dict()
-    again = learner(context, dropout=0.5).state_dict()
+    weights = untrained_model(context).state_dict()
+    again = untrained_model(context, dropout=0.5).state_dict()
     assert all(torch.equal(weights[name], again[name]) for name in weights)
-    assert not torch.equal(weights["1.weight"], learner(context, seed=2).state_dict()["1.weight"])
+    assert not torch.equal(
+        weights["1.weight"], untrained_model(context, seed=2).state_dict()["1.weight"]
+    )

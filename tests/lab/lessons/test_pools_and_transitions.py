@@ -42,7 +42,7 @@ def trained(show: Experiment, context: Context, choices: Choices) -> Exhibit:
         ask.experiment("transition-position"),
     ],
 )
-def test_every_network_is_shown_something_even_a_lost_one(
+def test_every_model_gets_an_exhibit_even_a_diverged_one(
     context_of: Contexts, show: Experiment, model: str
 ) -> None:
     for context in (context_of(model), diverged(context_of(model))):
@@ -76,7 +76,7 @@ def test_early_and_late_pools_have_the_zoo_s_figures(context_of: Contexts) -> No
 
 
 @pytest.mark.parametrize("equal", ["images", "time"])
-def test_pools_are_compared_on_the_terms_that_were_chosen(context_of: Contexts, equal: str) -> None:
+def test_pools_are_compared_on_the_chosen_terms(context_of: Contexts, equal: str) -> None:
     last = trained(ask.experiment("max-pooling-position"), context_of("tiny"), {"equal": equal})
     assert (" s each" in last.certainty) == (equal == "time")
     assert {row[0] for row in tables(last)[0].rows} == {"pool-early", "pool-late"}
@@ -93,16 +93,16 @@ def test_the_course_s_transitions_are_found(context_of: Contexts) -> None:
     assert left[1:4] == ("7×7×16", "784", f"{100 * 784 / (14 * 14 * 64):.1f} %")
 
 
-def test_the_maps_are_those_that_the_network_makes_of_the_digit(context_of: Contexts) -> None:
+def test_the_maps_are_those_of_the_model(context_of: Contexts) -> None:
     context = context_of("era-s6")
     (exhibit,) = ask.experiment("transition-layers")(context, {"digit": 4.0}, False)
     before, after = (block for block in exhibit.blocks if isinstance(block, Pictures))
-    network = context.copy()
-    assert isinstance(network, nn.Sequential)
+    model = context.copy()
+    assert isinstance(model, nn.Sequential)
     value = context.digit(4).model_input
     maps = {}
     with torch.no_grad():
-        for name, module in network.named_children():
+        for name, module in model.named_children():
             value = module(value)
             maps[name] = value[0].clone()
     for block, name in ((before, "conv2_relu"), (after, "pool1")):
@@ -112,14 +112,14 @@ def test_the_maps_are_those_that_the_network_makes_of_the_digit(context_of: Cont
             assert torch.allclose(shown, maps[name][channel], atol=1e-5)
 
 
-def test_the_calculator_s_share_follows_the_controls(context_of: Contexts) -> None:
+def test_the_calculators_share_changes_with_the_controls(context_of: Contexts) -> None:
     context = context_of("era-s6")
     (exhibit,) = ask.experiment("transition-layers")(context, {"left": 8.0, "pools": "no"}, False)
     spent = 28 * 28 * (9 * 8 * 16 + 32 * 8)
     assert f"{100 * spent / (28 * 28 * 9 * 32 * 16):.1f} %" in exhibit.result
 
 
-def test_three_places_are_trained_and_the_chosen_one_is_among_them(context_of: Contexts) -> None:
+def test_three_positions_are_trained_including_the_chosen_one(context_of: Contexts) -> None:
     for after in transition_position.PLACES:
         places = transition_position.trained(after)
         assert len(set(places)) == 3
@@ -139,34 +139,34 @@ def test_the_pools_distances_are_counted_layer_by_layer(context_of: Contexts) ->
     ]
 
 
-@pytest.mark.parametrize("behind", [2, 3, 4])
-def test_so_many_layers_are_behind_the_pool_with_equal_parameters(behind: int) -> None:
-    near, far = (max_pooling_distance.network(apart, 10) for apart in (1, behind))
+@pytest.mark.parametrize("after", [2, 3, 4])
+def test_the_number_of_layers_after_the_pool_keeps_the_parameters(after: int) -> None:
+    near, far = (max_pooling_distance.pooled_model(apart, 10) for apart in (1, after))
     assert sum(p.numel() for p in near.parameters()) == sum(p.numel() for p in far.parameters())
-    for network, apart in ((near, 1), (far, behind)):
-        kinds = [type(module) for module in network]
+    for model, apart in ((near, 1), (far, after)):
+        kinds = [type(module) for module in model]
         last = max(place for place, kind in enumerate(kinds) if kind is nn.MaxPool2d)
         assert sum(kind in (nn.Conv2d, nn.Linear) for kind in kinds[last:]) == apart
         assert kinds.count(nn.MaxPool2d) == 2
 
 
-def test_images_move_by_one_pixel_in_turns() -> None:
+def test_images_shift_by_one_pixel_in_turn() -> None:
     image = torch.zeros(5, 5, dtype=torch.uint8)
     image[2, 2] = 7
     image[0, 0] = 9
     places = [
         sorted(map(tuple, (moved == 7).nonzero().tolist()))
-        for moved in max_pooling_distance.moved(image.repeat(4, 1, 1))
+        for moved in max_pooling_distance.shifted(image.repeat(4, 1, 1))
     ]
     assert places == [[(2, 3)], [(2, 1)], [(3, 2)], [(1, 2)]]
-    corner = [int((m == 9).sum()) for m in max_pooling_distance.moved(image.repeat(4, 1, 1))]
+    corner = [int((m == 9).sum()) for m in max_pooling_distance.shifted(image.repeat(4, 1, 1))]
     assert corner == [1, 0, 1, 0]  # left and up move it off the image
 
 
-def test_what_a_shift_does_is_measured_after_the_training(context_of: Contexts) -> None:
-    last = trained(ask.experiment("max-pooling-distance"), context_of("tiny"), {"behind": 3.0})
+def test_the_effect_of_a_shift_is_measured_after_the_training(context_of: Contexts) -> None:
+    last = trained(ask.experiment("max-pooling-distance"), context_of("tiny"), {"after": 3.0})
     shift = tables(last)[1]
-    assert [row[0] for row in shift.rows] == ["1 layer behind", "3 layers behind"]
+    assert [row[0] for row in shift.rows] == ["1 layer after", "3 layers after"]
     for row in shift.rows:
         assert math.isfinite(float(row[1]))
         assert float(row[1]) > 0

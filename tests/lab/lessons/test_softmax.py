@@ -27,14 +27,14 @@ def test_probabilities_and_gradient_are_those_of_torch(
     context = context_of("tiny")
     (exhibit,) = show(context, {"digit": 3.0, "temperature": temperature}, False)
     digit = context.digit(3)
-    scores = context.copy()(digit.model_input).detach().double().requires_grad_()
-    loss = functional.cross_entropy(scores / temperature, torch.tensor([digit.label]))
+    logits = context.copy()(digit.model_input).detach().double().requires_grad_()
+    loss = functional.cross_entropy(logits / temperature, torch.tensor([digit.label]))
     loss.backward()  # type: ignore[no-untyped-call]
-    expected = torch.softmax(scores.detach()[0] / temperature, 0).tolist()
+    expected = torch.softmax(logits.detach()[0] / temperature, 0).tolist()
     assert [bar.share for bar in bars_of(exhibit).bars] == pytest.approx(expected, abs=1e-6)
     assert f"{loss.item():.4f}" in exhibit.result
-    assert scores.grad is not None
-    for bar, slope in zip(bars_of(exhibit).bars, scores.grad[0].tolist(), strict=True):
+    assert logits.grad is not None
+    for bar, slope in zip(bars_of(exhibit).bars, logits.grad[0].tolist(), strict=True):
         assert float(bar.number.split()[-1]) == pytest.approx(slope, abs=1e-4)
     assert [bar.is_marked for bar in bars_of(exhibit).bars].index(True) == digit.label
 
@@ -49,8 +49,8 @@ def test_only_wrong_digits_are_shown_when_asked_for(context_of: Contexts) -> Non
 
 def test_scores_that_are_no_numbers_are_said_to_be_lost(context_of: Contexts) -> None:
     context = context_of("tiny")
-    network = context.copy()
-    for parameter in network.parameters():
+    model = context.copy()
+    for parameter in model.parameters():
         parameter.data.fill_(float("nan"))
-    (exhibit,) = show(dataclasses.replace(context, model=network), {}, False)
+    (exhibit,) = show(dataclasses.replace(context, model=model), {}, False)
     assert "not finite" in exhibit.result

@@ -27,8 +27,8 @@ def test_what_a_transition_saves_is_what_real_layers_cost(pools: bool) -> None:
     without = layer_table(nn.Sequential(nn.Conv2d(12, 9, 3, padding=1, bias=False)), (14, 14, 12))
     spared = saving((14, 14, 12), 5, 9, pools=pools)
     assert spared.mixing.multiply_adds == rows[1].multiply_adds
-    assert spared.behind.multiply_adds == rows[-1].multiply_adds
-    assert spared.behind.parameters == rows[-1].parameters
+    assert spared.after.multiply_adds == rows[-1].multiply_adds
+    assert spared.after.parameters == rows[-1].parameters
     assert spared.without == Cost(without[1].parameters, without[1].multiply_adds)
     spent = rows[1].multiply_adds + rows[-1].multiply_adds
     assert spared.left == pytest.approx(spent / without[1].multiply_adds)

@@ -12,11 +12,11 @@ from tui_trainer.protocol.layers import totals
 
 @pytest.mark.parametrize(("after", "side"), [*((a, 28) for a in range(1, 6)), (2, 15), (5, 9)])
 def test_a_stack_with_a_transition_is_what_the_layer_table_finds(after: int, side: int) -> None:
-    network = with_transition(KERNELS, after, 7)
-    rows = layer_table(network, (side, side, 1))
+    model = with_transition(KERNELS, after, 7)
+    rows = layer_table(model, (side, side, 1))
     expected, total = placed(after, side=side, classes=7), totals(rows)
     assert expected.parameters == total.parameters
-    assert expected.parameters == sum(p.numel() for p in network.parameters())
+    assert expected.parameters == sum(p.numel() for p in model.parameters())
     assert expected.multiply_adds == total.multiply_adds
     convolutions = [row for row in rows if row.kind == "conv" and row.kernel == "3×3"]
     assert expected.sides == tuple(row.output_shape[0] for row in convolutions[1:])

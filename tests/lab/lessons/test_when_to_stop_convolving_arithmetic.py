@@ -10,9 +10,9 @@ from torch import nn
 
 from tui_trainer.anatomy.table import layer_table
 from tui_trainer.lab.lessons.when_to_stop_convolving.arithmetic import (
-    ENDINGS,
-    Ending,
-    endings,
+    HEADS,
+    Head,
+    heads,
     place_to_stop,
 )
 
@@ -31,16 +31,16 @@ def built(name: str, height: int, width: int, channels: int, classes: int) -> nn
 
 
 @pytest.mark.parametrize("shape", [(7, 7, 16, 10), (14, 14, 8, 10), (3, 5, 4, 2)])
-@pytest.mark.parametrize("place", range(len(ENDINGS)))
+@pytest.mark.parametrize("place", range(len(HEADS)))
 def test_costs_are_those_of_the_layer_table(shape: tuple[int, int, int, int], place: int) -> None:
     height, width, channels, classes = shape
-    ending: Ending = endings(*shape)[place]
-    assert ending.name == ENDINGS[place]
-    network = built(ending.name, *shape)
-    assert network(torch.zeros(2, channels, height, width)).shape == (2, classes)
-    rows = layer_table(network, (height, width, channels))
-    assert ending.parameters == sum(p.numel() for p in network.parameters())
-    assert ending.multiply_adds == sum(row.multiply_adds for row in rows)
+    head: Head = heads(*shape)[place]
+    assert head.name == HEADS[place]
+    model = built(head.name, *shape)
+    assert model(torch.zeros(2, channels, height, width)).shape == (2, classes)
+    rows = layer_table(model, (height, width, channels))
+    assert head.parameters == sum(p.numel() for p in model.parameters())
+    assert head.multiply_adds == sum(row.multiply_adds for row in rows)
 
 
 def test_a_kernel_of_the_maps_size_and_a_fully_connected_layer_are_the_same_sum() -> None:
@@ -63,5 +63,5 @@ def test_convolving_may_stop_where_all_is_seen_on_a_small_map() -> None:
 
 
 def test_the_trap_of_the_lesson_is_computed_rightly() -> None:
-    connected = endings(14, 14, 16, 10)[2]
+    connected = heads(14, 14, 16, 10)[2]
     assert connected.parameters == 31_370 == math.prod((14, 14, 16, 10)) + 10

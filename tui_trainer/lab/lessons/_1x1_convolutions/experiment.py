@@ -1,4 +1,4 @@
-"""1×1 convolutions: three channels of a digit, mixed by hand and by the network's own kernel."""
+"""1×1 convolutions: three channels of a digit, mixed by hand and by a kernel of the model."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.text.fmt import count, short_count
 
 MIXED = 3
-"""Channels that the reader mixes."""
+"""Channels that the reader can mix."""
 
-LARGEST = 6
-"""Weights of the kernel that are drawn."""
+MAX_BARS = 6
+"""Weights of the kernel that are shown as bars."""
 
-ROOMY = 16
-"""A map of at most this side leaves room for its neighbours in the picture."""
+SMALL_SIDE = 16
+"""Maps of at most this side fit next to each other in the picture."""
 
 WEIGHTS = ("weight1", "weight2", "weight3")
 STEPS = tuple(step / 4 for step in range(-8, 9))
-FARTHEST = 10.0
+LIMIT = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """A 1×1 kernel of the network, on a digit.
+    """A 1×1 kernel of the model, applied to a digit.
 
     Attributes:
-        row: Its layer's row.
-        number: Which of the layer's kernels.
-        weights: One for each channel that it reads.
-        bias: What is added.
-        maps: The channels that it reads (channels, height, width).
-        channels: The three that count most in it.
+        row: The row of its layer.
+        number: The index of the kernel in its layer.
+        weights: One for each input channel.
+        bias: The bias.
+        maps: Its input (channels, height, width).
+        channels: The three channels that contribute most.
     """
 
     row: LayerRow
@@ -63,91 +63,94 @@ class Kernel:
 
     @property
     def output(self) -> Tensor:
-        """What it makes of all the channels (height, width)."""
+        """Its output from all channels (height, width)."""
         return torch.einsum("c,chw->hw", self.weights, self.maps) + self.bias
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
-    """Show three channels, the reader's mix of them, and the kernel that mixes all."""
-    seen = subject(
+    """Show three channels, the reader's mix of them, and the kernel that mixes all channels."""
+    inspected = subject(
         context,
-        lambda seen: _place(seen) is not None,
+        lambda inspected: _place(inspected) is not None,
         fallback="squeeze-norm",
         lacks="1×1 convolution on three channels or more",
     )
-    place = _place(seen)
-    assert place is not None  # the other network has one
-    weights = seen.weight(place)
+    place = _place(inspected)
+    assert place is not None  # the fallback model has one
+    weights = inspected.weight(place)
     assert weights is not None
     which = counting("kernel", "kernel", len(weights))
     number = controls.whole(which)
     digit = context.digit(0)
-    kernel = _kernel(seen, place, number, digit)
+    kernel = _kernel(inspected, place, number, digit)
     if not bool(torch.isfinite(kernel.output).all()):
-        lost = nonfinite_notice("its maps")
+        message = nonfinite_notice("its maps")
         picture = alone(digit)
-        yield Exhibit(blocks=(*seen.note, picture, lost))
+        yield Exhibit(blocks=(*inspected.note, picture, message))
         return
-    chosen = [controls.number(_weight_control(kernel, index)) for index in range(MIXED)]
-    mix = mixed([kernel.maps[channel].tolist() for channel in kernel.channels], chosen)
+    reader_weights = [controls.number(_weight_control(kernel, index)) for index in range(MIXED)]
+    mix = mixed([kernel.maps[channel].tolist() for channel in kernel.channels], reader_weights)
     yield Exhibit(
-        blocks=(*seen.note, *_blocks(kernel, mix)),
+        blocks=(*inspected.note, *_blocks(kernel, mix)),
         result=_result(kernel, mix),
         certainty=f"One image, one of {len(weights)} kernels, after step {context.step:,}.",
     )
 
 
-def _place(seen: Subject) -> int | None:
-    """Return the 1×1 convolution to look at: the first on small maps, or else the first."""
+def _place(inspected: Subject) -> int | None:
+    """Return the 1×1 convolution to show: the first on small maps, else the first."""
     found = [
         place
-        for place, row in enumerate(seen.layers)
+        for place, row in enumerate(inspected.layers)
         if is_convolution(row, side=1)
         and row.groups == 1
         and (row.input_shape or (0, 0, 0))[2] >= MIXED
-        and seen.weight(place) is not None
+        and inspected.weight(place) is not None
     ]
-    small = [place for place in found if max(seen.layers[place].output_shape[:2]) <= ROOMY]
+    small = [
+        place for place in found if max(inspected.layers[place].output_shape[:2]) <= SMALL_SIDE
+    ]
     return next(iter(small or found), None)
 
 
-def _kernel(seen: Subject, place: int, number: int, digit: Digit) -> Kernel:
-    row = seen.layers[place]
-    weights, biases = seen.weight(place), seen.bias(place)
+def _kernel(inspected: Subject, place: int, number: int, digit: Digit) -> Kernel:
+    row = inspected.layers[place]
+    weights, biases = inspected.weight(place), inspected.bias(place)
     assert weights is not None
-    own = weights[number].flatten()
-    read = next(m for m in maps_of(seen, digit.model_input, None) if m.place == row.sources[0])
-    # By what each adds to the sum, not by its weight alone: a channel can be empty.
-    share = own.abs() * read.values.flatten(1).std(dim=1)
+    kernel = weights[number].flatten()
+    read = next(m for m in maps_of(inspected, digit.model_input, None) if m.place == row.sources[0])
+    # By its contribution to the sum, not by its weight alone: a channel can be empty.
+    share = kernel.abs() * read.values.flatten(1).std(dim=1)
     channels = torch.nan_to_num(share).topk(MIXED).indices.tolist()
     bias = 0.0 if biases is None else float(biases[number])
-    return Kernel(row, number, own, bias, read.values, tuple(channels))
+    return Kernel(row, number, kernel, bias, read.values, tuple(channels))
 
 
 def _weight_control(kernel: Kernel, index: int) -> Control:
-    """Return the control of one weight; it begins where the network's own stands."""
+    """Return the control of one weight; it starts at the weight of the model."""
     channel = kernel.channels[index]
-    own = round(float(kernel.weights[channel]), 3)
+    weight = round(float(kernel.weights[channel]), 3)
     return number_control(
         WEIGHTS[index],
         f"channel {channel}",
-        min(max(-FARTHEST, own), FARTHEST),
+        min(max(-LIMIT, weight), LIMIT),
         STEPS,
-        -FARTHEST,
-        FARTHEST,
+        -LIMIT,
+        LIMIT,
     )
 
 
 def _blocks(kernel: Kernel, mix: list[list[float]]) -> tuple[Block, ...]:
-    """Return the channels, their mix and the kernel's own, its weights, and what it saves."""
+    """Return the channels, both mixes, the weights of the kernel, and the cost of the layer."""
     read = [map_picture(kernel.maps[c], f"channel {c}") for c in kernel.channels]
     total = map_picture(torch.tensor(mix), "sum")
     positive = map_picture(torch.tensor(relu(mix)), "ReLU", like=total)
-    own = map_picture(kernel.output, f"all {len(kernel.weights)}")
-    own_name = f"all {len(kernel.weights)}: kernel {kernel.number} of {kernel.row.name}"
+    output = map_picture(kernel.output, f"all {len(kernel.weights)}")
+    output_name = f"all {len(kernel.weights)}: kernel {kernel.number} of {kernel.row.name}"
     return (
         Pictures(
-            caption=f"three channels, your sum; {own_name}", items=(*read, total, positive, own)
+            caption=f"three channels, your sum; {output_name}",
+            items=(*read, total, positive, output),
         ),
         _weights(kernel),
         _costs(kernel.row),
@@ -155,12 +158,12 @@ def _blocks(kernel: Kernel, mix: list[list[float]]) -> tuple[Block, ...]:
 
 
 def _weights(kernel: Kernel) -> Bars:
-    """Return the largest weights of the kernel; those of the mixed channels are marked."""
+    """Return the largest weights of the kernel; the mixed channels are marked."""
     sizes = kernel.weights.abs()
-    order = sizes.topk(min(LARGEST, len(sizes))).indices.tolist()
+    order = sizes.topk(min(MAX_BARS, len(sizes))).indices.tolist()
     largest = float(sizes.max()) or 1.0
     return Bars(
-        caption=f"largest of its {len(sizes)} weights; ▸ is in your mix",
+        caption=f"the largest of its {len(sizes)} weights; ▸ is in your mix",
         bars=tuple(
             Bar(
                 label=f"channel {channel}",
@@ -174,7 +177,7 @@ def _weights(kernel: Kernel) -> Bars:
 
 
 def _costs(row: LayerRow) -> Table:
-    """Return what the layer costs, and what a 3×3 would."""
+    """Return the cost of the layer, and of a 3×3 convolution in its place."""
     height, width, outputs = row.output_shape
     inputs = (row.input_shape or row.output_shape)[2]
     rows = []
@@ -190,13 +193,13 @@ def _costs(row: LayerRow) -> Table:
 
 
 def _result(kernel: Kernel, mix: list[list[float]]) -> str:
-    """Say how near the reader's mix comes to what the kernel gives."""
+    """Return how similar the reader's mix is to the output of the kernel."""
     alike = correlation(
         [value for line in mix for value in line], kernel.output.double().flatten().tolist()
     )
     if alike is None:
-        return "One of the two maps is the same everywhere: there is nothing to compare."
+        return "One of the two maps is constant: there is nothing to compare."
     return (
-        f"Your mix of {MIXED} channels goes with what the kernel makes of all "
-        f"{len(kernel.weights)}: correlation {alike:+z.3f}."
+        f"Correlation of your mix of {MIXED} channels with the output of the kernel, which mixes "
+        f"all {len(kernel.weights)}: {alike:+z.3f}."
     )

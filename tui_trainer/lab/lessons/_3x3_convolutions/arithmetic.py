@@ -1,4 +1,4 @@
-"""A 3×3 kernel on a map in plain arithmetic, and what stacks of kernels cost."""
+"""A 3×3 kernel on a map in plain Python, and the cost of stacked kernels."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ KERNELS: Mapping[str, tuple[tuple[float, ...], ...]] = {
     "blur": ((1 / 9,) * 3,) * 3,
     "sharpen": ((0, -1, 0), (-1, 5, -1), (0, -1, 0)),
 }
-"""Kernels that a person would draw; a network finds its own."""
+"""Hand-designed filters."""
 
 
 def window(rows: Rows, row: int, column: int, side: int = 3, padding: int = 1) -> list[list[float]]:
-    """Return what a kernel covers at a place of its output; beyond the map's edges there are 0s."""
+    """Return the values that a kernel covers at a position of its output, with zero padding."""
     height, width = len(rows), len(rows[0])
     top, left = row - padding, column - padding
     return [
@@ -33,7 +33,7 @@ def window(rows: Rows, row: int, column: int, side: int = 3, padding: int = 1) -
 
 
 def products(covered: Rows, kernel: Rows) -> list[list[float]]:
-    """Return each covered number times its weight."""
+    """Return each covered value times its weight."""
     return [
         [value * weight for value, weight in zip(values, weights, strict=True)]
         for values, weights in zip(covered, kernel, strict=True)
@@ -41,9 +41,9 @@ def products(covered: Rows, kernel: Rows) -> list[list[float]]:
 
 
 def slide(rows: Rows, kernel: Rows, bias: float = 0.0, padding: int = 1) -> list[list[float]]:
-    """Return the map that a kernel makes as it goes over another: sum of products, plus bias.
+    """Return the feature map of a kernel: at each position the sum of products, plus the bias.
 
-    Nothing is flipped: what is called a convolution here is a cross-correlation, as in torch.
+    The kernel is not flipped: like torch, this computes a cross-correlation.
     """
     side = len(kernel)
     height = len(rows) + 2 * padding - side + 1
@@ -58,9 +58,9 @@ def slide(rows: Rows, kernel: Rows, bias: float = 0.0, padding: int = 1) -> list
 
 
 class Stack(NamedTuple):
-    """Convolutions on top of each other, stride 1: what the last one's features see, and the cost.
+    """Stacked convolutions of stride 1: the receptive field of the last one, and the cost.
 
-    There is an activation behind each, and no bias.
+    Each is followed by an activation; none has a bias.
     """
 
     field: int
@@ -70,12 +70,12 @@ class Stack(NamedTuple):
 
 
 def stack(sides: tuple[int, ...], channels: int, places: int) -> Stack:
-    """Return what kernels of these sides cost, each with ``channels`` maps in and out.
+    """Return the cost of stacked kernels, each with ``channels`` channels in and out.
 
     Args:
-        sides: Side of each kernel, in order; r = 1 + Σ (k − 1).
+        sides: The side of each kernel in order; r = 1 + Σ (k − 1).
         channels: C: each layer has k²·C² weights.
-        places: Height × width of the map, at each of which every weight is used once.
+        places: Height × width of the map; each weight is used once at each position.
     """
     costs = [convolution(channels, channels, places, side=side) for side in sides]
     return Stack(

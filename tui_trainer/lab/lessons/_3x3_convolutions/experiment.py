@@ -1,4 +1,4 @@
-"""3×3 convolutions: a kernel on a digit, product by product, and what stacks of them cost."""
+"""3×3 convolutions: a kernel on a digit, product by product, and the cost of stacks."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from tui_trainer.lab.lessons._3x3_convolutions.arithmetic import (
 from tui_trainer.protocol.exhibit import Block, Control, Exhibit, Pictures, Table, Words, counting
 from tui_trainer.text.fmt import count, field, short_count
 
-OWN = 8
-"""Kernels of the network's first layer that can be chosen, at most."""
+MAX_LEARNED = 8
+"""Kernels of the model's first layer that can be chosen, at most."""
 
 STACKS = ((7,), (3, 3, 3), (5,), (3, 3))
-"""What is compared: sides of kernels on top of each other."""
+"""The stacks that are compared: the sides of their kernels."""
 
 CHANNELS = 16
-"""Channels of the compared stacks where the network has no convolution to take them from."""
+"""Channels of the compared stacks if the model has no convolution."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """A kernel and what it goes over.
+    """A kernel and its input.
 
     Attributes:
         weights: Its 3×3 weights.
-        bias: What is added.
-        rows: The image's numbers.
-        padding: Zeros beyond the image's edges.
+        bias: Its bias.
+        rows: The input image.
+        padding: The zero padding.
     """
 
     weights: Sequence[Sequence[float]]
@@ -51,63 +51,67 @@ class Kernel:
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
-    """Show a kernel at a place of a digit, the map it makes, and what stacks of kernels cost."""
-    seen = subject(context)
-    own = _own_place(seen)
-    weights = None if own is None else seen.weight(own)
-    numbers = [] if weights is None else range(min(OWN, len(weights)))
-    names = (*KERNELS, *(f"own {number}" for number in numbers))
+    """Show a kernel at a position of a digit, its feature map, and the cost of stacks."""
+    inspected = subject(context)
+    first_layer = _first_convolution(inspected)
+    weights = None if first_layer is None else inspected.weight(first_layer)
+    numbers = [] if weights is None else range(min(MAX_LEARNED, len(weights)))
+    names = (*KERNELS, *(f"learned {number}" for number in numbers))
     which = word_control("kernel", names)
     name = controls.word(which)
     digit = context.digit(controls.whole(DIGIT, is_shown=False))
-    kernel = _kernel(seen, own, name, digit)
-    made = slide(kernel.rows, kernel.weights, kernel.bias, kernel.padding)
-    row = controls.whole(_control("row", len(made)))
-    column = controls.whole(_control("column", len(made[0])))
+    kernel = _kernel(inspected, first_layer, name, digit)
+    feature_map = slide(kernel.rows, kernel.weights, kernel.bias, kernel.padding)
+    row = controls.whole(_control("row", len(feature_map)))
+    column = controls.whole(_control("column", len(feature_map[0])))
     controls.add(DIGIT, digit.number)
-    costs = _costs(seen, digit)
-    if not all(math.isfinite(value) for line in made for value in line):
-        lost = nonfinite_notice("its weights")
-        yield Exhibit(blocks=(alone(digit), lost, costs))
+    costs = _costs(inspected, digit)
+    if not all(math.isfinite(value) for line in feature_map for value in line):
+        message = nonfinite_notice("its weights")
+        yield Exhibit(blocks=(alone(digit), message, costs))
         return
-    note = () if own is not None else (Words(text=_lacks(seen), tone="muted"),)
+    note = () if first_layer is not None else (Words(text=_lacks(inspected), tone="muted"),)
     yield Exhibit(
-        blocks=(*_blocks(kernel, name, digit, made, row, column), costs, *note),
-        result=f"At row {row}, column {column} the kernel gives {made[row][column]:+z.3f}.",
-        certainty="Arithmetic on one image: nothing is estimated.",
+        blocks=(*_blocks(kernel, name, digit, feature_map, row, column), costs, *note),
+        result=f"At row {row}, column {column} the output is {feature_map[row][column]:+z.3f}.",
+        certainty="Computed exactly on one image; nothing is estimated.",
     )
 
 
 def _control(name: str, places: int) -> Control:
-    """Return the control of a row or a column; it begins in the middle."""
+    """Return the control of a row or a column; it starts in the middle."""
     return counting(name, name, places, value=float(places // 2))
 
 
-def _own_place(seen: Subject) -> int | None:
-    """Return the network's first convolution if it slides 3×3 kernels over the image, by ones."""
-    for place, row in enumerate(seen.layers):
+def _first_convolution(inspected: Subject) -> int | None:
+    """Return the model's first convolution if it has 3×3 kernels of stride 1 on the image."""
+    for place, row in enumerate(inspected.layers):
         if row.kind in CONVOLUTIONS:
             fits = (
                 is_convolution(row, side=3)
                 and row.sources == (0,)
                 and (row.stride, row.dilation) == ((1, 1), (1, 1))
                 and row.padding in ((0, 0), (1, 1))
-                and seen.weight(place) is not None
+                and inspected.weight(place) is not None
             )
             return place if fits else None
     return None
 
 
-def _lacks(seen: Subject) -> str:
-    return f"{seen.name} has no plain 3×3 kernels on the image to choose from."
+def _lacks(inspected: Subject) -> str:
+    return f"{inspected.name} has no plain 3×3 kernels on the image to choose from."
 
 
-def _kernel(seen: Subject, own: int | None, name: str, digit: Digit) -> Kernel:
-    """Return a kernel by its name: one of those drawn by hand goes over greys from 0 to 1."""
-    if own is None or name in KERNELS:
+def _kernel(inspected: Subject, first_layer: int | None, name: str, digit: Digit) -> Kernel:
+    """Return a kernel by its name; the hand-designed filters read gray levels from 0 to 1."""
+    if first_layer is None or name in KERNELS:
         return Kernel(KERNELS[name], 0.0, (digit.pixels.double() / 255).tolist(), 1)
     number = int(name.split()[-1])
-    weights, biases, row = seen.weight(own), seen.bias(own), seen.layers[own]
+    weights, biases, row = (
+        inspected.weight(first_layer),
+        inspected.bias(first_layer),
+        inspected.layers[first_layer],
+    )
     assert weights is not None
     bias = 0.0 if biases is None else float(biases[number])
     rows: list[list[float]] = digit.model_input[0, 0].double().tolist()
@@ -115,21 +119,21 @@ def _kernel(seen: Subject, own: int | None, name: str, digit: Digit) -> Kernel:
 
 
 def _blocks(
-    kernel: Kernel, name: str, digit: Digit, made: list[list[float]], row: int, column: int
+    kernel: Kernel, name: str, digit: Digit, feature_map: list[list[float]], row: int, column: int
 ) -> tuple[Block, ...]:
-    """Return the digit with the kernel's place, the map it makes, and the sum at that place."""
+    """Return the digit with the kernel framed, the feature map, and the sum at that position."""
     side, edge = len(digit.pixels), kernel.padding
     top, left = max(0, row - edge), max(0, column - edge)
     bottom, right = min(side, row - edge + 3), min(side, column - edge + 3)
     frame = (top, left, bottom - top, right - left)
     pictures = (
         digit_picture(digit, frame=frame),
-        map_picture(torch.tensor(made), name, frame=(row, column, 1, 1)),
+        map_picture(torch.tensor(feature_map), name, frame=(row, column, 1, 1)),
     )
     covered = window(kernel.rows, row, column, padding=kernel.padding)
     parts = products(covered, kernel.weights)
     total = sum(map(sum, parts))
-    numbers = "greys from 0 to 1" if name in KERNELS else "the network's input"
+    numbers = "gray levels from 0 to 1" if name in KERNELS else "normalized"
     table = Table(
         caption=f"pixel × weight = product; pixels are {numbers}",
         heads=("pixels", "", "", "kernel", "", "", "products", "", ""),
@@ -144,15 +148,19 @@ def _blocks(
     )
     sums = Words(
         text=f"sum {total:+z.3f}, bias {kernel.bias:+z.3f}: {total + kernel.bias:+z.3f}; "
-        f"behind a ReLU {max(0.0, total + kernel.bias):.3f}",
+        f"after a ReLU {max(0.0, total + kernel.bias):.3f}",
         is_preformatted=True,
     )
-    return Pictures(caption="the kernel on the digit, and its map", items=pictures), table, sums
+    return (
+        Pictures(caption="the kernel on the digit, and its feature map", items=pictures),
+        table,
+        sums,
+    )
 
 
-def _costs(seen: Subject, digit: Digit) -> Table:
-    """Return what small kernels on top of each other cost, and what one large one does."""
-    first = next((row for row in seen.layers if is_convolution(row)), None)
+def _costs(inspected: Subject, digit: Digit) -> Table:
+    """Return the cost of stacked small kernels and of single large ones."""
+    first = next((row for row in inspected.layers if is_convolution(row)), None)
     channels = CHANNELS if first is None else first.output_shape[2]
     height, width = digit.pixels.shape
     rows = []
@@ -170,6 +178,6 @@ def _costs(seen: Subject, digit: Digit) -> Table:
         )
     return Table(
         caption=f"{channels} → {channels} channels at {height}×{width}",
-        heads=("kernels", "sees", "weights", "multiply-adds", "activations"),
+        heads=("kernels", "field", "weights", "multiply-adds", "activations"),
         rows=tuple(rows),
     )

@@ -1,36 +1,36 @@
-"""The network of two, two and two as a drawing of characters, with its numbers in it."""
+"""The 2-2-2 network as a character drawing with its values."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
-from tui_trainer.lab.lessons.backpropagation.arithmetic import VALUES, WEIGHTS, Network, forward
+from tui_trainer.lab.lessons.backpropagation.arithmetic import VALUES, WEIGHTS, TwoLayerNet, forward
 
 CELL = 6
-"""Characters of a number in the drawing."""
+"""Characters of a number."""
 
 UNKNOWN = "·"
-"""What stands where a number has not been worked out yet."""
+"""Stands for a value that is not computed yet."""
 
 
 def number(value: float) -> str:
-    """Return a number with six digits that count."""
+    """Return a number with six significant digits."""
     return f"{value:.6g}".replace("-", "−")
 
 
 def drawing(
-    network: Network, *, known: int = len(VALUES), marked: Collection[str] = frozenset()
+    net: TwoLayerNet, *, known: int = len(VALUES), marked: Collection[str] = frozenset()
 ) -> str:
     """Return the network as seven lines of at most 74 columns.
 
     Args:
-        network: Whose numbers stand in it.
-        known: How many of the forward values are known; a dot stands for the others.
-        marked: The names that are put in brackets.
+        net: The network.
+        known: How many of the forward values are computed; a dot stands for the others.
+        marked: The names in brackets.
     """
-    values = dict(zip(VALUES[:known], forward(network), strict=False))
-    values |= dict(zip(WEIGHTS, network.weights, strict=True))
-    values |= dict(zip(("i1", "i2", "t1", "t2"), network.inputs + network.targets, strict=True))
+    values = dict(zip(VALUES[:known], forward(net), strict=False))
+    values |= dict(zip(WEIGHTS, net.weights, strict=True))
+    values |= dict(zip(("i1", "i2", "t1", "t2"), net.inputs + net.targets, strict=True))
 
     def cell(name: str) -> str:
         shown = narrow(values[name]) if name in values else UNKNOWN
@@ -55,6 +55,6 @@ def drawing(
 
 
 def narrow(value: float) -> str:
-    """Return a number with as many decimals, up to four, as there is room for in a cell."""
+    """Return a number with as many decimals, up to four, as fit in a cell."""
     forms = [f"{value:.{digits}f}" for digits in range(4, -1, -1)] + [f"{value:.0e}"]
     return next((form for form in forms if len(form) <= CELL), forms[-1]).replace("-", "−")

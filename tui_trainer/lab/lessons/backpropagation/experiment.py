@@ -1,4 +1,4 @@
-"""Backpropagation by hand: a walk, the gradients three times, error curves, the iterations."""
+"""Backpropagation by hand: a walk, gradients in three ways, error curves, the iterations."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls, number_control, word_control
 from tui_trainer.lab.lessons.backpropagation.arithmetic import (
     COLUMNS,
+    EPSILON,
     ETAS,
-    NUDGE,
     START,
     WEIGHTS,
-    Network,
-    at_iteration,
+    TwoLayerNet,
+    after_iterations,
     error_curve,
     finite_differences,
     forward,
@@ -27,20 +27,20 @@ from tui_trainer.lab.lessons.backpropagation.arithmetic import (
     updated,
 )
 from tui_trainer.lab.lessons.backpropagation.diagram import drawing, narrow, number
+from tui_trainer.lab.lessons.backpropagation.editable_numbers import EDITS, edited_net, edited_note
 from tui_trainer.lab.lessons.backpropagation.first_layer_view import show_first_layer
-from tui_trainer.lab.lessons.backpropagation.number_table import EDITS, edited, network_of
 from tui_trainer.lab.lessons.backpropagation.walk import walk
 from tui_trainer.protocol.exhibit import Block, Curve, Curves, Exhibit, Table, Words, counting
 
 ROWS = 13
-"""Rows of the table of iterations that are seen at once."""
+"""Rows of the iteration table that are shown at once."""
 
-MANY = (*map(float, range(101)), 200.0, 500.0, 1_000.0)
+ITERATION_STEPS = (*map(float, range(101)), 200.0, 500.0, 1_000.0)
 
 VIEW = word_control("view", ("walk", "gradients", "curves", "iterations", "edit", "first layer"))
 STEP = counting("step", "step", 35)
-ITERATION = number_control("iteration", "iteration", 0, MANY, 0.0, 1_000.0)
-LENGTH = number_control("length", "iterations", 100, (10, 20, 50, 100, 200, 500), 1.0, 500.0)
+ITERATION = number_control("iteration", "iteration", 0, ITERATION_STEPS, 0.0, 1_000.0)
+ITERATIONS = number_control("length", "iterations", 100, (10, 20, 50, 100, 200, 500), 1.0, 500.0)
 ETA = number_control("eta", "η", 1, ETAS, 0.0, 1_000.0)
 SCALE = word_control("scale", ("linear", "log"))
 SHOWN: Mapping[str, tuple[str, ...]] = {
@@ -52,32 +52,32 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
     "∂E/∂w1–w4": tuple(f"dE_d{name}" for name in WEIGHTS[:4]),
     "∂E/∂w5–w8": tuple(f"dE_d{name}" for name in WEIGHTS[4:]),
 }
-"""What stands in the columns of the table, by what the reader calls it."""
+"""The columns of the table, by the name of the choice."""
 
 COLUMN = word_control("columns", SHOWN, value="errors")
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
-    """Show the example of two, two and two by one of its views, or a step of the real network."""
+    """Show one view of the 2-2-2 example, or one step of the real model."""
     view = controls.word(VIEW)
     if view == "first layer":
         yield show_first_layer(context, controls)
         return
-    views: Mapping[str, Callable[[Network, Controls], Exhibit]] = {
+    views: Mapping[str, Callable[[TwoLayerNet, Controls], Exhibit]] = {
         "walk": _walk,
         "gradients": _gradients,
         "curves": _curves,
         "iterations": _iterations,
         "edit": _edit,
     }
-    yield views[view](network_of(controls), controls)
+    yield views[view](edited_net(controls), controls)
 
 
-def _walk(network: Network, controls: Controls) -> Exhibit:
-    """Return one step of the walk: the drawing, and what is worked out in it."""
+def _walk(net: TwoLayerNet, controls: Controls) -> Exhibit:
+    """Return one step of the walk: the drawing and the formula."""
     place, iteration = controls.whole(STEP), controls.whole(ITERATION)
     eta = controls.number(ETA)
-    here = at_iteration(network, eta, iteration)
+    here = after_iterations(net, eta, iteration)
     steps = walk(here, eta)
     step = steps[place]
     before, after = forward(here).E_total, forward(updated(here, eta)).E_total
@@ -86,53 +86,53 @@ def _walk(network: Network, controls: Controls) -> Exhibit:
             Words(text=f"Step {place} of {len(steps) - 1}, {step.title}", tone="title"),
             Words(text=step.drawing(here), is_preformatted=True),
             Words(text="\n".join(step.lines), is_preformatted=True),
-            *edited(network),
+            *edited_note(net),
         ),
         result=f"One update with η = {eta:g} takes E_total from {before:.6f} to {after:.6f}.",
-        certainty="One example in double precision: plain arithmetic, nothing is left to chance.",
+        certainty="One example in double precision; nothing is random.",
     )
 
 
-def _gradients(network: Network, controls: Controls) -> Exhibit:
-    """Return each gradient by the chain rule, by automatic differentiation, and by two errors."""
+def _gradients(net: TwoLayerNet, controls: Controls) -> Exhibit:
+    """Return each gradient by chain rule, automatic differentiation and finite difference."""
     iteration, eta = controls.whole(ITERATION), controls.number(ETA)
-    here = at_iteration(network, eta, iteration)
+    here = after_iterations(net, eta, iteration)
     chain, automatic, finite = gradients(here), automatic_gradients(here), finite_differences(here)
-    away = max(abs(a - b) for a, b in zip(automatic, chain, strict=True))
-    off = max(abs(a - b) for a, b in zip(finite, chain, strict=True))
+    autograd_error = max(abs(a - b) for a, b in zip(automatic, chain, strict=True))
+    finite_error = max(abs(a - b) for a, b in zip(finite, chain, strict=True))
     return Exhibit(
         blocks=(
             _three_ways(here, zip(chain, automatic, finite, strict=True)),
             Words(
-                text=f"finite = (E(w + ε) − E(w − ε)) / 2ε with ε = {NUDGE:g}", is_preformatted=True
+                text=f"finite = (E(w + ε) − E(w − ε)) / 2ε with ε = {EPSILON:g}", is_preformatted=True
             ),
             Words(
                 text=(
-                    "The finite difference knows no calculus: E is worked out twice for each "
-                    "weight, 16 times in all. The chain rule gets all eight from one way back."
+                    "The finite difference needs no calculus, but computes E twice per weight, "
+                    "16 times in all. The chain rule gets all eight gradients in one backward pass."
                 ),
                 tone="muted",
             ),
             Words(text=drawing(here), is_preformatted=True),
-            *edited(network),
+            *edited_note(net),
         ),
         result=(
-            f"The chain rule and automatic differentiation differ by {away:.1e} at most, "
-            f"the chain rule and the finite difference by {off:.1e}."
+            f"The chain rule and automatic differentiation differ by {autograd_error:.1e} at most, "
+            f"the chain rule and the finite difference by {finite_error:.1e}."
         ),
         certainty=(
-            "Double precision keeps about 16 digits. A finite difference is off by its own step, "
-            "about ε², and by the rounding of E divided by ε."
+            "Double precision has about 16 digits. A finite difference has an error of about ε² "
+            "from its step, plus the rounding error of E divided by ε."
         ),
     )
 
 
-def _three_ways(network: Network, ways: Iterable[tuple[float, float, float]]) -> Table:
-    """Return a table of each gradient by chain rule, by automatic and by finite differences."""
-    rows = zip(WEIGHTS, network.weights, ways, strict=True)
+def _three_ways(net: TwoLayerNet, ways: Iterable[tuple[float, float, float]]) -> Table:
+    """Return a table of each gradient by the three ways."""
+    rows = zip(WEIGHTS, net.weights, ways, strict=True)
     return Table(
-        caption="each gradient three times",
-        heads=("∂E/∂", "weight", "chain rule", "automatic", "differs", "finite", "differs"),
+        caption="each gradient in three ways",
+        heads=("∂E/∂", "weight", "chain rule", "automatic", "error", "finite", "error"),
         rows=tuple(
             (
                 name,
@@ -148,11 +148,11 @@ def _three_ways(network: Network, ways: Iterable[tuple[float, float, float]]) ->
     )
 
 
-def automatic_gradients(network: Network) -> list[float]:
-    """Return ∂E/∂w1 to ∂E/∂w8 by torch's automatic differentiation, in double precision."""
-    weights = torch.tensor(network.weights, dtype=torch.float64, requires_grad=True)
+def automatic_gradients(net: TwoLayerNet) -> list[float]:
+    """Return ∂E/∂w1 to ∂E/∂w8 from torch.autograd, in double precision."""
+    weights = torch.tensor(net.weights, dtype=torch.float64, requires_grad=True)
     inputs, targets = (
-        torch.tensor(numbers, dtype=torch.float64) for numbers in (network.inputs, network.targets)
+        torch.tensor(numbers, dtype=torch.float64) for numbers in (net.inputs, net.targets)
     )
     with torch.enable_grad():
         hidden = torch.sigmoid(weights[:4].view(2, 2) @ inputs)
@@ -162,16 +162,16 @@ def automatic_gradients(network: Network) -> list[float]:
     return [float(slope) for slope in slopes]
 
 
-def _curves(network: Network, controls: Controls) -> Exhibit:
-    """Return the error over the iterations for the course's learning rates and the reader's own."""
-    eta, length, scale = controls.number(ETA), controls.whole(LENGTH), controls.word(SCALE)
+def _curves(net: TwoLayerNet, controls: Controls) -> Exhibit:
+    """Return the error curves for the course's learning rates and the reader's."""
+    eta, length, scale = controls.number(ETA), controls.whole(ITERATIONS), controls.word(SCALE)
     etas = sorted({*ETAS, eta})
-    errors = {rate: error_curve(network, rate, length) for rate in etas}
+    errors = {rate: error_curve(net, rate, length) for rate in etas}
     places = tuple(map(float, range(length + 1)))
     curves = tuple(Curve(name=f"η {rate:g}", x=places, y=errors[rate]) for rate in etas)
     best = min(etas, key=lambda rate: (not math.isfinite(errors[rate][-1]), errors[rate][-1]))
     least = f"After {length:g} iterations E_total is {errors[best][-1]:.3g} at η = {best:g}"
-    mine = "your own" if best == eta else f"at your η = {eta:g} it is {errors[eta][-1]:.3g}"
+    yours = "yours" if best == eta else f"at your η = {eta:g} it is {errors[eta][-1]:.3g}"
     return Exhibit(
         blocks=(
             Curves(
@@ -181,20 +181,20 @@ def _curves(network: Network, controls: Controls) -> Exhibit:
                 is_log=scale == "log",
             ),
             replace(_falls(errors), marked=etas.index(eta)),
-            *edited(network),
+            *edited_note(net),
         ),
-        result=f"{least}, the least of {len(etas)} rates; {mine}.",
-        certainty="One example with one start: the best rate here says nothing of other networks.",
+        result=f"{least}, the lowest of {len(etas)} learning rates; {yours}.",
+        certainty="One example from one start: another network has another best learning rate.",
     )
 
 
 def _falls(errors: Mapping[float, tuple[float, ...]]) -> Table:
-    """Return how far, and how soon, the error falls at each learning rate."""
+    """Return how far and how fast the error falls at each learning rate."""
     first = next(iter(errors.values()))
     start, length = first[0], len(first) - 1
     return Table(
-        caption=f"E_total begins at {start:.6f}",
-        heads=("η", f"E after {length}", "of the start", "a tenth after", "a hundredth after"),
+        caption=f"E_total starts at {start:.6f}",
+        heads=("η", f"E after {length}", "of the start", "1/10 after", "1/100 after"),
         rows=tuple(
             (
                 f"{rate:g}",
@@ -209,16 +209,16 @@ def _falls(errors: Mapping[float, tuple[float, ...]]) -> Table:
 
 
 def _first_below(errors: tuple[float, ...], bound: float) -> str:
-    """Return the first iteration after which the error is at most ``bound``."""
+    """Return the first iteration with an error of at most ``bound``."""
     return next((str(place) for place, error in enumerate(errors) if error <= bound), "not yet")
 
 
-def _iterations(network: Network, controls: Controls) -> Exhibit:
-    """Return the table of iterations, some columns and some rows of it at a time."""
+def _iterations(net: TwoLayerNet, controls: Controls) -> Exhibit:
+    """Return a part of the iteration table."""
     iteration, eta = controls.whole(ITERATION), controls.number(ETA)
     columns = controls.word(COLUMN)
     first = max(0, iteration - ROWS // 2)
-    rows = list(table(network, eta, first + ROWS - 1))
+    rows = list(table(net, eta, first + ROWS - 1))
     names = SHOWN[columns]
     places = [COLUMNS.index(name) for name in names]
     error = COLUMNS.index("E_total")
@@ -236,40 +236,43 @@ def _iterations(network: Network, controls: Controls) -> Exhibit:
             ),
             Words(
                 text=(
-                    f"All {len(COLUMNS)} columns from the given start, for a spreadsheet: "
+                    f"All {len(COLUMNS)} columns from the default start, for a spreadsheet: "
                     f"mnist-tui learn backpropagation --eta {eta:g} "
                     f"--iterations {max(1, iteration)} --csv"
                 ),
                 tone="muted",
             ),
-            *edited(network),
+            *edited_note(net),
         ),
         result=(
             f"After {iteration} iterations E_total is {rows[iteration][error]:.6f}; "
-            f"it began at {rows[0][error]:.6f}."
+            f"it started at {rows[0][error]:.6f}."
         ),
-        certainty="One example in double precision: plain arithmetic, nothing is left to chance.",
+        certainty="One example in double precision; nothing is random.",
     )
 
 
 def _cell(value: float) -> str:
-    """Return a number of the table, eleven characters at most as long as it is ordinary."""
+    """Return a number of the table; one of ordinary size has at most eleven characters."""
     if not 1e-6 <= abs(value) < 10 and value != 0:
         return f"{value:.3e}" if abs(value) < 1 else f"{value:.6g}"
     return f"{value:.8f}"
 
 
-def _edit(network: Network, controls: Controls) -> Exhibit:
-    """Return the example with its numbers, each of which can be turned or typed."""
+def _edit(net: TwoLayerNet, controls: Controls) -> Exhibit:
+    """Return the example with its editable numbers."""
     for control in EDITS:
         controls.number(control)
-    given, now = forward(START).E_total, forward(network).E_total
+    given, now = forward(START).E_total, forward(net).E_total
     blocks: tuple[Block, ...] = (
-        Words(text=drawing(network), is_preformatted=True),
-        *(edited(network) or (Words(text="All numbers are those of the example.", tone="muted"),)),
+        Words(text=drawing(net), is_preformatted=True),
+        *(
+            edited_note(net)
+            or (Words(text="All numbers have their default values.", tone="muted"),)
+        ),
     )
     return Exhibit(
         blocks=blocks,
-        result=f"E_total is {number(now)} with these numbers and {number(given)} as given.",
-        certainty="Your numbers hold in the walk, the gradients, the curves and the iterations.",
+        result=f"E_total is {number(now)} with these numbers, {number(given)} with the defaults.",
+        certainty="Your numbers apply to the walk, the gradients, the curves and the iterations.",
     )

@@ -1,25 +1,25 @@
-"""What a batch norm right behind the scores allows, in plain arithmetic."""
+"""What batch norm on the logits allows, in plain Python."""
 
 from __future__ import annotations
 
 import math
 
 
-def most_certain(classes: int, scale: float = 1.0) -> tuple[float, float]:
-    """Return probability and loss of the right class at best behind a batch norm of the scores.
+def best_possible(classes: int, scale: float = 1.0) -> tuple[float, float]:
+    """Return the best possible probability and loss of the true class after batch norm on logits.
 
-    Of a batch in which every class is equally frequent, and scores that tell the classes apart
-    without a doubt: each takes one number for its own class and another one for the rest. With
-    q = 1 / K the first has, at mean 0 and variance 1, the value √((1 − q) / q) = √(K − 1), the
-    second −√(q / (1 − q)) = −1 / √(K − 1), however far apart they were before.
+    This assumes a batch with equally frequent classes and perfect logits: each logit has one value
+    for its class and another for all others. With q = 1 / K, mean 0 and variance 1, the first is
+    √((1 − q) / q) = √(K − 1) and the second −√(q / (1 − q)) = −1 / √(K − 1), however far apart they
+    were before.
 
     Args:
-        classes: How many there are, K; at least 2.
-        scale: What batch norm multiplies by afterwards, its γ; 1 where it begins.
+        classes: The number of classes K, at least 2.
+        scale: The γ of batch norm; initially 1.
 
     Returns:
         The probability, and the loss in nats.
     """
-    own, other = math.sqrt(classes - 1), -1 / math.sqrt(classes - 1)
-    odds = (classes - 1) * math.exp(scale * (other - own))
+    true, other = math.sqrt(classes - 1), -1 / math.sqrt(classes - 1)
+    odds = (classes - 1) * math.exp(scale * (other - true))
     return 1 / (1 + odds), math.log1p(odds)

@@ -1,4 +1,4 @@
-"""The distance of batch norm from the prediction: what it would do to the scores themselves."""
+"""The distance of batch norm from the prediction, and its effect on the logits themselves."""
 
 from __future__ import annotations
 
@@ -14,62 +14,62 @@ from tui_trainer.lab.compare import Evaluations, arm, compare
 from tui_trainer.lab.context import DIGIT, Context
 from tui_trainer.lab.controls import Controls, number_control
 from tui_trainer.lab.drawing import alone, nonfinite_notice
-from tui_trainer.lab.lessons.batch_norm_distance.arithmetic import most_certain
+from tui_trainer.lab.lessons.batch_norm_distance.arithmetic import best_possible
 from tui_trainer.lab.trial import Arm
 from tui_trainer.protocol.exhibit import Bar, Bars, Block, Exhibit, Table, Words
 from tui_trainer.text.fmt import clip, plural
 
-LOOKED_AT = 400
-"""Images of validation that companions are drawn from."""
+SAMPLE_SIZE = 400
+"""Validation images from which the other images of a batch are drawn."""
 
 DRAWS = 200
-"""How many batches a digit is put into."""
+"""Batches into which the digit is put."""
 
 EPSILON = 1e-5
-"""What is added to each variance, as torch does."""
+"""Added to each variance, as in torch."""
 
 MOST_ROWS = 8
-"""Layers of the table: the last ones."""
+"""Rows of the table; it shows the last layers."""
 
 TRAINED = 8_000
-"""Training images for each of the two networks."""
+"""Training images for each of the two models."""
 
 BATCH = number_control("batch", "batch size", 16, (4, 8, 16, 32, 64, 128))
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """A digit among others.
+class NormedDigit:
+    """A digit in batches of other images.
 
     Attributes:
-        place: The digit's place in the sample.
+        place: The index of the digit in the sample.
         label: Its class.
-        scores: The scores of the sample (N, classes), in evaluation mode.
-        labels: Its classes (N).
-        companions: How many images share a batch with the digit.
-        normed: The digit's scores behind a batch norm (draws, classes).
+        logits: The logits of the sample (N, classes), in evaluation mode.
+        labels: The classes of the sample (N).
+        companions: The number of other images in a batch.
+        normed: The digit's logits after batch norm (draws, classes).
     """
 
     place: int
     label: int
-    scores: Tensor
+    logits: Tensor
     labels: Tensor
     companions: int
     normed: Tensor
 
     @property
-    def own(self) -> Tensor:
-        """The digit's probabilities as they are (classes)."""
-        return self.scores[self.place].softmax(dim=0)
+    def probabilities(self) -> Tensor:
+        """The digit's probabilities without batch norm (classes)."""
+        return self.logits[self.place].softmax(dim=0)
 
     @property
-    def drawn(self) -> Tensor:
-        """Its probabilities behind the batch norm (draws, classes)."""
+    def normed_probabilities(self) -> Tensor:
+        """Its probabilities after batch norm (draws, classes)."""
         return self.normed.softmax(dim=1)
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
-    """Show what the companions of a digit would do to it; or train with and without such a norm."""
+    """Show how a digit depends on the rest of its batch, or train with and without such a norm."""
     place, size = controls.whole(DIGIT), controls.whole(BATCH)
     if confirmed:
         yield from _trained(context)
@@ -77,66 +77,66 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
     digit = context.digit(place)
     picture = alone(digit)
     trains = "train a network with and without it: about 15 s"
-    seen = _look(context, digit.number, size)
-    if not bool(torch.isfinite(seen.scores).all()):
+    sample = normed_digit(context, digit.number, size)
+    if not bool(torch.isfinite(sample.logits).all()):
         yield Exhibit(
             blocks=(picture, *_where(context)),
-            result=nonfinite_notice("the scores").text,
+            result=nonfinite_notice("the logits").text,
             trains=trains,
         )
         return
     yield Exhibit(
-        blocks=(_bars(seen), picture, *_where(context)),
-        result=_result(seen),
-        certainty=_certainty(seen, context),
+        blocks=(_bars(sample), picture, *_where(context)),
+        result=_result(sample),
+        certainty=_certainty(sample, context),
         trains=trains,
     )
 
 
 @torch.no_grad()
-def _look(context: Context, number: int, size: int) -> _Seen:
-    """Return a digit's scores, alone and in batches of ``size`` with others."""
-    images = context.digits.images[: max(LOOKED_AT, number + 1)]
+def normed_digit(context: Context, number: int, size: int) -> NormedDigit:
+    """Return a digit's logits, alone and in batches of ``size`` images."""
+    images = context.digits.images[: max(SAMPLE_SIZE, number + 1)]
     labels = context.digits.labels[: len(images)]
-    scores = context.copy()(context.data.prepare(images)).float().cpu()
-    others = torch.cat([torch.arange(number), torch.arange(number + 1, len(scores))])
+    logits = context.copy()(context.data.prepare(images)).float().cpu()
+    others = torch.cat([torch.arange(number), torch.arange(number + 1, len(logits))])
     companions = min(size - 1, len(others))
     drawn = torch.stack([others[torch.randperm(len(others))[:companions]] for _ in range(DRAWS)])
-    own = torch.full((DRAWS, 1), number)
-    batches = scores[torch.cat([own, drawn], dim=1)]
-    return _Seen(
+    digit = torch.full((DRAWS, 1), number)
+    batches = logits[torch.cat([digit, drawn], dim=1)]
+    return NormedDigit(
         place=number,
         label=int(labels[number]),
-        scores=scores,
+        logits=logits,
         labels=labels.cpu(),
         companions=companions,
-        normed=_normed(batches)[:, 0],
+        normed=_batch_normed(batches)[:, 0],
     )
 
 
-def _normed(batches: Tensor) -> Tensor:
-    """Return the scores of batches (batches, N, classes) behind a batch norm of scale 1."""
-    spread, mean = torch.var_mean(batches, dim=1, correction=0, keepdim=True)
-    return (batches - mean) / (spread + EPSILON).sqrt()
+def _batch_normed(batches: Tensor) -> Tensor:
+    """Return the logits of batches (batches, N, classes) after batch norm with γ = 1."""
+    variance, mean = torch.var_mean(batches, dim=1, correction=0, keepdim=True)
+    return (batches - mean) / (variance + EPSILON).sqrt()
 
 
-def _bars(seen: _Seen) -> Bars:
-    drawn = seen.drawn
+def _bars(sample: NormedDigit) -> Bars:
+    normed = sample.normed_probabilities
     return Bars(
-        caption=f"p as it is → behind a norm: mean [least, most] of {DRAWS} batches; ▸ is right",
+        caption=f"p as it is → after the norm: mean [min, max] of {DRAWS} batches; ▸ is true",
         bars=tuple(
             Bar(
-                label=f"{label}  z {score:+z6.2f} → {z:+z5.2f}",
+                label=f"{label}  z {logit:+z6.2f} → {z:+z5.2f}",
                 share=float(p.mean()),
-                number=f"p {own:.3f} → {p.mean():.3f} [{p.min():.3f}, {p.max():.3f}]",
-                is_marked=label == seen.label,
+                number=f"p {plain:.3f} → {p.mean():.3f} [{p.min():.3f}, {p.max():.3f}]",
+                is_marked=label == sample.label,
             )
-            for label, (score, z, own, p) in enumerate(
+            for label, (logit, z, plain, p) in enumerate(
                 zip(
-                    seen.scores[seen.place].tolist(),
-                    seen.normed.mean(dim=0).tolist(),
-                    seen.own.tolist(),
-                    drawn.T,
+                    sample.logits[sample.place].tolist(),
+                    sample.normed.mean(dim=0).tolist(),
+                    sample.probabilities.tolist(),
+                    normed.T,
                     strict=True,
                 )
             )
@@ -144,44 +144,45 @@ def _bars(seen: _Seen) -> Bars:
     )
 
 
-def _result(seen: _Seen) -> str:
-    own, right = float(seen.own[seen.label]), seen.drawn[:, seen.label]
+def _result(sample: NormedDigit) -> str:
+    plain = float(sample.probabilities[sample.label])
+    normed = sample.normed_probabilities[:, sample.label]
     return (
-        f"As it is, this {seen.label} has the probability {own:.3f}, whoever its companions are. "
-        f"Behind a batch norm with scale 1 it has {right.mean():.3f}, from {right.min():.3f} to "
-        f"{right.max():.3f} by its companions alone (standard deviation "
-        f"{right.std(correction=0):.3f})."
+        f"Without batch norm this {sample.label} has the probability {plain:.3f} in any batch. "
+        f"After batch norm with γ = 1 it has {normed.mean():.3f}, from {normed.min():.3f} to "
+        f"{normed.max():.3f} depending on the rest of the batch (standard deviation "
+        f"{normed.std(correction=0):.3f})."
     )
 
 
-def _certainty(seen: _Seen, context: Context) -> str:
-    size = seen.companions + 1
-    whole = len(seen.scores) // size * size
-    scores, labels = seen.scores[:whole], seen.labels[:whole]
-    behind = _normed(scores.view(-1, size, scores.shape[1])).flatten(0, 1)
-    plain = float(functional.cross_entropy(scores, labels))
-    normed = float(functional.cross_entropy(behind, labels))
-    best, least = most_certain(context.data.classes)
+def _certainty(sample: NormedDigit, context: Context) -> str:
+    size = sample.companions + 1
+    whole = len(sample.logits) // size * size
+    logits, labels = sample.logits[:whole], sample.labels[:whole]
+    normed_logits = _batch_normed(logits.view(-1, size, logits.shape[1])).flatten(0, 1)
+    plain = float(functional.cross_entropy(logits, labels))
+    normed = float(functional.cross_entropy(normed_logits, labels))
+    best, least = best_possible(context.data.classes)
     return (
-        f"{DRAWS} draws of {plural(seen.companions, 'companion')} out of {len(seen.scores) - 1} "
-        f"images, the weights the same throughout. Mean loss of {whole} images: {plain:.3f} as "
-        f"they are, {normed:.3f} behind the norm; scores without any doubt would reach p "
-        f"{best:.3f} and loss {least:.3f} there."
+        f"{DRAWS} draws of {plural(sample.companions, 'other image')} out of "
+        f"{len(sample.logits) - 1}, with fixed weights. Mean loss of {whole} images: {plain:.3f} "
+        f"without batch norm, {normed:.3f} with it; perfect logits would reach p {best:.3f} and "
+        f"loss {least:.3f} with it."
     )
 
 
 def _where(context: Context) -> tuple[Block, ...]:
-    """Return where batch norm stands, and how many layers lie behind each."""
+    """Return the positions of batch norm, and the number of layers after each."""
     design = Design(context.layers)
     weighted = [p for p in sorted(design.distances) if is_weighted(design.rows[p])]
     norms = [p for p in design.distances if is_norm(design.rows[p])]
     if not norms:
-        told = Words(text="This network has no batch norm.", tone="warning")
+        sentence = Words(text="This network has no batch norm.", tone="warning")
     else:
         last = min(norms, key=lambda p: design.distances[p])
-        told = Words(
+        sentence = Words(
             text=f"The last batch norm, {clip(design.rows[last].name, 30)}, has "
-            f"{plural(design.distances[last], 'layer')} with weights between it and the scores."
+            f"{plural(design.distances[last], 'layer')} with weights between it and the logits."
         )
     rows = []
     for place in weighted[-MOST_ROWS:]:
@@ -194,42 +195,42 @@ def _where(context: Context) -> tuple[Block, ...]:
     left_out = len(weighted) - len(rows)
     caption = "its layers with weights"
     return (
-        told,
+        sentence,
         Table(
             caption=f"{caption}, the last {len(rows)}" if left_out else caption,
-            heads=("layer", "kind", "output", "norm behind", "layers after it"),
+            heads=("layer", "kind", "output", "norm after it", "layers after it"),
             rows=tuple(rows),
         ),
     )
 
 
 def _trained(context: Context) -> Iterator[Exhibit]:
-    """Train the network ``small`` as it is, and with a batch norm of its scores."""
+    """Train the model ``small`` as it is, and with batch norm on its logits."""
     normed = nn.Sequential(context.fresh("small"), nn.BatchNorm1d(context.data.classes))
     arms = [
         arm(context, "ends before", context.fresh("small")),
-        arm(context, "on the scores", normed.to(context.device)),
+        arm(context, "on the logits", normed.to(context.device)),
     ]
     setup = Words(
-        text="The network small has batch norm for every convolution, behind the pool where there "
-        f"is one; one of the two has it on its {context.data.classes} scores too. First weights, "
-        "images and their order are the same.",
+        text="The network small has batch norm after every convolution, or after its pool if there "
+        f"is one; one of the two also has it on its {context.data.classes} logits. Initial "
+        "weights, images and their order are the same.",
         tone="muted",
     )
-    yield from compare(context, arms, setup=(setup,), found=_sure, images=TRAINED)
+    yield from compare(context, arms, setup=(setup,), found=_losses, images=TRAINED)
 
 
-def _sure(arms: Sequence[Arm], scores: Evaluations) -> tuple[Block, ...]:
-    """Return the losses in evaluation mode, and what the norm of the scores has learnt."""
+def _losses(arms: Sequence[Arm], evaluations: Evaluations) -> tuple[Block, ...]:
+    """Return the losses in evaluation mode, and the learned γ of the logits' batch norm."""
     rows = []
     for each in arms:
         norm = [m for m in each.trial.model.children() if isinstance(m, nn.BatchNorm1d)]
         scale = f"{float(norm[0].weight.detach().mean()):.2f}" if norm else "—"
-        rows.append((each.name, f"{scores[each.name].loss:.4f}", scale))
+        rows.append((each.name, f"{evaluations[each.name].loss:.4f}", scale))
     return (
         Table(
-            caption="on the images they are judged by, each by itself",
-            heads=("network", "loss", "mean γ of the scores' norm"),
+            caption="in evaluation mode on the validation images",
+            heads=("network", "loss", "mean γ of the logits' norm"),
             rows=tuple(rows),
         ),
     )

@@ -1,4 +1,4 @@
-"""Twins that differ in batch norm alone, trained side by side while its statistics move."""
+"""Two models that differ only in batch norm, trained side by side."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ from tui_trainer.protocol.exhibit import Curve, Curves, Exhibit, Words
 from tui_trainer.text.fmt import learning_rate
 
 PLAIN, NORMED = "squeeze", "squeeze-norm"
-WATCHED = "conv2_norm"
-"""The batch norm whose running mean is watched."""
+TRACKED_NORM = "conv2_norm"
+"""The batch norm whose running mean is recorded."""
 
-RATE = number_control("rate", "rate", 0.05, (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1), 1e-4, 10.0)
+LR = number_control(
+    "lr", "learning rate", 0.05, (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1), 1e-4, 10.0
+)
 
 
 @dataclass
-class WatchedArm(Arm):
-    """A training that writes down a batch norm's running mean.
+class TrackedArm(Arm):
+    """A training that records the running mean of a batch norm.
 
     Attributes:
         norm: The batch norm.
-        momentum: m of its running mean; the judging at the end changes the norm's own.
-        running: Its running mean (C) after each step, from before the first one on.
+        momentum: m of its running mean; the evaluation at the end changes that of the module.
+        running: Its running mean (C) before the first step and after each step.
     """
 
     norm: nn.BatchNorm2d | None = None
@@ -40,16 +42,16 @@ class WatchedArm(Arm):
     def step(self) -> None:
         """Train one batch."""
         if not self.running:
-            self._write_down()
+            self._record()
         super().step()
-        self._write_down()
+        self._record()
 
-    def _write_down(self) -> None:
+    def _record(self) -> None:
         if self.norm is not None and self.norm.running_mean is not None:
             self.running.append(self.norm.running_mean.detach().double().cpu().clone())
 
-    def moving(self) -> tuple[Curves, ...]:
-        """Return how the running mean follows the batches', of the channel that moves most."""
+    def running_mean_curves(self) -> tuple[Curves, ...]:
+        """Return the batch means and the running mean of the channel that changes most."""
         if self.norm is None or len(self.running) < 2:
             return ()
         spans = [abs(a - b) for a, b in zip(self.running[-1], self.running[0], strict=True)]
@@ -57,7 +59,7 @@ class WatchedArm(Arm):
         means = [float(mean[channel]) for mean in self.running]
         steps = tuple(float(step) for step in range(1, len(means)))
         batches = [mean_of_batch(a, b, self.momentum) for a, b in pairwise(means)]
-        caption = f"{WATCHED}, channel {channel}: the mean of each batch, and the running mean"
+        caption = f"{TRACKED_NORM}, channel {channel}: the mean of each batch, and the running mean"
         curves = (
             Curve(name="batch", x=steps, y=tuple(batches)),
             Curve(name="running", x=steps, y=tuple(means[1:])),
@@ -65,20 +67,20 @@ class WatchedArm(Arm):
         return (Curves(caption=caption, x_label="steps", curves=curves),)
 
 
-def race_of_twins(context: Context, rate: float) -> Iterator[Exhibit]:
-    """Train both at a rate, on the same images, and say which is ahead."""
-    arms = [arm(context, name, context.fresh(name), lr=rate) for name in (PLAIN, NORMED)]
+def compare_twins(context: Context, lr: float) -> Iterator[Exhibit]:
+    """Train both on the same images at one learning rate, and compare them."""
+    arms = [arm(context, name, context.fresh(name), lr=lr) for name in (PLAIN, NORMED)]
     normed = arms[1]
-    norm = normed.trial.model.get_submodule(WATCHED)
+    norm = normed.trial.model.get_submodule(TRACKED_NORM)
     assert isinstance(norm, nn.BatchNorm2d)
-    arms[1] = watched = WatchedArm(
+    arms[1] = tracked = TrackedArm(
         normed.name, normed.trial, normed.cap, norm=norm, momentum=norm.momentum or 0.0
     )
     text = (
-        f"Both have the same convolutions with the same first weights and see the same images, at "
-        f"the rate {learning_rate(rate)}."
+        "Both have the same convolutions with the same initial weights and see the same images, at "
+        f"learning rate {learning_rate(lr)}."
     )
     setup = (Words(text=text, tone="muted"),)
     for exhibit in compare(context, arms, setup=setup):
         *shown, last = exhibit.blocks
-        yield replace(exhibit, blocks=(*shown, *watched.moving(), last))
+        yield replace(exhibit, blocks=(*shown, *tracked.running_mean_curves(), last))

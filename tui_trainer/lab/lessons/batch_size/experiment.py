@@ -1,4 +1,4 @@
-"""The batch size: how much batches agree, and three sizes side by side."""
+"""The batch size: the agreement of batches, and three sizes side by side."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tui_trainer.lab.lessons.batch_size.arithmetic import (
     expected_cosine,
     joined,
     noise_scale,
-    scaled_rate,
+    scaled_lr,
 )
 from tui_trainer.lab.samples import BACKWARD, affordable, drawn, flat_gradient
 from tui_trainer.lab.trial import Arm
@@ -27,90 +27,91 @@ from tui_trainer.protocol.exhibit import Bar, Bars, Block, Exhibit, Table, Words
 from tui_trainer.text.fmt import count, learning_rate, plural
 
 PART = 8
-"""Images of the smallest batch; the larger ones are put together from these."""
+"""Images of the smallest batch; larger batches join several of these."""
 
-LEAST, MOST = 64, 1_024
-"""Images whose gradients are taken at once …"""
+MIN_IMAGES, MAX_IMAGES = 64, 1_024
+"""Images of a round of gradients …"""
 
 ROUNDS = 4
-"""… and how often: what is shown first, so many of them, is made surer while the reader looks."""
+"""… and the number of rounds: later rounds refine the figures while the reader looks at them."""
 
-ENOUGH = 512
-"""Images with which it ends: two batches of the largest size that is of use here."""
+TOTAL_IMAGES = 512
+"""Images in total: two batches of the largest useful size."""
 
-NUMBERS = 20_000_000
-"""Numbers of all gradients together at most: a large network gets fewer batches."""
+MAX_NUMBERS = 20_000_000
+"""Numbers in all gradients together, at most: a large model gets fewer batches."""
 
 BATCHES = 16
-"""Batches by which the noise scale is measured, if there are so many."""
+"""Batches for the estimate of the noise scale, at most."""
 
 SIZES = (16, 64, 256, 1_024)
-"""The batches that are compared by their gradients, as far as there are two of a size …"""
+"""Batch sizes whose gradients are compared, if there are two batches of a size …"""
 
-RACED = (16, 128, 1_024)
-"""… and those that are trained with."""
+TRAINED_SIZES = (16, 128, 1_024)
+"""… and those that are trained."""
 
-USUAL = 128
-"""The batch that the rate is meant for, where it is scaled."""
+BASE_BATCH = 128
+"""The batch size that the unscaled learning rate belongs to."""
 
 IMAGES = 16_384
-"""Training images that each size gets, if there is time: 16 of the largest batch."""
+"""Training images for each size, if there is time: 16 of the largest batches."""
 
 MODEL = "small"
 
 EQUAL = word_control("equal", ("samples", "time"))
-RULE = word_control("rate", ("same", "scaled"))
+RULE = word_control("lr", ("same", "scaled"), label="learning rate")
 DRAW = counting("draw", "draw", 100)
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
-    """Show the cosines between batches' gradients, or train with three batch sizes."""
+    """Show the cosines of batch gradients, or train with three batch sizes."""
     equal, rule, draw = controls.word(EQUAL), controls.word(RULE), controls.whole(DRAW)
     if confirmed:
-        yield from _race(context, equal, rule)
+        yield from _trained(context, equal, rule)
         return
-    sizes = ", ".join(map(count, RACED))
+    sizes = ", ".join(map(count, TRAINED_SIZES))
     trains = f"train {MODEL} with batches of {sizes}, equal {equal}: about 15 s"
-    for products, far in gradient_products(context, draw):
+    for products, share_done in gradient_products(context, draw):
         yield replace(
-            _agreement(context, products), trains=trains, progress=far if far < 1 else None
+            _agreement(context, products),
+            trains=trains,
+            progress=share_done if share_done < 1 else None,
         )
 
 
 def gradient_products(context: Context, draw: int) -> Iterator[tuple[list[list[float]], float]]:
-    """Yield the scalar products of the gradients of batches of ``PART`` images.
+    """Yield the dot products of the gradients of batches of ``PART`` images, and the share done.
 
-    First of few, then of more and more; and the share that is done. Gradients of batches only add
-    up where no image's depends on the others of its batch: batch norm goes by the statistics of all
-    images of the first round together, and dropout hides nothing.
+    Each round adds batches. Gradients of batches only average if no image depends on the others of
+    its batch: batch norm uses the statistics of all images of the first round, and dropout is off.
     """
-    network = context.copy()
-    numbers = sum(p.numel() for p in network.parameters() if p.requires_grad)
-    size = affordable(context.layers, BACKWARD + 1, least=LEAST, most=MOST)
-    size = min(size, PART * max(4, NUMBERS // ROUNDS // max(1, numbers))) // PART * PART
-    rounds = min(ROUNDS, math.ceil(ENOUGH / size))
+    model = context.copy()
+    numbers = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    size = affordable(context.layers, BACKWARD + 1, least=MIN_IMAGES, most=MAX_IMAGES)
+    size = min(size, PART * max(4, MAX_NUMBERS // ROUNDS // max(1, numbers))) // PART * PART
+    rounds = min(ROUNDS, math.ceil(TOTAL_IMAGES / size))
     inputs, labels = drawn(context, rounds * size, draw)
-    # The running ones can be far off early in a run, and the gradient with them.
-    recalibrate(network, [inputs[:size]], is_every=True)
-    network.eval()
+    # Early in a run the running statistics can be far off, and with them the gradient.
+    recalibrate(model, [inputs[:size]], is_every=True)
+    model.eval()
     gradients: list[Tensor] = []
     for done in range(1, rounds + 1):
         for start in range(len(gradients) * PART, done * size, PART):
             part = slice(start, start + PART)
             if start + PART <= len(labels):
-                found = flat_gradient(network, inputs[part], labels[part])
-                # In single precision the products lose the digits that tell the gradients apart.
+                found = flat_gradient(model, inputs[part], labels[part])
+                # In single precision the products lose the digits in which the gradients differ.
                 gradients.append(found.cpu().double())
         table = torch.stack(gradients) if gradients else torch.empty(0, 0)
         yield (table @ table.t()).tolist(), done / rounds
 
 
 def _agreement(context: Context, products: list[list[float]]) -> Exhibit:
-    """Return what the gradients of batches have in common."""
+    """Return the agreement of the batch gradients."""
     if len(products) < 2 or not all(math.isfinite(cell) for row in products for cell in row):
-        text = "The gradient is no number any more, or there are too few images for two batches."
+        text = "The gradient is not finite, or there are too few images for two batches."
         return Exhibit(blocks=(Words(text=text, tone="error"),))
-    # Of fewer, larger batches: their gradients are more alike in length, as the estimate has it.
+    # Fewer, larger batches: their gradients have more similar norms, which the estimate assumes.
     together = max(1, len(products) // BATCHES)
     scale = noise_scale(joined(products, together), PART * together)
     return Exhibit(
@@ -118,34 +119,34 @@ def _agreement(context: Context, products: list[list[float]]) -> Exhibit:
         result=_result(context, scale),
         certainty=(
             f"{count(len(products) * PART)} images, one draw, after step {context.step:,}; batch "
-            "norm by the statistics of all together, so that the gradients of batches add up."
+            "norm uses the statistics of all of them, so that gradients of batches average."
         ),
     )
 
 
 def _cosines(products: Sequence[Sequence[float]], scale: float | None) -> Bars:
-    """Return the mean cosine between two batches of each size, measured, and that expected."""
+    """Return the mean cosine of two batches of each size, measured and expected."""
     bars = []
     for size in SIZES:
         together = joined(products, size // PART)
         found = cosines(together)
         expected = expected_cosine(scale, size) if scale is not None else None
-        told = f"expected {expected:.3f}" if expected is not None else ""
+        expected_text = f"expected {expected:.3f}" if expected is not None else ""
         if found:
             mean = statistics.fmean(found)
             pairs = f"{len(found)} pair{'s' * (len(found) > 1)}"
-            number = f"cosine {mean:.3f}   {told:14}  {pairs}".rstrip()
+            number = f"cosine {mean:.3f}   {expected_text:14}  {pairs}".rstrip()
         elif expected is not None:
-            mean, number = expected, f"not measured   {told}"
+            mean, number = expected, f"not measured   {expected_text}"
         else:
             continue
         bars.append(Bar(label=f"{size:5,} images", share=max(0.0, mean), number=number))
-    return Bars(caption="cosine between the gradients of two batches", bars=tuple(bars))
+    return Bars(caption="cosine of the gradients of two batches", bars=tuple(bars))
 
 
 def _expected(context: Context, scale: float | None) -> Words:
     if scale is None:
-        text = "On so few images the noise scale cannot be told from nothing; try another draw."
+        text = "Too few images for a significant noise scale; try another draw."
         return Words(text=text, tone="warning")
     size = context.config.batch_size
     text = (
@@ -158,46 +159,46 @@ def _expected(context: Context, scale: float | None) -> Words:
 
 def _result(context: Context, scale: float | None) -> str:
     if scale is None:
-        return "What these batches have in common is too little to tell the noise scale."
+        return "These batches agree too little to estimate the noise scale."
     size = context.config.batch_size
     if size > scale:
-        what = "most of what two of its batches say is the same"
+        what = "the gradients of two of its batches mostly agree"
     else:
-        what = "most of what one of its batches says is noise"
+        what = "the gradient of one of its batches is mostly noise"
     about = plural(round(scale), "image")
     return f"The noise scale is about {about}; the run's batch has {size:,}: {what}."
 
 
-def _race(context: Context, equal: str, rule: str) -> Iterator[Exhibit]:
-    """Train the same network with three batch sizes."""
-    network = context.fresh(MODEL)
-    usual = float(str(RECIPE["lr"]))
+def _trained(context: Context, equal: str, rule: str) -> Iterator[Exhibit]:
+    """Train the same model with three batch sizes."""
+    model = context.fresh(MODEL)
+    base_lr = float(str(RECIPE["lr"]))
     arms = [
         arm(
             context,
             f"batch {count(size)}",
-            network,
+            model,
             batch_size=size,
-            lr=scaled_rate(usual, size, USUAL) if rule == "scaled" else usual,
+            lr=scaled_lr(base_lr, size, BASE_BATCH) if rule == "scaled" else base_lr,
         )
-        for size in RACED
+        for size in TRAINED_SIZES
     ]
-    how = f"{learning_rate(usual)} for all"
+    how = f"{learning_rate(base_lr)} for all"
     if rule == "scaled":
-        how = f"{learning_rate(usual)} · n / {USUAL}"
-    text = f"{MODEL}, the same first weights, equal {equal}; learning rate {how}."
+        how = f"{learning_rate(base_lr)} · n / {BASE_BATCH}"
+    text = f"{MODEL}, the same initial weights, equal {equal}; learning rate {how}."
     setup = (Words(text=text, tone="muted"),)
     yield from compare(
-        context, arms, setup=setup, found=_spent, images=IMAGES, by_time=equal == "time"
+        context, arms, setup=setup, found=_cost_table, images=IMAGES, by_time=equal == "time"
     )
 
 
-def _spent(arms: Sequence[Arm], scores: Evaluations) -> tuple[Block, ...]:
-    """Return what each size took: steps, seconds, and how fast it was."""
+def _cost_table(arms: Sequence[Arm], evaluations: Evaluations) -> tuple[Block, ...]:
+    """Return the cost of each size: steps, seconds and throughput."""
     return (
         Table(
-            caption="what it took",
-            heads=("network", "rate", "steps", "images", "seconds", "images/s"),
+            caption="cost of the training",
+            heads=("network", "lr", "steps", "images", "seconds", "images/s"),
             rows=tuple(
                 (
                     each.name,

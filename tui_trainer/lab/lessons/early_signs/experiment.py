@@ -1,4 +1,4 @@
-"""Early signs: what the network shows now, and a fault on purpose beside a healthy training."""
+"""Early signs: the current state of the run, and a bug on purpose next to a healthy training."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from tui_trainer.lab.compare import accuracy_text, score
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls, word_control
-from tui_trainer.lab.lessons.early_signs import arithmetic, sabotage
-from tui_trainer.lab.lessons.early_signs.sabotage import ABOUT, FAULTS, MODEL, RATE
+from tui_trainer.lab.lessons.early_signs import arithmetic, bugs
+from tui_trainer.lab.lessons.early_signs.bugs import ABOUT, BUGS, LR, MODEL
 from tui_trainer.lab.lessons.early_signs.signs import gradient_bars, sign_table
 from tui_trainer.lab.trial import Arm, race
 from tui_trainer.protocol.exhibit import Curve, Curves, Exhibit, Words
@@ -19,61 +19,61 @@ STEPS = 120
 """Steps of each training."""
 
 VAL_IMAGES = 1_000
-"""Images of validation that they are judged on."""
+"""Validation images for the evaluation at the end."""
 
-HEALTHY, OTHER = "healthy", "another start"
+HEALTHY, OTHER = "healthy", "another seed"
 
-FAULT = word_control("fault", FAULTS, value=RATE)
+BUG = word_control("bug", BUGS, value=LR)
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
-    """Show what can be told of the run now; or train a faulty network beside healthy ones."""
-    fault = controls.word(FAULT)
+    """Show the signs of the run, or train a model with a bug next to healthy ones."""
+    bug = controls.word(BUG)
     if confirmed:
-        yield from _trained(context, fault)
+        yield from _trained(context, bug)
         return
     table, result, certainty = sign_table(context)
     yield Exhibit(
         blocks=(
             table,
             gradient_bars(context),
-            Words(text=f"To try: {fault}. {ABOUT[fault]}", tone="muted"),
+            Words(text=f"To try: {bug}. {ABOUT[bug]}", tone="muted"),
         ),
         result=result,
         certainty=certainty,
-        trains="train it beside two healthy ones: about 15 s",
+        trains="train it next to two healthy ones: about 15 s",
     )
 
 
-def _trained(context: Context, fault: str) -> Iterator[Exhibit]:
-    """Train the faulty network beside a healthy one, and beside that with other first weights."""
+def _trained(context: Context, bug: str) -> Iterator[Exhibit]:
+    """Train the model with a bug, a healthy one, and one with other initial weights."""
     arms = [
-        sabotage.healthy(context, HEALTHY),
-        sabotage.healthy(context, OTHER, seed=2),
-        sabotage.faulty(context, fault),
+        bugs.healthy(context, HEALTHY),
+        bugs.healthy(context, OTHER, seed=2),
+        bugs.buggy(context, bug),
     ]
     words = Words(
-        text=f"{fault}: {ABOUT[fault]} The network is {MODEL}; all three meet the same images in "
+        text=f"{bug}: {ABOUT[bug]} The network is {MODEL}; all three get the same images in "
         "the same order.",
         tone="muted",
     )
     guessing = math.log(context.data.classes)
-    images = STEPS * sabotage.BATCH
+    images = STEPS * bugs.BATCH
     yield Exhibit(blocks=(words,), progress=0.0)
     for share in race(arms, images=images, clock=context.clock):
         yield Exhibit(blocks=(_curves(arms, guessing), words), progress=share)
     split = context.sample(VAL_IMAGES)
-    scores = [score(arm.trial, split) for arm in arms]
-    judged = [accuracy_text(each.correct, each.total) for each in scores]
+    evaluations = [score(arm.trial, split) for arm in arms]
+    accuracies = [accuracy_text(each.correct, each.total) for each in evaluations]
     yield Exhibit(
         blocks=(_curves(arms, guessing), words),
-        result=_result(fault, arms),
+        result=_result(bug, arms),
         certainty=(
-            f"The rule: over {arithmetic.WINDOW} batches the loss lies more than "
-            f"{arithmetic.ERRORS:g} standard errors and {arithmetic.LEAST:g} above the healthy "
-            f"one's, {arithmetic.PERSISTS} steps in a row. {_twin(arms)} Right after "
-            f"{count(len(arms[0].batch_losses))} steps, of {count(len(split))} images: healthy "
-            f"{judged[0]}, {OTHER} {judged[1]}, {fault} {judged[2]}."
+            f"The rule: over {arithmetic.WINDOW} batches the loss is more than "
+            f"{arithmetic.ERRORS:g} standard errors and {arithmetic.MIN_DIFFERENCE:g} above the "
+            f"healthy one, {arithmetic.PERSISTENCE} steps in a row. {_control_text(arms)} Accuracy "
+            f"on {count(len(split))} images after {count(len(arms[0].batch_losses))} steps: "
+            f"healthy {accuracies[0]}, {OTHER} {accuracies[1]}, {bug} {accuracies[2]}."
         ),
     )
 
@@ -89,27 +89,27 @@ def _curves(arms: Sequence[Arm], guessing: float) -> Curves:
     )
 
 
-def _result(fault: str, arms: Sequence[Arm]) -> str:
-    healthy, _, faulty = (arm.batch_losses for arm in arms)
-    step = arithmetic.told_apart(healthy, faulty)
+def _result(bug: str, arms: Sequence[Arm]) -> str:
+    healthy, _, buggy = (arm.batch_losses for arm in arms)
+    step = arithmetic.detection_step(healthy, buggy)
     if step is None:
-        return f"In {len(faulty)} steps, {fault} could not be told from a healthy training."
+        return f"In {len(buggy)} steps, {bug} could not be detected."
     return (
-        f"{fault[0].upper()}{fault[1:]} could be told after {step} steps, "
-        f"{count(step * sabotage.BATCH)} images: the loss was {_last(faulty, step)}, a healthy one "
-        f"{_last(healthy, step)}."
+        f"{bug[0].upper()}{bug[1:]} could be detected after {step} steps, "
+        f"{count(step * bugs.BATCH)} images: the loss was {_last(buggy, step)}, the healthy "
+        f"one {_last(healthy, step)}."
     )
 
 
 def _last(losses: Sequence[float], step: int) -> str:
-    """Return the mean loss of the batches up to a step by which it was told."""
+    """Return the mean loss over the last window of batches up to a step."""
     part = losses[:step][-arithmetic.WINDOW :]
     return f"{math.fsum(part) / len(part):.2f}"
 
 
-def _twin(arms: Sequence[Arm]) -> str:
-    """Return whether the rule would have blamed another start too."""
-    step = arithmetic.told_apart(arms[0].batch_losses, arms[1].batch_losses)
+def _control_text(arms: Sequence[Arm]) -> str:
+    """Return whether the rule has a false positive on the other healthy run."""
+    step = arithmetic.detection_step(arms[0].batch_losses, arms[1].batch_losses)
     if step is None:
-        return "It does not blame the healthy one with other first weights."
-    return f"But it blames the healthy one with other first weights too, after {step} steps."
+        return "It has no false positive on the healthy one with another seed."
+    return f"But it has a false positive on the healthy one with another seed after {step} steps."

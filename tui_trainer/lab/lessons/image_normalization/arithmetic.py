@@ -1,4 +1,4 @@
-"""Mean and deviation of pixels, and what moving and scaling makes of them."""
+"""Mean and standard deviation of pixels, before and after shifting and scaling."""
 
 from __future__ import annotations
 
@@ -8,47 +8,47 @@ from itertools import pairwise
 from typing import NamedTuple
 
 WHITE = 255
-"""The brightest grey of a stored pixel."""
+"""The brightest gray level of a stored pixel."""
 
 
 class Scale(NamedTuple):
-    """How a grey, 0 to 1, is handed to a network: (grey − shift) / divisor."""
+    """The scaling of a gray level from 0 to 1 for a model: (gray − shift) / divisor."""
 
     shift: float
     divisor: float
 
-    def of(self, grey: float) -> float:
-        """Return what a grey, 0 to 1, becomes."""
-        return (grey - self.shift) / self.divisor
+    def of(self, gray: float) -> float:
+        """Return a gray level from 0 to 1 on this scale."""
+        return (gray - self.shift) / self.divisor
 
 
 RAW = Scale(0.0, 1 / WHITE)
-"""The pixels as they are stored, 0 to 255."""
+"""Stored pixels, 0 to 255."""
 
 UNIT = Scale(0.0, 1.0)
-"""From 0 to 1."""
+"""Pixels from 0 to 1."""
 
 
 def statistics(counts: Sequence[int]) -> tuple[float, float]:
     """Return mean and standard deviation of pixels on a scale of 0 to 1.
 
-    μ = Σ n·x / N and σ = √(Σ n·(x − μ)² / N), over the 256 greys x = 0, 1/255 … 1.
+    μ = Σ n·x / N and σ = √(Σ n·(x − μ)² / N), over the 256 levels x = 0, 1/255 … 1.
 
     Args:
-        counts: How many pixels have each grey, from black to white; at least one pixel.
+        counts: The number of pixels of each gray level, black to white; at least one pixel.
     """
     total = sum(counts)
-    greys = [grey / WHITE for grey in range(len(counts))]
-    mean = sum(n * x for n, x in zip(counts, greys, strict=True)) / total
-    variance = sum(n * (x - mean) ** 2 for n, x in zip(counts, greys, strict=True)) / total
+    levels = [level / WHITE for level in range(len(counts))]
+    mean = sum(n * x for n, x in zip(counts, levels, strict=True)) / total
+    variance = sum(n * (x - mean) ** 2 for n, x in zip(counts, levels, strict=True)) / total
     return mean, math.sqrt(variance)
 
 
 def scaled_statistics(mean: float, std: float, scale: Scale) -> tuple[float, float]:
-    """Return the mean and deviation of pixels after scaling: (μ − shift) / divisor, σ / divisor."""
+    """Return mean and standard deviation after scaling: (μ − shift) / divisor, σ / divisor."""
     return scale.of(mean), std / abs(scale.divisor)
 
 
 def binned(counts: Sequence[int], edges: Sequence[int]) -> list[int]:
-    """Return how many pixels lie between neighbouring edges, the lower edge included."""
+    """Return the number of pixels between neighboring edges, the lower edge included."""
     return [sum(counts[low:high]) for low, high in pairwise(edges)]

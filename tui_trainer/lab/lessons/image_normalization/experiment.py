@@ -1,4 +1,4 @@
-"""Image normalization: the same pixels on several scales, and how a network learns from each."""
+"""Image normalization: the same pixels on several scales, and a training on each."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ from tui_trainer.protocol.exhibit import Bar, Bars, Exhibit, Table, Words
 from tui_trainer.text.fmt import count, percent
 
 IMAGES = 4_000
-"""Training images of each arm: it is the first steps that differ."""
+"""Training images of each arm: only the first steps differ."""
 
-LOOKED_AT = 2_000
-"""Training images whose pixels are counted."""
+PIXEL_IMAGES = 2_000
+"""Training images for the pixel statistics."""
 
-THROUGH = 128
-"""Images that are sent through the first layer."""
+LAYER_IMAGES = 128
+"""Images for the output of the first layer."""
 
 EDGES = (0, 1, 32, 64, 96, 128, 160, 192, 224, 256)
-"""Where the greys are parted for the bars; black is by itself."""
+"""The bin edges of the bars; black has its own bin."""
 
 PLAIN, NORMED = "without", "with"
 
-RATE = 0.02
-"""The learning rate of all arms: one that suits normalized pixels."""
+LR = 0.02
+"""The learning rate of all arms, chosen for normalized pixels."""
 
 PIXELS = word_control("pixels", ("0–255", "0–1", "normalized", "typed"), value="normalized")
 SHIFT = number_control(
@@ -55,26 +55,26 @@ NORM = word_control("norm", (PLAIN, NORMED), label="batch norm")
 
 
 class Rescaled(nn.Module):
-    """A network that gets its pixels on another scale than the data has them.
+    """A model whose input pixels are on another scale than those of the data.
 
-    The normalization of the data is undone first, so that the network sees
-    (grey − shift) / divisor of each grey from 0 to 1.
+    It undoes the normalization of the data, so that the model gets (gray − shift) / divisor of each
+    gray level from 0 to 1.
     """
 
-    def __init__(self, network: nn.Module, scale: Scale, mean: float, std: float) -> None:
+    def __init__(self, model: nn.Module, scale: Scale, mean: float, std: float) -> None:
         super().__init__()
-        self.network = network
+        self.model = model
         self._factor = std / scale.divisor
         self._offset = (mean - scale.shift) / scale.divisor
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map normalized images (N, 1, H, H) to scores (N, classes)."""
-        scores: Tensor = self.network(images * self._factor + self._offset)
-        return scores
+        """Map normalized images (N, 1, H, H) to logits (N, classes)."""
+        logits: Tensor = self.model(images * self._factor + self._offset)
+        return logits
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
-    """Show the pixels on a chosen scale; train one network on each scale."""
+    """Show the pixels on the chosen scale, or train one model on each scale."""
     chosen = controls.word(PIXELS)
     scales = {"0–255": RAW, "0–1": UNIT, "normalized": Scale(context.data.mean, context.data.std)}
     if chosen == "typed":
@@ -83,36 +83,36 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
     if confirmed:
         yield from _trained(context, scales, norm)
         return
-    images = context.sample(LOOKED_AT, training=True).images
+    images = context.sample(PIXEL_IMAGES, training=True).images
     counts = torch.bincount(images.flatten().cpu(), minlength=WHITE + 1).tolist()
     yield Exhibit(
         blocks=(
             _table(context, images, counts, scales, chosen),
             _bars(counts, scales[chosen]),
-            _own_figures(context, counts, len(images)),
+            _run_statistics(context, counts, len(images)),
         ),
         trains=f"train one network on {', '.join(scales)}, {norm} batch norm: up to 15 s",
     )
 
 
 def _trained(context: Context, scales: dict[str, Scale], norm: str) -> Iterator[Exhibit]:
-    """Train one network on each scale."""
-    network = context.build(partial(_network, context, norm == NORMED))
+    """Train one model on each scale."""
+    model = context.build(partial(_model, context, norm == NORMED))
     mean, std = context.data.mean, context.data.std
     arms = [
-        arm(context, name, Rescaled(network, scale, mean, std), lr=RATE)
+        arm(context, name, Rescaled(model, scale, mean, std), lr=LR)
         for name, scale in scales.items()
     ]
     text = (
-        f"The same network and the same first weights {norm} batch norm, the same images, learning "
-        f"rate {RATE:g}. Only the scale of the pixels differs."
+        f"The same network with the same initial weights {norm} batch norm, the same images, "
+        f"learning rate {LR:g}. Only the scale of the pixels differs."
     )
     setup = (Words(text=text),)
     yield from compare(context, arms, setup=setup, images=IMAGES)
 
 
-def _network(context: Context, norm: bool) -> nn.Module:
-    """Return the network that is trained."""
+def _model(context: Context, norm: bool) -> nn.Module:
+    """Return the model that is trained."""
     last_side = context.data.image_size // 2 // 2
     plan = (Conv(8), POOL, Conv(16), POOL)
     return stack(plan, context.data.classes, norm=norm, last_side=last_side)
@@ -121,58 +121,61 @@ def _network(context: Context, norm: bool) -> nn.Module:
 def _table(
     context: Context, images: Tensor, counts: list[int], scales: dict[str, Scale], chosen: str
 ) -> Table:
-    """Return mean and deviation of the pixels on each scale, and of what the first layer gives."""
+    """Return mean and std of the pixels on each scale, and of the first layer's output."""
     mean, std = statistics(counts)
     rows = []
     for name, scale in scales.items():
         moved = scaled_statistics(mean, std, scale)
         first = _first_output(context, images, scale)
         span = f"{_short(scale.of(0.0))} to {_short(scale.of(1.0))}"
-        told = ("none", "none") if first is None else first
-        rows.append((name, span, _short(moved[0]), _short(moved[1]), *told))
+        shown = ("none", "none") if first is None else first
+        rows.append((name, span, _short(moved[0]), _short(moved[1]), *shown))
     return Table(
-        caption="the pixels, and what the first layer makes of them",
-        heads=("pixels", "black to white", "mean", "deviation", "layer 1: mean", "deviation"),
+        caption="the pixels, and the output of the first layer",
+        heads=("pixels", "black to white", "mean", "std", "layer 1: mean", "std"),
         rows=tuple(rows),
         marked=list(scales).index(chosen),
     )
 
 
 def _first_output(context: Context, images: Tensor, scale: Scale) -> tuple[str, str] | None:
-    """Return mean and deviation of the first layer's output; None where it cannot be seen."""
-    network = context.copy()
-    modules = dict(network.named_modules())
+    """Return mean and std of the first layer's output; None if it is not available."""
+    model = context.copy()
+    modules = dict(model.named_modules())
     weighted = (row for row in context.layers if is_weighted(row) and row.name in modules)
     first = next((modules[row.name] for row in weighted), None)
     if first is None:
         return None
-    rescaled = Rescaled(network, scale, context.data.mean, context.data.std)
-    met = input_and_output(rescaled, first, context.data.prepare(images[:THROUGH]))
+    rescaled = Rescaled(model, scale, context.data.mean, context.data.std)
+    met = input_and_output(rescaled, first, context.data.prepare(images[:LAYER_IMAGES]))
     if met is None or not bool(torch.isfinite(met[1]).all()):
         return None
     return _short(float(met[1].mean())), _short(float(met[1].std()))
 
 
 def _bars(counts: list[int], scale: Scale) -> Bars:
-    """Return how many pixels there are of each range of greys, before and after scaling."""
+    """Return the share of pixels in each range of gray levels, before and after scaling."""
     total = sum(counts)
     bars = []
     for (low, high), number in zip(pairwise(EDGES), binned(counts, EDGES), strict=True):
         before = f"{low}" if high - low == 1 else f"{low}–{high - 1}"
-        ends = [_short(scale.of(grey / WHITE)) for grey in (low, high - 1)]
+        ends = [_short(scale.of(level / WHITE)) for level in (low, high - 1)]
         after = ends[0] if high - low == 1 else " to ".join(ends)
         share = number / total
         bars.append(Bar(label=f"{before:>7}  {after:>16}", share=share, number=percent(share)))
-    return Bars(caption="greys as stored, as the network gets them, their share", bars=tuple(bars))
+    return Bars(
+        caption="gray levels as stored and as the network gets them, share of pixels",
+        bars=tuple(bars),
+    )
 
 
-def _own_figures(context: Context, counts: list[int], images: int) -> Words:
-    """Return the run's own mean and deviation beside those counted here."""
+def _run_statistics(context: Context, counts: list[int], images: int) -> Words:
+    """Return the mean and std of the run next to those of the images here."""
     (mean, std), data = statistics(counts), context.data
     return Words(
-        text=f"The run took {data.mean:.4f} and {data.std:.4f} from the pixels of its "
-        f"{count(len(data.train))} training images; counted here on {count(images)} of them: "
-        f"{mean:.4f} and {std:.4f}. Validation is given the same two numbers, not its own."
+        text=f"Mean and std of the run are {data.mean:.4f} and {data.std:.4f}, from its "
+        f"{count(len(data.train))} training images; on {count(images)} of them they are "
+        f"{mean:.4f} and {std:.4f}. Validation images are normalized with the same two numbers."
     )
 
 

@@ -1,4 +1,4 @@
-"""Kernels: those of the first convolution, how alike they are, and what their number costs."""
+"""Kernels: those of the first convolution, their similarity, and the cost of their number."""
 
 from __future__ import annotations
 
@@ -19,71 +19,72 @@ from tui_trainer.protocol.exhibit import Block, Exhibit, Pictures, Table, Words,
 from tui_trainer.text.fmt import count, short_count
 
 SHOWN = 12
-"""Kernels drawn at once, the chosen one among them."""
+"""Kernels drawn at once, including the chosen one."""
 
 COUNTS = (4, 8, 16, 32, 64)
-"""Kernels that the table of costs compares."""
+"""Numbers of kernels in the cost table."""
 
-RACED = (2, 4, 8, 16)
-"""First kernels of the networks that are trained; the later layers have twice and four times."""
+FIRST_KERNELS = (2, 4, 8, 16)
+"""First kernels of the models that are trained; later layers have two and four times as many."""
 
-BY_CHANCE = 200
-"""Sets of random kernels from which the likeness by chance is told."""
+RANDOM_SETS = 200
+"""Sets of random kernels for the expected largest cosine."""
 
 CHANNELS = number_control("channels", "channels in", 16, (1, 8, 16, 32, 64, 128), 1.0, 1024.0)
 SIDE = number_control("side", "map side", 14, (7, 14, 28), 1.0, 128.0)
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
-    """Show the first convolution's kernels and a table of costs; train with 2 to 16 of them."""
-    seen = subject(context, lambda seen: _first(seen) is not None)
-    kernels = _kernels(seen)
+    """Show the first convolution's kernels and a cost table, or train with 2 to 16 of them."""
+    inspected = subject(context, lambda inspected: _first(inspected) is not None)
+    kernels = _kernels(inspected)
     kernel = counting("kernel", "kernel", len(kernels), first=1)
     number, channels = controls.whole(kernel), controls.whole(CHANNELS)
     side = controls.whole(SIDE)
     if not confirmed:
-        blocks = (*seen.note, *_likeness(kernels, number - 1), _costs(channels, side))
-        names = ", ".join(map(str, RACED))
+        blocks = (*inspected.note, *_similarity(kernels, number - 1), _costs(channels, side))
+        names = ", ".join(map(str, FIRST_KERNELS))
         yield Exhibit(
             blocks=blocks,
-            trains=f"train one network with {names} first kernels, all on equal images: about 15 s",
+            trains=f"train one network with {names} first kernels on equal images: about 15 s",
         )
         return
     classes = context.data.classes
-    networks = {
-        f"{first} kernels": context.build(partial(stack, plan(first), classes)) for first in RACED
+    models = {
+        f"{first} kernels": context.build(partial(stack, plan(first), classes))
+        for first in FIRST_KERNELS
     }
-    arms = [arm(context, name, network) for name, network in networks.items()]
-    sizes = ", ".join(count(parameters(network)) for network in networks.values())
+    arms = [arm(context, name, model) for name, model in models.items()]
+    sizes = ", ".join(count(parameters(model)) for model in models.values())
     setup = Words(
-        text="Three convolutions each, pooled after the first and the second, with twice and four "
-        f"times the first kernels in the later ones: {sizes} parameters."
+        text="Three convolutions each, pooled after the first and the second, with two and four "
+        f"times as many kernels in the later ones: {sizes} parameters."
     )
     yield from compare(context, arms, setup=(setup,))
 
 
 def plan(first: int) -> list[Conv | str]:
-    """Return the network that is trained: so many first kernels, doubled behind each pool."""
+    """Return the model that is trained: the number of kernels doubles after each pool."""
     return [Conv(first), POOL, Conv(2 * first), POOL, Conv(4 * first)]
 
 
-def _first(seen: Subject) -> int | None:
-    """Return the place of the first convolution whose kernels can be seen."""
-    places = (place for place, row in enumerate(seen.layers) if is_convolution(row))
-    return next((place for place in places if seen.weight(place) is not None), None)
+def _first(inspected: Subject) -> int | None:
+    """Return the index of the first convolution with accessible kernels."""
+    places = (place for place, row in enumerate(inspected.layers) if is_convolution(row))
+    return next((place for place in places if inspected.weight(place) is not None), None)
 
 
-def _kernels(seen: Subject) -> Tensor:
+def _kernels(inspected: Subject) -> Tensor:
     """Return the first convolution's kernels (kernels, channels, height, width)."""
-    place = _first(seen)
-    weight = seen.weight(place) if place is not None else None
+    place = _first(inspected)
+    weight = inspected.weight(place) if place is not None else None
     if weight is None:
-        raise ValueError("no convolution whose kernels can be seen")
+        raise ValueError("no convolution with accessible kernels")
     return weight
 
 
-def _likeness(kernels: Tensor, chosen: int) -> tuple[Block, ...]:
-    """Return the kernels as pictures, and which one the chosen one is most like."""
+def _similarity(kernels: Tensor, chosen: int) -> tuple[Block, ...]:
+    """Return the kernels as pictures, and the kernel most similar to the chosen one."""
     total = len(kernels)
     if not bool(torch.isfinite(kernels).all()):
         return (nonfinite_notice("the kernels"),)
@@ -97,57 +98,57 @@ def _likeness(kernels: Tensor, chosen: int) -> tuple[Block, ...]:
     )
     pictures = Pictures(caption=f"{total} kernels of the first convolution", items=items)
     if total < 2:
-        return (pictures, Words(text="There is no other kernel to compare it with."))
+        return (pictures, Words(text="There is no other kernel to compare with."))
     cosines = _cosines(kernels.flatten(1))
     nearest = int(cosines[chosen].argmax())
     one, other = sorted(divmod(int(cosines.argmax()), total))
     width = kernels[0].numel()
     words = (
-        f"Kernel {chosen + 1} is most like kernel {nearest + 1}: cosine "
+        f"Kernel {chosen + 1} is most similar to kernel {nearest + 1}: cosine "
         f"{cosines[chosen, nearest]:+z.2f}. Of all pairs, {one + 1} and {other + 1} are most "
-        f"alike: {cosines.max():+z.2f}; {total} random kernels of {width} weights would reach "
-        f"about {_by_chance(total, width):+z.2f}. "
-        "Two with a cosine near +1 do one kernel's work."
+        f"similar: {cosines.max():+z.2f}; {total} random kernels of {width} weights would reach "
+        f"about {_random_maximum(total, width):+z.2f}. "
+        "Two kernels with a cosine near +1 are redundant."
     )
     return (pictures, Words(text=words))
 
 
 def _cosines(kernels: Tensor) -> Tensor:
-    """Return the cosines (…, N, N) between kernels (…, N, weights), −1 for each with itself.
+    """Return the cosines (…, N, N) of kernels (…, N, weights); the diagonal is −1.
 
-    a·b / (|a| |b|): 1 is the same pattern at any strength, 0 nothing in common, −1 its negative.
+    a·b / (|a| |b|): 1 is the same pattern at any scale, 0 is unrelated, −1 is the negative.
     """
     unit = torch.nn.functional.normalize(kernels.double(), dim=-1)
     cosines = unit @ unit.transpose(-1, -2)
     return cosines.masked_fill(torch.eye(kernels.shape[-2], dtype=torch.bool), -1.0)
 
 
-def _by_chance(total: int, width: int) -> float:
-    """Return the largest cosine among so many random kernels, its mean over several sets."""
-    sets = max(1, min(BY_CHANCE, 2_000_000 // (total * max(total, width))))
+def _random_maximum(total: int, width: int) -> float:
+    """Return the expected largest cosine in a set of random kernels."""
+    sets = max(1, min(RANDOM_SETS, 2_000_000 // (total * max(total, width))))
     drawn = torch.randn(sets, total, width)
     largest = _cosines(drawn).flatten(1).max(dim=1).values
     return float(largest.mean())
 
 
 def _costs(channels: int, side: int) -> Table:
-    """Return what a 3×3 layer costs by its number of kernels, and the layer that follows it."""
+    """Return the cost of a 3×3 layer by its number of kernels, and of the next layer."""
     places = side * side
     rows = []
     for kernels in COUNTS:
-        own = convolution(channels, kernels, places)
-        behind = convolution(kernels, kernels, places)
+        layer = convolution(channels, kernels, places)
+        next_layer = convolution(kernels, kernels, places)
         rows.append(
             (
                 str(kernels),
-                count(own.parameters),
-                short_count(own.multiply_adds),
-                count(behind.parameters),
-                short_count(behind.multiply_adds),
+                count(layer.parameters),
+                short_count(layer.multiply_adds),
+                count(next_layer.parameters),
+                short_count(next_layer.multiply_adds),
             )
         )
     return Table(
-        caption=f"3×3 on {side}×{side}×{channels}; behind it a layer with as many kernels",
+        caption=f"3×3 on {side}×{side}×{channels}; the next layer has as many kernels",
         heads=("kernels", "parameters", "mult-adds", "next: parameters", "mult-adds"),
         rows=tuple(rows),
     )

@@ -1,18 +1,18 @@
-"""What a stack of convolutions costs, and how wide it may be for a budget."""
+"""The cost of a stack of convolutions, and its width for a budget."""
 
 from __future__ import annotations
 
 from tui_trainer.anatomy.field import Reach
 
 SIDE = 3
-"""The side of the kernels."""
+"""Kernel side."""
 
 
 def stack_parameters(convolutions: int, width: int, classes: int) -> int:
-    """Return how many numbers a stack of convolutions on a grey image learns.
+    """Return the parameters of a stack of convolutions on a grayscale image.
 
-    Each has ``width`` kernels of 3×3 without bias, and batch norm (two numbers a map) behind it;
-    the mean of each map goes into a fully connected layer with a bias:
+    Each convolution has ``width`` 3×3 kernels without bias, followed by batch norm (two parameters
+    per channel). Global average pooling and a fully connected layer with bias follow:
     9w + 9w²(n − 1) + 2wn + wc + c.
     """
     first = SIDE**2 * width
@@ -21,7 +21,7 @@ def stack_parameters(convolutions: int, width: int, classes: int) -> int:
 
 
 def width_for(budget: int, convolutions: int, classes: int) -> int:
-    """Return the width at which a stack comes closest to a budget of parameters, at least 1."""
+    """Return the width, at least 1, whose parameters come closest to a budget."""
     width = 1
     while stack_parameters(convolutions, width + 1, classes) <= budget:
         width += 1
@@ -30,19 +30,19 @@ def width_for(budget: int, convolutions: int, classes: int) -> int:
     return width if below <= above else width + 1
 
 
-def pooled_behind(convolutions: int) -> int:
-    """Return behind which convolution, from 1, the max pool stands: the middle one."""
+def pooled_after(convolutions: int) -> int:
+    """Return the number, from 1, of the convolution before the max pool: the middle one."""
     return convolutions // 2 or 1
 
 
 def stack_field(convolutions: int) -> int:
-    """Return how many pixels across a feature behind the last layer sees.
+    """Return the receptive field of the last layer in pixels across.
 
-    The first convolution moves by 2, and a 2×2 max pool stands in the middle.
+    The first convolution has stride 2, and a 2×2 max pool follows the middle one.
     """
-    seen = Reach()
+    field = Reach()
     for number in range(1, convolutions + 1):
-        seen = seen.through(SIDE, 2 if number == 1 else 1)
-        if number == pooled_behind(convolutions):
-            seen = seen.through(2, 2)
-    return seen.size
+        field = field.through(SIDE, 2 if number == 1 else 1)
+        if number == pooled_after(convolutions):
+            field = field.through(2, 2)
+    return field.size

@@ -1,4 +1,4 @@
-"""Layers: the network's maps one layer after the other, and one budget spent on 1, 2, 4 or 6."""
+"""Layers: the feature maps layer by layer, and one parameter budget at four depths."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tui_trainer.lab.layer_maps import (
     subject,
 )
 from tui_trainer.lab.lessons.layers.arithmetic import (
-    pooled_behind,
+    pooled_after,
     stack_field,
     stack_parameters,
     width_for,
@@ -31,25 +31,25 @@ from tui_trainer.protocol.layers import COMPANIONS
 from tui_trainer.text.fmt import count, field, plural
 
 DEPTHS = (1, 2, 4, 6)
-"""How many convolutions the budget is spent on."""
+"""The numbers of convolutions on which the budget is spent."""
 
 BUDGET = 4_870
-"""Parameters of each: here the four come within 1.2 % of each other, for ten classes."""
+"""Parameters of each: with ten classes the four are within 1.2 % of each other."""
 
 IMAGES = 6_000
-"""Images that each is trained on, if there is time for so many."""
+"""Training images for each, if there is time."""
 
 SHOWN = 4
 """Channels of a layer that are drawn."""
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
-    """Show a layer's maps of a digit, or train one budget at four depths."""
-    seen = subject(context, lambda seen: any(map(is_convolution, seen.layers)))
+    """Show the feature maps of a layer, or train one budget at four depths."""
+    inspected = subject(context, lambda inspected: any(map(is_convolution, inspected.layers)))
     digit = context.digit(controls.whole(DIGIT, is_shown=False))
     walk = [
         maps
-        for maps in maps_of(seen, digit.model_input, None)
+        for maps in maps_of(inspected, digit.model_input, None)
         if maps.row.kind not in ("input", *COMPANIONS) and maps.row.output_shape[:2] != (1, 1)
     ]
     names = tuple(maps.row.name for maps in walk)
@@ -59,37 +59,37 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
     classes = context.data.classes
     plan = _plan(classes)
     if confirmed:
-        networks = {
-            depth: partial(stack_network, depth, width_for(BUDGET, depth, classes), classes)
+        models = {
+            depth: partial(stack_model, depth, width_for(BUDGET, depth, classes), classes)
             for depth in DEPTHS
         }
         arms = [
             arm(context, plural(depth, "layer"), context.build(network))
-            for depth, network in networks.items()
+            for depth, network in models.items()
         ]
         yield from compare(context, arms, setup=(plan,), images=IMAGES)
         return
     yield Exhibit(
-        blocks=(*seen.note, *_layer(seen, digit, walk[names.index(name)]), plan),
+        blocks=(*inspected.note, *_layer(inspected, digit, walk[names.index(name)]), plan),
         trains=f"train the {len(DEPTHS)} networks of this table: about 15 s",
     )
 
 
-def _layer(seen: Subject, digit: Digit, maps: LayerMaps) -> tuple[Block, ...]:
-    """Return a layer in pictures and in a sentence."""
+def _layer(inspected: Subject, digit: Digit, maps: LayerMaps) -> tuple[Block, ...]:
+    """Return the pictures of a layer and a sentence about it."""
     row, channels = maps.row, len(maps.values)
-    sees = f"a feature sees {field(row.receptive_field)} pixels" if row.receptive_field else ""
-    facts = [
+    sees = f"receptive field {field(row.receptive_field)}" if row.receptive_field else ""
+    parts = [
         f"{row.name}: {row.kind} {row.kernel}".strip(),
-        f"{row.shape_text} out",
+        f"output {row.shape_text}",
         plural(row.parameters, "parameter"),
         *([sees] if sees else []),
     ]
-    where = f"Row {maps.place} of {len(seen.layers) - 1} in the layer table."
-    said = Words(text=f"{', '.join(facts)}. {where}")
+    where = f"Row {maps.place} of {len(inspected.layers) - 1} in the layer table."
+    sentence = Words(text=f"{', '.join(parts)}. {where}")
     if maps.is_nonfinite:
-        lost = nonfinite_notice("its maps")
-        return alone(digit), said, lost
+        message = nonfinite_notice("its maps")
+        return alone(digit), sentence, message
     pictures = [
         map_picture(maps.values[channel], f"channel {channel}")
         for channel in range(min(SHOWN, channels))
@@ -98,19 +98,19 @@ def _layer(seen: Subject, digit: Digit, maps: LayerMaps) -> tuple[Block, ...]:
     shown = f"the first {len(pictures)} of {plural(channels, 'channel')}"
     return (
         Pictures(
-            caption=f"{row.name}, {shown}; framed: what its middle feature sees",
+            caption=f"{row.name}, {shown}; framed: the field of its middle feature",
             items=(framed, *pictures),
         ),
-        said,
+        sentence,
     )
 
 
 def _plan(classes: int) -> Table:
-    """Return the four networks that one budget allows."""
+    """Return the four models that the budget allows."""
     widths = {depth: width_for(BUDGET, depth, classes) for depth in DEPTHS}
     return Table(
         caption="one budget, spent on width or on depth",
-        heads=("convolutions", "kernels each", "parameters", "sees"),
+        heads=("convolutions", "kernels each", "parameters", "receptive field"),
         rows=tuple(
             (
                 str(depth),
@@ -123,23 +123,23 @@ def _plan(classes: int) -> Table:
     )
 
 
-def stack_network(convolutions: int, width: int, classes: int) -> nn.Sequential:
-    """Build a stack of 3×3 convolutions with batch norm, global average pooling and scores.
+def stack_model(convolutions: int, width: int, classes: int) -> nn.Sequential:
+    """Build 3×3 convolutions with batch norm, global average pooling and a linear layer.
 
-    The first moves by 2, and a max pool stands behind the middle one, so that all end on maps of
-    one size. Takes (N, 1, H, H), gives scores (N, classes).
+    The first has stride 2, and a max pool follows the middle one, so that all depths end on maps of
+    one size. Maps images (N, 1, H, H) to logits (N, classes).
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     channels = 1
     for number in range(1, convolutions + 1):
         stride = 2 if number == 1 else 1
         layers[f"conv{number}"] = nn.Conv2d(channels, width, 3, stride, padding=1, bias=False)
-        if number == pooled_behind(convolutions):
+        if number == pooled_after(convolutions):
             layers["pool"] = nn.MaxPool2d(2)
         layers[f"norm{number}"] = nn.BatchNorm2d(width)
         layers[f"relu{number}"] = nn.ReLU(inplace=True)
         channels = width
     layers["average"] = nn.AdaptiveAvgPool2d(1)
     layers["flatten"] = nn.Flatten()
-    layers["scores"] = nn.Linear(channels, classes)
+    layers["linear"] = nn.Linear(channels, classes)
     return nn.Sequential(layers)

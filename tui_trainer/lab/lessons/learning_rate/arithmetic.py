@@ -1,4 +1,4 @@
-"""What a step of gradient descent does to the loss, in plain arithmetic."""
+"""The effect of a gradient descent step on the loss, in plain Python."""
 
 from __future__ import annotations
 
@@ -6,46 +6,46 @@ import math
 from collections.abc import Sequence
 
 
-def step_sizes(rate: float, factor: float, count: int = 10) -> list[float]:
-    """Return sizes of steps to be tried: evenly from 0 to ``factor`` rates, and the rate itself."""
-    grid = [rate * factor * i / count for i in range(count + 1)]
-    if not any(math.isclose(size, rate, rel_tol=1e-9) for size in grid):
-        grid.append(rate)
+def step_sizes(lr: float, factor: float, count: int = 10) -> list[float]:
+    """Return learning rates to try: evenly from 0 to ``factor`` times ``lr``, and ``lr`` itself."""
+    grid = [lr * factor * i / count for i in range(count + 1)]
+    if not any(math.isclose(size, lr, rel_tol=1e-9) for size in grid):
+        grid.append(lr)
     return sorted(grid)
 
 
-def promised(loss: float, slope: float, sizes: Sequence[float]) -> list[float]:
-    """Return the loss that the slope alone promises for each size of step, down to 0.
+def predicted_losses(loss: float, slope: float, sizes: Sequence[float]) -> list[float]:
+    """Return the loss that the gradient predicts for each step size, at least 0.
 
-    It is the first term of the Taylor series: L(w − ηd) ≈ L(w) − η d·∇L. The rest, which is of the
-    order η², is why a step must not be too long.
+    This is the first-order Taylor expansion: L(w − ηd) ≈ L(w) − η d·∇L. The remainder of order η²
+    is the reason why a step must not be too large.
 
     Args:
-        loss: At the start.
-        slope: d·∇L: how fast the loss falls at first, per unit of η.
+        loss: The loss before the step.
+        slope: d·∇L, the decrease of the loss per unit of η.
         sizes: The values of η.
     """
     return [max(0.0, loss - size * slope) for size in sizes]
 
 
 def lowest(sizes: Sequence[float], losses: Sequence[float]) -> int:
-    """Return the place of the smallest finite loss; 0 if none is finite."""
+    """Return the index of the smallest finite loss; 0 if none is finite."""
     finite = [place for place in range(len(sizes)) if math.isfinite(losses[place])]
     return min(finite, key=losses.__getitem__, default=0)
 
 
-def uphill(sizes: Sequence[float], losses: Sequence[float]) -> float | None:
-    """Return the first size of step, beyond the lowest loss, that ends above the start.
+def first_increase(sizes: Sequence[float], losses: Sequence[float]) -> float | None:
+    """Return the first step size, beyond the lowest loss, whose loss is higher than at the start.
 
-    None if none does. A loss that is no number is above everything.
+    None if there is none. A NaN counts as higher.
     """
     beyond = range(lowest(sizes, losses) + 1, len(sizes))
     return next((sizes[i] for i in beyond if not losses[i] <= losses[0]), None)
 
 
-def with_momentum(rate: float, momentum: float) -> float:
-    """Return the step that momentum builds up to where the gradient stays the same: η / (1 − μ).
+def with_momentum(lr: float, momentum: float) -> float:
+    """Return the step size that momentum reaches under a constant gradient: η / (1 − μ).
 
     It is the sum of the geometric series η (1 + μ + μ² + …).
     """
-    return rate / (1 - momentum)
+    return lr / (1 - momentum)

@@ -1,4 +1,4 @@
-"""The learning rate: one step on the real loss, the schedule, and three rates side by side."""
+"""The learning rate: one step on the real loss, the schedule, and three rates compared."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tui_trainer.lab.compare import compare, loss_cap
 from tui_trainer.lab.context import SEED, Context
 from tui_trainer.lab.controls import Controls, number_control, word_control
 from tui_trainer.lab.lessons.learning_rate.arithmetic import (
+    first_increase,
     lowest,
-    promised,
+    predicted_losses,
     step_sizes,
-    uphill,
     with_momentum,
 )
 from tui_trainer.lab.samples import BACKWARD, affordable, drawn, seeded_rng
@@ -29,36 +29,36 @@ from tui_trainer.protocol.exhibit import Block, Control, Curve, Curves, Exhibit,
 from tui_trainer.text.fmt import count, learning_rate, percent
 
 STEPS = 200
-"""Batches that each rate gets, if there is time."""
+"""Batches for each learning rate, if there is time."""
 
 LARGEST_BATCH = 32
-"""Images of a batch at most: with larger ones there would be no time for enough steps."""
+"""Maximum batch size: larger batches leave no time for enough steps."""
 
-LEAST, MOST = 16, 256
-"""Images whose loss is followed along the line."""
+MIN_IMAGES, MAX_IMAGES = 16, 256
+"""Images for the loss along the line."""
 
 POINTS = 60
 """Points of the schedule's curve."""
 
-RATES = (*(float(f"{m}e{e}") for e in range(-4, 1) for m in (1, 2, 5)), 10.0)
+LRS = (*(float(f"{m}e{e}") for e in range(-4, 1) for m in (1, 2, 5)), 10.0)
 
 VIEW = word_control("view", ("one step", "schedule"))
-RATE = number_control("rate", "rate η", 0.1, RATES, 1e-6, 10.0)
+LR = number_control("lr", "learning rate η", 0.1, LRS, 1e-6, 10.0)
 FACTOR = number_control("factor", "apart by", 10, (3, 10))
 START = word_control("start", ("fresh", "now"))
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
-    """Show what a step of each size does, or train with three rates from the same start."""
-    view, eta = controls.word(VIEW), controls.number(_rate_control(context))
+    """Show the loss after steps of several sizes, or train at three learning rates."""
+    view, eta = controls.word(VIEW), controls.number(_lr_control(context))
     factor, start = controls.number(FACTOR), controls.word(START)
     if confirmed:
-        yield from _race(context, eta, factor, start)
+        yield from _trained(context, eta, factor, start)
         return
     shown = _schedule(context, eta) if view == "schedule" else _one_step(context, eta, factor)
-    rates = ", ".join(map(learning_rate, (eta / factor, eta, eta * factor)))
+    lrs = ", ".join(map(learning_rate, (eta / factor, eta, eta * factor)))
     yield replace(
-        shown, trains=f"train up to {STEPS} steps with each of the rates {rates}: about 15 s"
+        shown, trains=f"train up to {STEPS} steps at each learning rate, {lrs}: about 15 s"
     )
 
 
@@ -67,10 +67,10 @@ class Line:
     """The loss of one batch along a straight line through the weights.
 
     Attributes:
-        sizes: The steps, as learning rates; the first is 0.
-        losses: The loss after each.
-        slope: How fast the loss falls at first: direction times gradient.
-        images: Of the batch.
+        sizes: The step sizes, as learning rates; the first is 0.
+        losses: The loss after each step.
+        slope: The initial decrease of the loss: direction times gradient.
+        images: The images of the batch.
     """
 
     sizes: list[float]
@@ -79,22 +79,25 @@ class Line:
     images: int
 
 
-def follow(context: Context, sizes: list[float]) -> Line:
-    """Go from the present weights along the direction of the optimizer's first step, on a copy.
+def losses_along(context: Context, sizes: list[float]) -> Line:
+    """Measure the loss along the direction of the optimizer's first step, on a copy.
 
-    For SGD that is minus the gradient; for Adam, whose first step divides each derivative by its
-    own size, minus its sign. The network is in training mode, and draws the same for each size.
+    The direction is minus the gradient for SGD. For Adam it is minus its sign, because Adam's first
+    step divides each gradient by its magnitude. The model is in training mode, with the same random
+    state for each step size.
     """
-    network = context.copy(training=True)
-    # Forward for each size, and once forward and back.
+    model = context.copy(training=True)
+    # A forward pass for each size, and one forward and backward pass.
     passes = len(sizes) + BACKWARD
-    inputs, labels = drawn(context, affordable(context.layers, passes, least=LEAST, most=MOST), 0)
+    inputs, labels = drawn(
+        context, affordable(context.layers, passes, least=MIN_IMAGES, most=MAX_IMAGES), 0
+    )
 
     def loss() -> Tensor:
         with seeded_rng(context.device, SEED):
-            return functional.cross_entropy(network(inputs), labels)
+            return functional.cross_entropy(model(inputs), labels)
 
-    weights = [p for p in network.parameters() if p.requires_grad]
+    weights = [p for p in model.parameters() if p.requires_grad]
     gradients = torch.autograd.grad(loss(), weights, allow_unused=True)
     pairs = zip(weights, gradients, strict=True)
     moved = [(as_real(w), as_real(g)) for w, g in pairs if g is not None]
@@ -111,22 +114,19 @@ def follow(context: Context, sizes: list[float]) -> Line:
 
 
 def _one_step(context: Context, eta: float, factor: float) -> Exhibit:
-    """Return the loss along the step's own direction, and what was found there."""
-    line = follow(context, step_sizes(eta, factor))
+    """Return the loss along the direction of the step, and the conclusions."""
+    line = losses_along(context, step_sizes(eta, factor))
     before, place = line.losses[0], line.sizes.index(min(line.sizes, key=lambda s: abs(s - eta)))
     if not math.isfinite(before) or not math.isfinite(line.slope):
-        words = Words(text="The loss is no number any more: the run diverged.", tone="error")
-        return Exhibit(blocks=(words,), result="There is no slope to follow.")
+        words = Words(text="The loss is not finite: the run diverged.", tone="error")
+        return Exhibit(blocks=(words,), result="There is no gradient to follow.")
     after = line.losses[place]
-    best, turns = lowest(line.sizes, line.losses), uphill(line.sizes, line.losses)
-    where = (
-        f"the lowest of this line is {line.losses[best]:.4f} at η = "
-        f"{learning_rate(line.sizes[best])}"
-    )
+    best, increases_at = lowest(line.sizes, line.losses), first_increase(line.sizes, line.losses)
+    where = f"the lowest loss is {line.losses[best]:.4f} at η = {learning_rate(line.sizes[best])}"
     limit = (
-        f"; from {learning_rate(turns)} on a step ends higher than it began"
-        if turns is not None
-        else f"; no step up to {learning_rate(line.sizes[-1])} ends higher than it began"
+        f"; from η = {learning_rate(increases_at)} on a step increases the loss"
+        if increases_at is not None
+        else f"; no step up to η = {learning_rate(line.sizes[-1])} increases the loss"
     )
     result = (
         f"A step with η = {learning_rate(eta)}: loss {before:.4f} → {after:.4f}; {where}{limit}."
@@ -140,88 +140,88 @@ def _one_step(context: Context, eta: float, factor: float) -> Exhibit:
 
 
 def _drawn(context: Context, line: Line, eta: float, place: int) -> Curves:
-    """Return the losses along a line, what the slope promises, and the step at a place."""
+    """Return the measured losses, the losses that the gradient predicts, and the chosen step."""
     before = line.losses[0]
     cap = max(2 * before, loss_cap(context))
-    seen = [min(loss, cap) if math.isfinite(loss) else cap for loss in line.losses]
-    # A straight line needs two points: it ends where it would promise no loss at all.
+    capped = [min(loss, cap) if math.isfinite(loss) else cap for loss in line.losses]
+    # A straight line needs two points: it ends where the predicted loss is 0.
     reach = line.sizes[-1]
     ends = (0.0, min(reach, before / line.slope) if line.slope > 0 else reach)
-    promise = promised(before, line.slope, ends)
+    predicted = predicted_losses(before, line.slope, ends)
     kind = "minus the gradient" if context.config.optimizer == "sgd" else "minus its sign"
     return Curves(
-        caption=f"loss of one batch, the weights moved along {kind}",
+        caption=f"loss of one batch, weights moved along {kind}",
         x_label="learning rate of the step",
         curves=(
-            Curve(name="measured", x=tuple(line.sizes), y=tuple(seen)),
-            Curve(name="promised by the slope", x=ends, y=tuple(promise)),
+            Curve(name="measured", x=tuple(line.sizes), y=tuple(capped)),
+            Curve(name="predicted by the gradient", x=ends, y=tuple(predicted)),
             Curve(
-                name=f"one step, η = {learning_rate(eta)}", x=(0.0, eta), y=(before, seen[place])
+                name=f"one step, η = {learning_rate(eta)}", x=(0.0, eta), y=(before, capped[place])
             ),
         ),
     )
 
 
 def _momentum(context: Context, eta: float) -> tuple[Block, ...]:
-    """Return what momentum makes of a rate; nothing for an optimizer without it."""
+    """Return the effective step size with momentum; nothing for an optimizer without it."""
     momentum = context.config.momentum
     if context.config.optimizer != "sgd" or not momentum:
         return ()
-    far = learning_rate(with_momentum(eta, momentum))
-    text = f"With momentum {momentum:g}, steps in one direction add up to η / (1 − μ) = {far}."
+    effective = learning_rate(with_momentum(eta, momentum))
+    text = f"With momentum {momentum:g}, steps in one direction grow to η / (1 − μ) = {effective}."
     return (Words(text=text, tone="muted"),)
 
 
 def _schedule(context: Context, eta: float) -> Exhibit:
-    """Return the rate over the run by each schedule, and where the run is now."""
+    """Return the learning rate over the run for each schedule, and its current value."""
     config, total = context.config, context.config.epochs
     epochs = [total * i / POINTS for i in range(POINTS + 1)]
-    curves = [_rates(context, name, eta, epochs) for name in SCHEDULES]
+    curves = [_schedule_curve(context, name, eta, epochs) for name in SCHEDULES]
     curves.sort(key=lambda curve: curve.name != config.schedule)
-    seen = min(float(total), context.step * config.batch_size / len(context.data.train))
-    share = schedules.factor(config, seen)
+    epoch = min(float(total), context.step * config.batch_size / len(context.data.train))
+    share = schedules.factor(config, epoch)
     result = (
-        f"{config.schedule}: after {seen:.2f} of {total} epochs the rate is "
+        f"{config.schedule}: after {epoch:.2f} of {total} epochs the learning rate is "
         f"{learning_rate(eta * share)}, {percent(share, 0)} of η = {learning_rate(eta)}."
     )
     block = Curves(
-        caption=f"learning rate over the run; this one has {config.schedule}",
+        caption=f"learning rate schedules; this run has {config.schedule}",
         x_label="epochs",
         curves=tuple(curves),
     )
-    certainty = "Arithmetic, not measured; the epochs at the present batch size."
+    certainty = "Computed, not measured; epochs at the current batch size."
     return Exhibit(blocks=(block,), result=result, certainty=certainty)
 
 
-def _rates(context: Context, schedule: str, eta: float, epochs: list[float]) -> Curve:
+def _schedule_curve(context: Context, schedule: str, eta: float, epochs: list[float]) -> Curve:
     config = replace(context.config, schedule=schedule)
     y = tuple(eta * schedules.factor(config, epoch) for epoch in epochs)
     return Curve(name=schedule, x=tuple(epochs), y=y)
 
 
-def _race(context: Context, eta: float, factor: float, start: str) -> Iterator[Exhibit]:
-    """Train with three rates on the same batches from the same weights."""
-    network: nn.Module = context.fresh() if start == "fresh" else context.model
+def _trained(context: Context, eta: float, factor: float, start: str) -> Iterator[Exhibit]:
+    """Train at three learning rates on the same batches from the same weights."""
+    model: nn.Module = context.fresh() if start == "fresh" else context.model
     size = min(context.config.batch_size, LARGEST_BATCH)
     arms = [
         Arm(
-            f"η {learning_rate(rate)}",
-            context.trial(network, lr=rate, batch_size=size),
+            f"η {learning_rate(lr)}",
+            context.trial(model, lr=lr, batch_size=size),
             loss_cap(context),
         )
-        for rate in (eta / factor, eta, eta * factor)
+        for lr in (eta / factor, eta, eta * factor)
     ]
     begun = (
         "an untrained network" if start == "fresh" else f"the network after step {context.step:,}"
     )
     text = (
         f"Three times {begun}, the same batches of {count(size)}, {context.config.optimizer}; only "
-        "the rate differs, and stays the same throughout."
+        "the learning rate differs, and it is constant."
     )
     setup = (Words(text=text, tone="muted"),)
     yield from compare(context, arms, setup=setup, images=STEPS * size)
 
 
-def _rate_control(context: Context) -> Control:
-    """Return the control of the rate, which begins at the run's own."""
-    return at(RATE, min(10.0, context.config.base_lr))
+def _lr_control(context: Context) -> Control:
+    """Return the control of the learning rate, which starts at that of the run."""
+    return at(LR, min(10.0, context.config.base_lr))

@@ -1,4 +1,4 @@
-"""Pooling in plain arithmetic: what a window keeps of a map."""
+"""Pooling in plain Python."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 Rows = Sequence[Sequence[float]]
 
 SIZE = 2
-"""The side of the window, which is also how far it moves."""
+"""The side of the window, and its stride."""
 
 
 def windows(rows: Rows, size: int = SIZE) -> list[list[list[float]]]:
-    """Return the windows of a map, row by row: each the size × size numbers that it covers.
+    """Return the non-overlapping windows of a map, row by row: size × size values each.
 
-    They do not overlap; rows and columns at the end that fill no window are left out.
+    Incomplete windows at the end are left out.
     """
     height, width = len(rows), len(rows[0])
     return [
@@ -38,27 +38,27 @@ WAYS: Mapping[str, Callable[[Sequence[float]], float]] = {
     "mean": _mean,
     "every other": _first,
 }
-"""How a window becomes one number; the last is what a stride of 2 leaves without looking."""
+"""How a window becomes one value; the last one is plain subsampling with stride 2."""
 
 
 def pooled(rows: Rows, way: str, size: int = SIZE) -> list[list[float]]:
-    """Return a map with one number for each window, by one of ``WAYS``."""
+    """Return a map with one value for each window, by one of ``WAYS``."""
     take = WAYS[way]
     return [[take(numbers) for numbers in line] for line in windows(rows, size)]
 
 
-def survivors(rows: Rows, share: float, size: int = SIZE) -> tuple[int, int, int]:
-    """Return how many of the strongest numbers there are, and how many of them get through.
+def strongest_kept(rows: Rows, share: float, size: int = SIZE) -> tuple[int, int, int]:
+    """Return the number of the strongest values, and how many of them each way keeps.
 
     Args:
         rows: The map.
-        share: Which share of its windows' numbers counts as the strongest, 0 to 1.
+        share: The share of the values that counts as the strongest, 0 to 1.
         size: The side of the window.
 
     Returns:
-        The strongest ones, those of them that are the maximum of their window, and those in its
-        upper left corner, which every other pixel keeps. Of equal maxima the first counts; what is
-        no larger than the least of the map is not strong.
+        The number of strongest values, of those that are the maximum of their window, and of those
+        in the upper left corner, which subsampling keeps. Of equal maxima the first counts; a value
+        equal to the minimum of the map is not strong.
     """
     parts = [numbers for line in windows(rows, size) for numbers in line]
     entries = [

@@ -1,4 +1,4 @@
-"""Distance of max pooling from the prediction: how many layers are behind it, what they do."""
+"""Distance of max pooling from the prediction: the layers after it and their effect."""
 
 from __future__ import annotations
 
@@ -21,58 +21,58 @@ from tui_trainer.protocol.reference import model_name
 from tui_trainer.text.fmt import count, field, plural, short_count
 
 KERNELS = (8, 12, 16, 20, 24)
-"""The kernels of the networks that are trained."""
+"""The kernels of the models that are trained."""
 
-SHIFTED = 500
-"""Images that are moved by a pixel after the training."""
+SHIFTED_IMAGES = 500
+"""Images that are shifted by one pixel after the training."""
 
-BEHIND = number_control("behind", "layers behind", 4, (2, 3, 4))
-"""Layers with weights from the last pool to the scores: the one that makes these is the first."""
+AFTER = number_control("after", "layers after", 4, (2, 3, 4))
+"""Layers with weights after the last pool, the output layer included."""
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
-    """Show the network's pools; train one with its last pool at the end and one with it before."""
-    behind = controls.whole(BEHIND)
+    """Show the model's pools, or train two models with the last pool at two positions."""
+    after = controls.whole(AFTER)
     side, classes = context.data.image_size, context.data.classes
     setup = _setup(
-        {named(apart): layers_of(network, side, apart, classes) for apart in (1, behind)}
+        {arm_name(apart): layers_of(pooled_model, side, apart, classes) for apart in (1, after)}
     )
     if not confirmed:
         yield Exhibit(
-            blocks=(_own(context), setup),
-            trains=f"train both, with 1 and {behind} layers behind the pool: about 15 s",
+            blocks=(_run_pools(context), setup),
+            trains=f"train both, with 1 and {after} layers after the pool: about 15 s",
         )
         return
     arms = [
-        arm(context, named(apart), context.build(partial(network, apart, classes)))
-        for apart in (1, behind)
+        arm(context, arm_name(apart), context.build(partial(pooled_model, apart, classes)))
+        for apart in (1, after)
     ]
-    yield from compare(context, arms, setup=(setup,), found=partial(_after_moving, context))
+    yield from compare(context, arms, setup=(setup,), found=partial(_after_shift, context))
 
 
-def named(behind: int) -> str:
-    """Return what a network with so many layers with weights behind its last pool is called."""
-    return f"{plural(behind, 'layer')} behind"
+def arm_name(after: int) -> str:
+    """Return the name of the arm with this number of layers after its last pool."""
+    return f"{plural(after, 'layer')} after"
 
 
-def network(behind: int, classes: int) -> nn.Sequential:
-    """Return five convolutions and the layer that makes the scores, pooled twice.
+def pooled_model(after: int, classes: int) -> nn.Sequential:
+    """Return five convolutions and an output layer, with two pools.
 
-    The first pool is behind the first convolution; so many layers with weights are behind the
-    other, that of the scores among them.
+    The first pool follows the first convolution; ``after`` layers with weights follow the second,
+    the output layer included.
     """
     plan: list[Conv | str] = []
     for number, kernels in enumerate(KERNELS, start=1):
         plan.append(Conv(kernels))
-        if number in (1, len(KERNELS) + 1 - behind):
+        if number in (1, len(KERNELS) + 1 - after):
             plan.append(POOL)
     return stack(plan, classes)
 
 
-def moved(images: Tensor) -> Tensor:
-    """Return images (N, H, H), each moved by one pixel: right, left, down, up in turns.
+def shifted(images: Tensor) -> Tensor:
+    """Return images (N, H, H), each shifted by one pixel: right, left, down, up in turn.
 
-    What comes in at the border is black.
+    The border is filled with black.
     """
     result = torch.zeros_like(images)
     result[0::4, :, 1:] = images[0::4, :, :-1]
@@ -82,16 +82,16 @@ def moved(images: Tensor) -> Tensor:
     return result
 
 
-def _own(context: Context) -> Block:
-    """Return how far each max pooling of the run's network is from its scores."""
+def _run_pools(context: Context) -> Block:
+    """Return the distance of each max pooling of the run's model from its logits."""
     design = Design(context.layers)
     pools = [place for place in design.positions("max pool") if place in design.distances]
     name = model_name(context.config.model)
     if not pools:
         return Words(text=f"{name} has no max pooling.", tone="warning")
     return Table(
-        caption=f"{name}: layers with weights behind each max pooling",
-        heads=("pool", "maps", "field", "layers behind", "scored by"),
+        caption=f"{name}: layers with weights after each max pooling",
+        heads=("pool", "maps", "field", "layers after", "output layer"),
         rows=tuple(
             (
                 design.rows[place].name,
@@ -107,7 +107,7 @@ def _own(context: Context) -> Block:
 
 
 def _setup(tables: Mapping[str, Sequence[LayerRow]]) -> Table:
-    """Return what is trained: the same kernels, the last pool in another place."""
+    """Return the models that are trained: the same kernels, the last pool elsewhere."""
     rows = []
     for name, layers in tables.items():
         last = next(row for row in reversed(layers) if row.kind in (*CONVOLUTIONS, "max pool"))
@@ -122,37 +122,39 @@ def _setup(tables: Mapping[str, Sequence[LayerRow]]) -> Table:
             )
         )
     return Table(
-        caption="trained: five convolutions, the last pool in another place",
+        caption="trained: five convolutions, the last pool at two positions",
         heads=("network", "last maps", "field", "parameters", "mult-adds"),
         rows=tuple(rows),
     )
 
 
-def _after_moving(context: Context, arms: Sequence[Arm], scores: Evaluations) -> tuple[Block, ...]:
-    """Return what a shift of the digit by one pixel does to the scores of each network."""
-    images = context.sample(SHIFTED).images
+def _after_shift(
+    context: Context, arms: Sequence[Arm], evaluations: Evaluations
+) -> tuple[Block, ...]:
+    """Return the effect of a shift by one pixel on the logits of each model."""
+    images = context.sample(SHIFTED_IMAGES).images
     rows = []
     for each in arms:
-        change, switched = _change(context, each.trial.model, images)
-        rows.append((each.name, f"{change:.3f}", accuracy_text(switched, len(images))))
+        change, changed_predictions = _change(context, each.trial.model, images)
+        rows.append((each.name, f"{change:.3f}", accuracy_text(changed_predictions, len(images))))
     return (
         Table(
-            caption=f"{len(images)} images moved by one pixel",
-            heads=("network", "scores move by", "answers that change, 95 %"),
+            caption=f"{len(images)} images shifted by one pixel",
+            heads=("network", "logit change", "changed predictions, 95 %"),
             rows=tuple(rows),
         ),
         Words(
-            text="The scores' movement is told in deviations of the scores themselves: "
-            "root mean square of the change, over their deviation.",
+            text="Logit change: the root mean square of the change divided by the standard "
+            "deviation of the logits.",
             tone="muted",
         ),
     )
 
 
-def _change(context: Context, network: nn.Module, images: Tensor) -> tuple[float, int]:
-    """Return how far scores move, in their own deviations, and how many answers change."""
-    with evaluating(network), torch.no_grad():
-        still = network(context.data.prepare(images))
-        other = network(context.data.prepare(moved(images)))
-    change = float((other - still).square().mean().sqrt() / still.std())
-    return change, int((other.argmax(dim=1) != still.argmax(dim=1)).sum())
+def _change(context: Context, model: nn.Module, images: Tensor) -> tuple[float, int]:
+    """Return the change of the logits in standard deviations, and of the predictions."""
+    with evaluating(model), torch.no_grad():
+        original = model(context.data.prepare(images))
+        other = model(context.data.prepare(shifted(images)))
+    change = float((other - original).square().mean().sqrt() / original.std())
+    return change, int((other.argmax(dim=1) != original.argmax(dim=1)).sum())

@@ -1,4 +1,4 @@
-"""Position of max pooling: the same network pooled early or late."""
+"""Position of max pooling: the same model pooled early or late."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EQUAL = word_control("equal", ("images", "time"))
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
-    """Show both networks layer by layer; train both for equal images or equal time."""
+    """Show both models layer by layer, or train both for equal images or equal time."""
     equal = controls.word(EQUAL)
     side, classes = context.data.image_size, context.data.classes
     early, late = (layers_of(zoo_model, side, name, side, classes) for name in (EARLY, LATE))
@@ -34,11 +34,11 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
 
 
 def _table(early: Sequence[LayerRow], late: Sequence[LayerRow]) -> Table:
-    """Return both networks' convolutions side by side."""
+    """Return the convolutions of both models side by side."""
     pairs = zip(_convolutions(early), _convolutions(late), strict=True)
     rows = [(early[one].name, *_cells(early, one), *_cells(late, other)) for one, other in pairs]
     return Table(
-        caption="the same convolutions, pooled early and late: map side, field, work",
+        caption="the same convolutions, pooled early and late",
         heads=("layer", "early: map", "field", "mult-adds", "late: map", "field", "mult-adds"),
         rows=tuple(rows),
     )
@@ -49,23 +49,23 @@ def _convolutions(rows: Sequence[LayerRow]) -> list[int]:
 
 
 def _cells(rows: Sequence[LayerRow], place: int) -> tuple[str, str, str]:
-    """Return a convolution's map, pooled if it is, what its features see, and its work."""
+    """Return the map size of a convolution, its receptive field, and its multiply-adds."""
     row, side = rows[place], str(rows[place].output_shape[0])
-    for behind in rows[place + 1 :]:
-        if behind.kind in CONVOLUTIONS:
+    for later in rows[place + 1 :]:
+        if later.kind in CONVOLUTIONS:
             break
-        if behind.kind == "max pool":
-            side = f"{side} → {behind.output_shape[0]}"
+        if later.kind == "max pool":
+            side = f"{side} → {later.output_shape[0]}"
     return side, field(row.receptive_field), short_count(row.multiply_adds)
 
 
 def _sums(early: Sequence[LayerRow], late: Sequence[LayerRow]) -> Words:
-    """Return what both cost as a whole."""
+    """Return the total cost of both."""
     one, other = totals(early), totals(late)
     times = other.multiply_adds / one.multiply_adds
     return Words(
-        text=f"Both learn {count(one.parameters)} numbers. Pooled late it takes "
-        f"{short_count(other.multiply_adds)} multiply-adds an image, pooled early "
-        f"{short_count(one.multiply_adds)}: {times:.1f} times as many. The kernels behind an early "
-        "pool see more of the image; those before a late one keep its detail longer."
+        text=f"Both have {count(one.parameters)} parameters. Pooled late, an image takes "
+        f"{short_count(other.multiply_adds)} multiply-adds, pooled early "
+        f"{short_count(one.multiply_adds)}: {times:.1f} times as many. The kernels after an early "
+        "pool see more of the image; those before a late pool keep its detail longer."
     )

@@ -1,4 +1,4 @@
-"""The gap between training and validation, and how sure it is, in plain arithmetic."""
+"""The gap between training and validation accuracy, and its interval, in plain Python."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def gap(correct: int, total: int, other_correct: int, other_total: int) -> float
 def gap_interval(
     correct: int, total: int, other_correct: int, other_total: int
 ) -> tuple[float, float]:
-    """Return the 95 % interval of the difference of two accuracies of different images.
+    """Return the 95 % interval of the difference of two accuracies on different images.
 
-    It is put together from the Wilson interval of each, so that it holds near 100 % too.
+    It combines the Wilson intervals of both, so that it also holds near 100 %.
 
     Source: R. G. Newcombe, "Interval estimation for the difference between independent
     proportions", Statistics in Medicine 17 (1998), 873-890, method 10.
@@ -34,5 +34,5 @@ def gap_interval(
 
 
 def per_image(parameters: int, images: int) -> float:
-    """Return how many parameters there are for each training image."""
+    """Return the number of parameters per training image."""
     return parameters / images

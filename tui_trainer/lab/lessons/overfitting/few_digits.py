@@ -1,4 +1,4 @@
-"""Two trainings on few digits, one of them with a remedy against learning them by heart."""
+"""Two trainings on few digits, one of them with a remedy against memorizing them."""
 
 from __future__ import annotations
 
@@ -18,45 +18,45 @@ from tui_trainer.protocol.exhibit import Curve, Curves, Exhibit, Table, Words
 from tui_trainer.text.fmt import count, percent
 
 DIGITS = 500
-"""Training images, unless the reader wants others."""
+"""Training images by default."""
 
 HIDDEN = 64
-"""Units of the hidden layer: some 50,000 weights, room for a hundred numbers a digit."""
+"""Hidden units: about 50,000 weights, a hundred for each of 500 digits."""
 
 EPOCHS = 40
-"""How often each digit is met, if there is time."""
+"""Epochs over the few digits, if there is time."""
 
 BATCH = 25
-"""Images of a batch: few, so that there are many steps."""
+"""Batch size: small, so that there are many steps."""
 
-WATCHED = 500
-"""Images of validation by which the losses are followed …"""
+TRACKED_IMAGES = 500
+"""Validation images for the loss curves …"""
 
 VAL_IMAGES = 2_000
-"""… and by which the arms are judged at the end."""
+"""… and for the evaluation at the end."""
 
-MANY = 10
-"""How many times as many images the remedy "more images" has."""
+MORE_IMAGES_FACTOR = 10
+"""The factor of the remedy "more images"."""
 
-RATE = 0.01
-"""Low enough for a network without batch norm and batches of so few."""
+LR = 0.01
+"""Low enough for small batches without batch norm."""
 
 DROPOUT, DECAY = 0.3, 0.02
 
-NOTHING = "nothing"
-REMEDIES = (NOTHING, "augmentation", "dropout", "weight decay", "more images")
+NO_REMEDY = "nothing"
+REMEDIES = (NO_REMEDY, "augmentation", "dropout", "weight decay", "more images")
 
-_MEANS: Mapping[str, str] = {
-    NOTHING: "nothing as well, but other first weights: so much is chance",
-    "augmentation": "each digit turned, moved and scaled a little, anew each time",
-    "dropout": f"{DROPOUT:g} of the hidden units hidden at each step",
+_DESCRIPTIONS: Mapping[str, str] = {
+    NO_REMEDY: "no remedy either, but other initial weights: this difference is noise",
+    "augmentation": "each digit rotated, shifted and scaled a little, differently each time",
+    "dropout": f"{DROPOUT:g} of the hidden units dropped at each step",
     "weight decay": f"{DECAY:g} instead of {RECIPE['weight_decay']:g}",
-    "more images": f"{MANY} times as many digits, each met a {MANY}th as often",
+    "more images": f"{MORE_IMAGES_FACTOR} times as many digits, each seen less often",
 }
 
 
-def learner(context: Context, dropout: float = 0.0, seed: int = SEED) -> nn.Module:
-    """Return an untrained network with one hidden layer, large for few digits."""
+def untrained_model(context: Context, dropout: float = 0.0, seed: int = SEED) -> nn.Module:
+    """Return an untrained model with one hidden layer, large for few digits."""
     inputs = context.data.image_size**2
 
     def build() -> nn.Module:
@@ -72,15 +72,15 @@ def learner(context: Context, dropout: float = 0.0, seed: int = SEED) -> nn.Modu
 
 
 @dataclass
-class Pupil:
-    """An arm with what it has shown so far.
+class TrackedArm:
+    """An arm with its loss curves.
 
     Attributes:
         arm: The training.
-        own: Some of its training images, not augmented, by which its training loss is measured.
-        epochs: How often it had met each of the few digits, or as many images, at each look.
-        train: The loss on its own images then, in evaluation mode.
-        val: The loss on validation images then.
+        own: Some of its training images, not augmented, for the training loss.
+        epochs: At each measurement, the epochs over the few digits, counted in images.
+        train: The loss on its own images, in evaluation mode.
+        val: The loss on validation images.
     """
 
     arm: Arm
@@ -89,7 +89,7 @@ class Pupil:
     train: list[float] = field(default_factory=list)
     val: list[float] = field(default_factory=list)
 
-    def look(self, epoch: float, val: Split) -> None:
+    def record(self, epoch: float, val: Split) -> None:
         """Measure both losses."""
         self.epochs.append(epoch)
         self.train.append(score(self.arm.trial, self.own).loss)
@@ -105,117 +105,126 @@ class Pupil:
 
 
 def overfit(context: Context, remedy: str, digits: int) -> Iterator[Exhibit]:
-    """Train on few digits with and without a remedy; say what the gaps are and how sure that is."""
-    pupils = _pupils(context, remedy, digits)
-    text = f"{pupils[1].arm.name}: {_MEANS[remedy]}. Both see equally many images."
+    """Train on few digits with and without a remedy, and compare the gaps."""
+    tracked_arms = _tracked_arms(context, remedy, digits)
+    text = f"{tracked_arms[1].arm.name}: {_DESCRIPTIONS[remedy]}. Both get equally many images."
     setup = Words(text=text, tone="muted")
-    watched, began = context.sample(WATCHED), context.clock()
+    tracked_images, began = context.sample(TRACKED_IMAGES), context.clock()
     yield Exhibit(blocks=(setup,), progress=0.0)
     for epoch in range(EPOCHS + 1):
         left = SECONDS - (context.clock() - began)
         if left <= 0:
             break
-        arms = [pupil.arm for pupil in pupils]
+        arms = [tracked.arm for tracked in tracked_arms]
         for _ in race(arms, images=epoch * digits, clock=context.clock, seconds=left):
-            yield Exhibit(blocks=_shown(pupils, setup), progress=_far(epoch))
-        for pupil in pupils:
-            pupil.look(arms[0].trial.images / digits, watched)
-        yield Exhibit(blocks=_shown(pupils, setup), progress=_far(epoch))
-    judged = context.sample(VAL_IMAGES)
-    ends = [(score(p.arm.trial, p.own), score(p.arm.trial, judged)) for p in pupils]
+            yield Exhibit(blocks=_shown(tracked_arms, setup), progress=_progress(epoch))
+        for tracked in tracked_arms:
+            tracked.record(arms[0].trial.images / digits, tracked_images)
+        yield Exhibit(blocks=_shown(tracked_arms, setup), progress=_progress(epoch))
+    val_images = context.sample(VAL_IMAGES)
+    ends = [(score(p.arm.trial, p.own), score(p.arm.trial, val_images)) for p in tracked_arms]
     yield Exhibit(
-        blocks=(_table(pupils, ends), *_shown(pupils, setup)),
-        result=_result(pupils, ends),
-        certainty=_certainty(pupils, ends),
+        blocks=(_table(tracked_arms, ends), *_shown(tracked_arms, setup)),
+        result=_result(tracked_arms, ends),
+        certainty=_certainty(tracked_arms, ends),
     )
 
 
-def _pupils(context: Context, remedy: str, digits: int) -> list[Pupil]:
+def _tracked_arms(context: Context, remedy: str, digits: int) -> list[TrackedArm]:
     few = context.sample(digits, training=True)
-    many = context.sample(MANY * digits, training=True) if remedy == "more images" else few
+    many = (
+        context.sample(MORE_IMAGES_FACTOR * digits, training=True)
+        if remedy == "more images"
+        else few
+    )
     settings: dict[str, object] = {
         "augmentation": {"augment": "light"},
         "weight decay": {"weight_decay": DECAY},
     }.get(remedy, {})  # type: ignore[assignment]
-    network = learner(
+    model = untrained_model(
         context,
         dropout=DROPOUT if remedy == "dropout" else 0.0,
-        seed=SEED + 1 if remedy == NOTHING else SEED,
+        seed=SEED + 1 if remedy == NO_REMEDY else SEED,
     )
-    name = "other weights" if remedy == NOTHING else remedy
+    name = "other weights" if remedy == NO_REMEDY else remedy
     return [
-        _pupil(context, NOTHING, learner(context), few, {}, digits),
-        _pupil(context, name, network, many, settings, digits),
+        _tracked_arm(context, NO_REMEDY, untrained_model(context), few, {}, digits),
+        _tracked_arm(context, name, model, many, settings, digits),
     ]
 
 
-def _pupil(
+def _tracked_arm(
     context: Context,
     name: str,
-    network: nn.Module,
+    model: nn.Module,
     images: Split,
     settings: dict[str, object],
     digits: int,
-) -> Pupil:
+) -> TrackedArm:
     data: Data = replace(context.data, train=images)
     own = Split(images.images[:digits], images.labels[:digits])
-    settings = {"batch_size": BATCH, "lr": RATE, **settings}
-    return Pupil(arm(context, name, network, data, **settings), own)
+    settings = {"batch_size": BATCH, "lr": LR, **settings}
+    return TrackedArm(arm(context, name, model, data, **settings), own)
 
 
-def _far(epoch: int) -> float:
+def _progress(epoch: int) -> float:
     return min(1.0, epoch / EPOCHS)
 
 
-def _shown(pupils: Sequence[Pupil], setup: Words) -> tuple[Curves | Words, ...]:
+def _shown(tracked_arms: Sequence[TrackedArm], setup: Words) -> tuple[Curves | Words, ...]:
     curves = Curves(
         caption="loss by epoch, in evaluation mode",
-        x_label=f"epochs of {count(len(pupils[0].own))} images",
-        curves=tuple(curve for pupil in pupils for curve in pupil.curves()),
+        x_label=f"epochs of {count(len(tracked_arms[0].own))} images",
+        curves=tuple(curve for tracked in tracked_arms for curve in tracked.curves()),
         is_log=True,
     )
-    return (curves, setup) if pupils[0].epochs else (setup,)
+    return (curves, setup) if tracked_arms[0].epochs else (setup,)
 
 
 Ends = Sequence[tuple[Evaluation, Evaluation]]
-"""How each pupil does at the end: on its own images, and on those of validation."""
+"""The final evaluation of each arm: on its own images, and on validation images."""
 
 
-def _table(pupils: Sequence[Pupil], ends: Ends) -> Table:
+def _table(tracked_arms: Sequence[TrackedArm], ends: Ends) -> Table:
     return Table(
-        caption="at the end",
-        heads=("remedy", "own digits", "new digits, 95 %", "lowest loss", "last loss"),
+        caption="at the end; losses are validation losses",
+        heads=("remedy", "training", "validation, 95 %", "lowest loss", "last loss"),
         rows=tuple(
             (
-                pupil.arm.name,
+                tracked.arm.name,
                 percent(own.accuracy),
                 accuracy_text(new.correct, new.total),
-                f"{min(pupil.val):.3f}",
-                f"{pupil.val[-1]:.3f}",
+                f"{min(tracked.val):.3f}",
+                f"{tracked.val[-1]:.3f}",
             )
-            for pupil, (own, new) in zip(pupils, ends, strict=True)
+            for tracked, (own, new) in zip(tracked_arms, ends, strict=True)
         ),
         marked=max(range(len(ends)), key=lambda i: ends[i][1].accuracy),
     )
 
 
-def _result(pupils: Sequence[Pupil], ends: Ends) -> str:
+def _result(tracked_arms: Sequence[TrackedArm], ends: Ends) -> str:
     gaps = []
-    for pupil, (own, new) in zip(pupils, ends, strict=True):
+    for tracked, (own, new) in zip(tracked_arms, ends, strict=True):
         counted = (own.correct, own.total, new.correct, new.total)
         low, high = gap_interval(*counted)
         gaps.append(
-            f"{pupil.arm.name}: {100 * gap(*counted):.1f} points between own and new digits "
+            f"{tracked.arm.name} {100 * gap(*counted):.1f} points "
             f"[{100 * low:.1f}, {100 * high:.1f}]"
         )
     points = 100 * (ends[1][1].accuracy - ends[0][1].accuracy)
-    return f"{'; '.join(gaps)}. On new digits {pupils[1].arm.name} is {points:+z.1f} points."
-
-
-def _certainty(pupils: Sequence[Pupil], ends: Ends) -> str:
-    scores = {pupil.arm.name: new for pupil, (_, new) in zip(pupils, ends, strict=True)}
-    epochs = math.floor(pupils[0].epochs[-1])
     return (
-        f"{epochs} epochs; judged on {count(ends[0][1].total)} validation images. "
-        f"{differences(scores)} One seed: remedy nothing shows what another start changes."
+        f"Generalization gap: {'; '.join(gaps)}. Validation accuracy with "
+        f"{tracked_arms[1].arm.name}: {points:+z.1f} points."
+    )
+
+
+def _certainty(tracked_arms: Sequence[TrackedArm], ends: Ends) -> str:
+    evaluations = {
+        tracked.arm.name: new for tracked, (_, new) in zip(tracked_arms, ends, strict=True)
+    }
+    epochs = math.floor(tracked_arms[0].epochs[-1])
+    return (
+        f"{epochs} epochs; evaluated on {count(ends[0][1].total)} validation images. "
+        f"{differences(evaluations)} One seed: remedy nothing shows the effect of other weights."
     )

@@ -12,14 +12,14 @@ from tui_trainer.anatomy.field import Reach
 
 
 def sum_text(before: Reach, kernel: int, dilation: int = 1) -> str:
-    """Return the sum that gives the field behind a kernel: ``5 + (3 − 1)·2 = 9``."""
+    """Return the formula of the receptive field after a kernel: ``5 + (3 − 1)·2 = 9``."""
     spread = f"{dilation}·({kernel} − 1)" if dilation > 1 else f"({kernel} − 1)"
     after = before.through(kernel, dilation=dilation)
     return f"{before.size} + {spread}·{before.jump} = {after.size}"
 
 
 def fewest_pixels(strengths: Iterable[float], share: float) -> int:
-    """Return how many of the strongest pixels hold a share of the whole; 0 if there is nothing."""
+    """Return the smallest number of pixels that hold a share of the total; 0 if it is 0."""
     ranked = sorted(strengths, reverse=True)
     wanted, held = share * sum(ranked), 0.0
     if not wanted > 0:

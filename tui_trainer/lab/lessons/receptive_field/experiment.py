@@ -1,4 +1,4 @@
-"""The receptive field: the sum that gives it, layer by layer, and what a feature really heeds."""
+"""The receptive field: its formula layer by layer, and the effective receptive field."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ STRIDE = number_control("stride", "its stride", 1, (1, 2, 3), 1, 28)
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A layer that slides a kernel, and what is seen before and behind it, going down.
+    """A layer with a kernel, and the vertical receptive field before and after it.
 
     Attributes:
-        place: Its place in the layer table.
+        place: Its index in the layer table.
         row: Its row there.
-        before: What the features see that it reads.
-        after: What its own see, by the recurrence.
+        before: The receptive field of its input.
+        after: The receptive field of its output, by the recurrence.
     """
 
     place: int
@@ -41,17 +41,17 @@ class Step:
 
     @property
     def kernel(self) -> int:
-        """The side of its kernel, going down."""
+        """The height of its kernel."""
         return (self.row.kernel_size or (1, 1))[0]
 
     @property
     def dilation(self) -> int:
-        """From one of its weights to the next."""
+        """Its vertical dilation."""
         return (self.row.dilation or (1, 1))[0]
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
-    """Show the sum layer by layer, the field of a layer's middle feature, and a layer more."""
+    """Show the formula of each layer, the field of a middle feature, and one more layer."""
     seen = subject(
         context, lambda seen: bool(_on_map(seen)), lacks="layer that slides a kernel over a map"
     )
@@ -73,14 +73,14 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
         ),
         result=_result(chosen, effect, digit),
         certainty=(
-            f"The field is arithmetic. The effect is measured on one image, as the mean over the "
-            f"layer's channels, after step {context.step:,}."
+            f"The receptive field is computed. The influence is measured on one image, as the mean "
+            f"over the layer's channels, after step {context.step:,}."
         ),
     )
 
 
 def steps_of(layers: Sequence[LayerRow]) -> list[Step]:
-    """Return the layers that slide a kernel, as far as what they see is defined."""
+    """Return the layers with a kernel and a defined receptive field."""
     found = []
     for place, row in enumerate(layers):
         if not (row.kernel_size and row.stride and row.sources and row.receptive_field):
@@ -88,20 +88,20 @@ def steps_of(layers: Sequence[LayerRow]) -> list[Step]:
         before = layers[row.sources[0]]
         if before.receptive_field is None or before.jump is None:
             continue
-        seen = Reach(before.receptive_field[0], before.jump[0])
+        field_before = Reach(before.receptive_field[0], before.jump[0])
         dilation = (row.dilation or (1, 1))[0]
-        after = seen.through(row.kernel_size[0], row.stride[0], dilation=dilation)
-        found.append(Step(place, row, seen, after))
+        after = field_before.through(row.kernel_size[0], row.stride[0], dilation=dilation)
+        found.append(Step(place, row, field_before, after))
     return found
 
 
 def _on_map(seen: Subject) -> list[Step]:
-    """Return the layers that leave a map, not one place: the last of them is the end to add to."""
+    """Return the layers that output a map; another layer can be added after the last one."""
     return [step for step in steps_of(seen.layers) if step.row.output_shape[:2] != (1, 1)]
 
 
 def _effect(seen: Subject, chosen: Step, digit: Digit) -> Tensor | None:
-    """Return how strongly each pixel moves the middle feature; None if these are no numbers."""
+    """Return the influence of each pixel on the middle feature; None if it is not finite."""
     down, across, _ = chosen.row.output_shape
     image = digit.model_input.clone()
     effect = effective_field(seen.model, image, chosen.place, down // 2, across // 2)
@@ -109,21 +109,21 @@ def _effect(seen: Subject, chosen: Step, digit: Digit) -> Tensor | None:
 
 
 def _pictures(chosen: Step, digit: Digit, effect: Tensor | None) -> tuple[Block, ...]:
-    """Return the field as a frame on the digit, and beside it how strongly each pixel counts."""
+    """Return the receptive field framed on the digit, and the influence of each pixel."""
     frame = middle_frame(chosen.row, digit.pixels.shape)
     items = [digit_picture(digit, frame=frame)]
-    lost: tuple[Block, ...] = ()
+    message: tuple[Block, ...] = ()
     if effect is None:
-        text = "What counts cannot be measured: the run diverged, and nothing is a number any more."
-        lost = (Words(text=text, tone="error"),)
+        text = "The influence of the pixels is not finite: the run diverged."
+        message = (Words(text=text, tone="error"),)
     else:
-        items.append(map_picture(effect, "what counts", low=0.0, frame=frame))
-    caption = f"framed: what the middle feature of {chosen.row.name} sees"
-    return Pictures(caption=caption, items=tuple(items)), *lost
+        items.append(map_picture(effect, "influence", low=0.0, frame=frame))
+    caption = f"framed: the receptive field of the middle feature of {chosen.row.name}"
+    return Pictures(caption=caption, items=tuple(items)), *message
 
 
 def _sum(chosen: Step) -> Words:
-    """Return the sum that gives a layer's field and its jump."""
+    """Return the formulas of a layer's receptive field and jump."""
     stride = (chosen.row.stride or (1, 1))[0]
     return Words(
         text=(
@@ -135,7 +135,7 @@ def _sum(chosen: Step) -> Words:
 
 
 def _table(steps: Sequence[Step], chosen: Step, last: Step, kernel: int, stride: int) -> Table:
-    """Return the sums of all layers; the last row is what one more at the end would see."""
+    """Return the formulas of all layers; the last row is one more layer at the end."""
     rows = [
         (
             step.row.name,
@@ -160,23 +160,23 @@ def _table(steps: Sequence[Step], chosen: Step, last: Step, kernel: int, stride:
     )
     return Table(
         caption="r + (k − 1)·j, layer by layer",
-        heads=("layer", "kernel", "j before", "r before + more", "sees", "j"),
+        heads=("layer", "kernel", "j before", "r before + growth", "field", "j after"),
         rows=tuple(rows),
         marked=steps.index(chosen),
     )
 
 
 def _result(chosen: Step, effect: Tensor | None, digit: Digit) -> str:
-    """Say how large the field is, and on how few of its pixels half of the effect rests."""
+    """Return the size of the field, and how few of its pixels have half of the influence."""
     sees = f"The middle feature of {chosen.row.name} sees {field(chosen.row.receptive_field)}"
     frame = middle_frame(chosen.row, digit.pixels.shape)
     if effect is None or frame is None:
         return f"{sees}."
     pixels = frame[2] * frame[3]
-    few = fewest_pixels(effect.flatten().tolist(), 0.5)
-    if not few:
-        return f"{sees}, {plural(pixels, 'pixel')} of the image; none of them moves it."
+    pixels_needed = fewest_pixels(effect.flatten().tolist(), 0.5)
+    if not pixels_needed:
+        return f"{sees}, {plural(pixels, 'pixel')} of the image; none of them influences it."
     return (
-        f"{sees}, {plural(pixels, 'pixel')} of the image; half of what moves it lies in {few} of "
-        f"them, {percent(few / pixels, 0)}."
+        f"{sees}, {plural(pixels, 'pixel')} of the image; half of the influence comes from "
+        f"{pixels_needed} of them, {percent(pixels_needed / pixels, 0)}."
     )

@@ -1,4 +1,4 @@
-"""Softmax and the loss behind it, in plain arithmetic."""
+"""Softmax and cross-entropy in plain Python."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import math
 from collections.abc import Sequence
 
 
-def softmax(scores: Sequence[float], temperature: float = 1.0) -> list[float]:
+def softmax(logits: Sequence[float], temperature: float = 1.0) -> list[float]:
     """Return the probabilities of the classes: exp(z / T) over their sum.
 
-    The largest score is subtracted first, which changes nothing but keeps the powers small.
+    Subtracting the largest logit first changes nothing and prevents overflow.
     """
-    largest = max(scores)
-    powers = [math.exp((score - largest) / temperature) for score in scores]
+    largest = max(logits)
+    powers = [math.exp((logit - largest) / temperature) for logit in logits]
     total = sum(powers)
     return [power / total for power in powers]
 
 
-def cross_entropy(probabilities: Sequence[float], right: int) -> float:
-    """Return minus the logarithm of the right class's probability, in nats."""
-    probability = probabilities[right]
+def cross_entropy(probabilities: Sequence[float], true_class: int) -> float:
+    """Return minus the logarithm of the true class's probability, in nats."""
+    probability = probabilities[true_class]
     return -math.log(probability) if probability > 0 else math.inf
 
 
-def score_gradient(
-    probabilities: Sequence[float], right: int, temperature: float = 1.0
+def logit_gradient(
+    probabilities: Sequence[float], true_class: int, temperature: float = 1.0
 ) -> list[float]:
-    """Return the derivative of the cross-entropy by each score: (p − t) / T."""
-    return [(p - (label == right)) / temperature for label, p in enumerate(probabilities)]
+    """Return the gradient of the cross-entropy with respect to each logit: (p − t) / T."""
+    return [(p - (label == true_class)) / temperature for label, p in enumerate(probabilities)]

@@ -1,4 +1,4 @@
-"""Convolutions with a transition after one of them: maps, field, parameters, work."""
+"""Convolutions with a transition after one of them: map size, field, parameters, cost."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from tui_trainer.anatomy.field import Reach
 from tui_trainer.lab.convolution_cost import convolution
 
 STEM = 8
-"""The kernels of the first convolution, which is always pooled and not counted."""
+"""Kernels of the first convolution, which is always pooled and not counted."""
 
 KERNELS = (12, 12, 16, 16, 20)
-"""The kernels of the five 3×3 convolutions behind it."""
+"""Kernels of the five 3×3 convolutions after it."""
 
 
 class Placed(NamedTuple):
-    """A stack with its transition at one place.
+    """A stack with its transition at one position.
 
     Attributes:
-        after: Behind which convolution, from 1.
-        sides: The side of the map of each convolution behind the first.
-        field: Pixels that a feature of the last map sees.
-        parameters: Of the whole network.
-        multiply_adds: Of the whole network, for one image.
+        after: The number, from 1, of the convolution before the transition.
+        sides: The map side of each convolution after the first.
+        field: The receptive field of the last map, in pixels across.
+        parameters: Of the whole model.
+        multiply_adds: Of the whole model, for one image.
     """
 
     after: int
@@ -36,12 +36,12 @@ class Placed(NamedTuple):
 def placed(
     after: int, *, side: int, classes: int, kernels: Sequence[int] = KERNELS, channels: int = 1
 ) -> Placed:
-    """Return a stack with its transition behind one of the convolutions.
+    """Return a stack with its transition after one of the convolutions.
 
-    Padded 3×3 convolutions, each with batch norm, no bias, the first one pooled; the transition
-    mixes the maps into half as many, with batch norm too, and pools 2×2; then the mean over each
-    map and a fully connected layer. A parameter that is not of a convolution counts one
-    multiply-add, as in the layer table.
+    The stack has padded 3×3 convolutions with batch norm and without bias; the first is pooled. The
+    transition halves the channels, also with batch norm, and pools 2×2. Global average pooling and
+    a fully connected layer follow. Each parameter outside a convolution counts as one multiply-add,
+    as in the layer table.
     """
     sides: list[int] = []
     seen, parameters, work = Reach(), 0, 0
@@ -56,5 +56,5 @@ def placed(
         sides.append(side)
         if number in (0, after):
             seen, side = seen.through(2, 2), side // 2
-    scores = (channels + 1) * classes
-    return Placed(after, tuple(sides[1:]), seen.size, parameters + scores, work + scores)
+    head = (channels + 1) * classes
+    return Placed(after, tuple(sides[1:]), seen.size, parameters + head, work + head)

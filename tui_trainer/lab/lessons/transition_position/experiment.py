@@ -1,4 +1,4 @@
-"""Position of transition layers: one at each place of a stack, and three of them trained."""
+"""Position of transition layers: one at each position of a stack, three of them trained."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ AFTER = counting("after", "after layer", len(PLACES), first=1, value=2.0)
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
-    """Show the stack with its transition at each place; train the chosen place and both ends."""
+    """Show the stack with its transition at each position, or train three positions."""
     after = controls.whole(AFTER)
     side, classes = context.data.image_size, context.data.classes
     stacks = [placed(place, side=side, classes=classes) for place in PLACES]
     blocks = (_table(stacks, after, side), _about(stacks[after - 1], stacks))
     raced = trained(after)
     if not confirmed:
-        told = ", ".join(map(str, raced))
+        positions = ", ".join(map(str, raced))
         yield Exhibit(
-            blocks=blocks, trains=f"train it with the transition after layer {told}: about 15 s"
+            blocks=blocks,
+            trains=f"train it with the transition after layer {positions}: about 15 s",
         )
         return
     arms = [
@@ -45,9 +46,9 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
 
 
 def with_transition(kernels: Sequence[int], after: int, classes: int) -> nn.Sequential:
-    """Build 3×3 convolutions with a transition to half the maps behind the one at ``after``.
+    """Build 3×3 convolutions with a transition to half the channels after number ``after``.
 
-    Before them is another, which is pooled: they see a whole digit wherever the transition is.
+    Another, pooled convolution comes first, so that they see a whole digit with any transition.
     """
     plan: list[Conv | str] = [Conv(STEM), POOL]
     for number, width in enumerate(kernels, start=1):
@@ -58,9 +59,9 @@ def with_transition(kernels: Sequence[int], after: int, classes: int) -> nn.Sequ
 
 
 def trained(after: int) -> tuple[int, ...]:
-    """Return the three places that are trained: the first, the last, and the chosen one.
+    """Return the three positions that are trained: the first, the last, and the chosen one.
 
-    Where the chosen one is an end, the middle is the third.
+    If the chosen one is an end, the middle is the third.
     """
     first, last = PLACES[0], PLACES[-1]
     middle = after if first < after < last else PLACES[len(PLACES) // 2]
@@ -68,7 +69,7 @@ def trained(after: int) -> tuple[int, ...]:
 
 
 def _table(stacks: list[Placed], after: int, side: int) -> Table:
-    """Return maps, field, parameters and work by the place of the transition."""
+    """Return map sizes, field, parameters and cost by position of the transition."""
     half = side // 2
     return Table(
         caption=f"{len(KERNELS)} convolutions on {half}×{half}, one transition: 1×1, then pool",
@@ -88,14 +89,15 @@ def _table(stacks: list[Placed], after: int, side: int) -> Table:
 
 
 def _about(chosen: Placed, stacks: list[Placed]) -> Words:
-    """Return what the chosen place means."""
+    """Return a sentence about the chosen position."""
     kernels = " → ".join(map(str, KERNELS))
     maps = KERNELS[chosen.after - 1]
     costliest = max(stacks, key=lambda one: one.multiply_adds)
     share = 100 * chosen.multiply_adds / costliest.multiply_adds
     return Words(
         text=f"A first convolution of {STEM} kernels, pooled, then {kernels}. After layer "
-        f"{chosen.after} the transition mixes {maps} maps into {maps // 2} and pools: "
-        f"{chosen.after} work on full maps, {len(KERNELS) - chosen.after} on quarter ones, with "
-        f"{share:.0f} % of the work of the costliest place, after layer {costliest.after}."
+        f"{chosen.after} the transition mixes {maps} channels into {maps // 2} and pools: "
+        f"{chosen.after} run on full maps, {len(KERNELS) - chosen.after} on quarter maps, with "
+        f"{share:.0f} % of the multiply-adds of the most expensive position, after layer "
+        f"{costliest.after}."
     )

@@ -1,29 +1,29 @@
-"""How a network can end: what stands between its last map and the scores, and what that costs."""
+"""The heads that a model can have between its last map and the logits, and their cost."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-CONVOLUTION, KERNEL, CONNECTED, AVERAGE = ENDINGS = (
+CONVOLUTION, KERNEL, CONNECTED, AVERAGE = HEADS = (
     "one more conv",
     "map-sized",
     "fully connected",
     "average",
 )
-"""The endings by name, as a reader chooses among them."""
+"""The names of the heads, as the reader chooses them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """What leads from a map to the scores.
+class Head:
+    """The layers from the last map to the logits.
 
     Attributes:
-        name: One of :data:`ENDINGS`.
+        name: One of :data:`HEADS`.
         layers: Its layers in a few words.
-        parameters: How many numbers it learns.
-        multiply_adds: For one image, as the layer table counts them: each weight of a convolution
-            once for each place of its output, any other parameter once.
+        parameters: Its number of parameters.
+        multiply_adds: For one image, as in the layer table: each weight of a convolution once per
+            output position, any other parameter once.
     """
 
     name: str
@@ -32,25 +32,25 @@ class Ending:
     multiply_adds: int
 
 
-def endings(height: int, width: int, channels: int, classes: int) -> tuple[Ending, ...]:
-    """Return the endings for a map of ``channels``, in the order of :data:`ENDINGS`.
+def heads(height: int, width: int, channels: int, classes: int) -> tuple[Head, ...]:
+    """Return the heads for a last map, in the order of :data:`HEADS`.
 
-    With C channels and K classes: a 3×3 convolution has 9·C·K weights, used at every place; a
-    kernel of the map's size H·W·C·K, used once; a fully connected layer the same and K biases, for
-    it is the same sum; behind the mean of each map C·K weights and K biases are enough.
+    With C channels and K classes, a 3×3 convolution has 9·C·K weights, used at every position. A
+    map-sized kernel has H·W·C·K weights, used once. A fully connected layer computes the same sum
+    and adds K biases. After global average pooling, C·K weights and K biases are enough.
     """
     places, weights = height * width, channels * classes
     last = f"{channels} → {classes}"
     return (
-        Ending(CONVOLUTION, f"conv 3×3, {last}; mean", 9 * weights, 9 * weights * places),
-        Ending(KERNEL, f"conv {height}×{width}, {last}", places * weights, places * weights),
-        Ending(
+        Head(CONVOLUTION, f"conv 3×3, {last}; mean", 9 * weights, 9 * weights * places),
+        Head(KERNEL, f"conv {height}×{width}, {last}", places * weights, places * weights),
+        Head(
             CONNECTED,
             f"all {places * channels:,} → {classes}",
             places * weights + classes,
             places * weights + classes,
         ),
-        Ending(AVERAGE, f"means, {last}", weights + classes, weights + classes),
+        Head(AVERAGE, f"means, {last}", weights + classes, weights + classes),
     )
 
 
@@ -60,15 +60,15 @@ def place_to_stop(
     extent: tuple[int, int],
     most: int = 7,
 ) -> int | None:
-    """Return the first layer behind which convolving may stop; None if there is none.
+    """Return the index of the first layer after which convolving may stop; None if there is none.
 
-    That is where a feature sees all that is to be told apart, and the map is so small that a larger
-    kernel, or a mean, has only few places to join.
+    There the receptive field covers the object, and the map is so small that a larger kernel or a
+    mean has only a few positions to combine.
 
     Args:
-        maps: Height and width of each layer's map.
-        fields: The receptive field of each, in pixels; None where it is not defined.
-        extent: Height and width of what is to be seen, in pixels.
+        maps: Height and width of the map of each layer.
+        fields: The receptive field of each layer, in pixels; None if it is undefined.
+        extent: Height and width of the object, in pixels.
         most: The longest side of such a map: 7 in the course.
     """
     for place, (size, field) in enumerate(zip(maps, fields, strict=True)):

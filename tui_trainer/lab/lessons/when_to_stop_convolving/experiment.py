@@ -1,4 +1,4 @@
-"""When to stop convolving: map size, field, and the endings that a last map can have."""
+"""When to stop convolving: map size, receptive field, and the heads for a last map."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from tui_trainer.lab.lessons.when_to_stop_convolving.arithmetic import (
     AVERAGE,
     CONNECTED,
     CONVOLUTION,
-    ENDINGS,
+    HEADS,
     KERNEL,
-    Ending,
-    endings,
+    Head,
+    heads,
     place_to_stop,
 )
 from tui_trainer.lab.trial import Arm
@@ -33,59 +33,59 @@ from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.text.fmt import clip, count, field
 
 SHOWN = 8
-"""Maps that are shown: those with the largest means."""
+"""Maps that are shown, those with the largest means."""
 
 MOST_ROWS = 12
-"""Rows of the table of layers: the last ones."""
+"""Rows of the layer table; it shows the last layers."""
 
-MOVED = 3
-"""Pixels by which digits are moved, to see whether an ending knows them elsewhere."""
+SHIFT = 3
+"""Pixels by which digits are shifted, to test whether a head depends on their position."""
 
-TRUNK = ((8, True), (16, True), (20, False))
-"""The convolutions of the trunk: kernels, and whether a pool follows."""
+BACKBONE = ((8, True), (16, True), (20, False))
+"""The convolutions of the backbone: kernels, and whether a pool follows."""
 
-END = word_control("end", ENDINGS, label="ending", value=AVERAGE)
+HEAD = word_control("head", HEADS, value=AVERAGE)
 
 ABOUT = {
-    CONVOLUTION: "Another 3×3 convolution uses each weight at every place, and sees two places "
-    "further; it still takes a mean to come from many places to one.",
-    KERNEL: "A kernel as large as the map has a weight of its own for each place: it knows where "
+    CONVOLUTION: "Another 3×3 convolution uses each weight at every position and sees one position "
+    "further on each side; it still needs a mean to reduce many positions to one.",
+    KERNEL: "A kernel as large as the map has a separate weight for each position: it knows where "
     "everything is, and pays for that.",
-    CONNECTED: "A fully connected layer is the same sum as a kernel of the map's size, with a bias "
+    CONNECTED: "A fully connected layer computes the same sum as a map-sized kernel, plus a bias "
     "for each class.",
-    AVERAGE: "Global average pooling keeps one number a map: how much of a feature there is, not "
-    "where. It learns nothing itself; a 1×1 of the means gives the scores.",
+    AVERAGE: "Global average pooling keeps one number per channel: how much of a feature there is, "
+    "not where. It has no parameters; a 1×1 convolution turns the means into logits.",
 }
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
-    """Show where a network may stop convolving, and what each ending would cost there."""
-    end, number = controls.word(END), controls.whole(DIGIT)
+    """Show where a model may stop convolving, and the cost of each head there."""
+    name, number = controls.word(HEAD), controls.whole(DIGIT)
     if confirmed:
         yield from _trained(context)
         return
-    seen = subject(context, lambda own: _last_place(own.layers) > 0)
-    last = _last_place(seen.layers)
+    inspected = subject(context, lambda candidate: _last_place(candidate.layers) > 0)
+    last = _last_place(inspected.layers)
     digit = context.digit(number)
-    (maps,) = [m for m in maps_of(seen, digit.model_input, None) if m.place == last]
-    height, width, channels = seen.layers[last].output_shape
-    offered = endings(height, width, channels, context.data.classes)
+    (maps,) = [m for m in maps_of(inspected, digit.model_input, None) if m.place == last]
+    height, width, channels = inspected.layers[last].output_shape
+    choices = heads(height, width, channels, context.data.classes)
     yield Exhibit(
         blocks=(
-            *seen.note,
-            _costs(seen, last, offered, end),
-            Words(text=ABOUT[end]),
+            *inspected.note,
+            _costs(inspected, last, choices, name),
+            Words(text=ABOUT[name]),
             _pictures(digit, maps),
-            *_layers(seen, context.data.image_size),
+            *_layers(inspected, context.data.image_size),
         ),
-        result=_result(offered, end, maps),
-        certainty="Counted, not trained: the costs are those of one image and follow from shapes.",
-        trains="train one trunk with three endings: about 15 s",
+        result=_result(choices, name, maps),
+        certainty="Counted, not measured: the costs of one image follow from the shapes.",
+        trains="train one backbone with three heads: about 15 s",
     )
 
 
 def _last_place(rows: Sequence[LayerRow]) -> int:
-    """Return the place of the last map that the scores are made of; 0 if that is the image."""
+    """Return the index of the last map before the head; 0 if that is the image."""
     design = Design(rows)
     first = min(design.heads, default=len(rows))
     maps = [p for p in range(1, first) if max(map_size(rows[p].output_shape)) > 1]
@@ -93,25 +93,26 @@ def _last_place(rows: Sequence[LayerRow]) -> int:
     return maps[-1] if maps and has_convolution else 0
 
 
-def _costs(seen: Subject, last: int, offered: Sequence[Ending], end: str) -> Table:
-    """Return what each ending costs, below what the network has now."""
-    behind = seen.layers[last + 1 :]
-    weighted = [row for row in behind if is_weighted(row)]
+def _costs(inspected: Subject, last: int, choices: Sequence[Head], name: str) -> Table:
+    """Return the cost of each head, and of the current one."""
+    current = inspected.layers[last + 1 :]
+    weighted = [row for row in current if is_weighted(row)]
     now = (
         clip(f"now: {', '.join(f'{row.kind} {row.kernel}'.strip() for row in weighted)}", 30),
         clip(", ".join(row.name for row in weighted), 16),
-        count(sum(row.parameters for row in behind)),
-        count(sum(row.multiply_adds for row in behind)),
+        count(sum(row.parameters for row in current)),
+        count(sum(row.multiply_adds for row in current)),
     )
-    names = [ending.name for ending in offered]
+    names = [head.name for head in choices]
+    row = inspected.layers[last]
     return Table(
-        caption=f"from {seen.layers[last].name}, {seen.layers[last].shape_text}, to the scores",
-        heads=("ending", "layers", "parameters", "multiply-adds"),
+        caption=f"from {row.name}, {row.shape_text}, to the logits",
+        heads=("head", "layers", "parameters", "multiply-adds"),
         rows=(
-            *((e.name, e.layers, count(e.parameters), count(e.multiply_adds)) for e in offered),
+            *((e.name, e.layers, count(e.parameters), count(e.multiply_adds)) for e in choices),
             now,
         ),
-        marked=names.index(end),
+        marked=names.index(name),
     )
 
 
@@ -120,7 +121,7 @@ def _pictures(digit: Digit, maps: LayerMaps) -> Pictures:
     means = maps.values.flatten(1).mean(dim=1)
     order = torch.nan_to_num(means, nan=-torch.inf).argsort(descending=True)[:SHOWN].tolist()
     return Pictures(
-        caption="its last maps, the largest means first: of each the mean is kept",
+        caption="its last maps, largest means first; the mean is what an average keeps",
         items=(digit_picture(digit), *(_map(maps.values[c], c, float(means[c])) for c in order)),
     )
 
@@ -129,10 +130,10 @@ def _map(values: Tensor, channel: int, mean: float) -> Picture:
     return map_picture(values, f"{channel}: {mean:z.3f}")
 
 
-def _layers(seen: Subject, side: int) -> tuple[Block, ...]:
-    """Return map and field behind each layer that has a kernel, up to the prediction."""
-    end = max(Design(seen.layers).heads, default=len(seen.layers) - 1)
-    rows = [row for row in seen.layers[: end + 1] if row.kernel_size]
+def _layers(inspected: Subject, side: int) -> tuple[Block, ...]:
+    """Return map size and receptive field of each layer with a kernel, up to the head."""
+    end = max(Design(inspected.layers).heads, default=len(inspected.layers) - 1)
+    rows = [row for row in inspected.layers[: end + 1] if row.kernel_size]
     digit = round(side * OBJECT[0] / OBJECT[1])
     maps = [map_size(row.output_shape) for row in rows]
     stop = place_to_stop(maps, [row.receptive_field for row in rows], (digit, digit), STOP)
@@ -155,7 +156,7 @@ def _layers(seen: Subject, side: int) -> tuple[Block, ...]:
     )
     if stop is not None:
         return (table,)
-    words = f"No feature sees a digit on a map of {STOP}×{STOP} or less: it is too early to stop."
+    words = f"No feature on a map of {STOP}×{STOP} or less sees a digit: it is too early to stop."
     return (table, Words(text=words, tone="warning"))
 
 
@@ -166,29 +167,29 @@ def _sees(row: LayerRow, digit: int, side: int) -> str:
     return "the image" if least >= side else "a digit" if least >= digit else "a part"
 
 
-def _result(offered: Sequence[Ending], end: str, maps: LayerMaps) -> str:
-    costs = {ending.name: ending for ending in offered}
-    chosen, average = costs[end], costs[AVERAGE]
+def _result(choices: Sequence[Head], name: str, maps: LayerMaps) -> str:
+    costs = {head.name: head for head in choices}
+    chosen, average = costs[name], costs[AVERAGE]
     channels, places = maps.values.shape[0], maps.values[0].numel()
     if maps.is_nonfinite:
-        return "The maps hold no numbers any more: the run diverged. Costs do not depend on that."
-    if end == AVERAGE:
+        return "The maps are not finite: the run diverged. The costs do not depend on that."
+    if name == AVERAGE:
         return (
-            f"Global average pooling hands on {channels} of {channels * places:,} numbers, and "
-            f"takes {average.parameters:,} parameters; a kernel of the map's size takes "
+            f"Global average pooling keeps {channels} of {channels * places:,} values and takes "
+            f"{average.parameters:,} parameters with its 1×1; a map-sized kernel takes "
             f"{costs[KERNEL].parameters:,}."
         )
     times = chosen.parameters / average.parameters
     return (
-        f"{end.capitalize()}: {chosen.parameters:,} parameters, {times:.1f} times those of "
+        f"{name.capitalize()}: {chosen.parameters:,} parameters, {times:.1f} times those of "
         f"global average pooling with its 1×1 ({average.parameters:,})."
     )
 
 
-def _trunk() -> list[nn.Module]:
+def _backbone() -> list[nn.Module]:
     layers: list[nn.Module] = []
     channels = 1
-    for width, pools in TRUNK:
+    for width, pools in BACKBONE:
         layers.append(nn.Conv2d(channels, width, 3, padding=1, bias=False))
         layers += [nn.MaxPool2d(2)] if pools else []
         layers += [nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
@@ -196,60 +197,62 @@ def _trunk() -> list[nn.Module]:
     return layers
 
 
-def _ended(end: str, side: int, classes: int) -> nn.Sequential:
-    """Build the trunk, whose weights are drawn first and so the same for all, and an ending."""
-    trunk, channels = _trunk(), TRUNK[-1][0]
-    head: dict[str, Callable[[], list[nn.Module]]] = {
+def _with_head(name: str, side: int, classes: int) -> nn.Sequential:
+    """Build the backbone and a head; the backbone's weights are drawn first, so they are equal."""
+    backbone, channels = _backbone(), BACKBONE[-1][0]
+    layers: dict[str, Callable[[], list[nn.Module]]] = {
         AVERAGE: lambda: [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)],
         KERNEL: lambda: [nn.Conv2d(channels, classes, side, bias=False), nn.Flatten()],
         CONNECTED: lambda: [nn.Flatten(), nn.Linear(side * side * channels, classes)],
     }
-    return nn.Sequential(*trunk, *head[end]())
+    return nn.Sequential(*backbone, *layers[name]())
 
 
 def _trained(context: Context) -> Iterator[Exhibit]:
-    """Train one trunk with three endings."""
-    side = context.data.image_size // 2 ** sum(pools for _, pools in TRUNK)
+    """Train one backbone with three heads."""
+    side = context.data.image_size // 2 ** sum(pools for _, pools in BACKBONE)
     classes = context.data.classes
-    names = {AVERAGE: "global average", KERNEL: f"kernel {side}×{side}", CONNECTED: CONNECTED}
+    titles = {AVERAGE: "global average", KERNEL: f"kernel {side}×{side}", CONNECTED: CONNECTED}
     arms = [
-        arm(context, name, context.build(partial(_ended, end, side, classes)))
-        for end, name in names.items()
+        arm(context, title, context.build(partial(_with_head, head, side, classes)))
+        for head, title in titles.items()
     ]
     setup = Words(
-        text=f"The same trunk, three 3×3 convolutions to {side}×{side}×{TRUNK[-1][0]}, from the "
-        "same first weights. The kernel and the fully connected layer are the same sum: how far "
-        "these two lie apart is what chance does.",
+        text=f"The same backbone, three 3×3 convolutions to {side}×{side}×{BACKBONE[-1][0]}, with "
+        "the same initial weights. The kernel and the fully connected layer compute the same sum: "
+        "the difference between these two is noise.",
         tone="muted",
     )
-    yield from compare(context, arms, setup=(setup,), found=partial(_elsewhere, context))
+    yield from compare(context, arms, setup=(setup,), found=partial(_on_shifted, context))
 
 
-def _elsewhere(context: Context, arms: Sequence[Arm], scores: Evaluations) -> tuple[Block, ...]:
-    """Return how each ending does on the same digits moved aside, which none has trained on."""
-    judged = context.sample(VAL_IMAGES)
-    split = moved(judged.take(list(range(len(judged) // 2))))
+def _on_shifted(
+    context: Context, arms: Sequence[Arm], evaluations: Evaluations
+) -> tuple[Block, ...]:
+    """Return the accuracy of each head on shifted digits, which no model has trained on."""
+    images = context.sample(VAL_IMAGES)
+    split = shifted(images.take(list(range(len(images) // 2))))
     rows = []
     for each in arms:
-        here, there = scores[each.name], score(each.trial, split)
+        original, moved = evaluations[each.name], score(each.trial, split)
         rows.append(
             (
                 each.name,
-                accuracy_text(here.correct, here.total),
-                accuracy_text(there.correct, there.total),
+                accuracy_text(original.correct, original.total),
+                accuracy_text(moved.correct, moved.total),
             )
         )
     return (
         Table(
-            caption=f"and on {len(split):,} of them moved {MOVED} pixels down and to the right",
-            heads=("ending", "where they are", "moved"),
+            caption=f"accuracy on {len(split):,} of them shifted by {SHIFT} pixels down and right",
+            heads=("head", "not shifted", "shifted"),
             rows=tuple(rows),
         ),
     )
 
 
-def moved(split: Split) -> Split:
-    """Return images moved by ``MOVED`` pixels; what comes in from beyond the edge is black."""
+def shifted(split: Split) -> Split:
+    """Return images shifted by ``SHIFT`` pixels; the border is filled with black."""
     images = torch.zeros_like(split.images)
-    images[:, MOVED:, MOVED:] = split.images[:, :-MOVED, :-MOVED]
+    images[:, SHIFT:, SHIFT:] = split.images[:, :-SHIFT, :-SHIFT]
     return replace(split, images=images)
