@@ -82,7 +82,9 @@ def test_a_lesson_is_shown_on_a_recorded_run(run: Cli) -> None:
 
     assert (code, err) == (0, "")
     assert "Shown on run kept (tiny, 4,714 parameters), step 6." in out
-    assert "Of 60 validation images the network, after step 6" in " ".join(out.split())
+    text = " ".join(out.split())
+    assert "After step 6 the network misclassifies" in text
+    assert "of 60 validation images" in text
     assert "Its training loss is " in out
     assert after == before != {}
 
@@ -148,7 +150,7 @@ def test_unusable_input_is_one_line(
     [
         ("tempo=1", "softmax has no such control; it has digits, digit, temperature"),
         ("temperature=0", "--set temperature=0: choose 0.01 to 100"),
-        ("digits=most", "--set digits=most: choose all, wrong"),
+        ("digits=most", "--set digits=most: choose all, misclassified"),
     ],
 )
 def test_choices_that_cannot_be_made_name_those_that_can(
