@@ -104,7 +104,8 @@ def _gradients(net: TwoLayerNet, controls: Controls) -> Exhibit:
         blocks=(
             _three_ways(here, zip(chain, automatic, finite, strict=True)),
             Words(
-                text=f"finite = (E(w + ε) − E(w − ε)) / 2ε with ε = {EPSILON:g}", is_preformatted=True
+                text=f"finite = (E(w + ε) − E(w − ε)) / 2ε with ε = {EPSILON:g}",
+                is_preformatted=True,
             ),
             Words(
                 text=(
