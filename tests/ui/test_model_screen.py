@@ -168,7 +168,7 @@ async def test_before_the_start_it_says_what_is_going_on() -> None:
         await pilot.press("2")
         await still(pilot, app)
         assert isinstance(app.screen, ModelScreen)
-        assert "is being built" in str(app.screen.query_one("#not-yet", Static).content)
+        assert "Building the model" in str(app.screen.query_one("#not-yet", Static).content)
         await pilot.press("z", "d", "c", "tab", *ARROWS, "enter")
         assert isinstance(app.screen, ModelScreen)
         assert engine.received == []

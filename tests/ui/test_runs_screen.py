@@ -96,7 +96,7 @@ async def test_an_empty_list_says_what_to_do_and_fills_when_shown_again(tmp_path
         await settle(pilot, app, PAUSED)
         await pilot.press("5")
         await pilot.pause()
-        assert "No run in" in str(app.screen.query_one("#no-runs", Static).content)
+        assert "No runs in" in str(app.screen.query_one("#no-runs", Static).content)
         await pilot.press("enter")  # nothing to choose: nothing happens
         run_folder(tmp_path / "runs" / "one", FINISHED)
         await pilot.press("1")

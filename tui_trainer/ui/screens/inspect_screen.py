@@ -1,4 +1,4 @@
-"""The Inspect screen: what the network has learned, and where it is wrong."""
+"""The Inspect screen: what the model has learned, and its errors."""
 
 from __future__ import annotations
 
@@ -38,32 +38,32 @@ from tui_trainer.ui.widgets.status_lines import TopLine
 from tui_trainer.ui.widgets.view_list import ViewList
 
 REFRESH_INTERVAL = 3.0
-"""Seconds from an answer to the next question, while batches are trained …"""
+"""Seconds from an answer to the next background question during training …"""
 
 PAINT_SHARE = 0.01
-"""… and more, if painting an answer costs more of the time than this share."""
+"""… or longer, to keep the share of time for painting below this."""
 
 FLAT = 18
-"""Below so many lines a window has none to spare for the frame of the pad."""
+"""A window with fewer lines has no room for the frame of the pad."""
 
 DRAWING = "drawing"
-"""The choice by which a view is told what is drawn."""
+"""The choice that passes the drawing to a view."""
 
 VIEW_EVENTS = (
     *(Answered, CommandRejected, RunStarted, RunFinished, RunFailed, StateChanged, Rewound),
     EpochDone,
 )
-"""What changes what is seen, or whether anything can be."""
+"""Events that change the exhibit, or whether there can be one."""
 
 
 def stops_training(event: Event) -> bool:
-    """Whether a run begins, or its weights stay as they are from here on: a view can lag behind."""
+    """Whether training pauses or ends, or a run starts: the view must catch up with the weights."""
     is_paused = isinstance(event, StateChanged) and event.state == "paused"
     return is_paused or isinstance(event, RunStarted | RunFinished | Diverged | Rewound)
 
 
 class InspectScreen(ExhibitScreen):
-    """Shows a view of the network, which follows the training at a small share of its time."""
+    """Shows a view of the model, and updates it during training for 1 % of the time."""
 
     CSS_PATH = ["views.tcss", "inspect.tcss"]  # noqa: RUF012
     AUTO_FOCUS = "#view"
@@ -80,7 +80,7 @@ class InspectScreen(ExhibitScreen):
         self._is_from_list = False
 
     def compose(self) -> ComposeResult:
-        """The state above; the list and the view below."""
+        """The top line, the list, the pad and the view."""
         yield TopLine(id="top")
         with Container(id="inspect"):
             yield ViewList(VIEWS, id="views")
@@ -91,20 +91,20 @@ class InspectScreen(ExhibitScreen):
 
     @property
     def chosen_view(self) -> View:
-        """The view that is chosen."""
+        """The chosen view."""
         return VIEWS[self._place]
 
     @property
     def choosing(self) -> ExhibitQuestions | None:
-        """What the controls of the view turn."""
+        """The questions about views."""
         return self._run.inspection if self._run else None
 
     def open(self, name: str) -> None:
-        """Choose a view by its name, and show it in a small window too."""
+        """Choose a view by name."""
         self._go_to(NAMES.index(name))
 
     def show_run(self, run: LiveRun, events: Sequence[Event] = ()) -> None:
-        """Show the run as it is now; a step may be worth a new look."""
+        """Show the run's state; ask again where the weights or the run changed."""
         is_new = self.set_run(run)
         if is_new or any(stops_training(event) for event in events):
             self._ask()
@@ -114,14 +114,14 @@ class InspectScreen(ExhibitScreen):
             self._refresh_view()
 
     def on_screen_resume(self) -> None:
-        """Ask anew: the weights may have changed meanwhile."""
+        """Ask again: the weights may have changed in the meantime."""
         if self._run is not None:
             self._ask()
             self.show_exhibit()
         self.query_one(ViewList).show(self._place)
 
     def show_exhibit(self) -> None:
-        """Show the view as it stands, and keep account of what that costs."""
+        """Show the view, and measure the cost of painting it."""
         if self._run is None:
             return
         began = self._clock()
@@ -135,13 +135,13 @@ class InspectScreen(ExhibitScreen):
         )
 
     def _ask(self) -> None:
-        """Ask what the view shows, if one can see the answer."""
+        """Ask for the view's exhibit, if the screen is active."""
         if self._run is not None and self.is_active and not unavailable_reason(self._run):
             self._run.inspection.open(self.chosen_view.name)
             self._send_drawing()
 
     def _send_drawing(self) -> None:
-        """Ask what the view shows of the drawing, if it has not been told of it."""
+        """Ask for the exhibit of the drawing, unless it was asked for already."""
         text = self.query_one(Pad).sketch.text
         inspection = self._run.inspection if self._run and self.can_choose else None
         if inspection is None or not self.chosen_view.takes_drawing:
@@ -150,7 +150,7 @@ class InspectScreen(ExhibitScreen):
             inspection.choose(((DRAWING, text),))
 
     def _refresh_view(self) -> None:
-        """Ask what the view shows by now, once it is time."""
+        """Ask for the current exhibit in the background, if it is time."""
         if self._run is None or not self.is_active or self._clock() < self._refresh_at:
             return
         if ("images", "test") not in self._run.inspection.chosen:
@@ -165,11 +165,11 @@ class InspectScreen(ExhibitScreen):
         self.show_exhibit()
 
     def _show_pad(self) -> None:
-        """Show the pad where it is drawn on, and let its keys act if those of the view would."""
+        """Show or hide the pad; focus it in place of the view."""
         draws = self.chosen_view.takes_drawing
-        if draws == self.has_class("-draws"):
+        if draws == self.has_class("-drawing"):
             return
-        self.set_class(draws, "-draws")
+        self.set_class(draws, "-drawing")
         if draws:
             self._is_from_list = isinstance(self.focused, ViewList)
             if not self._is_from_list or not self._has_list:
@@ -180,19 +180,19 @@ class InspectScreen(ExhibitScreen):
 
     @property
     def _has_list(self) -> bool:
-        """Whether the list of the views is to be seen."""
+        """Whether the list of views is visible."""
         if self.is_small:
             return self.view == "list"
         return not self.chosen_view.takes_drawing or self.has_class("-wide")
 
     def on_resize(self, event: Resize) -> None:
-        """Let the keys of the pad act where there is no room for the list any more."""
+        """Move the focus from a list that is no longer visible."""
         self.set_class(event.size.height < FLAT, "-flat")
         if isinstance(self.focused, ViewList) and not self._has_list:
             self.focus_view()
 
     def focus_view(self) -> None:
-        """Let the keys of the view act: those of the pad where there is one."""
+        """Focus the view, or the pad if there is one."""
         if self.view == "view" and self.chosen_view.takes_drawing:
             self.query_one(Pad).focus()
             self.refresh_bindings()
@@ -200,7 +200,7 @@ class InspectScreen(ExhibitScreen):
             super().focus_view()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Dim what has no effect yet (None), hide what has none at all (False)."""
+        """Dim actions that have no effect yet (None), hide those that have none here (False)."""
         match action:
             case "move_view":
                 return 0 <= self._place + int(str(parameters[0])) < len(VIEWS) or None
@@ -211,32 +211,32 @@ class InspectScreen(ExhibitScreen):
         return super().check_action(action, parameters)
 
     def action_open_view(self) -> None:
-        """Go to the view."""
+        """Focus the view."""
         self.show_view("view")
 
     def action_move_view(self, by: int) -> None:
-        """Choose the next view, or the one before."""
+        """Choose the next (1) or previous (-1) view."""
         self._came_from.clear()
         self._go_to(self._place + by)
 
     def action_go_back(self) -> None:
-        """Go back to the view from which this one was opened."""
+        """Go back to the view that opened this one."""
         if self._came_from:
             self._go_to(self._came_from.pop())
 
     def on_choice_list_chosen(self, message: ViewList.Chosen) -> None:
-        """Show another view."""
+        """Choose another view."""
         if 0 <= self._place + message.by < len(VIEWS):
             self.action_move_view(message.by)
 
     def on_exhibit_panel_chosen(self, message: ExhibitPanel.Chosen) -> None:
-        """Let the arrow keys turn another control of this view."""
+        """Choose another control of this view for the arrow keys."""
         self._chosen_control[self.chosen_view.name] = message.place
         self.show_exhibit()
 
     @on(ExhibitPanel.ResetRequested)
     def keep_drawing(self, message: ExhibitPanel.ResetRequested) -> None:
-        """Put every control back; a drawing stays."""
+        """Reset all controls; keep the drawing."""
         text = self.query_one(Pad).sketch.text
         if self._run is not None and self.can_choose and self.chosen_view.takes_drawing and text:
             message.prevent_default()
@@ -245,11 +245,11 @@ class InspectScreen(ExhibitScreen):
             self.show_exhibit()
 
     def on_pad_drawn(self) -> None:
-        """Ask what the network makes of the drawing."""
+        """Ask for the prediction of the drawing."""
         self._send_drawing()
 
     def on_exhibit_panel_opened(self, message: ExhibitPanel.Opened) -> None:
-        """Open another view, with the choices that lead there."""
+        """Open another view with preset choices."""
         opening = message.opening
         if self._run is not None and self.can_choose:
             self._came_from.append(self._place)

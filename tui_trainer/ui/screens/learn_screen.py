@@ -1,4 +1,4 @@
-"""The Learn screen: the lessons, each with an experiment on the network that is in training."""
+"""The Learn screen: the lessons, each with an experiment on the live run's model."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ LESSON_EVENTS = (
     *(EpochDone, SampleProbed, FindingRaised, FindingCleared, SettingChanged, Rewound),
     *(RunStarted, RunFinished, RunFailed, StateChanged),
 )
-"""What changes the sentences on the reader's network; a step is not worth it."""
+"""Events that change the observations on the live run; a step is too small a change."""
 
 EXPERIMENT_EVENTS = (Answered, CommandRejected, RunStarted, RunFinished, RunFailed, StateChanged)
-"""What changes the experiment as it is shown."""
+"""Events that change the experiment."""
 
 
 class LearnScreen(ExhibitScreen):
-    """Shows a lesson and its experiment; nothing of it is painted while batches are trained."""
+    """Shows a lesson and its experiment; training steps repaint nothing."""
 
     CSS_PATH = ["views.tcss", "learn.tcss"]  # noqa: RUF012
     AUTO_FOCUS = "#lessons"
@@ -71,7 +71,7 @@ class LearnScreen(ExhibitScreen):
         self._is_open = False
 
     def compose(self) -> ComposeResult:
-        """The state above; the list, the lesson and its experiment below."""
+        """The top line, the list, the lesson and its experiment."""
         yield TopLine(id="top")
         with Container(id="learn"):
             yield LessonList(self._lessons, id="lessons")
@@ -82,11 +82,11 @@ class LearnScreen(ExhibitScreen):
 
     @property
     def lesson(self) -> Lesson:
-        """The lesson that is chosen."""
+        """The chosen lesson."""
         return self._lessons[self._place]
 
     def open(self, topic: int) -> None:
-        """Choose a lesson by its topic's number, and show it in a small window too."""
+        """Choose a lesson by the number of its topic."""
         if not 0 <= topic < len(self._lessons):
             return
         if topic != self._place:
@@ -95,7 +95,7 @@ class LearnScreen(ExhibitScreen):
         self._show_all()
 
     def show_run(self, run: LiveRun, events: Sequence[Event] = ()) -> None:
-        """Show the run as it is now; steps change nothing here but the epoch's number."""
+        """Show the run's state; of a step only the top line."""
         is_new = self.set_run(run)
         begins = is_new or any(isinstance(event, RunStarted) for event in events)
         if begins or (self._is_outdated and any(isinstance(e, EpochDone) for e in events)):
@@ -109,11 +109,11 @@ class LearnScreen(ExhibitScreen):
             self.show_exhibit()
 
     def show_knobs(self) -> None:
-        """Show where the knobs are wanted to go."""
+        """Show the requested settings."""
         self._show_lesson()
 
     def on_screen_resume(self) -> None:
-        """Ask anew if the weights have changed meanwhile; what was trained for is kept."""
+        """Ask again if the weights have changed; a trained result is kept."""
         if self._run is None:
             return
         if self._is_outdated or self._run.experiment.subject != self.lesson.slug:
@@ -122,7 +122,7 @@ class LearnScreen(ExhibitScreen):
 
     @property
     def _is_outdated(self) -> bool:
-        """Whether the weights have gone on since the experiment was asked for."""
+        """Whether the experiment shows older weights, and asking again costs no training."""
         experiment = self._run.experiment if self._run else None
         if (
             experiment is None
@@ -134,7 +134,7 @@ class LearnScreen(ExhibitScreen):
         return self.is_due
 
     def _ask(self) -> None:
-        """Ask what the experiment shows, if one can see the answer."""
+        """Ask for the experiment's exhibit, if the screen is active."""
         if self._run is None or not self.is_active or unavailable_reason(self._run):
             return
         self._asked_at = self._clock()
@@ -152,7 +152,7 @@ class LearnScreen(ExhibitScreen):
             self._refresh_keys()
 
     def show_exhibit(self) -> None:
-        """Show the experiment as it stands."""
+        """Show the experiment."""
         if self._run is not None:
             view = exhibit_view(self._run, self.lesson, self._control)
             self.query_one(ExhibitPanel).show(view)
@@ -160,11 +160,11 @@ class LearnScreen(ExhibitScreen):
 
     @property
     def choosing(self) -> ExhibitQuestions | None:
-        """What the experiment's controls turn."""
+        """The questions about experiments."""
         return self._run.experiment if self._run else None
 
     def _refresh_keys(self) -> None:
-        """Let the footer build its keys anew, but only when one has come or gone."""
+        """Refresh the bindings if the state that they depend on has changed."""
         if self._run is not None:
             history = self._run.history
             self.refresh_keys(
@@ -174,16 +174,16 @@ class LearnScreen(ExhibitScreen):
 
     @property
     def _can_fix(self) -> bool:
-        """Whether a key mends a finding that is to be seen here."""
+        """Whether the lesson shows a finding that a key can fix."""
         found = self._run.fixable() if self._run else None
         return found is not None and belongs_to(found, self.lesson)
 
     def shows(self, action: str) -> bool:
-        """Return whether one can see here what an action on the run does now."""
+        """Return whether this screen shows the effect of an action on the run."""
         return not self.query_one(NumberLine).is_open and (action != "apply_fix" or self._can_fix)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Dim what has no effect yet (None), hide what has none at all (False)."""
+        """Dim actions that have no effect yet (None), hide those that have none here (False)."""
         match action:
             case "move_lesson":
                 place = self._place + int(str(parameters[0]))
@@ -195,30 +195,30 @@ class LearnScreen(ExhibitScreen):
         return super().check_action(action, parameters)
 
     def on_descendant_focus(self) -> None:
-        """Make room for the lesson while it is read."""
-        self.set_class(isinstance(self.focused, LessonPanel), "-reads")
+        """Enlarge the lesson while it is focused."""
+        self.set_class(isinstance(self.focused, LessonPanel), "-reading")
 
     def action_open_experiment(self) -> None:
-        """Go to the experiment."""
+        """Focus the experiment."""
         self.show_view("experiment")
 
     def action_move_lesson(self, by: int) -> None:
-        """Choose the next lesson, or the one before."""
+        """Choose the next (1) or previous (-1) lesson."""
         self.open(self._place + by)
 
     def action_toggle_answer(self) -> None:
-        """Open the answer, or fold it away."""
+        """Show or hide the answer."""
         self._is_open = not self._is_open
         self._show_lesson()
         if self._is_open:
             self.query_one(LessonPanel).show_answer()
 
     def action_stop_experiment(self) -> None:
-        """Stop the experiment that is under way."""
+        """Stop the running experiment."""
         if self._run is not None:
             self._run.experiment.stop()
             self.show_exhibit()
 
     def on_choice_list_chosen(self, message: LessonList.Chosen) -> None:
-        """Show another lesson."""
+        """Choose another lesson."""
         self.open(self._place + message.by)

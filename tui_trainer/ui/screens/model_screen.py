@@ -1,4 +1,4 @@
-"""The Model screen: the network of the run in training, its review, and what its features see."""
+"""The Model screen: layer table, design review and receptive field of the live run's model."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tui_trainer.ui.widgets.status_lines import TopLine
 
 
 class ModelScreen(LiveScreen):
-    """Shows the network of the live run; nothing of it is painted while batches are trained."""
+    """Shows the model of the live run; training steps repaint nothing."""
 
     CSS_PATH = ["views.tcss", "model.tcss"]  # noqa: RUF012
     AUTO_FOCUS = "#layers-table"
@@ -47,7 +47,7 @@ class ModelScreen(LiveScreen):
         self._compared_with = ""
 
     def compose(self) -> ComposeResult:
-        """The state above; the table, the review and the field below."""
+        """The top line, the table, the review and the receptive field."""
         yield TopLine(id="top")
         with Container(id="parts"):
             yield ModelTable(id="model-table")
@@ -57,7 +57,7 @@ class ModelScreen(LiveScreen):
         yield from self.compose_end()
 
     def show_run(self, run: LiveRun, events: Sequence[Event] = ()) -> None:
-        """Show the run as it is now; steps change nothing here but the epoch's number."""
+        """Show the run's state; of a step only the top line."""
         is_new = self.set_run(run)
         if events and not is_new and all(isinstance(event, StepDone) for event in events):
             return
@@ -93,19 +93,19 @@ class ModelScreen(LiveScreen):
             self.call_after_refresh(self.focus_view)
 
     def on_screen_resume(self) -> None:
-        """Ask anew: the weights have changed meanwhile."""
+        """Ask again: the weights may have changed."""
         if self._run is not None:
             self._ask()
             self._show_field()
 
     def on_screen_suspend(self) -> None:
-        """Ask nothing while something else is in front."""
+        """Drop the question that was not sent yet."""
         if self._run is not None:
             self._run.field.drop_next()
 
     @property
     def _row(self) -> LayerRow | None:
-        """The chosen layer."""
+        """The chosen row."""
         started = self._run.history.started if self._run else None
         if started is None or not started.layers:
             return None
@@ -113,7 +113,7 @@ class ModelScreen(LiveScreen):
         return started.layers[place] if place < len(started.layers) else None
 
     def on_model_table_chosen(self) -> None:
-        """Look at the middle of another layer."""
+        """Show the center feature of another layer."""
         self._choose_middle()
         self._ask()
         self._show_field()
@@ -125,23 +125,23 @@ class ModelScreen(LiveScreen):
 
     @property
     def topic(self) -> int | None:
-        """The topic of the verdict that is chosen in the review; None where none is."""
+        """The topic of the chosen verdict, if any."""
         return self.query_one(ReviewPanel).topic
 
     @property
     def _unavailable_reason(self) -> str:
-        """Why nothing can be asked; empty if it can."""
+        """Why there is no receptive field to ask for; empty if there is."""
         run, row = self._run, self._row
         if run is None or row is None:
-            return "the network is being built"
+            return "building the model …"
         if not row.is_layer:
-            return "choose a layer above to see what one of its features sees"
+            return "choose a layer above to see its receptive field"
         if run.history.failure is not None:
-            return "the run has failed: nothing can be measured any more"
+            return "the run has failed: the gradient cannot be measured"
         return run.field.rejection
 
     def _ask(self) -> None:
-        """Ask what the chosen feature sees, if one can see the answer."""
+        """Ask for the receptive field of the chosen feature, if the screen is active."""
         run = self._run
         if run is None or not self.is_active:
             return
@@ -173,7 +173,7 @@ class ModelScreen(LiveScreen):
         )
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Dim what has no effect yet (None), hide what belongs to another view (False)."""
+        """Dim actions that have no effect yet (None), hide those of other views (False)."""
         history = self._run.history if self._run else None
         is_ready = history is not None and history.started is not None
         match action:
@@ -193,15 +193,15 @@ class ModelScreen(LiveScreen):
         return not self.is_small or self.view == view
 
     def action_fold_all(self) -> None:
-        """Fold all blocks away, or open all."""
+        """Fold or unfold all blocks."""
         self.query_one(ModelTable).fold_all()
 
     def action_move_layer(self, by: int) -> None:
-        """Look at another layer."""
+        """Choose another row of the layer table."""
         self.query_one(ModelTable).move(by)
 
     def action_move_feature(self, down: int, across: int) -> None:
-        """Look at a neighbour; at an edge of the map nothing happens."""
+        """Choose a neighbouring feature; at an edge of the map nothing happens."""
         row = self._row
         if row is None:
             return
@@ -213,13 +213,13 @@ class ModelScreen(LiveScreen):
             self._show_field()
 
     def action_next_digit(self) -> None:
-        """Draw it on the next digit of the validation split."""
+        """Show the receptive field on the next digit of the validation split."""
         self._digit += 1
         self._ask()
         self._show_field()
 
     def action_compare(self) -> None:
-        """Choose a network to compare with, and ask what it is."""
+        """Choose a model to compare with, and ask for its description."""
         run = self._run
         if run is None or run.history.started is None:
             return
@@ -241,7 +241,7 @@ class ModelScreen(LiveScreen):
         self._compared_with = ""
         if self._run is None or started is None or not self.is_active:
             return
-        self.app.clear_notifications()  # that it is being built
+        self.app.clear_notifications()  # "building …"
         batch_size = int(self._run.history.settings["batch_size"])
         comparison = compare(
             started.layers, other.layers, budget=started.budget, batch_size=batch_size
@@ -251,4 +251,4 @@ class ModelScreen(LiveScreen):
 
 def _preparing(run: LiveRun) -> str:
     detail = run.history.detail
-    return "The network is being built." + (f"\n{detail}" if detail else "")
+    return "Building the model …" + (f"\n{detail}" if detail else "")

@@ -31,12 +31,12 @@ from tui_trainer.ui.widgets.enlarged import (
 from tui_trainer.ui.widgets.half_blocks import Drawn, half_blocks
 from tui_trainer.ui.widgets.picture_pixels import Inks, inks_of
 
-PROTOCOL_NAMES = {"blocks": "half blocks", "kitty": "kitty's graphics", "sixel": "sixel"}
+PROTOCOL_NAMES = {"blocks": "half blocks", "kitty": "kitty graphics", "sixel": "sixel"}
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Pictures that are seen at once: what they show together, and the grid of them."""
+    """Pictures that fit the screen at once: their common caption, and their grid."""
 
     caption: str
     pictures: tuple[Picture, ...]
@@ -44,9 +44,9 @@ class Page:
 
 
 def pictures_in(blocks: Sequence[Block]) -> list[Pictures]:
-    """Return the pictures among the blocks of an exhibit, those without a pixel left out.
+    """Return the pictures of an exhibit's blocks, without empty ones.
 
-    One that stands alone is put to those that follow: a digit to the maps that came of it.
+    A single picture is merged with those of the next block: a digit with its feature maps.
     """
     found: list[Pictures] = []
     for block in blocks:
@@ -64,7 +64,7 @@ def pictures_in(blocks: Sequence[Block]) -> list[Pictures]:
 
 
 def pages_of(groups: Sequence[Pictures], size: Size, cell: Cell) -> list[Page]:
-    """Return the pages on which pictures are as large as they can be: those of a block at once."""
+    """Return the pages: the pictures of a block as large as possible, on one page if they fit."""
     pages = []
     for group in groups:
         grid = grid_for(group.items, *size, cell)
@@ -74,7 +74,7 @@ def pages_of(groups: Sequence[Pictures], size: Size, cell: Cell) -> list[Page]:
 
 
 class HalfBlocks(Widget):
-    """An image in half blocks, a character as wide as one pixel."""
+    """An image in half blocks, one pixel per column."""
 
     def __init__(self, lines: Drawn) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class HalfBlocks(Widget):
 
 
 class PicturesScreen(ModalScreen[None]):
-    """Shows pictures page by page, if they do not fit all at once."""
+    """Shows pictures, on several pages if they do not fit on one."""
 
     DEFAULT_CSS = """
     PicturesScreen { background: $background; }
@@ -114,17 +114,17 @@ class PicturesScreen(ModalScreen[None]):
         self._page = 0
 
     def compose(self) -> ComposeResult:
-        """What is shown, the pictures, and what the keys do."""
+        """The title, the pictures and the keys."""
         yield Static(classes="line", id="pictures-title", markup=False)
         yield Vertical(id="pictures")
         yield Static(classes="line", id="pictures-keys", markup=False)
 
     def on_mount(self) -> None:
-        """Paint anew in the colours of a new theme."""
+        """Repaint when the theme changes."""
         self.app.theme_changed_signal.subscribe(self, lambda _: self._lay_out())
 
     def on_resize(self) -> None:
-        """Lay out anew in the new size, from the first picture."""
+        """Start again at the first page in the new size."""
         self._page = 0
         self.call_after_refresh(self._lay_out)
 
@@ -140,7 +140,7 @@ class PicturesScreen(ModalScreen[None]):
         for at in range(0, len(page.pictures), columns):
             row = page.pictures[at : at + columns]
             widgets += [self._image(row, page.grid, inks), self._caption(row, page.grid)]
-        # In one go: a picture that the terminal draws is slow to be sent.
+        # In one batch: sending a picture to the terminal is slow.
         with self.app.batch_update():
             self._release_images()
             await box.remove_children()
@@ -162,7 +162,7 @@ class PicturesScreen(ModalScreen[None]):
         wrapped = [folded(picture.caption, grid.width) for picture in row]
         lines = []
         for number in range(grid.caption):
-            pieces = [told[number] if number < len(told) else "" for told in wrapped]
+            pieces = [text[number] if number < len(text) else "" for text in wrapped]
             lines.append(
                 (" " * GAP).join(piece + " " * (grid.width - columns(piece)) for piece in pieces)
             )
@@ -176,22 +176,22 @@ class PicturesScreen(ModalScreen[None]):
         self.query_one("#pictures-title", Static).update(words)
         keys = f"esc closes · {PROTOCOL_NAMES[self._shown_as.protocol]}"
         if len(self._pages) > 1:
-            keys = f"page {self._page + 1} of {len(self._pages)}: ← → turn · {keys}"
+            keys = f"page {self._page + 1} of {len(self._pages)}: ← → to turn · {keys}"
         self.query_one("#pictures-keys", Static).update(keys)
 
     async def action_turn(self, by: int) -> None:
-        """Show the next page, or the one before."""
+        """Show the next (1) or previous (-1) page."""
         if 0 <= self._page + by < len(self._pages):
             self._page += by
             await self._lay_out()
 
     def _release_images(self) -> None:
-        """Let the terminal forget the pictures that it has."""
+        """Make the terminal release its pictures."""
         for widget in self.query(".picture"):
             if hasattr(widget, "image"):
                 widget.image = None
 
     def action_close(self) -> None:
-        """Go back to the exhibit."""
+        """Close the pictures."""
         self._release_images()
         self.dismiss()

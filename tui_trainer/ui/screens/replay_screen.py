@@ -1,4 +1,4 @@
-"""The player: a recorded run, as fast as one likes."""
+"""The replay of a recorded run, at any speed."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tui_trainer.ui.widgets.replay_lines import replay_cells, replay_progress_ce
 from tui_trainer.ui.widgets.status_lines import ProgressLine, TopLine
 
 TICK = 0.25
-"""Seconds between two looks at the clock."""
+"""Seconds between two ticks."""
 
 LONGEST = 1.0
-"""A longer time between two ticks is a process that was asleep: the run stood still too."""
+"""The maximum time of a tick; a longer one means that the process was suspended."""
 
 
 class ReplayScreen(RunScreen):
-    """Plays a run; nothing in it acts on the run in training."""
+    """Replays a run; its keys do not affect the live run."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*REPLAY_KEYS, *FINDING_KEYS]
     IS_LIVE: ClassVar[bool] = False
@@ -38,23 +38,23 @@ class ReplayScreen(RunScreen):
         self._ticks: Timer | None = None
 
     def on_mount(self) -> None:
-        """Begin to play."""
+        """Start playing."""
         self._ticks = self.set_interval(TICK, self.tick)
 
     def on_screen_resume(self) -> None:
-        """Go on, once it is to be seen."""
+        """Continue when the screen becomes active."""
         self._then = self._clock()
         if self._ticks is not None:
             self._ticks.resume()
         self.show()
 
     def on_screen_suspend(self) -> None:
-        """Stand still while something else is in front."""
+        """Pause while another screen is active."""
         if self._ticks is not None:
             self._ticks.pause()
 
     def tick(self) -> None:
-        """Show what has happened since the last tick."""
+        """Advance by the time since the last tick."""
         now = self._clock()
         passed, self._then = min(LONGEST, now - self._then), now
         if not self.run.is_playing:
@@ -68,7 +68,7 @@ class ReplayScreen(RunScreen):
             self._show_lines()
 
     def show(self, events: Sequence[Event] = ()) -> None:
-        """Show the run as of its position."""
+        """Show the run at its position."""
         self._show_lines()
         self.show_panels(self.run, events)
 
@@ -77,18 +77,18 @@ class ReplayScreen(RunScreen):
         self.query_one(ProgressLine).show(partial(replay_progress_cells, self.run))
 
     def action_toggle_play(self) -> None:
-        """Play, or stand still."""
+        """Play or pause."""
         self.run.toggle()
         self._then = self._clock()
         self.show()
 
     def action_jump(self, direction: int) -> None:
-        """Go a twentieth of the run on or back."""
+        """Go forward (1) or back (-1) by a twentieth of the run."""
         self.run.jump(direction)
         self.show()
 
     def action_go_to_start(self) -> None:
-        """Go to the first batch."""
+        """Go to the start."""
         self.run.seek(0.0)
         self.show()
 
@@ -108,12 +108,12 @@ class ReplayScreen(RunScreen):
         self.show()
 
     def action_previous_epoch(self) -> None:
-        """Go to the start of this epoch, or of the one before."""
+        """Go to the start of this epoch, or of the previous one."""
         self.run.previous_epoch()
         self.show()
 
     def action_close(self) -> None:
-        """Put the player away; the app too, if that is all there is."""
+        """Close the replay; quit if it is the only screen."""
         if len(self.app.screen_stack) > 1:
             self.dismiss()
         else:

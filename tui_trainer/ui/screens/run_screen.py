@@ -1,4 +1,4 @@
-"""The curves, the network and the findings of a run, live or recorded."""
+"""The curves, layers and findings of a run, live or recorded."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from tui_trainer.ui.widgets.layers_panel import LayerPanel
 from tui_trainer.ui.widgets.status_lines import ProgressLine, TopLine, progress_cells, state_cells
 
 CURVES_EVERY = 0.48
-"""Seconds between two paintings of the curves: they cost most, and move least."""
+"""Seconds between two updates of the curves: they cost most, and change least."""
 
 
 class RunScreen(ViewScreen):
-    """Shows a run. What it shows comes from the run's history alone."""
+    """Shows a run, using only its history."""
 
     CSS_PATH = ["views.tcss", "run.tcss"]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [*FINDING_KEYS]
@@ -47,7 +47,7 @@ class RunScreen(ViewScreen):
         self._curves = Pace()
 
     def compose(self) -> ComposeResult:
-        """Two lines that never move, the panels between them."""
+        """The top line, the panels and the progress line."""
         yield TopLine(id="top")
         with Container(id="panels"):
             yield Chart("loss", LOSS, id="loss")
@@ -75,7 +75,7 @@ class RunScreen(ViewScreen):
         )
 
     def show_panels(self, run: ShownRun, events: Sequence[Event] = ()) -> None:
-        """Show the run as it is now; where only steps were added, only what they change."""
+        """Show the run; after events that are all steps, update only the curves."""
         self.shown = run
         history = run.history
         is_step = bool(events) and all(isinstance(event, StepDone) for event in events)
@@ -99,7 +99,7 @@ class RunScreen(ViewScreen):
         self._refresh_keys(run)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hide the keys for findings where they have no effect."""
+        """Hide the actions on findings if they have no effect."""
         selection = self.shown.selection if self.shown is not None else None
         match action:
             case "move_finding":
@@ -115,19 +115,19 @@ class RunScreen(ViewScreen):
         self.query_one(FindingsPanel).action_move_finding(direction)
 
     def action_snooze_finding(self) -> None:
-        """Put the chosen finding off; another one is chosen then."""
+        """Snooze the chosen finding."""
         if self.shown is not None:
             self.shown.selection.snooze()
             self._show_findings(self.shown)
 
     def action_unsnooze_findings(self) -> None:
-        """Bring back what was put off."""
+        """Show all snoozed findings again."""
         if self.shown is not None:
             self.shown.selection.unsnooze()
             self._show_findings(self.shown)
 
     def on_findings_panel_chosen(self) -> None:
-        """Show what the keys act on now."""
+        """Show the newly chosen finding."""
         if self.shown is not None:
             self._show_findings(self.shown)
             self.query_one(FindingsPanel).show_chosen()
@@ -137,11 +137,11 @@ class TrainScreen(RunScreen):
     """Shows the live run."""
 
     def show_knobs(self, run: LiveRun, cost: float) -> None:
-        """Show where the knobs stand, and where they are wanted to go."""
+        """Show the settings and the requested ones."""
         self.query_one(ProgressLine).show(partial(progress_cells, run, cost))
 
     def show_run(self, run: LiveRun, cost: float, events: Sequence[Event] = ()) -> None:
-        """Show the run as it is now; only what has changed is painted."""
+        """Show the run; only changes are painted."""
         self.query_one(TopLine).show(run, state_cells(run.history))
         self.show_knobs(run, cost)
         self.show_panels(run, events)

@@ -1,4 +1,4 @@
-"""The Runs screen: what has been trained, to be played again."""
+"""The Runs screen: the recorded runs, to be replayed."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from tui_trainer.ui.widgets.run_list import RunLine, columns_that_fit, run_rows
 from tui_trainer.ui.widgets.status_lines import TopLine, state_cells
 
 GAP = 2
-"""Blanks between two columns."""
+"""Spaces between two columns."""
 
 
 class RunsTable(DataTable[Text]):
-    """The table; its key for choosing shows in the footer."""
+    """The table of runs."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*TABLE_KEYS]
 
 
 class RunsScreen(Screen[None]):
-    """The recorded runs below a folder, the latest first."""
+    """The recorded runs in a folder, latest first."""
 
     CSS_PATH = "runs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*LIST_KEYS]
@@ -50,7 +50,7 @@ class RunsScreen(Screen[None]):
         self._shown_width = 0
 
     def compose(self) -> ComposeResult:
-        """The live run's state above, the table, and more of the run under the cursor below."""
+        """The live run's top line, the table, and details of the run under the cursor."""
         yield TopLine(id="top")
         yield RunsTable(id="runs", cursor_type="row", cell_padding=GAP // 2)
         yield Static(id="no-runs", markup=False)
@@ -58,29 +58,29 @@ class RunsScreen(Screen[None]):
         yield KeyFooter()
 
     def on_mount(self) -> None:
-        """Take the colours of a new theme."""
+        """Repaint when the theme changes."""
         self.app.theme_changed_signal.subscribe(self, lambda _: self.fill())
 
     def on_screen_resume(self) -> None:
-        """See what has come since."""
+        """Read the folder again."""
         self.action_reload()
 
     def on_resize(self) -> None:
-        """Choose anew what fits."""
+        """Choose the columns that fit."""
         if self.size.width != self._shown_width:
             self.fill()
 
     def show_live(self, run: LiveRun) -> None:
-        """Show what is in training."""
+        """Show the live run's state."""
         self.query_one(TopLine).show(run, state_cells(run.history))
 
     def action_reload(self) -> None:
-        """Read the folder again, the cursor staying on its run."""
+        """Read the folder again; the cursor stays on its run."""
         self._runs = list_runs(self._root)
         self.fill()
 
     def fill(self) -> None:
-        """Show the runs, in as many columns as fit."""
+        """Fill the table with the columns that fit."""
         self._shown_width = self.size.width
         table = self.query_one(RunsTable)
         chosen = self._chosen
@@ -102,9 +102,9 @@ class RunsScreen(Screen[None]):
         empty = self.query_one("#no-runs", Static)
         empty.display = not self._runs
         empty.update(
-            f"No run in {printable(self._root)} yet.\n\n"
-            "A run that is trained here is recorded and appears in this list;\n"
-            + with_keys("press {screens.train} to go back to it.")
+            f"No runs in {printable(self._root)} yet.\n\n"
+            "Each run of this window is recorded and listed here.\n"
+            + with_keys("Press {screens.train} for the current run.")
         )
         self.query_one(RunLine).show(self._chosen, hidden={*range(len(head))} - {*kept})
 
@@ -116,11 +116,11 @@ class RunsScreen(Screen[None]):
         return self._runs[place] if table.row_count and place < len(self._runs) else None
 
     def on_data_table_row_highlighted(self) -> None:
-        """Say more of the run under the cursor."""
+        """Show details of the run under the cursor."""
         self.query_one(RunLine).show(self._chosen)
 
     def on_data_table_row_selected(self) -> None:
-        """Open the run under the cursor; reading it takes a moment, on a thread of its own."""
+        """Open the run under the cursor; a worker thread reads it."""
         run = self._chosen
         if run is None:
             return
@@ -128,7 +128,7 @@ class RunsScreen(Screen[None]):
         self.run_worker(partial(_open, run.folder), thread=True, exclusive=True, group="open")
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """Play the run that was read, if one still looks at the list."""
+        """Replay the run that was read, if this screen is still active."""
         if event.state in (WorkerState.PENDING, WorkerState.RUNNING):
             return
         self.query_one(RunLine).note("")
@@ -138,11 +138,11 @@ class RunsScreen(Screen[None]):
         if isinstance(result, RecordedRun):
             self.app.push_screen(ReplayScreen(result))
         elif isinstance(result, str):
-            self.notify(result, title="cannot be shown", severity="warning")
+            self.notify(result, title="cannot replay the run", severity="warning")
 
 
 def _open(folder: RunFolder) -> RecordedRun | str:
-    """Return a run, or what is wrong with it."""
+    """Return a run, or an error message."""
     try:
         return open_run(folder)
     except InputError as error:
