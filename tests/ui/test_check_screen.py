@@ -1,4 +1,4 @@
-"""The check of the first steps, in the window."""
+"""The preflight check in the window."""
 
 from __future__ import annotations
 
@@ -50,19 +50,19 @@ def panel(run: LiveRun, width: int = 70) -> list[str]:
 
 
 def test_while_it_goes_on_it_tells_how_far_it_is_and_that_the_training_waits() -> None:
-    assert panel(checked())[0].startswith("checking …, the training waits")
+    assert panel(checked())[0].startswith("checking …, training waits")
     told = panel(checked(*answers(4)))
-    assert told[0].startswith("checking … 4 of 12, the training waits  ━━━━")
+    assert told[0].startswith("checking … 4 of 12, training waits  ━━━━")
     assert sum(line.lstrip("▸ ")[:1] in "✗▲✓" for line in told if line.strip()) == 4
     paused = checked(StateChanged(state="paused", step=9), *answers(4))
     assert "waits" not in panel(paused)[0]
 
 
 def test_at_its_end_it_tells_what_that_means() -> None:
-    assert panel(checked(*answers()))[0] == "✗ 1 error, 2 warnings, 9 ok: a training would fail"
+    assert panel(checked(*answers()))[0] == "✗ 1 error, 2 warnings, 9 ok: training would fail"
     fine = part(item(1))
     assert panel(checked(fine))[0].startswith(
-        "✓ 0 errors, 0 warnings, 1 ok: nothing stands in the way"
+        "✓ 0 errors, 0 warnings, 1 ok: ready for a long training"
     )
 
 

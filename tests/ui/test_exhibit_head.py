@@ -23,11 +23,11 @@ def plain(lines: Lines) -> list[str]:
     [
         (ExhibitView(unavailable_reason="waiting for the engine …"), "waiting for the engine …"),
         (ExhibitView(trains="train it: about 9 s"), "▷ enter: train it: about 9 s"),
-        (ExhibitView(is_running=True, waits=True), "the training waits · esc stops"),
+        (ExhibitView(is_running=True, waits=True), "training waits · esc stops"),
         (ExhibitView(is_running=True), "0 %  esc stops"),
         (
             ExhibitView(is_stopped=True, exhibit=Exhibit(blocks=(), progress=0.42)),
-            "‖ stopped at 42 %; enter begins anew",
+            "‖ stopped at 42 %; enter starts it again",
         ),
     ],
 )

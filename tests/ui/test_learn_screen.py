@@ -240,13 +240,13 @@ async def test_while_it_trains_the_run_waits_and_escape_stops_it() -> None:
         engine.answers = False
         await pilot.press("enter", "enter")
         await tell(pilot, app, shown(engine, part))
-        assert " 50 %  the training waits · esc stops" in exhibit_text(screen)
+        assert " 50 %  training waits · esc stops" in exhibit_text(screen)
         await pilot.press("enter")
         assert len(asked(engine)) == 2
         await pilot.press("escape")
         await pilot.pause(0.05)
         assert engine.received[-1] == CancelQuestion("lesson")
-        assert "‖ stopped at 50 %; enter begins anew" in exhibit_text(screen)
+        assert "‖ stopped at 50 %; enter starts it again" in exhibit_text(screen)
         await pilot.press("escape", "enter")
         await tell(pilot, app, shown(engine, part), shown(engine, whole))
         assert "Early is better" in exhibit_text(screen)

@@ -1,1 +1,1 @@
-"""The keys of every screen."""
+"""Key bindings of all screens, and the user's changes to them."""

@@ -1,1 +1,1 @@
-"""One file a widget."""
+"""The widgets, one per file."""

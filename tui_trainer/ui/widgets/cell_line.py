@@ -1,4 +1,4 @@
-"""A line of text that costs little to paint."""
+"""A line of text that is cheap to paint."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tui_trainer.ui.widgets.painting import Painted, Styles, role_styles, strip_
 
 
 class CellLine(Painted):
-    """A line of cells that is painted only when one of them has changed.
+    """A line of cells that is painted only if one of them has changed.
 
-    It makes its own strip: that costs a third of what laying out and styling a text does, and this
-    is what is painted most often.
+    It builds its own strip, which costs a third of laying out and styling a text: these lines are
+    painted more often than anything else.
     """
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
@@ -23,7 +23,7 @@ class CellLine(Painted):
         self._style: Styles | None = None
 
     def cells(self, width: int) -> list[Cell]:
-        """Return what the line shows in ``width`` columns."""
+        """Return the cells of the line in ``width`` columns."""
         raise NotImplementedError
 
     def update(self) -> None:
@@ -45,7 +45,7 @@ class CellLine(Painted):
 
 
 class ShownLine(CellLine):
-    """A line that shows the cells that it was given."""
+    """A line that shows given cells."""
 
     DEFAULT_CSS = """
     ShownLine { height: 1; }
@@ -56,10 +56,10 @@ class ShownLine(CellLine):
         self._content: Sequence[Cell] = ()
 
     def show(self, cells: Sequence[Cell]) -> None:
-        """Show these cells from now on."""
+        """Show these cells."""
         self._content = cells
         self.update()
 
     def cells(self, width: int) -> list[Cell]:
-        """Return what fits."""
+        """Return the cells that fit."""
         return fit(self._content, width)

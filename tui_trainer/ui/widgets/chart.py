@@ -1,4 +1,4 @@
-"""A chart: one picture, of which only the rows that have changed are painted."""
+"""A chart that paints only the rows that have changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tui_trainer.ui.widgets.painting import Painted, Styles, content_of, role_st
 
 
 class Chart(Painted):
-    """Draws a :class:`ChartContent`; its latest figures stand in the title."""
+    """Draws a :class:`ChartContent`; its title has the latest figures."""
 
     DEFAULT_CSS = """
     Chart {
@@ -37,11 +37,11 @@ class Chart(Painted):
         self._rows: list[Row] = []
 
     def on_show(self) -> None:
-        """Catch up with what was not painted while nobody could see it."""
+        """Paint what was skipped while the chart was hidden."""
         self._repaint()
 
     def show(self, content: Callable[[], ChartContent]) -> None:
-        """Show a picture from now on; it is made only while the chart is to be seen."""
+        """Show this content; it is built only while the chart is visible."""
         self._content = content
         if self.is_on_screen:
             self._update()
@@ -53,7 +53,7 @@ class Chart(Painted):
         self._update()
 
     def _update(self) -> None:
-        """Paint the rows that differ from those on the screen, and the title if it does."""
+        """Paint the rows that differ from those on the screen, and a changed title."""
         content = self._content()
         width, height = self.size
         rows = chart(
@@ -74,7 +74,7 @@ class Chart(Painted):
         self._rows = rows
         regions = [Region(0, y, width, 1) for y in changed]
         if self._write_title(content):
-            # Around the content lies the border, and above it the title.
+            # The border surrounds the content; the title is above it.
             regions.append(Region(-1, -1, width + 3, 1))
         if is_new:
             self.refresh()
@@ -82,11 +82,11 @@ class Chart(Painted):
             self.refresh(*regions)
 
     def _write_title(self, content: ChartContent) -> bool:
-        """Put the latest figures into the title; return whether they are others than before."""
+        """Write the latest figures into the title; return whether they changed."""
         legend = fit(content.legend, self.size.width - len(self._title) - 4)
         if legend == self._legend:
             return False
         self._legend = legend
-        # Textual's own attribute: setting the public one would repaint the whole widget.
+        # Textual's private attribute: setting the public one would repaint the whole widget.
         self._border_title = content_of([Cell(self._title), *legend])
         return True

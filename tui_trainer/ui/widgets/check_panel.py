@@ -1,4 +1,4 @@
-"""What the check of the first steps has found, item by item."""
+"""The items of the preflight check."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from tui_trainer.ui.widgets.panel import TextPanel
 from tui_trainer.ui.widgets.status_lines import bar
 
 RESULTS: dict[Severity, str] = {
-    "error": "a training would fail",
-    "warning": "a training may well go on, but look at what is marked",
-    "ok": "nothing stands in the way of a long training",
+    "error": "training would fail",
+    "warning": "training can start, but read the warnings",
+    "ok": "ready for a long training run",
 }
-"""What the worst severity means for the training."""
+"""What the worst severity means for training."""
 
 BAR_WIDTH = 24
 
 
 class CheckPanel(TextPanel):
-    """The items in the order of the check, one of them told in full."""
+    """The items in the order of the check, one of them in full."""
 
     DEFAULT_CSS = """
     CheckPanel { scrollbar-gutter: stable; }
@@ -40,12 +40,12 @@ class CheckPanel(TextPanel):
     ]
 
     def __init__(self, run: LiveRun, *, id: str) -> None:  # noqa: A002
-        super().__init__("check of the first steps", id=id)
+        super().__init__("preflight check", id=id)
         self._run = run
         self._chosen = range(0)
 
     def show(self, run: LiveRun) -> None:
-        """Show how far the check has come."""
+        """Show the items so far."""
         self._run = run
         is_done = not run.check.is_waiting
         again = with_keys("{run.again} again · ") if is_done else ""
@@ -53,7 +53,7 @@ class CheckPanel(TextPanel):
         self.fill()
 
     def lines(self, width: int) -> Lines:
-        """Return the items, and what they come to."""
+        """Return the items and their summary."""
         lines, self._chosen = check_lines(self._run, width - 1)
         return lines
 
@@ -67,11 +67,11 @@ class CheckPanel(TextPanel):
 
 
 def check_lines(run: LiveRun, width: int) -> tuple[Lines, range]:
-    """Return what a check has told, in ``width`` columns, and the chosen item's lines."""
+    """Return the items in ``width`` columns, and the range of the chosen item's lines."""
     check = run.check
     lines: Lines = []
     place = range(0)
-    # How far it is and what came of it stand in the same place, so that nothing below moves.
+    # Progress and result have the same place, so that nothing below moves.
     if check.is_waiting:
         lines += [*_progress_lines(run, width), []]
     elif check.rejection:
@@ -91,16 +91,16 @@ def check_lines(run: LiveRun, width: int) -> tuple[Lines, range]:
 
 def _progress_lines(run: LiveRun, width: int) -> Lines:
     check, history = run.check, run.history
-    waits = "" if history.is_over or run.is_paused else ", the training waits"
-    told = f" {check.done} of {check.total}" if check.total else ""
+    waits = "" if history.is_over or run.is_paused else ", training waits"
+    counted = f" {check.done} of {check.total}" if check.total else ""
     share = check.done / check.total if check.total else 0.0
-    line = [Cell(f"checking …{told}{waits}  ", style="title")]
+    line = [Cell(f"checking …{counted}{waits}  ", style="title")]
     room = width - sum(fmt.columns(cell.text) for cell in line)
     return [[*line, *(bar(share, min(BAR_WIDTH, room)) if room > 0 else ())]]
 
 
 def _item_line(item: Diagnosis, width: int, digits: int, *, is_chosen: bool) -> list[Cell]:
-    """Return an item with its number flush right."""
+    """Return an item with its figure flush right."""
     room = width - 4 - digits - 2
     title = fmt.clip(item.title, room)
     return [

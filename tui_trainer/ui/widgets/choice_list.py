@@ -1,4 +1,4 @@
-"""A list of which one thing is chosen: what the lists of lessons and of views share."""
+"""The base of the lists of lessons and views: one entry is chosen."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tui_trainer.ui.widgets.panel import TextPanel
 
 
 class ChoiceList(TextPanel):
-    """Keeps the chosen thing in sight; whoever inherits writes its rows while it makes the text."""
+    """Scrolls to the chosen entry; a subclass sets ``_rows`` to its lines in ``lines``."""
 
     DEFAULT_CSS = """
     ChoiceList { scrollbar-gutter: stable; }
@@ -20,7 +20,7 @@ class ChoiceList(TextPanel):
     HINT: ClassVar[str]
 
     class Chosen(Message):
-        """A person has chosen another one, so many places further down."""
+        """The user has chosen another entry, ``by`` places further down."""
 
         def __init__(self, by: int) -> None:
             super().__init__()
@@ -33,11 +33,11 @@ class ChoiceList(TextPanel):
         self._rows = range(0)
 
     def show(self, place: int) -> None:
-        """Show which one is chosen."""
+        """Mark the chosen entry."""
         self._place = place
         self.fill()
         self.show_rows(self._rows)
 
     def action_move(self, by: int) -> None:
-        """Choose the one above or below."""
+        """Choose the entry above (-1) or below (1)."""
         self.post_message(self.Chosen(by))

@@ -1,4 +1,4 @@
-"""Which classes are still confused: the validation error of each, the worst first to the eye."""
+"""The validation error of each class, the worst one highlighted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tui_trainer.ui.widgets.painting import content_of, content_of_lines
 
 
 class ClassPanel(Widget):
-    """A bar a class; where there is no room for all, the worst ones."""
+    """One bar per class; without room for all, the worst ones."""
 
     DEFAULT_CSS = """
     ClassPanel {
@@ -26,12 +26,12 @@ class ClassPanel(Widget):
 
     def __init__(self, *, id: str) -> None:  # noqa: A002
         super().__init__(id=id)
-        self.border_title = "validation errors by class"
+        self.border_title = "validation error by class"
         self._accuracy: tuple[float | None, ...] = ()
         self._epoch = 0
 
     def show(self, history: History) -> None:
-        """Show the latest epoch's figures."""
+        """Show the figures of the last epoch."""
         last = history.last_epoch
         accuracy = (last.val_class_accuracy if last else None) or ()
         epoch = last.epoch if last and accuracy else 0
@@ -43,12 +43,12 @@ class ClassPanel(Widget):
     def render(self) -> Content:
         """Return the bars."""
         if not self._accuracy:
-            return content_of([Cell("after the first epoch", style="muted")])
+            return content_of([Cell("available after the first epoch", style="muted")])
         return content_of_lines(class_bars(self._accuracy, self.size.width, self.size.height))
 
 
 def class_bars(accuracy: tuple[float | None, ...], width: int, height: int) -> Lines:
-    """Return a line a class with its error rate, in class order, at most ``height`` lines."""
+    """Return one line per class with its error rate, in class order, at most ``height`` lines."""
     errors = [(1 - share, label) for label, share in enumerate(accuracy) if share is not None]
     shown = sorted(sorted(errors, reverse=True)[: max(1, height)], key=lambda item: item[1])
     worst = max(error for error, _ in errors)

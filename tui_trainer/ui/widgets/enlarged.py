@@ -1,4 +1,4 @@
-"""Pictures as large as they fit: where each stands, and its pixels."""
+"""Pictures as large as possible: their grid, and their pixels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GAP = 3
 """Columns between two pictures."""
 
 LEAST = 8
-"""Columns that a picture and its caption need at least."""
+"""Minimum columns of a picture and its caption."""
 
 BLANK = 1
 """Lines between two rows of pictures."""
@@ -30,14 +30,14 @@ Cell = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Where pictures stand, in characters.
+    """A grid of pictures, in characters.
 
     Attributes:
-        columns: How many stand beside each other.
-        rows: How many rows of them fit.
-        width: Columns of one.
-        height: Lines of one, without its caption.
-        caption: Lines of its caption.
+        columns: Pictures per row.
+        rows: Rows that fit.
+        width: Columns per picture.
+        height: Lines per picture, without its caption.
+        caption: Lines per caption.
     """
 
     columns: int
@@ -48,18 +48,18 @@ class Grid:
 
     @property
     def count(self) -> int:
-        """How many fit at once."""
+        """Number of pictures that fit at once."""
         return self.columns * self.rows
 
 
 def grid_for(pictures: Sequence[Picture], width: int, height: int, cell: Cell) -> Grid:
-    """Return the grid in which pictures are largest: all at once if they can be seen then.
+    """Return the grid with the largest pictures; all of them at once if they stay visible.
 
     Args:
         pictures: The pictures, at least one.
-        width: Columns that there are.
-        height: Lines that there are.
-        cell: A character's size in the pixels that are drawn.
+        width: Available columns.
+        height: Available lines.
+        cell: Size of a character in pixels.
     """
     across = max(picture.width + _margins(picture) for picture in pictures)
     down = max(picture.height + _margins(picture) for picture in pictures)
@@ -73,13 +73,13 @@ def grid_for(pictures: Sequence[Picture], width: int, height: int, cell: Cell) -
         caption = _caption_lines(pictures, room)
         lines = (height + BLANK) // rows - BLANK - caption
         box = (room * cell[0], lines * cell[1])
-        # Where the largest is equally large, the others may have more room.
+        # With equal scales, prefer the larger boxes.
         score = (min(box[0] // max(1, across), box[1] // max(1, down)), min(box))
         if score[0] >= 1 and score > best:
             best, found = score, Grid(columns, rows, room, lines, caption)
     if found is not None:
         return found
-    # Pixel by pixel, as many at once as there is room for.
+    # At scale 1, as many at once as fit.
     room = min(width, max(LEAST, -(-across // cell[0])))
     caption = _caption_lines(pictures, room)
     lines = min(max(1, height - caption), -(-down // cell[1]))
@@ -89,7 +89,7 @@ def grid_for(pictures: Sequence[Picture], width: int, height: int, cell: Cell) -
 
 
 def folded(caption: str, width: int) -> list[str]:
-    """Return a caption in lines."""
+    """Return a caption wrapped to lines."""
     return textwrap.wrap(caption, width)
 
 
@@ -102,7 +102,7 @@ def _margins(picture: Picture) -> int:
 
 
 def row_image(pictures: Sequence[Picture], grid: Grid, cell: Cell, inks: Inks) -> Image:
-    """Return a row of pictures as one image, each above the place of its caption."""
+    """Return a row of pictures as one image, each aligned with its caption."""
     from PIL import Image
 
     width = grid.width * len(pictures) + GAP * (len(pictures) - 1)
@@ -116,9 +116,9 @@ def row_image(pictures: Sequence[Picture], grid: Grid, cell: Cell, inks: Inks) -
 
 
 def enlarged(picture: Picture, width: int, height: int, inks: Inks) -> Image:
-    """Return a picture as large as fits into so many pixels, each of its own a square.
+    """Return a picture scaled to fit, by a whole factor, so that its pixels stay squares.
 
-    One that is larger than that shows only some of its pixels.
+    A larger picture is reduced by dropping pixels.
     """
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""What stands above an experiment: its controls, and how it stands; what stands around it."""
+"""The head of an exhibit: its controls and its status; and its key hints."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ BAR = 24
 
 CONTROL_GAP = 2
 
-_MOVES = "{experiment.previous_control}{experiment.next_control}"
-_TURNS = "{experiment.turn_down}{experiment.turn_up}"
+_CHOOSE = "{experiment.previous_control}{experiment.next_control}"
+_CHANGE = "{experiment.turn_down}{experiment.turn_up}"
 
 
 @dataclass(frozen=True, slots=True)
 class ExhibitView:
-    """What the panel is to show.
+    """The content of the panel.
 
     Attributes:
-        title: The lesson's number and title: another one is shown from its beginning.
-        exhibit: What the experiment shows; None before there is an answer.
-        controls: Its controls where they are wanted to stand.
-        chosen: The control that the arrow keys turn.
-        trains: What enter would train; empty if nothing.
-        silence: Why nothing can be tried, or nothing can be seen yet; empty if it can.
-        is_under_way: Whether it trains.
-        is_stopped: Whether it was stopped.
-        waits: Whether the training of the run waits for it.
-        is_result: Whether what is shown came of a training.
-        noun: What it is, behind the title.
-        verb: What enter does with ``trains``, as in "enter trains".
+        title: The number and title of the lesson, or the title of the view.
+        exhibit: The exhibit, if there is an answer.
+        controls: Its controls with their requested values.
+        chosen: The index of the control that the arrow keys change.
+        trains: What enter would train; empty for nothing.
+        silence: Why there is no exhibit, or no newer one; empty if there is.
+        is_under_way: Whether its experiment is running.
+        is_stopped: Whether its experiment was stopped.
+        waits: Whether training of the run waits for it.
+        is_result: Whether the exhibit is the result of an experiment.
+        noun: The text after the title.
+        verb: What enter does, as in "enter trains".
     """
 
     title: str = ""
@@ -54,20 +54,21 @@ class ExhibitView:
 
     @property
     def matrix(self) -> Matrix | None:
-        """The matrix in which a cell can be chosen; None where there is none."""
+        """The matrix of the exhibit, if any."""
         blocks = self.exhibit.blocks if self.exhibit else ()
         return next((block for block in blocks if isinstance(block, Matrix)), None)
 
     @property
     def is_in_matrix(self) -> bool:
-        """Whether the arrow keys move the chosen cell of a matrix."""
+        """Whether the arrow keys choose a cell of the matrix."""
         return self.matrix is not None and self.chosen >= len(self.controls)
 
     def with_matrix_chosen(self, control: int | None) -> ExhibitView:
-        """Return the view with a control chosen, those left out that a matrix stands for.
+        """Return the view with a control chosen, without the controls that the matrix replaces.
 
         Args:
-            control: The control's place, that of the matrix behind them; None for the matrix.
+            control: The index of the control; the matrix comes after the controls. None for the
+                matrix.
         """
         matrix = self.matrix
         controls = tuple(c for c in self.controls if not matrix or c.name not in matrix.controls)
@@ -78,7 +79,7 @@ class ExhibitView:
 
     @property
     def control(self) -> Control | None:
-        """The chosen control; None where there is none."""
+        """The chosen control, if any."""
         return self.controls[self.chosen] if self.chosen < len(self.controls) else None
 
     @property
@@ -88,22 +89,22 @@ class ExhibitView:
 
     @property
     def takes_negatives(self) -> bool:
-        """Whether such a number can be below 0."""
+        """Whether that number can be negative."""
         return self.control is not None and (self.control.low or 0.0) < 0
 
     @property
     def share(self) -> float:
-        """How much of it is done, of what trains."""
+        """The progress of the experiment, 0 to 1."""
         return (self.exhibit.progress if self.exhibit else None) or 0.0
 
 
 def is_idle(control: Control) -> bool:
-    """Return whether a number can be typed for a control."""
+    """Return whether any number in a range can be typed for a control."""
     return control.low is not None and control.high is not None
 
 
 def value_text(value: Value) -> str:
-    """Return what a control stands at: a word, or a number with its thousands parted."""
+    """Return the value of a control as text: a word, or a number with thousands separators."""
     if isinstance(value, str):
         return value
     is_whole = math.isfinite(value) and value == int(value) and abs(value) < 1e9
@@ -111,7 +112,7 @@ def value_text(value: Value) -> str:
 
 
 def head_lines(view: ExhibitView, width: int) -> Lines:
-    """Return the controls, and how the experiment stands."""
+    """Return the controls and the status of the experiment."""
     controls = enumerate(view.controls)
     pieces = (_control_cells(each, is_chosen=place == view.chosen) for place, each in controls)
     lines, enter = flowed(pieces, width, CONTROL_GAP), with_keys("{experiment.confirm}")
@@ -120,7 +121,7 @@ def head_lines(view: ExhibitView, width: int) -> Lines:
     elif view.is_running:
         lines += _progress_lines(view, width)
     elif view.is_stopped:
-        words = f"‖ stopped at {100 * view.share:.0f} %; {enter} begins anew"
+        words = f"‖ stopped at {100 * view.share:.0f} %; {enter} starts it again"
         lines += paragraph(words, "warning", width)
     elif view.trains and not view.has_result:
         lines += paragraph(f"▷ {enter}: {view.trains}", "title", width)
@@ -130,7 +131,7 @@ def head_lines(view: ExhibitView, width: int) -> Lines:
 
 
 def _control_cells(control: Control, *, is_chosen: bool) -> list[Cell]:
-    """Return a control: it keeps its width, and an arrow says where it can be turned."""
+    """Return a control of constant width; arrows show in which directions it can change."""
     room = max(columns(value_text(step)) for step in (*control.steps, control.value))
     value = value_text(control.value)
     down, up = (control.turned(way) != control.value for way in (-1, 1))
@@ -145,35 +146,35 @@ def _control_cells(control: Control, *, is_chosen: bool) -> list[Cell]:
 
 
 def _progress_lines(view: ExhibitView, width: int) -> Lines:
-    """Return how far the experiment is, and what it means for the run."""
+    """Return the progress of the experiment, and how to stop it."""
     percent = f" {100 * view.share:3.0f} %  "
-    words = with_keys(f"{'the training waits · ' if view.waits else ''}{{learn.stop}} stops")
+    words = with_keys(f"{'training waits · ' if view.waits else ''}{{learn.stop}} stops")
     line = [*bar(view.share, min(BAR, max(6, width - 40))), Cell(percent, style="title")]
     return [[*line, Cell(words, style="muted")]]
 
 
 def result_lines(view: ExhibitView, width: int) -> Lines:
-    """Return what was measured."""
+    """Return the result."""
     result = view.exhibit.result if view.exhibit else ""
     return paragraph(result, "title bold", min(width, PROSE)) if result else []
 
 
 def uncertainty_lines(view: ExhibitView, width: int) -> Lines:
-    """Return how sure that is."""
+    """Return the uncertainty of the result."""
     certainty = view.exhibit.certainty if view.exhibit else ""
     told = paragraph(f"evidence: {certainty}", "muted", min(width, PROSE))
     return [[], *told] if certainty else []
 
 
 def hints(view: ExhibitView, *, is_long: bool) -> str:
-    """Return the keys that do something here."""
+    """Return the keys that have an effect here."""
     parts = []
     if view.is_in_matrix:
-        parts.append(f"{_MOVES}{_TURNS} cell")
+        parts.append(f"{_CHOOSE}{_CHANGE} cell")
     elif len(view.controls) + (view.matrix is not None) > 1:
-        parts.append(f"{_MOVES} choose")
+        parts.append(f"{_CHOOSE} choose")
     if view.controls and not view.is_in_matrix:
-        parts.append(f"{_TURNS} turn")
+        parts.append(f"{_CHANGE} change")
     if view.takes_numbers:
         parts.append("0-9 type")
     if view.trains and not view.is_running:

@@ -1,4 +1,4 @@
-"""The cells of an exhibit in the colours of a theme, its pictures in half blocks."""
+"""Paints the cells of an exhibit in the colours of a theme, its pictures in half blocks."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from tui_trainer.ui.widgets.painting import Styles
 from tui_trainer.ui.widgets.picture_pixels import NEGATIVE, POSITIVE, Inks, inks_of, pixels_of
 
 WIDE_ENOUGH = 14
-"""A picture of fewer pixels is drawn larger, up to this width."""
+"""Smaller pictures are enlarged up to this width, in pixels."""
 
 SIGNED = (Cell("■ below 0  ", style=NEGATIVE), Cell("■ above 0", style=POSITIVE))
 
 KEPT = 64
-"""Pictures that are kept as they are drawn: one is often drawn again before it changes."""
+"""Size of the cache of drawn pictures: most are drawn again before they change."""
 
 
 @dataclass(frozen=True, slots=True)
 class PixelsCell(Cell):
-    """A line of a picture: its colours are its own, not those of a role."""
+    """A line of a picture, with explicit colours in place of a role."""
 
     painted: tuple[Segment, ...] = ()
 
 
 def medium_of(variables: Mapping[str, str]) -> Medium:
-    """Return what cells are made for in a window, by the colours of its theme."""
+    """Return the medium for a window in the colours of a theme."""
     return Medium(draw=partial(_picture, inks_of(variables)), signed_key=SIGNED)
 
 
@@ -52,9 +52,9 @@ def painted(lines: Lines, style: Styles) -> Drawn:
 
 
 def _picture(inks: Inks, picture: Picture, width: int) -> Lines:
-    """Return the lines of a picture, which nobody may change.
+    """Return the lines of a picture; they are cached, so do not modify them.
 
-    A map that is wider than the room shows only some of its pixels.
+    A picture that is wider than ``width`` is reduced by dropping pixels.
     """
     margin = 2 if picture.frame else 0
     return _drawn(picture, max(1, math.ceil(picture.width / max(1, width - margin))), inks)

@@ -1,4 +1,4 @@
-"""The experiment of a lesson: its controls, and what it shows, whatever lesson it is."""
+"""The panel of an exhibit, of a lesson or a view: its controls and its blocks."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from tui_trainer.ui.widgets.exhibit_painting import medium_of, painted
 from tui_trainer.ui.widgets.painting import role_styles
 
 PLOT = range(9, 18)
-"""Lines of a plot, from a low panel to a high one."""
+"""Minimum and maximum lines of a plot."""
 
 PLOT_SHARE = 0.5
-"""Of the panel's lines."""
+"""The share of the panel's lines for a plot."""
 
 
 class ExhibitPanel(ScrollView, can_focus=True):
-    """The controls above, which stay; what there is to see below, which scrolls."""
+    """The controls stay at the top; the blocks below scroll."""
 
     DEFAULT_CSS = """
     ExhibitPanel {
@@ -49,37 +49,37 @@ class ExhibitPanel(ScrollView, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [*EXPERIMENT_KEYS, *TYPING_KEYS]
 
     class ControlChanged(Message):
-        """A person wants a control to stand at another value: there it does in the message."""
+        """The user has changed a control; the message has it with the new value."""
 
         def __init__(self, turned: Control) -> None:
             super().__init__()
             self.turned = turned
 
     class Chosen(Message):
-        """A person has chosen another control."""
+        """The user has chosen another control."""
 
         def __init__(self, place: int) -> None:
             super().__init__()
             self.place = place
 
     class NumberRequested(Message):
-        """A person wants to type a number for the chosen control."""
+        """The user wants to type a number for the chosen control."""
 
     class ResetRequested(Message):
-        """A person wants every control where it began."""
+        """The user wants to reset all controls."""
 
     class Confirmed(Message):
-        """A person wants the experiment to train."""
+        """The user has confirmed what enter does: train, or evaluate the test set."""
 
     class CellChosen(Message):
-        """A person has chosen another cell of the matrix: the choices that say so."""
+        """The user has chosen another cell of the matrix; the choices identify it."""
 
         def __init__(self, choices: tuple[tuple[str, Value], ...]) -> None:
             super().__init__()
             self.choices = choices
 
     class Opened(Message):
-        """A person wants to see what enter leads to."""
+        """The user wants to open another view."""
 
         def __init__(self, opening: Link) -> None:
             super().__init__()
@@ -93,15 +93,15 @@ class ExhibitPanel(ScrollView, can_focus=True):
         self._body: list[Strip] = []
 
     def on_mount(self) -> None:
-        """Paint anew in the colours of a new theme."""
+        """Repaint when the theme changes."""
         self.app.theme_changed_signal.subscribe(self, lambda _: self._repaint())
 
     def on_resize(self) -> None:
-        """Lay out anew in the new size."""
+        """Lay out for the new size."""
         self._repaint()
 
     def show(self, view: ExhibitView) -> None:
-        """Show an experiment as it stands; what has not changed is not painted."""
+        """Show an exhibit; repaint only if it changed."""
         if view == self.view:
             return
         is_other = view.title != self.view.title
@@ -125,7 +125,7 @@ class ExhibitPanel(ScrollView, can_focus=True):
             body += exhibit_lines(view.exhibit.blocks, width, plot, medium)
             body += uncertainty_lines(view, width)
         if 2 * len(head) > height:
-            # What stays must leave room for what scrolls.
+            # The head must leave room for the scrolling blocks.
             head, body = Lines(), head + body
         self._head, self._body = (
             [Strip(line).adjust_cell_length(width, style("")) for line in painted(lines, style)]
@@ -136,7 +136,7 @@ class ExhibitPanel(ScrollView, can_focus=True):
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """Return one line: of the head, or of the body as far as it is scrolled."""
+        """Return one line of the head, or of the scrolled body."""
         if y < len(self._head):
             return self._head[y]
         place = y - len(self._head) + self.scroll_offset.y
@@ -145,11 +145,11 @@ class ExhibitPanel(ScrollView, can_focus=True):
         return Strip.blank(self.scrollable_content_region.width, self.rich_style)
 
     def lines(self) -> list[str]:
-        """Return all that the panel says, what is scrolled away too."""
+        """Return all lines, including those outside the visible part."""
         return [strip.text for strip in (*self._head, *self._body)]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Leave the keys that have no meaning here to the window."""
+        """Leave keys without effect here to the screen."""
         view = self.view
         match action:
             case "confirm":
@@ -160,7 +160,7 @@ class ExhibitPanel(ScrollView, can_focus=True):
         return super().check_action(action, parameters)
 
     def action_choose_control(self, direction: int) -> None:
-        """Choose the control before or after; at an end, scroll."""
+        """Choose the previous or next control; at the ends, scroll."""
         view, place = self.view, self.view.chosen + direction
         if view.matrix is not None and view.is_in_matrix:
             row, column = view.matrix.cell
@@ -174,7 +174,7 @@ class ExhibitPanel(ScrollView, can_focus=True):
             self.scroll_relative(y=direction, animate=False)
 
     def action_adjust_control(self, direction: int) -> None:
-        """Turn the chosen control; at its end nothing happens."""
+        """Change the chosen control; at its limit nothing happens."""
         control, matrix = self.view.control, self.view.matrix
         if matrix is not None and self.view.is_in_matrix:
             self._move_cell(matrix, matrix.cell[0], matrix.cell[1] + direction)
@@ -182,17 +182,17 @@ class ExhibitPanel(ScrollView, can_focus=True):
             self.post_message(self.ControlChanged(at(control, control.turned(direction))))
 
     def _move_cell(self, matrix: Matrix, row: int, column: int) -> None:
-        """Choose another cell; beyond the edge nothing happens."""
+        """Choose another cell; at the edge nothing happens."""
         if 0 <= row < len(matrix.heads) and 0 <= column < len(matrix.heads):
             places = (float(row), float(column))
             self.post_message(self.CellChosen(tuple(zip(matrix.controls, places, strict=True))))
 
     def action_reset_controls(self) -> None:
-        """Put every control back."""
+        """Reset all controls."""
         self.post_message(self.ResetRequested())
 
     def action_confirm(self) -> None:
-        """Do what enter is said to do; where nothing is, type a number."""
+        """Train or open, as the line with ▷ says; without one, type a number."""
         opens = self.view.exhibit.opens if self.view.exhibit else None
         if not self.view.trains:
             self.post_message(self.Opened(opens) if opens else self.NumberRequested())
