@@ -85,8 +85,8 @@ def test_a_note_displaces_neither_a_warning_nor_the_result() -> None:
 def test_what_is_watched_for_is_said_and_what_hinders_it() -> None:
     run = live()
     names = evaluable_rules(run.history)
-    (told,) = (line for line in panel(run, 200) if "watching" in line)
-    named, more = told.removeprefix("  watching for ").split(" and ")
+    (told,) = (line for line in panel(run, 200) if "rules evaluated" in line)
+    named, more = told.removeprefix("  rules evaluated: ").split(" and ")
     assert set(named.split(", ")) < set(names)
     assert more == f"{len(names) - 3} more"
     blind = live(config=RunConfig(probes=False))
@@ -97,7 +97,7 @@ def test_what_is_snoozed_is_counted_and_the_way_back_told() -> None:
     run = live(OVERFITTING)
     run.selection.snooze()
     told = "\n".join(panel(run))
-    assert "1 snoozed: Z brings back" in told
+    assert "1 snoozed: Z to show" in told
     assert OVERFITTING.title not in told
     assert "nothing to report" not in told
 

@@ -33,9 +33,9 @@ async def test_the_answer_is_drawn_with_its_numbers() -> None:
         words = field_text(screen)
         assert "conv1 · feature 14,14 of 28×28" in words
         assert "theory 3×3" in words
-        assert "measured 3×3 ✓ they agree" in words
-        assert "half in 4 of 9 pixels" in words
-        assert "digit 0, a 4 · after step 30" in words
+        assert "measured 3×3 ✓ equal" in words
+        assert "half of it in 4 of 9 pixels" in words
+        assert "digit 0, a 4 · step 30" in words
         assert words.count("▀") > 28 * 14 * 2
 
 
@@ -105,7 +105,7 @@ async def test_a_rejected_question_says_why_and_does_not_stop_the_next() -> None
         assert "there is no layer 1" in field_text(screen)
         await pilot.press("down")
         await still(pilot, app)
-        assert "✓ they agree" in field_text(screen)
+        assert "✓ equal" in field_text(screen)
         assert app.live_run.requested == {"base_lr": 0.5}
 
 
@@ -117,7 +117,7 @@ async def test_a_run_that_is_over_is_still_looked_at() -> None:
         await pilot.press("down")
         await still(pilot, app)
         assert dict(asked(engine)[-1].choices)["place"] == 2
-        assert "✓ they agree" in field_text(screen)
+        assert "✓ equal" in field_text(screen)
         assert "finished" in screen.query_one(TopLine).render_line(0).text
 
 

@@ -250,7 +250,7 @@ async def test_a_new_run_is_a_new_network() -> None:
         assert app.live_run is not first
         assert not first.bridge.is_alive
         assert screen.shown is app.live_run
-        assert "✓ they agree" in field_text(screen)
+        assert "✓ equal" in field_text(screen)
 
 
 async def test_the_palette_has_the_keys_of_this_screen() -> None:

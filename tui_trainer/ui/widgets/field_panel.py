@@ -1,4 +1,4 @@
-"""The receptive field that one can see: on a digit, and as the gradient has it."""
+"""The receptive field of a feature: theoretical and measured on a digit, and effective."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ CAPTION = 2
 """Lines below them."""
 
 LEAST = 6
-"""Pixels that a picture needs to show anything."""
+"""The minimum width of a picture in pixels."""
 
 TINT = 0.45
-"""How much of its colour a measured pixel takes; the digit must be seen through it."""
+"""The opacity of the tint of a measured pixel; the digit must stay visible."""
 
 THEORY, MEASURED = "intervention", "validation"
-"""The roles of the box from arithmetic, and of all that is measured."""
+"""The roles of the theoretical box, and of measured values."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldView:
-    """What the panel is to show.
+    """The content of the panel.
 
     Attributes:
-        row: The layer in the table that is looked at; None before there is one.
-        place: Its place in the table.
-        feature: Row and column in its map.
-        image_size: Pixels across the image.
-        answer: The latest that the engine measured, of whatever feature.
-        note: What to say in place of pictures.
+        row: The chosen layer, if any.
+        place: Its index in the layer table.
+        feature: Row and column in its feature map.
+        image_size: Width of the image in pixels.
+        answer: The latest measurement of the engine, of any feature.
+        note: A text in place of the pictures.
     """
 
     row: LayerRow | None = None
@@ -60,24 +60,24 @@ class FieldView:
 
     @property
     def field(self) -> MeasuredField | None:
-        """What was measured; None before there is an answer."""
+        """The measured field, if there is an answer."""
         content = self.answer.content if self.answer else None
         return content if isinstance(content, MeasuredField) else None
 
     @property
     def is_answered(self) -> bool:
-        """Whether the answer is to this question."""
+        """Whether the answer is about the chosen feature."""
         f = self.field
         return f is not None and (f.place, f.row, f.column) == (self.place, *self.feature)
 
     @property
     def box(self) -> Box | None:
-        """What the feature sees by arithmetic, in pixels; None if that is not defined."""
+        """The theoretical receptive field in pixels; None if it is undefined."""
         return self.row.box(*self.feature) if self.row else None
 
 
 class FieldPanel(Painted, can_focus=True):
-    """Two pictures: the digit with the box and what was measured, and the effective field."""
+    """Two pictures: the digit with the theoretical and measured field, and the effective field."""
 
     DEFAULT_CSS = """
     FieldPanel {
@@ -96,7 +96,7 @@ class FieldPanel(Painted, can_focus=True):
         self._view = FieldView()
 
     def show(self, view: FieldView) -> None:
-        """Show a feature's field."""
+        """Show the receptive field of a feature."""
         if view == self._view:
             return
         self._view = view
@@ -120,7 +120,7 @@ class FieldPanel(Painted, can_focus=True):
 
 
 def _titles(view: FieldView) -> tuple[str, str]:
-    """Return the words in the border: above what is asked, below what it was measured on."""
+    """Return title and subtitle: the feature, and the digit that it was measured on."""
     title, subtitle = "receptive field", ""
     if view.row is not None and not view.note:
         height, width, _ = view.row.output_shape
@@ -129,20 +129,20 @@ def _titles(view: FieldView) -> tuple[str, str]:
     field = view.field
     if view.answer and field and view.is_answered and not view.note:
         step = fmt.count(view.answer.step)
-        subtitle = f"digit {field.digit}, a {field.label} · after step {step}"
+        subtitle = f"digit {field.digit}, a {field.label} · step {step}"
     return title, subtitle
 
 
 def _lines(
     view: FieldView, width: int, height: int, style: Styles, colours: dict[str, Color]
 ) -> Drawn:
-    """Return all lines of the panel, the pictures in its middle."""
+    """Return all lines of the panel, with the pictures centered."""
     size = view.image_size
-    # A pixel of margin all around, for the box of a field that reaches to the image's edge.
+    # A margin of one pixel, for the box of a field that reaches the edge of the image.
     target = min(size, (width - GAP) // 2 - 2, 2 * (height - CAPTION) - 2)
-    words = view.note or ("" if view.field else "asking the engine …")
+    words = view.note or ("" if view.field else "waiting for the engine …")
     if view.row is None or view.field is None or words or target < LEAST:
-        return _middle(words or "there is no room for the pictures", width, height, style)
+        return _middle(words or "no room for the pictures", width, height, style)
     pictures = [draw(view, view.field, target, colours) for draw in (_digit, _effective)]
     across = target + 2
     margin = Segment(" " * max(0, (width - 2 * across - GAP) // 2), style(""))
@@ -168,7 +168,7 @@ def _cells(cells: list[Cell], width: int, style: Styles) -> list[Segment]:
 
 
 def _framed(view: FieldView, pixels: Sequence[Pixel], colours: dict[str, Color]) -> Drawn:
-    """Return a square picture with its margin, and the box around the pixels that it holds."""
+    """Return a square picture with a margin and the box of the receptive field."""
     side = math.isqrt(len(pixels))
     rows = [pixels[start : start + side] for start in range(0, len(pixels), side)]
     frame = touched(view.box, side / view.image_size).frame if view.box else None
@@ -177,7 +177,7 @@ def _framed(view: FieldView, pixels: Sequence[Pixel], colours: dict[str, Color])
 
 
 def _digit(view: FieldView, field: MeasuredField, target: int, colours: dict[str, Color]) -> Drawn:
-    """Return the digit, the measured pixels tinted."""
+    """Return the digit with tinted measured pixels."""
     size = view.image_size
     greys = ramp(colours["background"], colours["foreground"])
     is_measured = field.measured if view.is_answered else (0,) * size * size
@@ -194,7 +194,7 @@ def _digit(view: FieldView, field: MeasuredField, target: int, colours: dict[str
 def _effective(
     view: FieldView, field: MeasuredField, target: int, colours: dict[str, Color]
 ) -> Drawn:
-    """Return the gradient, from nothing to its largest."""
+    """Return the gradient, from 0 to its maximum."""
     size = view.image_size
     heat = ramp(colours["background"], colours[f"role-{MEASURED}"])
     effective = field.effective if view.is_answered else (0,) * size * size
@@ -202,7 +202,7 @@ def _effective(
 
 
 def _theory(view: FieldView) -> list[list[Cell]]:
-    """Return what is below the digit."""
+    """Return the lines below the digit."""
     field = fmt.field(view.row.receptive_field if view.row else None)
     theory = [Cell("□ theory ", style="muted"), Cell(field, style=THEORY)]
     if view.box is not None:
@@ -210,27 +210,27 @@ def _theory(view: FieldView) -> list[list[Cell]]:
         if inside != field:
             theory.append(Cell(f", on image {inside}", rank=1, style="muted"))
     if view.field is None or not view.is_answered:
-        return [theory, [Cell("asking the engine …", style="muted")]]
+        return [theory, [Cell("waiting for the engine …", style="muted")]]
     measured = bounds(view.field.measured, view.image_size)
     found = measured.size_text if measured else "nothing"
     cells = [Cell("■ measured ", style="muted"), Cell(found, style=MEASURED)]
     if view.box is not None:
         if agree(view.box, measured, view.image_size):
-            cells += [Cell(" ✓", style="ok"), Cell(" they agree", rank=1, style="ok")]
+            cells += [Cell(" ✓", style="ok"), Cell(" equal", rank=1, style="ok")]
         else:
-            cells += [Cell(" ✗", style="error"), Cell(" they differ", rank=1, style="error")]
+            cells += [Cell(" ✗", style="error"), Cell(" different", rank=1, style="error")]
     return [theory, cells]
 
 
 def _effect(view: FieldView) -> list[list[Cell]]:
-    """Return what is below the effective field."""
+    """Return the lines below the effective field."""
     title = [Cell("■ effective field", style="muted")]
     if view.field is None or not view.is_answered:
         return [title, []]
     half, reached = half_of(view.field.effective)
     if not reached:
         return [title, [Cell("no gradient for this digit", style="warning")]]
-    words = f"half in {fmt.count(half)}"
+    words = f"half of it in {fmt.count(half)}"
     return [
         title,
         [Cell(words, style=MEASURED), Cell(f" of {fmt.plural(reached, 'pixel')}", rank=1)],

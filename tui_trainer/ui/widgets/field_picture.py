@@ -1,6 +1,6 @@
-"""The receptive field as pixels: what is drawn, and the numbers below it.
+"""The receptive field in pixels: pure functions for its pictures and the numbers below them.
 
-Pure functions. Pictures are rows of values, row after row, each as many as there are rows.
+A picture is a flat sequence of rows, and square.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tui_trainer.protocol.layers import Box
 
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """A rectangle of whole pixels: the first row and column in it, and those after the last."""
+    """A rectangle of whole pixels: its first row and column, and those after its last."""
 
     top: int
     left: int
@@ -28,12 +28,12 @@ class Pixels:
 
     @property
     def frame(self) -> tuple[int, int, int, int]:
-        """The same by its first row and column, its height and its width."""
+        """The rectangle as top, left, height and width."""
         return self.top, self.left, self.bottom - self.top, self.right - self.left
 
 
 def touched(box: Box, scale: float = 1.0) -> Pixels:
-    """Return the pixels that a box touches, in a picture drawn at a scale."""
+    """Return the pixels that a box overlaps, in a picture at a scale."""
     return Pixels(
         math.floor(box.top * scale),
         math.floor(box.left * scale),
@@ -43,7 +43,7 @@ def touched(box: Box, scale: float = 1.0) -> Pixels:
 
 
 def bounds(mask: Sequence[int], size: int) -> Pixels | None:
-    """Return the smallest rectangle with all pixels that are not 0; None if all are."""
+    """Return the bounding box of the non-zero pixels; None if there are none."""
     rows = [row for row in range(size) if any(mask[row * size : (row + 1) * size])]
     columns = [column for column in range(size) if any(mask[column::size])]
     if not rows:
@@ -52,14 +52,14 @@ def bounds(mask: Sequence[int], size: int) -> Pixels | None:
 
 
 def agree(box: Box, measured: Pixels | None, size: int) -> bool:
-    """Return whether a box, as far as it is on the image, is what was measured."""
+    """Return whether the part of a box inside the image equals the measured rectangle."""
     inside = touched(box.within(size, size))
     is_empty = inside.top >= inside.bottom or inside.left >= inside.right
     return is_empty if measured is None else measured == inside
 
 
 def half_of(effective: Sequence[int]) -> tuple[int, int]:
-    """Return how few pixels hold half of the gradient, and how many have any of it."""
+    """Return the smallest number of pixels with half of the gradient, and of those with any."""
     sizes = sorted((value for value in effective if value), reverse=True)
     half, sum_so_far = sum(sizes) / 2, 0
     for count, value in enumerate(sizes, 1):
@@ -70,7 +70,7 @@ def half_of(effective: Sequence[int]) -> tuple[int, int]:
 
 
 def mean(values: Iterable[int]) -> int:
-    """Return the mean of some pixels, rounded."""
+    """Return the rounded mean of some pixels."""
     pixels = list(values)
     return round(sum(pixels) / len(pixels))
 
@@ -78,9 +78,9 @@ def mean(values: Iterable[int]) -> int:
 def scaled(
     picture: Sequence[int], size: int, target: int, fold: Callable[[Iterable[int]], int] = mean
 ) -> list[int]:
-    """Return a picture of ``size`` rows in ``target`` rows, at most as many.
+    """Reduce a picture from ``size`` rows to at most ``target`` rows.
 
-    Each pixel of the result is what ``fold`` makes of those that it covers.
+    ``fold`` combines the pixels that a pixel of the result covers.
     """
     if target >= size:
         return list(picture)

@@ -1,4 +1,4 @@
-"""Findings as lines: the whole of one, or no more than its title."""
+"""Findings as lines: in full, with their evidence, or only the title."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from tui_trainer.ui.runs.shown_run import ShownRun
 SEVERITY_ROLES: dict[Severity, str] = {
     severity: ROLES[severity] + ("" if severity == "note" else " bold") for severity in SIGNS
 }
-"""How the title of a diagnosis is painted."""
+"""The role of a diagnosis's title."""
 
 CAPTION_NEXT_TO = 60
-"""From so many columns on a plot has its caption beside it."""
+"""Minimum columns for a plot with its caption next to it."""
 
 
 def finding_list_lines(run: ShownRun, width: int) -> tuple[Lines, range]:
-    """Return the findings on show, and the lines of the chosen one.
+    """Return the shown findings, and the range of the chosen one's lines.
 
-    The chosen one is told in full; of the others, warnings with their evidence and notes by their
-    title alone, so that several fit into one panel.
+    The chosen one is shown in full; other warnings with their evidence, and other notes only with
+    their title, so that several fit into one panel.
     """
     selection = run.selection
     shown, chosen = selection.shown, selection.chosen
     lines: Lines = []
     place = range(0)
-    # With one finding there is nothing to choose, and nothing to mark.
+    # A single finding needs no mark: there is nothing to choose.
     gutter = 2 if len(shown) > 1 else 0
     for found in shown:
         is_chosen = found is chosen
@@ -48,13 +48,13 @@ def finding_list_lines(run: ShownRun, width: int) -> tuple[Lines, range]:
     if lines and lines[-1]:
         lines.append([])
     if selection.snoozed:
-        words = with_keys(f"{selection.snoozed} snoozed: {{findings.unsnooze}} brings back")
+        words = with_keys(f"{selection.snoozed} snoozed: {{findings.unsnooze}} to show")
         lines += [*paragraph(words, "muted", width), []]
     return lines, place
 
 
 def headline_cells(run: ShownRun, found: FindingRaised) -> list[Cell]:
-    """Return the finding that matters most in one line, with how many more there are."""
+    """Return the chosen finding in one line, with the number of others."""
     selection = run.selection
     others = len(selection.shown) - 1
     more = f" (+{others})" if others else ""
@@ -75,12 +75,12 @@ def _finding_lines(found: FindingRaised, width: int, run: ShownRun, *, is_full: 
 
 
 def apply_key(fixable: FindingRaised | None, found: FindingRaised) -> str:
-    """Return the key that follows a finding's advice; empty where no key does it."""
+    """Return the hint to apply a finding's advice by key; empty if no key does."""
     return with_keys(" — press {findings.apply_fix} to apply") if fixable is found else ""
 
 
 def body_lines(found: Diagnosis, width: int, *, indent: int = 2, key: str = "") -> Lines:
-    """Return what stands under the title of a diagnosis; ``key`` follows the advice."""
+    """Return the lines below the title of a diagnosis; ``key`` follows the advice."""
     lines = paragraph(found.evidence, "", width, indent=indent)
     if isinstance(found, FindingRaised) and found.plot:
         lines += _plot_lines(found, width)
@@ -94,9 +94,9 @@ def body_lines(found: Diagnosis, width: int, *, indent: int = 2, key: str = "") 
 def headed(
     found: Diagnosis, width: int, *, is_named: bool = True, is_linked: bool = False
 ) -> Lines:
-    """Return a title with its course topic flush right, by its name if that fits; else below it.
+    """Return a title with its topic flush right, by name if that fits, or below the title.
 
-    ``is_linked`` puts the key that opens the topic's lesson before it.
+    ``is_linked`` adds the key that opens the lesson of the topic.
     """
     title, role = found.heading, SEVERITY_ROLES[found.severity]
     key, link = (with_keys("{screens.lesson} ▸ "), "intervention") if is_linked else ("", "muted")
@@ -110,7 +110,7 @@ def headed(
 
 
 def _plot_lines(found: FindingRaised, width: int) -> Lines:
-    """Return the plot with what it shows: beside it where there is room, else below."""
+    """Return the plot with its caption: next to it if there is room, else below."""
     words = caption(found.plot, found.plot_label)
     room = width - 2
     bars = sparkline(found.plot, room - fmt.columns(words) - 2)

@@ -1,4 +1,4 @@
-"""What goes well or wrong: the result, the findings with their evidence, and what was changed."""
+"""The findings panel: the result, the findings with their evidence, and the latest changes."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from tui_trainer.ui.widgets.panel import TextPanel
 CHANGES_SHOWN = 5
 
 NAMED = 3
-"""How many of the things that are watched for are named: the shortest names."""
+"""Number of rules that are named: those with the shortest names."""
 
 
 class FindingsPanel(TextPanel):
-    """The findings of the run, gravest first; one of them is chosen, and told in full."""
+    """The findings of the run, most severe first; the chosen one in full."""
 
     DEFAULT_CSS = """
     FindingsPanel { scrollbar-gutter: stable; }
@@ -36,7 +36,7 @@ class FindingsPanel(TextPanel):
     BINDINGS: ClassVar[list[BindingType]] = [*CHOICE_KEYS]
 
     class Chosen(Message):
-        """A person has chosen another finding."""
+        """The user has chosen another finding."""
 
     def __init__(self, *, id: str) -> None:  # noqa: A002
         super().__init__("findings", id=id)
@@ -44,7 +44,7 @@ class FindingsPanel(TextPanel):
         self._chosen = range(0)
 
     def show(self, run: ShownRun) -> None:
-        """Show what is true of the run now."""
+        """Show the current findings of a run."""
         self._run = run
         self.border_title = _title(run.selection)
         shown = len(run.selection.shown)
@@ -62,7 +62,7 @@ class FindingsPanel(TextPanel):
         return lines
 
     def action_move_finding(self, direction: int) -> None:
-        """Choose the finding below or above; at an end, scroll."""
+        """Choose the finding below (1) or above (-1); at the ends, scroll."""
         if self._run is None:
             return
         if self._run.selection.choose(direction):
@@ -76,7 +76,7 @@ class FindingsPanel(TextPanel):
 
 
 class FindingLine(ShownLine):
-    """The chosen finding in one line, for windows too small for the panel."""
+    """The chosen finding in one line, for a window too small for the panel."""
 
     DEFAULT_CSS = """
     FindingLine { padding: 0 1; }
@@ -84,7 +84,7 @@ class FindingLine(ShownLine):
 
 
 def _title(selection: FindingsSelection) -> str:
-    """Return how many findings there are: warnings first, notes and those put off apart."""
+    """Return the number of warnings and errors, of notes, and of snoozed findings."""
     parts = ["findings"]
     if selection.warnings:
         parts.append(fmt.count(selection.warnings))
@@ -96,7 +96,7 @@ def _title(selection: FindingsSelection) -> str:
 
 
 def headline(run: ShownRun) -> list[Cell]:
-    """Return what matters most now, in one line: a note only where there is nothing else."""
+    """Return the most important fact in one line; a note only if there is nothing else."""
     history, found = run.history, run.selection.chosen
     if history.failure is not None:
         details = with_keys("  {window.error_details} details")
@@ -106,7 +106,7 @@ def headline(run: ShownRun) -> list[Cell]:
     if history.unsaved:
         path, reason = next(iter(history.unsaved.items()))
         return [
-            Cell(f"▲ not being saved: {PurePath(path).name}", style="warning bold"),
+            Cell(f"▲ not saved: {PurePath(path).name}", style="warning bold"),
             Cell(f" · {reason}", rank=1),
         ]
     if history.tests:
@@ -123,7 +123,7 @@ def headline(run: ShownRun) -> list[Cell]:
 
 
 def findings_lines(run: ShownRun, width: int) -> tuple[Lines, range]:
-    """Return everything the panel says, in ``width`` columns, and the chosen finding's lines."""
+    """Return all lines of the panel in ``width`` columns, and the chosen finding's range."""
     history = run.history
     lines: Lines = []
     if history.failure is not None:
@@ -156,7 +156,7 @@ def _result_lines(finished: RunFinished | None, history: History, width: int) ->
 
 
 def _test_lines(history: History) -> Lines:
-    """Return the latest reading of the test set, with how often it was read."""
+    """Return the latest test evaluation, with its number."""
     if not history.tests:
         return []
     test = history.tests[-1]
@@ -184,22 +184,22 @@ def _quiet_lines(run: ShownRun, width: int) -> Lines:
 
 
 def _watch(run: ShownRun) -> str:
-    """Return what the rules look for, as far as this run lets them."""
-    told = fmt.listed(sorted(evaluable_rules(run.history), key=len), NAMED)
+    """Return the names of rules that can be evaluated on this run."""
+    names = fmt.listed(sorted(evaluable_rules(run.history), key=len), NAMED)
     blind = "" if run.is_probed else "; probes are off" if run.is_live else "; without probes"
-    return f"watching for {told}{blind}"
+    return f"rules evaluated: {names}{blind}"
 
 
 def _unsaved_lines(run: ShownRun, width: int) -> Lines:
-    """Return what is not being saved, and why."""
+    """Return what cannot be saved, and why."""
     if not run.history.unsaved:
         return []
-    lines = paragraph("▲ not being saved", "warning bold", width)
+    lines = paragraph("▲ not saved", "warning bold", width)
     for path, reason in run.history.unsaved.items():
         lines += paragraph(f"{PurePath(path).name}: {reason}", "", width, indent=2)
     if not run.is_live:
         return [*lines, []]
-    words = "training goes on; it is tried again"
+    words = "training continues; saving will be tried again"
     return [*lines, *paragraph(words, "muted", width, indent=2), []]
 
 

@@ -1,4 +1,4 @@
-"""Pictures in the terminal: two pixels a character, one above the other."""
+"""Pictures in the terminal: two pixels per character, one above the other."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Pixel = tuple[int, int, int]
 
 
 Drawn = list[list[Segment]]
-"""Lines in their colours."""
+"""Lines of coloured segments."""
 
 
 def half_blocks(rows: Sequence[Sequence[Pixel]], ground: Pixel) -> Drawn:
-    """Return rows of pixels as lines of ``▀``; ``ground`` is below an odd last row."""
+    """Return rows of pixels as lines of ``▀``; ``ground`` completes an odd number of rows."""
     blank = [ground] * (len(rows[0]) if rows else 0)
     return [
         [
@@ -32,18 +32,18 @@ def half_blocks(rows: Sequence[Sequence[Pixel]], ground: Pixel) -> Drawn:
 
 
 def ramp(start: Color, end: Color) -> list[Pixel]:
-    """Return the 256 colours from one to another."""
+    """Return a gradient of 256 colours."""
     return [start.blend(end, place / 255).rgb for place in range(256)]
 
 
 def mixed(pixel: Pixel, colour: Color, share: float) -> Pixel:
-    """Return a pixel tinted with that share of a colour."""
+    """Blend a pixel with a share of a colour."""
     return Color(*pixel).blend(colour, share).rgb
 
 
 @lru_cache(maxsize=8_192)
 def _style(upper: Pixel, lower: Pixel) -> Style:
-    # An exhibit has thousands of these pairs: the constructor of Style takes four times as long.
+    # An exhibit has thousands of pairs, and the constructor of Style is four times slower.
     return Style.from_color(_colour(upper), _colour(lower))
 
 

@@ -1,4 +1,4 @@
-"""The footer: the keys that do something here and now."""
+"""The footer: the keys that are active now."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from tui_trainer.ui.keys.binding import key_text
 from tui_trainer.ui.keys.keymap import FIRST_TO_GO, with_keys
 
 ROOMY = 100
-"""From so many columns on the keys stand further apart."""
+"""Minimum columns for wider spacing between keys."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A few columns of the line: a key, or what it does.
+    """A part of the footer: a key or its label.
 
     Attributes:
-        text: What stands there, blanks included.
-        action: The action that it stands for.
-        presses: The key that a click on it presses; empty for the name of a group.
-        tooltip: What is told while the mouse is over it.
-        is_key: Whether it is a key, not a name.
+        text: The text, with spaces.
+        action: The action of the key.
+        presses: The key that a click presses; empty for the label of a group.
+        tooltip: The tooltip.
+        is_key: Whether it is a key, not a label.
         is_enabled: Whether the key has an effect now.
     """
 
@@ -44,10 +44,11 @@ class Piece:
 
 
 class KeyFooter(Widget):
-    """The keys in one line, painted only if one of them is another.
+    """The keys in one line, painted only if they change.
 
-    Textual's own footer has a widget for each key, and makes them anew each time the focus moves
-    or a screen comes to the front: some tenths of a second in which nothing else is painted.
+    Textual's Footer has a widget per key, and recreates all of them whenever the focus or the
+    screen
+    changes: this blocks painting for some tenths of a second.
     """
 
     ALLOW_SELECT = False
@@ -79,29 +80,29 @@ class KeyFooter(Widget):
         self._strip: Strip | None = None
 
     def on_mount(self) -> None:
-        """Follow the keys of the screen, and the theme."""
+        """Subscribe to changes of the bindings and the theme."""
         self.screen.bindings_updated_signal.subscribe(self, self._follow)
         self.app.theme_changed_signal.subscribe(self, lambda _: self._repaint())
 
     def on_resize(self) -> None:
-        """Choose anew what fits."""
+        """Choose the keys that fit."""
         self.update()
 
     def _follow(self, screen: Screen[object]) -> None:
         self.call_after_refresh(self.update)
 
     def update(self) -> None:
-        """Show the keys of the screen, once it is in front: till then they change to and fro."""
+        """Show the keys of the screen, if it is the current one."""
         if not self.is_attached or not self.screen.is_current:
             return
         active = [key for key in self.screen.active_bindings.values() if key.binding.show]
-        # Those with a person's own keys are the last of their node: here they keep their places.
+        # Textual moves bindings with custom keys to the end of their node: restore the order.
         nodes = list(dict.fromkeys(key.node for key in active))
         active.sort(key=lambda key: (nodes.index(key.node), _place(key)))
         parts: dict[str, list[tuple[Binding, bool]]] = {}
         actions: set[str] = set()
         for _, binding, is_enabled, _ in active:
-            # Of several keys for one action the footer has the first.
+            # Show only the first of several bindings of one action.
             if binding.action not in actions:
                 actions.add(binding.action)
                 parts.setdefault(_part(binding), []).append((binding, is_enabled))
@@ -116,7 +117,7 @@ class KeyFooter(Widget):
             self._repaint()
 
     def _laid(self, keys: Sequence[tuple[Binding, bool]]) -> list[Piece]:
-        """Return the keys of one action, or of a group, and behind them what they do."""
+        """Return the keys of one action or group, followed by their label."""
         lead = "" if self.size.width < ROOMY else " "
         first, is_enabled = keys[0]
         group = first.group if len(keys) > 1 else None
@@ -136,8 +137,10 @@ class KeyFooter(Widget):
         if group is not None:
             name = Piece(f" {group.description} ", "", "", "", False, True)
         else:
-            told = f" {first.description} "
-            name = Piece(told, first.action, first.key, with_keys(first.tooltip), False, is_enabled)
+            text = f" {first.description} "
+            name = Piece(
+                text, first.action, first.key, with_keys(first.tooltip), False, is_enabled
+            )
         return [*pieces, name]
 
     def _repaint(self) -> None:
@@ -161,7 +164,7 @@ class KeyFooter(Widget):
         return self._strip
 
     def on_click(self, event: Click) -> None:
-        """Press the key that was clicked on."""
+        """Press the clicked key."""
         piece = self._at(event.x)
         if piece is not None and not piece.is_enabled:
             self.app.bell()
@@ -169,14 +172,14 @@ class KeyFooter(Widget):
             self.app.simulate_key(piece.presses)
 
     def on_mouse_move(self, event: MouseMove) -> None:
-        """Tell more of the key that the mouse is over."""
+        """Show the tooltip of the key under the mouse."""
         piece = self._at(event.x)
         tooltip = piece.tooltip if piece is not None else ""
         if tooltip != (self.tooltip or ""):
             self.tooltip = tooltip or None
 
     def _at(self, x: int) -> Piece | None:
-        """Return what stands in a column."""
+        """Return the piece in a column."""
         for piece in self.pieces:
             x -= columns(piece.text)
             if x < 0:
@@ -185,7 +188,7 @@ class KeyFooter(Widget):
 
 
 def _place(key: ActiveBinding) -> int:
-    """Return the place of a key among those of its node, before any were changed."""
+    """Return the declared position of a binding in its node."""
     declared = [(binding.id, binding.action) for _, binding in key.node._bindings]
     return declared.index((key.binding.id, key.binding.action))
 
@@ -195,5 +198,5 @@ def _width(part: Sequence[Piece]) -> int:
 
 
 def _part(key: Binding) -> str:
-    """Return what a key stands under in the footer: its group's name, or its own action."""
+    """Return the part of the footer for a key: the name of its group, or its action."""
     return key.action if key.group is None else key.group.description

@@ -1,4 +1,4 @@
-"""The layer table: what each layer makes of the image, and its share of the budget."""
+"""The layer table of the Train screen: output shapes, parameters, share of the budget."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tui_trainer.ui.widgets.panel import TextPanel
 
 
 class LayerPanel(TextPanel):
-    """A table of the network's layers."""
+    """A table of the model's layers."""
 
     def __init__(self, *, id: str) -> None:  # noqa: A002
         super().__init__("layers", id=id)
@@ -18,7 +18,7 @@ class LayerPanel(TextPanel):
         self._budget = BUDGET
 
     def show(self, rows: tuple[LayerRow, ...], budget: int) -> None:
-        """Show a network's layers, measured by how many parameters it may have."""
+        """Show a model's layers and their share of the parameter budget."""
         if rows and (rows, budget) != (self._rows, self._budget):
             self._rows, self._budget = rows, budget
             total = sum(row.parameters for row in rows)
@@ -31,12 +31,12 @@ class LayerPanel(TextPanel):
 
 
 def layer_table(rows: list[Stage], budget: int, width: int) -> Lines:
-    """Return the table in ``width`` columns; what matters least goes first where it is narrow."""
+    """Return the table in ``width`` columns; a narrow one omits the least important parts."""
     heads = ("layer", "kernel", "output")
     texts = [(row.name, row.what, row.shape_text) for row in rows]
     names, whats, shapes = (max(map(len, column)) for column in zip(heads, *texts, strict=True))
     room = width - names - whats - shapes - 10 - 3 * 2 - 2
-    # The bar says most in little room; its figure joins it where there is more.
+    # A narrow table has only the bar, a wider one also its figure.
     has_figure = room >= 15
     bar_width = max(0, min(30, room - 7 if has_figure else room))
     header = (
