@@ -157,7 +157,7 @@ async def test_an_older_table_shows_dashes_and_no_review() -> None:
         assert set(column(screen, "field")) == {"–"}
         assert set(column(screen, "multiply-adds")) == {"–"}
         assert "not recorded" in line(screen, "about-layer")
-        assert "without a review" in screen.query_one(ReviewPanel).text(60).plain
+        assert "without a design review" in screen.query_one(ReviewPanel).text(60).plain
         assert "theory —" in field_text(screen)
 
 

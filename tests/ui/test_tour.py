@@ -56,14 +56,14 @@ async def test_it_begins_moves_and_ends_by_keys_and_follows_to_the_lessons(
         assert strip(app) == ""
         await pilot.press("g")
         # The first epoch of this run is done, so that the first step is left behind at once.
-        await until(pilot, lambda app: "guide 2 of 8 Break it" in strip(app), app)
+        await until(pilot, lambda app: "tour 2 of 8 Break it" in strip(app), app)
         await pilot.press("K")
-        await until(pilot, lambda app: "guide 1 of 8" in strip(app), app)
+        await until(pilot, lambda app: "tour 1 of 8" in strip(app), app)
         await pilot.press("k", "k", "k", "k")
-        await until(pilot, lambda app: "guide 5 of 8" in strip(app), app)
+        await until(pilot, lambda app: "tour 5 of 8" in strip(app), app)
         await pilot.press("4")
         await until(pilot, lambda app: isinstance(app.front, LearnScreen), app)
-        await until(pilot, lambda app: "guide 5 of 8" in strip(app), app)
+        await until(pilot, lambda app: "tour 5 of 8" in strip(app), app)
         region = app.front.query_one(TourPanel).region
         assert region.bottom == size[1] - 1
         assert region.height == len(strip(app).splitlines())
@@ -79,7 +79,7 @@ async def test_it_is_there_from_the_start_if_asked_for_and_does_not_take_the_key
     app.tour = GuidedTour()
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot, app, MID_RUN)
-        await until(pilot, lambda app: "guide 2 of 8" in strip(app), app)
+        await until(pilot, lambda app: "tour 2 of 8" in strip(app), app)
         await pilot.press("space")
         await until(pilot, lambda app: bool(engine.received), app)
         assert type(engine.received[0]).__name__ in ("Pause", "Resume")
@@ -87,4 +87,4 @@ async def test_it_is_there_from_the_start_if_asked_for_and_does_not_take_the_key
 
 @pytest.mark.parametrize("size", SIZES, ids=["80x24", "120x40"])
 def test_it_stands_above_the_keys(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
-    look(snap_compare, MID_RUN, "g", lambda app: "guide 2" in strip(app), size=size, config=ERA)
+    look(snap_compare, MID_RUN, "g", lambda app: "tour 2" in strip(app), size=size, config=ERA)

@@ -138,9 +138,7 @@ class KeyFooter(Widget):
             name = Piece(f" {group.description} ", "", "", "", False, True)
         else:
             text = f" {first.description} "
-            name = Piece(
-                text, first.action, first.key, with_keys(first.tooltip), False, is_enabled
-            )
+            name = Piece(text, first.action, first.key, with_keys(first.tooltip), False, is_enabled)
         return [*pieces, name]
 
     def _repaint(self) -> None:

@@ -1,4 +1,4 @@
-"""A lesson to read, and the list of all of them."""
+"""The lesson panel, and the list of lessons."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ SCREENS = {
     "train": "{screens.train} train",
     "model": "{screens.model} model",
     "inspect": "{screens.inspect} inspect",
-    "check": "{screens.train} train, then {run.check}: check",
+    "check": "{screens.train} train, then {run.check} check",
     "runs": "{screens.runs} runs",
 }
-"""How one comes to each screen."""
+"""How to get to each screen."""
 
 
 @dataclass(frozen=True, slots=True)
 class LessonView:
-    """What the panel is to show.
+    """The content of the panel.
 
     Attributes:
         lesson: The lesson.
-        observations: Its sentences about the reader's own model.
-        knobs: The knobs of the run as they stand; empty before there is a run.
-        findings: The findings of the run that belong to it and stand now.
-        verdicts: What the review says of the network, as far as it belongs to it.
-        fixable: Whether a key mends the first of the findings.
-        is_open: Whether the answer is to be seen.
+        here: Its observations on the live run's model.
+        knobs: The current settings of the run; empty before it starts.
+        findings: The active findings of the run that belong to the lesson.
+        verdicts: The verdicts of the design review that belong to the lesson.
+        fixable: The finding that a key can fix, if any.
+        is_open: Whether the answer is shown.
     """
 
     lesson: Lesson
@@ -53,7 +53,7 @@ class LessonView:
 
 
 class LessonPanel(TextPanel):
-    """One lesson: what it says, what it says of the reader's network, a question, and links."""
+    """One lesson: its text, its observations on the live run, a question, and links."""
 
     DEFAULT_CSS = """
     LessonPanel { scrollbar-gutter: stable; }
@@ -64,24 +64,24 @@ class LessonPanel(TextPanel):
         self._view: LessonView | None = None
 
     def show(self, view: LessonView) -> None:
-        """Show a lesson; another one from its beginning."""
+        """Show a lesson; a new one from its start."""
         if view == self._view:
             return
         is_other = self._view is None or view.lesson != self._view.lesson
         self._view = view
         self.border_title = f"{view.lesson.topic} · {view.lesson.title}"
-        verb = "fold" if view.is_open else "open"
+        verb = "hide" if view.is_open else "show"
         self.border_subtitle = with_keys(f"{{learn.answer}} {verb} the answer")
         self.fill()
         if is_other:
             self.scroll_home(animate=False)
 
     def show_answer(self) -> None:
-        """Scroll to the answer, as far as its question stays in sight."""
+        """Scroll to the answer; its question stays visible."""
         lines = lesson_lines(self._view, self._columns) if self._view else []
         words = ["".join(cell.text for cell in line) for line in lines]
         first = words.index("question")
-        last = words.index("more of it") if "more of it" in words else len(words)
+        last = words.index("see also") if "see also" in words else len(words)
         self.call_after_refresh(self.show_rows, range(first, last))
 
     @property
@@ -94,7 +94,7 @@ class LessonPanel(TextPanel):
 
 
 class LessonList(ChoiceList):
-    """The lessons by their topics' numbers; one of them is chosen."""
+    """The lessons by the number of their topic."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*LESSON_LIST_KEYS]
     HINT = "{learn.next} next · {learn.previous} back"
@@ -104,7 +104,7 @@ class LessonList(ChoiceList):
         self._lessons = lessons
 
     def lines(self, width: int) -> Lines:
-        """Return the numbers and titles, a long one in several lines."""
+        """Return the numbers and titles; long titles take several lines."""
         lines: Lines = []
         for place, lesson in enumerate(self._lessons):
             is_chosen = place == self._place
@@ -122,7 +122,7 @@ class LessonList(ChoiceList):
 
 
 def lesson_lines(view: LessonView, width: int) -> Lines:
-    """Return a lesson in lines of ``width`` columns, its prose no wider than is easy to read."""
+    """Return a lesson in lines of ``width`` columns; prose is limited to a readable width."""
     lesson, wide = view.lesson, min(width, PROSE)
     lines = paragraphs(lesson.what, "", wide)
     lines += [*_head("why it matters"), *paragraphs(lesson.why, "", wide)]
@@ -133,12 +133,12 @@ def lesson_lines(view: LessonView, width: int) -> Lines:
         formulas = "\n".join(f"  {formula}" for formula in lesson.formulas)
         lines += [*_head("formulas"), *kept_lines(formulas, "title", width)]
     lines += [*_head("the experiment"), *paragraphs(lesson.experiment, "", wide)]
-    lines += [*_head("in your network"), *_here(view, wide)]
+    lines += [*_head("in your model"), *_here(view, wide)]
     lines += [*_head("question"), *paragraphs(lesson.question, "", wide)]
     if view.is_open:
         lines += paragraphs(f"✓ {lesson.answer}", "ok", wide)
     else:
-        lines += paragraph(with_keys("{learn.answer} opens the answer"), "muted", wide)
+        lines += paragraph(with_keys("press {learn.answer} for the answer"), "muted", wide)
     return lines + _links(view, wide)
 
 
@@ -163,19 +163,19 @@ def _here(view: LessonView, width: int) -> Lines:
 
 
 def _short(found: Diagnosis, width: int) -> Lines:
-    """Return a diagnosis without its advice."""
+    """Return title and evidence of a diagnosis."""
     title = paragraph(found.heading, SEVERITY_ROLES[found.severity], width)
     return [*title, *paragraph(found.evidence, "", width, indent=2)]
 
 
 def _links(view: LessonView, width: int) -> Lines:
-    """Return where one sees more of it, and what is watched for."""
+    """Return the related screens, findings and verdicts."""
     lesson = view.lesson
     screens = " · ".join(with_keys(SCREENS[name]) for name in lesson.screens)
     watched = ", ".join(code.replace("_", " ") for code in lesson.findings)
     reviewed = ", ".join(title.replace("-", " ") for title in lesson.reviews)
     lines: Lines = []
-    for name, told in (("screens", screens), ("findings", watched), ("review", reviewed)):
-        if told:
-            lines += paragraph(f"{name}: {told}", "muted", width)
-    return [*_head("more of it"), *lines] if lines else []
+    for name, text in (("screens", screens), ("findings", watched), ("review", reviewed)):
+        if text:
+            lines += paragraph(f"{name}: {text}", "muted", width)
+    return [*_head("see also"), *lines] if lines else []

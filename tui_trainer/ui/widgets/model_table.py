@@ -1,4 +1,4 @@
-"""The layer table of the Model screen, with its totals and the chosen layer in words."""
+"""The layer table of the Model screen, its totals, and a line about the chosen layer."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from tui_trainer.ui.widgets.cell_line import ShownLine
 from tui_trainer.ui.widgets.painting import text_of
 
 GAP = 2
-"""Blanks between two columns."""
+"""Spaces between two columns."""
 
 SCROLLBAR = 1
 
 
 class LayersTable(DataTable[Text]):
-    """The rows; its key for folding shows in the footer."""
+    """The rows of the layer table."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*LAYER_KEYS]
 
 
 class ModelTable(Vertical):
-    """The layers in blocks that fold away; the totals below are always to be seen."""
+    """The layers in foldable blocks; the totals below stay visible."""
 
     DEFAULT_CSS = """
     ModelTable {
@@ -62,7 +62,7 @@ class ModelTable(Vertical):
     """
 
     class Chosen(Message):
-        """Another layer is under the cursor."""
+        """The cursor is on another layer."""
 
     def __init__(self, *, id: str) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -81,15 +81,15 @@ class ModelTable(Vertical):
         yield ShownLine(id="about-layer")
 
     def on_mount(self) -> None:
-        """Take the colours of a new theme."""
+        """Repaint when the theme changes."""
         self.app.theme_changed_signal.subscribe(self, lambda _: self._fill())
 
     def on_resize(self) -> None:
-        """Choose anew what fits."""
+        """Choose the columns that fit."""
         self._fill()
 
     def show(self, rows: tuple[LayerRow, ...], batch_size: int, budget: int) -> None:
-        """Show a network; the memory is told for a batch of that size."""
+        """Show the layers of a model, with the memory of a batch of that size."""
         if (rows, batch_size, budget) == (self._rows, self._batch_size, self._budget):
             return
         if rows != self._rows:
@@ -102,7 +102,7 @@ class ModelTable(Vertical):
 
     @property
     def place(self) -> int:
-        """The place of the chosen layer in the table; of a block it is its last layer."""
+        """The index of the chosen layer; for a block, of its last layer."""
         return self._place
 
     @property
@@ -110,24 +110,24 @@ class ModelTable(Vertical):
         return self.query_one(LayersTable)
 
     def move(self, by: int) -> None:
-        """Move the cursor that many rows."""
+        """Move the cursor by some rows."""
         self._table.move_cursor(row=self._table.cursor_row + by)
 
     def fold_all(self) -> None:
-        """Fold all blocks away; open all if all are."""
+        """Fold all blocks; unfold them if all are folded."""
         numbers = set(range(len(blocks(self._rows))))
         self._folded = set() if self._folded == numbers else numbers
         self._fill()
 
     def on_data_table_row_selected(self) -> None:
-        """Fold the block under the cursor away, or open it."""
+        """Fold or unfold the block under the cursor."""
         row = self._under_cursor
         if row is not None and row.block is not None:
             self._folded ^= {row.block}
             self._fill()
 
     def on_data_table_row_highlighted(self) -> None:
-        """Say more of the layer under the cursor."""
+        """Show details of the layer under the cursor."""
         row = self._under_cursor
         if row is not None and row.place != self._place:
             self._place = row.place
@@ -140,7 +140,7 @@ class ModelTable(Vertical):
         return self._shown[place] if 0 <= place < len(self._shown) else None
 
     def _fill(self) -> None:
-        """Show the rows that are not folded away, in as many columns as fit."""
+        """Fill the table with the visible rows and the columns that fit."""
         if not self._rows or not self.size.width:
             return
         before = self._under_cursor if self._shown else None
@@ -171,7 +171,7 @@ class ModelTable(Vertical):
         table.move_cursor(row=self._row_of(before))
 
     def _row_of(self, before: TableRow | None) -> int:
-        """Return where the cursor belongs: on its row, or on the block that holds it now."""
+        """Return the new row of the cursor: its old row, or the folded block that contains it."""
         if before is None:
             return next((y for y, row in enumerate(self._shown) if row.place == self._place), 0)
         keys = [row.key for row in self._shown]
@@ -181,6 +181,6 @@ class ModelTable(Vertical):
         return heads.index(before.block) if before.block in heads else 0
 
     def _show_about(self) -> None:
-        """Tell of the chosen layer in words."""
+        """Show the line about the chosen layer."""
         line = self.query_one("#about-layer", ShownLine)
         line.show(layer_summary(self._rows[self._place], self._budget) if self._rows else ())

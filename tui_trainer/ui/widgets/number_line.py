@@ -1,4 +1,4 @@
-"""A line to type a number in."""
+"""The input line for a number."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from tui_trainer.ui.widgets.exhibit_head import value_text
 
 
 class NumberInput(Input):
-    """Takes keys that were pressed before it had the focus, too."""
+    """An input that also receives keys pressed before it had the focus."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*NUMBER_KEYS]
 
     def action_add(self, sign: str) -> None:
-        """Go on with the number."""
+        """Append a character to the number."""
         self.insert_text_at_cursor(sign)
 
 
 class NumberLine(Horizontal):
-    """Asks for a control's number; it shows only while one is typed."""
+    """Asks for the number of a control; hidden unless one is typed."""
 
     DEFAULT_CSS = """
     NumberLine { display: none; height: 1; background: $surface; padding: 0 1; }
@@ -40,21 +40,21 @@ class NumberLine(Horizontal):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", "close", show=False)]
 
     class Submitted(Message):
-        """A number was typed that the control can stand at: there it does in the message."""
+        """A valid number was submitted; the message has the control with it."""
 
         def __init__(self, turned: Control) -> None:
             super().__init__()
             self.turned = turned
 
     class Closed(Message):
-        """The line has been put away."""
+        """The line was closed."""
 
     def __init__(self, *, id: str) -> None:  # noqa: A002
         super().__init__(id=id)
         self._control: Control | None = None
 
     def compose(self) -> ComposeResult:
-        """What is asked, the number, and what is wrong with it."""
+        """The label, the input, and a hint or an error."""
         yield Static(id="number-asked", markup=False)
         yield NumberInput(compact=True, select_on_focus=False)
         yield Static(id="number-note", markup=False)
@@ -65,9 +65,9 @@ class NumberLine(Horizontal):
         return self._control is not None
 
     def open(self, control: Control, begun: str) -> None:
-        """Ask for a number that begins with what was typed already; the next key goes on with it.
+        """Open the line with the first characters of a number; the next key continues it.
 
-        Of a line that is open, go on with the number that stands there.
+        If the line is open already, append them.
         """
         if self.is_open:
             self.query_one(NumberInput).action_add(begun)
@@ -75,16 +75,16 @@ class NumberLine(Horizontal):
         self._control = control
         asked = f"{control.label}, {_range(control)}:"
         self.query_one("#number-asked", Static).update(asked)
-        self._note("enter takes it, esc does not")
+        self._note("enter to apply, esc to cancel")
         line = self.query_one(NumberInput)
         line.value = begun
         line.cursor_position = len(begun)
         self.add_class("-open")
-        # Not line.focus(), which lets keys that wait already go to the experiment.
+        # Not line.focus(): it would send keys that are already queued to the experiment.
         self.screen.set_focus(line)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Take the number if it is one, and say what is wrong if not."""
+        """Submit a valid number, or show an error."""
         event.stop()
         control = self._control
         if control is None:
@@ -98,7 +98,7 @@ class NumberLine(Horizontal):
         self.post_message(self.Submitted(at(control, value)))
 
     def action_close(self) -> None:
-        """Put the line away."""
+        """Close the line."""
         self._control = None
         self.remove_class("-open")
         self.post_message(self.Closed())
@@ -109,19 +109,19 @@ class NumberLine(Horizontal):
 
 
 def number_for(control: Control, typed: str) -> float:
-    """Return a typed number that a control can stand at.
+    """Parse a number for a control.
 
     Raises:
-        ValueError: If it is none; it says which one can.
+        ValueError: If it is not a number, or out of range.
     """
     try:
         value = float(typed.strip())
     except ValueError:
-        raise ValueError(f"a number is wanted, like {value_text(control.value)}") from None
+        raise ValueError(f"not a number; type for example {value_text(control.value)}") from None
     low, high = _bounds(control)
-    # What is no number at all, nan, is between nothing.
+    # Also false for NaN.
     if not low <= value <= high:
-        raise ValueError(f"it goes {_range(control)}")
+        raise ValueError(f"out of range; type a number {_range(control)}")
     return value
 
 

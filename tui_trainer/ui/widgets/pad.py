@@ -1,4 +1,4 @@
-"""The drawing pad: a picture of two pixels a character, drawn on with the mouse or the keys."""
+"""The drawing pad: draw a digit with the mouse or the keys, two pixels per character."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ from tui_trainer.ui.widgets.painting import Painted, Styles, content_of, role_st
 from tui_trainer.ui.widgets.sketch import BRUSHES, SIDE, STEPS, Sketch
 
 LARGE, SMALL = SIDE, SIDE // 2
-"""Pixels across that are shown; of the smaller ones each is four of the drawing."""
+"""Width of the picture in pixels; a pixel of the small one averages four of the drawing."""
 
 ROOMY = (112, LARGE // 2)
-"""Columns of the window, and lines inside the pad, from which on it is shown large."""
+"""Minimum columns of the window and lines of the pad for the large picture."""
 
 SHADES = 24
-"""Steps from paper to ink that are told apart: fewer styles to make, and to send to a terminal."""
+"""Grey levels from paper to ink: few, so that there are few styles to build and send."""
 
 HINT = (
     *("draw a digit", "", "drag with the mouse,"),
     "or {pad.pen} and {pad.up} {pad.down} {pad.left} {pad.right}",
 )
-"""What an empty pad says, from its second line on: the pen begins in the middle."""
+"""The hint on an empty pad, from its second line; the pen starts in the center."""
 
 TOOLS = ("{pad.thicker} brush   {pad.eraser} eraser", "{pad.undo} undo    {pad.clear} clear")
-"""What stands below the picture, where there is room."""
+"""The lines below the picture, if there is room."""
 
 DRAW_BUTTON, ERASE_BUTTON = 1, 3
-"""The mouse buttons."""
+"""Numbers of mouse buttons."""
 
 
 class Pad(Painted, can_focus=True):
-    """Paints the lines that change alone: while one draws, the training pays for it."""
+    """Paints only lines that change: painting slows training down."""
 
     ALLOW_SELECT = False
     DEFAULT_CSS = """
@@ -61,7 +61,7 @@ class Pad(Painted, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [*PAD_KEYS]
 
     class Drawn(Message):
-        """There is another drawing on the pad: in the message as text, empty if it is blank."""
+        """The drawing has changed; the message has it as text, empty for a blank pad."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
@@ -80,12 +80,12 @@ class Pad(Painted, can_focus=True):
         self._write_title()
 
     def get_content_width(self, container: Size, viewport: Size) -> int:
-        """Return the columns of the picture, the larger one where there is room."""
+        """Return the columns of the picture: the large one if there is room."""
         is_roomy = viewport.width >= ROOMY[0] and container.height >= ROOMY[1]
         return LARGE if is_roomy else SMALL
 
     def _repaint(self) -> None:
-        """Paint everything; in another size the drawing stays as it is."""
+        """Repaint everything, for example in another size."""
         self._across = LARGE if self.size.width >= LARGE else SMALL
         names = ("surface", "foreground", "role-intervention")
         paper, ink, pen = (Color.parse(self.app.theme_variables[name]) for name in names)
@@ -96,7 +96,7 @@ class Pad(Painted, can_focus=True):
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """Return one line: of the picture, or of what stands below it."""
+        """Return one line of the picture, or of the text below it."""
         width, below = self.size.width, y - self._across // 2 - 1
         if self._style is None or below == -1 or below >= len(TOOLS):
             return Strip.blank(width, self.rich_style)
@@ -110,7 +110,7 @@ class Pad(Painted, can_focus=True):
         return Strip(line).adjust_cell_length(width, self._style(""))
 
     def _pixels(self, row: int) -> list[Pixel]:
-        """Return a row of the picture, the pen on it."""
+        """Return a row of the picture, with the pen."""
         ink, shades = self.sketch.drawing.ink, self._shades
         if self._across == LARGE:
             values = ink[row * SIDE : (row + 1) * SIDE]
@@ -129,7 +129,7 @@ class Pad(Painted, can_focus=True):
         return pixels
 
     def _over(self, line: list[Segment], words: str) -> list[Segment]:
-        """Return a line of the picture with words on its paper; the pen stays in sight."""
+        """Return a blank line of the picture with words on it; the pen stays visible."""
         paper = self._shades[0]
         [[blank]] = half_blocks([[paper], [paper]], paper)
         told = self._style("muted") if self._style else Style()
@@ -141,15 +141,15 @@ class Pad(Painted, can_focus=True):
         ]
 
     def _do(self, change: Callable[[], None]) -> None:
-        """Do something to the sketch, paint what it changes, and tell of another drawing."""
+        """Change the sketch, repaint changed lines, and post a changed drawing."""
         sketch, was_blank = self.sketch, self._is_blank
         before, place = sketch.drawing, sketch.place
-        facts = sketch.can_undo, was_blank
+        state = sketch.can_undo, was_blank
         change()
         after = sketch.drawing
         if after is not before:
             self._is_blank = after.is_blank
-        # An empty pad has its hint: that comes, or goes.
+        # The hint of an empty pad appears or disappears.
         hint = range(0 if self._is_blank == was_blank else SIDE)
         rows = {place[1] * SIDE // STEPS, sketch.place[1] * SIDE // STEPS, *hint}
         if after is not before:
@@ -158,16 +158,16 @@ class Pad(Painted, can_focus=True):
         lines = {row * self._across // SIDE // 2 for row in rows}
         regions = [Region(0, y, self.size.width, 1) for y in sorted(lines)]
         if self._write_title():
-            # Above the content lies the border, with the title in it.
+            # The border above the content has the title.
             regions.append(Region(-2, -1, self.size.width + 4, 1))
         self.refresh(*regions)
-        if (sketch.can_undo, self._is_blank) != facts:
+        if (sketch.can_undo, self._is_blank) != state:
             self.refresh_bindings()
         if after.ink != before.ink:
             self.post_message(self.Drawn(sketch.text))
 
     def _write_title(self) -> bool:
-        """Say in the title what the pen does; return whether it does something else now."""
+        """Write pen, eraser and brush into the title; return whether it changed."""
         sketch = self.sketch
         tool = "eraser" if sketch.is_erasing else "pen"
         title = [
@@ -178,12 +178,12 @@ class Pad(Painted, can_focus=True):
         if title == self._title:
             return False
         self._title = title
-        # Textual's own attribute: setting the public one would repaint the whole widget.
+        # Textual's private attribute: setting the public one would repaint the whole widget.
         self._border_title = content_of(title)
         return True
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Dim what has no effect yet."""
+        """Dim actions that have no effect yet."""
         match action:
             case "undo":
                 return self.sketch.can_undo or None
@@ -200,15 +200,15 @@ class Pad(Painted, can_focus=True):
         self._do(partial(self.sketch.move, across, down))
 
     def action_change_brush(self, by: int) -> None:
-        """Take a thicker brush, or a thinner one."""
+        """Choose the next (1) or previous (-1) brush."""
         self._do(partial(self.sketch.change_brush, by))
 
     def action_toggle_eraser(self) -> None:
-        """Erase, or draw again."""
+        """Switch between pen and eraser."""
         self._do(self.sketch.toggle_eraser)
 
     def action_undo(self) -> None:
-        """Take the latest stroke back."""
+        """Undo the last stroke or clear."""
         self._do(self.sketch.undo)
 
     def action_clear(self) -> None:
@@ -216,7 +216,7 @@ class Pad(Painted, can_focus=True):
         self._do(self.sketch.clear)
 
     def on_blur(self) -> None:
-        """Lift the pen: the keys go elsewhere."""
+        """Lift the pen when the pad loses the focus."""
         self._do(self.sketch.end)
 
     def on_mouse_down(self, event: MouseDown) -> None:
@@ -232,14 +232,14 @@ class Pad(Painted, can_focus=True):
             self._do(partial(self.sketch.begin, point, erases=erases))
 
     def on_mouse_move(self, event: MouseMove) -> None:
-        """Draw along."""
+        """Draw to the mouse."""
         if not self._drags:
             return
         event.stop()
         if event.button:
             self._do(partial(self.sketch.go_to, self._point(event)))
         else:
-            self._release()  # the button was, where the window could not hear of it
+            self._release()  # the button was released outside the terminal
 
     def on_mouse_up(self, event: MouseUp) -> None:
         """Lift the pen."""
@@ -248,7 +248,7 @@ class Pad(Painted, can_focus=True):
             self._release()
 
     def on_hide(self) -> None:
-        """Let go of the mouse: another view is shown."""
+        """Release the mouse when another view is shown."""
         if self._drags:
             self._release()
 
@@ -258,7 +258,7 @@ class Pad(Painted, can_focus=True):
         self._do(self.sketch.end)
 
     def _point(self, event: MouseEvent) -> Point:
-        """Return where the mouse is on the drawing; in the middle of a character, if not finer."""
+        """Return the mouse position on the drawing, or the center of the character."""
         x, y = event.pointer_x - self.gutter.left, event.pointer_y - self.gutter.top
         if x == int(x) and y == int(y):
             x, y = x + 0.5, y + 0.5

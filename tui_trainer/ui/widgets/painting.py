@@ -1,4 +1,4 @@
-"""From roles to colours: how text gets the theme's colours."""
+"""Styles for colour roles, in the current theme."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from tui_trainer.text.fmt import Cell
 from tui_trainer.text.lines import Lines
 
 Styles = Callable[[str], Style]
-"""From a role, with attributes after it (``ok bold``), to a style."""
+"""Maps a role with optional attributes (``ok bold``) to a style."""
 
 
 def role_styles(widget: Widget) -> Styles:
-    """Return a function from role to style, on a widget's own background, in the present theme.
+    """Return a function from role to style, on the widget's background, in the current theme.
 
-    ``heat:0.4`` is no role but a share of the colour of what is wrong, behind the text.
+    ``heat:0.4`` is not a role: it blends the background with that share of the error colour.
 
-    It looks each role up once, for finding a colour costs more than drawing the text: keep it until
-    the theme changes.
+    The function caches styles, because looking up a colour costs more than drawing the text: keep
+    it until the theme changes.
     """
     base, variables = widget.rich_style, widget.app.theme_variables
 
@@ -48,22 +48,22 @@ def role_styles(widget: Widget) -> Styles:
 
 
 class Painted(Widget):
-    """Paints its own lines: all anew in another size, and in the colours of another theme."""
+    """Paints its own lines; repaints all of them when the size or the theme changes."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._strips: list[Strip] = []
 
     def on_mount(self) -> None:
-        """Paint anew in the colours of a new theme."""
+        """Repaint when the theme changes."""
         self.app.theme_changed_signal.subscribe(self, lambda _: self._repaint())
 
     def on_resize(self) -> None:
-        """Paint anew in the new size."""
+        """Repaint in the new size."""
         self._repaint()
 
     def _repaint(self) -> None:
-        """Make all lines anew."""
+        """Repaint all lines."""
         raise NotImplementedError
 
     def render_line(self, y: int) -> Strip:
@@ -80,12 +80,12 @@ def strip_of(pieces: Iterable[tuple[str, str]], style: Styles, width: int) -> St
 
 
 def content_of(cells: Sequence[Cell]) -> Content:
-    """Return cells as content whose colours follow the theme."""
+    """Return cells as content with the colours of the theme."""
     return Content.assemble(*((cell.text, css_style(cell.style)) for cell in cells))
 
 
 def text_of(cells: Sequence[Cell], variables: Mapping[str, str]) -> Text:
-    """Return cells as the text of a table, in the colours of a theme."""
+    """Return cells as a Rich text, in the colours of a theme."""
     text = Text()
     for cell in cells:
         name, *attributes = cell.style.split() or [""]
@@ -94,12 +94,12 @@ def text_of(cells: Sequence[Cell], variables: Mapping[str, str]) -> Text:
 
 
 def content_of_lines(lines: Lines) -> Content:
-    """Return lines of cells as content whose colours follow the theme."""
+    """Return lines of cells as content with the colours of the theme."""
     return Content("\n").join(map(content_of, lines))
 
 
 def css_style(role: str) -> str:
-    """Return a role as a Textual style; ``ok bold`` is a role with an attribute."""
+    """Return a role with optional attributes (``ok bold``) as a Textual style."""
     if not role:
         return ""
     name, *attributes = role.split()

@@ -1,4 +1,4 @@
-"""A framed text that scrolls where it is too long."""
+"""A framed text that scrolls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tui_trainer.ui.widgets.painting import content_of_lines
 
 
 class TextPanel(VerticalScroll):
-    """Holds one text; a panel says by :meth:`lines` what it is, for a width."""
+    """Shows one text; subclasses return it from :meth:`lines` for a width."""
 
     DEFAULT_CSS = """
     TextPanel {
@@ -33,29 +33,29 @@ class TextPanel(VerticalScroll):
         self._shown = Content("")
 
     def compose(self) -> ComposeResult:
-        """One text that holds everything."""
+        """The text."""
         yield Static()
 
     def lines(self, width: int) -> Lines:
-        """Return what the panel says, in lines of ``width`` columns."""
+        """Return the text in lines of ``width`` columns."""
         raise NotImplementedError
 
     def text(self, width: int) -> Content:
-        """Return the same as text whose colours follow the theme."""
+        """Return the text as content with the colours of the theme."""
         return content_of_lines(self.lines(width))
 
     def fill(self) -> None:
-        """Show the text of the present width, if it is another one."""
+        """Update the text for the current width, if it changed."""
         content = self.text(max(20, self.scrollable_content_region.width))
         if content.markup != self._shown.markup:
             self._shown = content
             self.query_one(Static).update(content)
 
     def show_rows(self, rows: range) -> None:
-        """Scroll to some of the lines."""
+        """Scroll to a range of lines."""
         region = Region(0, rows.start, self.scrollable_content_region.width, len(rows))
         self.scroll_to_region(region, animate=False)
 
     def on_resize(self) -> None:
-        """Choose anew what fits."""
+        """Fill the new width."""
         self.fill()

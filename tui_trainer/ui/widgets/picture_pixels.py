@@ -1,4 +1,4 @@
-"""From the numbers of a picture to the colours of its pixels."""
+"""The colours of a picture's pixels, from its numbers."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from tui_trainer.render.levels import levels_of
 from tui_trainer.ui.widgets.half_blocks import Pixel, ramp
 
 NEGATIVE, POSITIVE, FRAME, NONE = "validation", "train", "intervention", "error"
-"""The roles of what is below 0, above it, marked by a rectangle, and no number at all."""
+"""The roles of negative values, positive values, the frame, and NaN."""
 
 LAST = 255
-"""The last place of a ramp; the level of 0 in a picture of signed numbers."""
+"""The last index of a gradient; the level of 0 in a picture of signed numbers."""
 
 
 class Inks(NamedTuple):
-    """The colours that a picture is painted in.
+    """The colours of a picture.
 
     Attributes:
-        ground: Of the darkest pixel, and of 0 where numbers have a sign.
-        light: Of the brightest.
-        below: Of the strongest negative number.
-        above: Of the strongest positive one.
-        none: Of what is no number.
-        frame: Of a rectangle that marks something.
-        margin: Of the ground that such a rectangle has around the picture.
+        ground: The darkest pixel, and 0 among signed numbers.
+        light: The brightest pixel.
+        below: The most negative number.
+        above: The most positive number.
+        none: NaN.
+        frame: The frame that marks some pixels.
+        margin: The margin around a picture with a frame.
     """
 
     ground: Color
@@ -42,20 +42,20 @@ class Inks(NamedTuple):
 
 
 def inks_of(variables: Mapping[str, str]) -> Inks:
-    """Return the inks of a theme, from its colours by their names."""
+    """Return the inks of a theme."""
     roles = (f"role-{role}" for role in (NEGATIVE, POSITIVE, NONE, FRAME))
     names = ("background", "foreground", *roles, "panel")
     return Inks(*(Color.parse(variables[name]) for name in names))
 
 
 def pixels_of(picture: Picture, inks: Inks, scale: int = 1, skips: int = 1) -> list[list[Pixel]]:
-    """Return the colours of a picture's pixels, row by row, its frame around those it marks.
+    """Return the colours of a picture's pixels, row by row, with its frame.
 
     Args:
         picture: The picture.
-        inks: What it is painted in.
-        scale: How many pixels a number is wide, and high.
-        skips: Of those only each so manieth is taken, across and down.
+        inks: Its colours.
+        scale: Width and height of a number in pixels.
+        skips: Take only every ``skips``-th of these pixels, in both directions.
     """
     palette = _palette(inks, picture.is_signed)
     colours = [palette[level] for level in levels_of(picture, LAST)]
@@ -77,16 +77,16 @@ def framed(
     line: Pixel,
     scale: float = 1.0,
 ) -> list[list[Pixel]]:
-    """Return pixels with a margin of one around them, and a rectangle just outside of its pixels.
+    """Return pixels with a margin of one pixel, and a frame just outside the marked pixels.
 
-    A side of the rectangle that is off the picture stays open.
+    A side of the frame that is outside the picture is not drawn.
 
     Args:
         rows: The pixels, row by row.
-        frame: What the rectangle marks: top, left, height and width; None for a margin alone.
+        frame: The marked pixels: top, left, height and width; None for only a margin.
         margin: The colour of the margin.
-        line: That of the rectangle.
-        scale: How many pixels one of the frame's is wide, and high.
+        line: The colour of the frame.
+        scale: Pixels per unit of ``frame``.
     """
     edge = [margin] * (len(rows[0]) + 2)
     drawn = [edge[:], *([margin, *row, margin] for row in rows), edge[:]]
@@ -104,7 +104,7 @@ def framed(
 
 @lru_cache(maxsize=8)
 def _palette(inks: Inks, is_signed: bool) -> tuple[Pixel, ...]:
-    """Return the colours from the lowest number to the highest; last, that of no number."""
+    """Return the colours from the lowest number to the highest, then that of NaN."""
     none = inks.none.rgb
     if not is_signed:
         return (*ramp(inks.ground, inks.light), none)

@@ -1,4 +1,4 @@
-"""What the two lines of the screen say of a recorded run."""
+"""The top line and the progress line of a replay."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tui_trainer.ui.widgets.status_lines import bar, epoch_cells, knob_cells
 
 
 def replay_cells(run: RecordedRun) -> list[Cell]:
-    """Return that this is a replay, of which run and how fast, and the epoch."""
+    """Return the state of the replay, the run, the speed and the epoch."""
     glyph, role = ("▶", "ok") if run.is_playing else ("‖", "warning")
     cells = [
         Cell(f"{glyph} replay", style=f"{role} bold"),
@@ -25,7 +25,7 @@ def replay_cells(run: RecordedRun) -> list[Cell]:
 
 
 def replay_progress_cells(run: RecordedRun, wide: bool) -> list[Cell]:
-    """Return how far the replay is in the whole run, and where the knobs stood."""
+    """Return the position in the run, and the settings at that position."""
     spare = "   " if wide else "  "
     total = fmt.duration(run.total)
     cells = [

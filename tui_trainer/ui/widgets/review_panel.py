@@ -1,4 +1,4 @@
-"""What the design review says of the network, the most severe first."""
+"""The design review: the verdicts on the model, most severe first."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tui_trainer.ui.widgets.panel import TextPanel
 
 
 class ReviewPanel(TextPanel):
-    """The verdicts with their evidence; where its keys act, one of them is chosen."""
+    """The verdicts with their evidence; one is chosen while the panel has the focus."""
 
     DEFAULT_CSS = """
     ReviewPanel { scrollbar-gutter: stable; }
@@ -28,7 +28,7 @@ class ReviewPanel(TextPanel):
         self._place = 0
 
     def show(self, verdicts: tuple[Diagnosis, ...]) -> None:
-        """Show a network's verdicts."""
+        """Show the verdicts on a model."""
         if verdicts != self._verdicts:
             self._verdicts, self._place = verdicts, 0
             self.border_subtitle = tally(verdicts)
@@ -36,7 +36,7 @@ class ReviewPanel(TextPanel):
 
     @property
     def topic(self) -> int | None:
-        """The topic of the chosen verdict; None where none is."""
+        """The topic of the chosen verdict, if any."""
         chosen = self._chosen
         return chosen.lesson if chosen is not None else None
 
@@ -46,19 +46,19 @@ class ReviewPanel(TextPanel):
         return verdicts[self._place] if self.has_focus and self._place < len(verdicts) else None
 
     def lines(self, width: int) -> Lines:
-        """Return the verdicts, gravest first."""
+        """Return the verdicts, most severe first."""
         return review_lines(self._verdicts or (), width - 1, self._chosen)
 
     def on_focus(self) -> None:
-        """Show which one is chosen."""
+        """Mark the chosen verdict."""
         self.fill()
 
     def on_blur(self) -> None:
-        """Show none as chosen: no key acts on it."""
+        """Remove the mark of the chosen verdict."""
         self.fill()
 
     def action_move_verdict(self, direction: int) -> None:
-        """Choose the verdict below or above; at an end, scroll."""
+        """Choose the verdict below (1) or above (-1); at the ends, scroll."""
         place = self._place + direction
         if not 0 <= place < len(self._verdicts or ()):
             self.scroll_relative(y=direction, animate=False)
@@ -75,9 +75,9 @@ class ReviewPanel(TextPanel):
 def review_lines(
     verdicts: Sequence[Diagnosis], width: int, chosen: Diagnosis | None = None
 ) -> Lines:
-    """Return the verdicts in lines of ``width`` columns, one of them as the chosen one."""
+    """Return the verdicts in lines of ``width`` columns, one of them chosen."""
     if not verdicts:
-        return paragraph("this run was recorded without a review", "muted", width)
+        return paragraph("this run was recorded without a design review", "muted", width)
     lines: Lines = []
     for verdict in by_severity(verdicts):
         lines += _verdict_lines(verdict, width, is_chosen=verdict is chosen)

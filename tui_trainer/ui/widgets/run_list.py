@@ -1,4 +1,4 @@
-"""The list of runs: its cells in their colours, and a line about one of them."""
+"""The cells of the list of runs, and the line about one of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tui_trainer.ui.widgets.cell_line import CellLine
 RUN, MODEL, PARAMETERS, EPOCHS, BEST, TEST, TIME, STATE = range(len(HEAD))
 
 DROPPED_FIRST = (MODEL, PARAMETERS, TIME, TEST, EPOCHS)
-"""The columns by how soon they go: a run's name tells its network already."""
+"""The columns in the order in which they are dropped; the name of a run contains its model."""
 
 # The glyph of each state goes with its colour, so that neither is needed to tell them apart.
 STATES = {
@@ -26,7 +26,7 @@ STATES = {
     KILLED: ("▲", "warning"),
 }
 LEFT = ("‖", "warning")
-"""Of a run that somebody or something ended before its time."""
+"""The state of a run that ended early."""
 
 DAMAGED = "damaged"
 
@@ -34,11 +34,11 @@ DAMAGED = "damaged"
 def run_rows(
     runs: Sequence[ListedRun], live_folder: str | None
 ) -> tuple[list[Cell], list[list[Cell]]]:
-    """Return the head and the rows of the table, each column in one width.
+    """Return the head and the rows of the table, with columns of constant width.
 
     Args:
         runs: The runs.
-        live_folder: The folder of the run that this window trains.
+        live_folder: The folder of the live run.
     """
     rows = [_row(run, live_folder) for run in runs]
     head, *texts = aligned([HEAD, *([cell.text for cell in row] for row in rows)], RIGHT)
@@ -64,7 +64,7 @@ def _row(run: ListedRun, live_folder: str | None) -> list[Cell]:
 
 
 def columns_that_fit(rows: Sequence[Sequence[Cell]], width: int, gap: int) -> list[int]:
-    """Return the places of the columns that fit into ``width``, what tells least left out first."""
+    """Return the indices of the columns that fit into ``width``."""
     kept = list(range(len(HEAD)))
     for place in DROPPED_FIRST:
         if sum(fmt.columns(rows[0][column].text) + gap for column in kept) <= width:
@@ -74,7 +74,7 @@ def columns_that_fit(rows: Sequence[Sequence[Cell]], width: int, gap: int) -> li
 
 
 class RunLine(CellLine):
-    """More of the run under the cursor: what the table has no room for."""
+    """Details of the run under the cursor, including columns that the table dropped."""
 
     DEFAULT_CSS = """
     RunLine { height: 1; background: $surface; padding: 0 1; }
@@ -87,18 +87,18 @@ class RunLine(CellLine):
         self._note = ""
 
     def show(self, run: ListedRun | None, hidden: Collection[int] | None = None) -> None:
-        """Show a run; ``hidden`` are the columns that the table leaves out, if they changed."""
+        """Show a run; ``hidden`` are the dropped columns of the table, if they changed."""
         self._run = run
         self._hidden = self._hidden if hidden is None else hidden
         self.update()
 
     def note(self, words: str) -> None:
-        """Show a note in place of the run; an empty one ends that."""
+        """Show a note in place of the run; an empty note shows the run again."""
         self._note = words
         self.update()
 
     def cells(self, width: int) -> list[Cell]:
-        """Return what fits."""
+        """Return the cells that fit."""
         if self._note:
             return [Cell(fmt.clip(self._note, width), style="warning")]
         if self._run is None:
@@ -109,7 +109,7 @@ class RunLine(CellLine):
 
 
 def _about(run: ListedRun, hidden: Collection[int]) -> list[Cell]:
-    """Return the hidden columns, then what the table never tells."""
+    """Return the hidden columns, then details that the table never shows."""
     summary, texts = run.summary, cells(run)
     if summary is None:
         return []
@@ -129,6 +129,6 @@ def _about(run: ListedRun, hidden: Collection[int]) -> list[Cell]:
         Cell(f"{gap}{summary.dataset} {images}", rank=6, style="muted"),
         Cell(f" · seed {summary.seed}", rank=7, style="muted"),
         Cell(f" · {summary.device} ×{summary.threads}", rank=8, style="muted"),
-        Cell(f" · begun {summary.started_at[:16].replace('T', ' ')}", rank=9, style="muted"),
+        Cell(f" · started {summary.started_at[:16].replace('T', ' ')}", rank=9, style="muted"),
         Cell(f" · mnist-tui inspect {run.folder.name}", rank=10, style="muted"),
     ]

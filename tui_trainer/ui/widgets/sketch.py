@@ -1,23 +1,23 @@
-"""What is drawn on the pad, and with what: strokes, brush, pen and the way back."""
+"""The sketch on the pad: drawing, pen, brush and undo."""
 
 from __future__ import annotations
 
 from tui_trainer.protocol.strokes import Drawing, Point
 
 SIDE = 56
-"""Pixels across a drawing, however large it is shown: a new size of the window loses nothing."""
+"""Width of a drawing in pixels, at any displayed size: resizing the window loses nothing."""
 
 STEPS = 28
-"""Places of the pen across the pad: an arrow key moves it by one."""
+"""Pen positions across the pad: an arrow key moves the pen by one."""
 
 BRUSHES = (("thin", 1.4), ("normal", 2.4), ("thick", 4.0))
 """Names and radii, in pixels of the drawing."""
 
 EDGE = 1.0
-"""Pixels by which the eraser reaches further than the brush, whose soft edge would be left over."""
+"""Extra radius of the eraser in pixels: it must also erase the soft edge of a stroke."""
 
 MAX_UNDO = 100
-"""Strokes that can be taken back."""
+"""Maximum number of undo steps."""
 
 BLANK = Drawing.blank(SIDE, SIDE)
 
@@ -27,9 +27,9 @@ class Sketch:
 
     Attributes:
         drawing: The ink.
-        place: Where the arrow keys have led the pen: its column and row among :data:`STEPS`.
-        erases: Whether the pen takes ink away.
-        brush: The place of the brush in :data:`BRUSHES`.
+        place: Column and row of the pen, from 0 to :data:`STEPS` - 1.
+        erases: Whether the pen is an eraser.
+        brush: The index of the brush in :data:`BRUSHES`.
     """
 
     def __init__(self) -> None:
@@ -43,22 +43,22 @@ class Sketch:
 
     @property
     def is_down(self) -> bool:
-        """Whether the pen touches the pad."""
+        """Whether the pen is down."""
         return self._pen is not None
 
     @property
     def is_erasing(self) -> bool:
-        """Whether the stroke under way takes ink away, or the next would."""
+        """Whether the current stroke erases, or else the next one."""
         return self._stroke_erases if self.is_down else self.erases
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is anything to take back."""
+        """Whether there is anything to undo."""
         return bool(self._before)
 
     @property
     def text(self) -> str:
-        """The drawing as text; empty if there is no ink."""
+        """The drawing as text; empty if it is blank."""
         return "" if self.drawing.is_blank else self.drawing.to_text()
 
     def begin(self, point: Point, *, erases: bool | None = None) -> None:
@@ -66,7 +66,7 @@ class Sketch:
 
         Args:
             point: The point.
-            erases: Whether it takes ink away; None for what the pen does now.
+            erases: Whether the stroke erases; None for the current tool.
         """
         self.end()
         self._remember()
@@ -83,40 +83,40 @@ class Sketch:
         self._place_at(point)
 
     def end(self) -> None:
-        """Lift the pen; a stroke that has changed nothing need not be taken back."""
+        """Lift the pen; a stroke without a change adds no undo step."""
         if self._pen is not None:
             self._pen = None
             if self._before and self._before[-1] == self.drawing:
                 self._before.pop()
 
     def put_down(self) -> None:
-        """Put the pen down where the arrow keys have led it."""
+        """Put the pen down at its position."""
         self.begin(self._middle)
 
     def move(self, across: int, down: int) -> None:
-        """Move the pen by places; while it is down, it draws. At the edge it stays."""
+        """Move the pen within the pad; while it is down, it draws."""
         column, row = self.place
         self.place = _within(column + across), _within(row + down)
         self.go_to(self._middle)
 
     def change_brush(self, by: int) -> None:
-        """Take a thicker brush, or a thinner one; behind the last comes the first."""
+        """Choose the next (1) or previous (-1) brush, cyclically."""
         self.brush = (self.brush + by) % len(BRUSHES)
 
     def toggle_eraser(self) -> None:
-        """Erase from now on, or draw again."""
+        """Switch between pen and eraser."""
         self.erases = not self.erases
         if self.is_down:
             self.put_down()
 
     def undo(self) -> None:
-        """Take the latest stroke back."""
+        """Undo the last stroke or clear."""
         self.end()
         if self._before:
             self.drawing = self._before.pop()
 
     def clear(self) -> None:
-        """Take all ink away; that can be taken back, too."""
+        """Clear the drawing; this can be undone."""
         self.end()
         if not self.drawing.is_blank:
             self._remember()
@@ -128,7 +128,7 @@ class Sketch:
         return (self.place[0] + 0.5) * step, (self.place[1] + 0.5) * step
 
     def _place_at(self, point: Point) -> None:
-        """Let the arrow keys go on from a point."""
+        """Set the pen position, from which the arrow keys continue."""
         step = SIDE / STEPS
         self.place = _within(int(point[0] // step)), _within(int(point[1] // step))
 

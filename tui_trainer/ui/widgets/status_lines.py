@@ -1,4 +1,4 @@
-"""The two lines that never move: what runs and its state above, progress and knobs below."""
+"""The two status lines: model and state at the top, progress and knobs at the bottom."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tui_trainer.ui.runs.shown_run import ShownRun
 from tui_trainer.ui.widgets.cell_line import CellLine
 
 WIDE = 100
-"""From so many columns on a line has room for blanks."""
+"""Minimum columns for wider spacing."""
 
-# The glyph of each state goes with its colour, so that neither is needed to tell them apart.
+# Each state has its own glyph and colour, so that either of them is enough to recognize it.
 STATES = {
     "preparing": ("◌", "muted"),
     "training": ("●", "ok"),
@@ -28,7 +28,7 @@ STATES = {
 
 
 class TopLine(CellLine):
-    """What is trained, on what, and the state of the run."""
+    """The model, the dataset, and the state of the run."""
 
     DEFAULT_CSS = """
     TopLine { height: 1; background: $panel; padding: 0 1; }
@@ -40,12 +40,12 @@ class TopLine(CellLine):
         self._state: Sequence[Cell] = ()
 
     def show(self, run: ShownRun, state: Sequence[Cell]) -> None:
-        """Show the run as it is now, ``state`` on the right."""
+        """Show a run, with ``state`` on the right."""
         self._run, self._state = run, state
         self.update()
 
     def cells(self, width: int) -> list[Cell]:
-        """Return the line, its right part flush with the right edge."""
+        """Return the line, its right part flush right."""
         if self._run is None:
             return []
         right = fit(self._state, width)
@@ -55,7 +55,7 @@ class TopLine(CellLine):
 
 
 def what_cells(run: ShownRun) -> list[Cell]:
-    """Return what is trained on what, most important last to go."""
+    """Return model and dataset; a narrow line drops the least important parts."""
     started, config = run.history.started, run.config
     cells = [Cell("mnist-tui  ", rank=5, style="muted"), Cell(config.model, style="title bold")]
     if started is None:
@@ -88,7 +88,7 @@ def state_cells(history: History) -> list[Cell]:
 
 
 def epoch_cells(history: History) -> list[Cell]:
-    """Return the epoch and how many there are; nothing before the run has started."""
+    """Return the epoch and the number of epochs; nothing before the run has started."""
     if history.started is None:
         return []
     total = fmt.count(history.started.epochs)
@@ -97,7 +97,7 @@ def epoch_cells(history: History) -> list[Cell]:
 
 
 class ProgressLine(CellLine):
-    """How far this epoch is, how fast, and where every knob stands."""
+    """Progress of the epoch, speed, and the value of every knob."""
 
     DEFAULT_CSS = """
     ProgressLine { height: 1; background: $surface; padding: 0 1; }
@@ -108,17 +108,17 @@ class ProgressLine(CellLine):
         self._content: Callable[[bool], Sequence[Cell]] = lambda is_wide: ()
 
     def show(self, content: Callable[[bool], Sequence[Cell]]) -> None:
-        """Show these parts from now on; they are asked for with whether the line is wide."""
+        """Show this content: a function from whether the line is wide to its cells."""
         self._content = content
         self.update()
 
     def cells(self, width: int) -> list[Cell]:
-        """Return what fits."""
+        """Return the cells that fit."""
         return fit(self._content(width >= WIDE), width)
 
 
 def progress_cells(run: ShownRun, cost: float, wide: bool) -> list[Cell]:
-    """Return the parts of the progress line; ``cost`` is the window's share of one core."""
+    """Return the progress line; ``cost`` is the window's share of one core."""
     history = run.history
     step, started = history.last_step, history.started
     if started is None:
@@ -145,14 +145,14 @@ def progress_cells(run: ShownRun, cost: float, wide: bool) -> list[Cell]:
 
 
 def bar(share: float, width: int) -> list[Cell]:
-    """Return a bar of ``width`` columns in half-column steps: what is done, and what is not."""
+    """Return a progress bar of ``width`` columns, in half-column steps."""
     halves = min(2 * width, int(share * 2 * width))
     done = "━" * (halves // 2) + ("╸" if halves % 2 else "")
     return [Cell(done, style="train"), Cell("─" * (width - len(done)), style="border")]
 
 
 def knob_cells(run: ShownRun, setting: str, value: float, spare: str) -> list[Cell]:
-    """Return a knob as it stands, and where it is wanted to go."""
+    """Return the value of a knob, and its requested value."""
     rank = {"base_lr": 0, "batch_size": 1}.get(setting, 5)
     cells = [
         Cell(f"{spare}{fmt.KNOB_NAMES[setting]} ", rank=rank, style="muted"),

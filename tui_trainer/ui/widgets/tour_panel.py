@@ -1,4 +1,4 @@
-"""The guided path as a strip above the footer: what to do next, and what to watch."""
+"""The panel of the guided tour, above the footer: what to do next, and what to watch."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tui_trainer.ui.widgets.painting import Painted, role_styles, strip_of
 
 KEYS = "{tour.next} next  {tour.previous} back  {tour.toggle} end"
 
-OVER = "The run is over: on screen {screens.train}, {run.again} begins it again."
-"""What is said instead where a step needs a run that goes on."""
+OVER = "The run is over: press {screens.train}, then {run.again} to start it again."
+"""Shown in place of a step that needs a run in training."""
 
 
 class TourPanel(Painted):
-    """Shows one step of the path; it takes no keys itself, so that all others work."""
+    """Shows one step of the tour; it takes no focus, so that all other keys work."""
 
     DEFAULT_CSS = """
     TourPanel { height: 3; background: $surface; padding: 0 1; }
@@ -30,7 +30,7 @@ class TourPanel(Painted):
         self._lines: Lines = []
 
     def show(self, step: Step, progress: tuple[int, int], *, is_over: bool) -> None:
-        """Show a step; ``is_over`` says that no run is under way."""
+        """Show a step; ``is_over`` means that no run is in training."""
         self._step, self._progress, self._is_over = step, progress, is_over
         self._fill()
 
@@ -57,7 +57,7 @@ def tour_lines(step: Step, progress: tuple[int, int], width: int, *, is_over: bo
     """Return a step in at most ``width`` columns: its title, what to do, and what to watch."""
     number, total = progress
     head = [
-        Cell(f"guide {number} of {total} ", style="muted"),
+        Cell(f"tour {number} of {total} ", style="muted"),
         Cell(step.title, style="title bold"),
     ]
     keys = Cell(with_keys(KEYS), rank=1, style="muted")

@@ -1,4 +1,4 @@
-"""The list of the views of what a network has learned."""
+"""The list of views."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tui_trainer.ui.widgets.choice_list import ChoiceList
 
 
 class ViewList(ChoiceList):
-    """The views by their groups; one of them is chosen, and said to be what it is."""
+    """The views by group; the chosen one with its description."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*VIEW_LIST_KEYS]
     HINT = "{inspect.next} next · {inspect.previous} back"
@@ -25,7 +25,7 @@ class ViewList(ChoiceList):
         self._views = views
 
     def lines(self, width: int) -> Lines:
-        """Return the groups and titles; below the chosen one, what it shows."""
+        """Return the groups and titles, and the description of the chosen view."""
         lines: Lines = []
         group = ""
         for place, view in enumerate(self._views):
@@ -35,8 +35,8 @@ class ViewList(ChoiceList):
             if place != self._place:
                 lines.append([Cell(f"  {view.title}")])
                 continue
-            begun = len(lines)
+            first = len(lines)
             lines.append([Cell("▸ ", style="title"), Cell(view.title, style="title bold")])
             lines += paragraph(view.about, "muted", width, indent=4)
-            self._rows = range(begun, len(lines))
+            self._rows = range(first, len(lines))
         return lines
