@@ -248,7 +248,7 @@ async def test_a_recorded_run_on_show_has_no_keys_that_train_and_is_left_without
         await until(pilot, lambda app: not app.is_running, app)
     code, words = exit_message(app)
     assert code == ExitCode.FINISHED
-    assert words.startswith("era-s6: looked at in epoch 4 of 5, step ")
+    assert words.startswith("era-s6: inspected in epoch 4 of 5, step ")
     assert "resume" not in words
 
 

@@ -79,7 +79,7 @@ async def test_the_help_tells_what_is_typed_and_the_signs_of_a_control() -> None
         text = app.screen.query_one(".text Static", Static)
         lines = [text.render_line(y).text.rstrip() for y in range(text.size.height)]
         assert "  0 … 9   Type a number, where the chosen control takes one" in lines
-        assert any(line.startswith("  ‹ ›     a control can be turned") for line in lines)
+        assert any(line.startswith("  ‹ ›     a control can change") for line in lines)
         assert all(len(line) <= text.size.width for line in lines)
 
 

@@ -82,14 +82,14 @@ async def test_at_most_one_question_is_on_its_way_and_the_newest_goes_next() -> 
         await until(pilot, lambda _: bool(asked(engine)), app)
         screen = app.screen
         assert isinstance(screen, ModelScreen)
-        assert "asking" in field_text(screen)
+        assert "waiting for the engine" in field_text(screen)
         await pilot.press("down", "down", "down")
         await pilot.pause(0.1)
         assert asked(engine) == [ask_field(1, 14, 14, 0)]
         app.post_message(EventsArrived((answer(asked(engine)[-1]),), app.live_run.bridge))
         await until(pilot, lambda _: len(asked(engine)) > 1, app)
         assert asked(engine)[1:] == [ask_field(4, 14, 14, 0)]
-        assert "asking" in field_text(screen)
+        assert "waiting for the engine" in field_text(screen)
         app.post_message(EventsArrived((answer(asked(engine)[-1]),), app.live_run.bridge))
         await until(pilot, lambda _: "measured" in field_text(screen), app)
         assert len(asked(engine)) == 2

@@ -47,7 +47,7 @@ async def test_5_shows_the_runs_latest_first_and_1_goes_back(tmp_path: Path) -> 
         assert isinstance(app.screen, RunsScreen)
         damaged, cut_off, completed = rows(app)
         assert (damaged[0], damaged[-1]) == ("2026-11-22-2215-small", "✗ damaged")
-        assert cut_off[-1] == "▲ cut off"
+        assert cut_off[-1] == "▲ killed"
         assert completed[1:4] == ["small", "19,810", "2/2"]
         assert completed[-1] == "✓ completed"
         assert "paused" in app.screen.query_one(TopLine).render_line(0).text
@@ -117,7 +117,7 @@ async def test_the_run_of_this_window_is_marked(tmp_path: Path) -> None:
         await settle(pilot, app, events)
         await pilot.press("5")
         await pilot.pause()
-        assert rows(app)[0][-1] in ("● this run", "▲ cut off")  # as the system has locks or not
+        assert rows(app)[0][-1] in ("● this run", "▲ killed")  # as the system has locks or not
 
 
 async def test_a_narrow_list_drops_what_tells_least_and_none_is_cut(tmp_path: Path) -> None:

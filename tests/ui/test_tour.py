@@ -33,7 +33,7 @@ def test_a_step_is_told_in_few_lines(width: int) -> None:
         ]
         assert len(lines) <= {60: 6, 78: 4, 118: 4}[width]
         assert all(len(line) <= width for line in lines)
-        assert lines[0].startswith(f"guide {number} of {len(steps())} {step.title}")
+        assert lines[0].startswith(f"tour {number} of {len(steps())} {step.title}")
         assert width < 78 or lines[0].endswith(with_keys(KEYS))
         told = " ".join(lines[1:])
         assert told == with_keys(f"{step.do} {step.watch}")

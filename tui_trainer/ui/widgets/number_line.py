@@ -121,7 +121,7 @@ def number_for(control: Control, typed: str) -> float:
     low, high = _bounds(control)
     # Also false for NaN.
     if not low <= value <= high:
-        raise ValueError(f"out of range; type a number {_range(control)}")
+        raise ValueError(f"type a number {_range(control)}")
     return value
 
 
