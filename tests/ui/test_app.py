@@ -125,7 +125,7 @@ async def test_quit_does_not_ask_when_the_run_is_over() -> None:
     code, words = exit_message(app)
     assert code == ExitCode.FINISHED
     assert "completed in epoch 2 of 2" in words
-    assert "evaluation 1" in words
+    assert "evaluations: 1" in words
 
 
 async def test_stop_asks_and_then_reads_the_test_set() -> None:

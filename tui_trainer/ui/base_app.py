@@ -115,9 +115,9 @@ class BaseApp(App[None]):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer the action of every key by name."""
         nodes = [screen] if screen.focused is None else [screen.focused, screen]
-        own = [(key, node) for node in nodes for key in node.BINDINGS if isinstance(key, Binding)]
+        keys = [(key, node) for node in nodes for key in node.BINDINGS if isinstance(key, Binding)]
         offered: set[str] = set()
-        for binding, node in [*own, *((binding, self) for binding in self.KEYS)]:
+        for binding, node in [*keys, *((binding, self) for binding in self.KEYS)]:
             name, action = binding.description.capitalize(), binding.action
             is_new = bool(binding.tooltip) and action not in offered
             if is_new and node.check_action(*_parsed(action)):

@@ -31,7 +31,7 @@ def exit_message(window: MnistTui) -> tuple[ExitCode, str]:
         parts.append(f"validation {result} after epoch {last.epoch}")
     for test in history.tests[-1:]:
         result = fmt.accuracy_with_interval(test.test_accuracy, test.test_interval)
-        parts.append(f"test {result}, evaluation {test.evaluation}")
+        parts.append(f"test {result}, evaluations: {test.evaluation}")
     parts += [f"not saved: {path}: {why}" for path, why in history.unsaved.items()]
     if history.folder is not None:
         is_resumable = reason != "completed" and not history.is_viewing

@@ -160,12 +160,12 @@ class RunActions(BaseApp):
 
     def offer_rewind(self) -> None:
         """Ask whether to rewind a diverged run to its last good checkpoint."""
-        lost, finding = self.live_run.history.lost, self.live_run.fixable()
-        if lost is None or finding is None or not self.live_run.has_diverged:
+        diverged, finding = self.live_run.history.lost, self.live_run.fixable()
+        if diverged is None or finding is None or not self.live_run.has_diverged:
             return
         if not isinstance(self.screen, TrainScreen):
             # An unexpected dialog would receive a key that was meant for another screen.
-            words = f"the run diverged at step {fmt.count(lost.step)}"
+            words = f"the run diverged at step {fmt.count(diverged.step)}"
             keys = with_keys("press {screens.train}, then {findings.apply_fix} to fix it")
             self.notify(f"{words}; {keys}", severity="error", timeout=15)
             return
@@ -175,7 +175,7 @@ class RunActions(BaseApp):
                 self.action_apply_fix()
 
         self._rewind_question = ConfirmScreen(
-            f"The run diverged at step {fmt.count(lost.step)}.",
+            f"The run diverged at step {fmt.count(diverged.step)}.",
             f"{finding.advice[:1].upper()}{finding.advice[1:]}?",
             "rewind",
             no="not now",

@@ -57,5 +57,5 @@ def acts_on(screen: str, action: str, parameters: tuple[object, ...]) -> bool:
 def contexts() -> Iterator[tuple[str, list[Binding]]]:
     """Yield each context, and all bindings that are active in it."""
     for place, (screen, lists) in PANELS.items():
-        own = [binding for bindings in lists for binding in bindings]
-        yield place, [*own, *APP_KEYS[screen], *keymap.MODE_KEYS[:-1], *keymap.WINDOW_KEYS]
+        added = [binding for bindings in lists for binding in bindings]
+        yield place, [*added, *APP_KEYS[screen], *keymap.MODE_KEYS[:-1], *keymap.WINDOW_KEYS]

@@ -72,8 +72,8 @@ def load_keymap(path: Path | None = None) -> dict[str, str]:
     try:
         keymap = {name: ",".join(_keys(name, value)) for name, value in _settings(file.table)}
         _check_clashes(keymap)
-    except TomlKeyError as fault:
-        raise file.error(fault) from None
+    except TomlKeyError as error:
+        raise file.error(error) from None
     return keymap
 
 
@@ -104,7 +104,7 @@ def _settings(table: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield the ids in a file with their values.
 
     Raises:
-        Fault: At the first unknown id.
+        TomlKeyError: At the first unknown id.
     """
     areas = {name.partition(".")[0] for name in BINDINGS}
     for area, value in table.items():
@@ -117,11 +117,11 @@ def _settings(table: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         for name, keys in found.items():
             if name not in BINDINGS:
                 near = suggestion(name, BINDINGS)
-                raise _fault(name, f"unknown id{near}; `mnist-tui keys` lists all ids")
+                raise _key_error(name, f"unknown id{near}; `mnist-tui keys` lists all ids")
             yield name, keys
 
 
-def _fault(name: str, problem: str) -> TomlKeyError:
+def _key_error(name: str, problem: str) -> TomlKeyError:
     table, _, key = name.rpartition(".")
     return TomlKeyError(key, problem, table, name=name)
 
@@ -130,24 +130,26 @@ def _keys(name: str, value: object) -> list[str]:
     """Return the keys given to a binding, without duplicates.
 
     Raises:
-        Fault: If one of them is not a key, or not allowed for this binding.
+        TomlKeyError: If one of them is not a key, or not allowed for this binding.
     """
     values = value if isinstance(value, list) else [value]
     texts = [text for text in values if isinstance(text, str)]
     if len(texts) < len(values):
-        raise _fault(
+        raise _key_error(
             name, f'must be a key in quotes, such as "p", or a list of keys, not {kind(value)}'
         )
     parts = [part for text in texts for part in ([text] if len(text) == 1 else text.split(","))]
     default = keys_of(BINDINGS[name], {})
     if not "".join(parts) or not all(len(part) == 1 or part.strip() for part in parts):
-        raise _fault(name, f"names no key; delete the line to keep {' and '.join(default)}")
+        raise _key_error(name, f"names no key; delete the line to keep {' and '.join(default)}")
     keys = [_key(name, part if len(part) == 1 else part.strip()) for part in parts]
     for key in keys:
         if key in FIXED:
-            raise _fault(name, f"{key} always {FIXED[key]}; choose another key")
+            raise _key_error(name, f"{key} always {FIXED[key]}; choose another key")
         if key in MOVING and MOVING.isdisjoint(default):
-            raise _fault(name, f"{key} is needed in lists, tables and dialogs; choose another key")
+            raise _key_error(
+                name, f"{key} is needed in lists, tables and dialogs; choose another key"
+            )
     return list(dict.fromkeys(keys))
 
 
@@ -155,16 +157,18 @@ def _key(name: str, text: str) -> str:
     """Return a key as Textual reports it.
 
     Raises:
-        Fault: If there is no such key.
+        TomlKeyError: If there is no such key.
     """
     head, last = (text[:-2], "+") if text.endswith("+") else text.rpartition("+")[::2]
     modifiers = sorted(head.split("+")) if head else []
     is_character = len(last) == 1 and last.isprintable()
     if not (is_character or last in NAMES) or not _MODIFIERS.issuperset(modifiers):
         near = suggestion(last.lower(), NAMES)
-        raise _fault(name, f'unknown key {text!r}{near}; write "p", "?", "space", "f5" or "ctrl+s"')
+        raise _key_error(
+            name, f'unknown key {text!r}{near}; write "p", "?", "space", "f5" or "ctrl+s"'
+        )
     if is_character and modifiers == ["shift"]:
-        raise _fault(
+        raise _key_error(
             name,
             f'{text!r} is not a key that a terminal sends; write the character, such as "A" or "?"',
         )
@@ -182,7 +186,7 @@ def _check_clashes(keymap: dict[str, str]) -> None:
     Bindings that share a key by default do so on purpose: a panel's binding wins over the app's.
 
     Raises:
-        Fault: At the first clash; it names both bindings.
+        TomlKeyError: At the first clash; it names both bindings.
     """
     for place, bindings in contexts():
         new, usual = ([{*keys_of(b, keys)} for b in bindings] for keys in (keymap, {}))
@@ -196,4 +200,4 @@ def _check_clashes(keymap: dict[str, str]) -> None:
             if names[0] not in keymap:
                 names.reverse()
             taken = f"{_written(min(shared))} is also the key of {names[1]} ({place})"
-            raise _fault(names[0], f"{taken}; give one of them another")
+            raise _key_error(names[0], f"{taken}; give one of them another")

@@ -33,12 +33,12 @@ class FindingsSelection:
 
     @property
     def warnings(self) -> int:
-        """Number of warnings and errors among them."""
+        """Number of shown warnings and errors."""
         return sum(found.severity != "note" for found in self.shown)
 
     @property
     def notes(self) -> int:
-        """Number of notes among them."""
+        """Number of shown notes."""
         return len(self.shown) - self.warnings
 
     @property

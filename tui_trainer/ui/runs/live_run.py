@@ -116,19 +116,19 @@ class LiveRun:
 
     def adjust(self, setting: str, direction: int) -> None:
         """Request the next value of a knob up (1) or down (-1); at its limit nothing happens."""
-        present = self.requested.get(setting, self.history.settings.get(setting))
-        if present is None:
+        current = self.requested.get(setting, self.history.settings.get(setting))
+        if current is None:
             return
         match setting:
             case "base_lr":
-                value: float = next_lr(present, direction)
+                value: float = next_lr(current, direction)
             case "batch_size":
-                value = next_batch_size(int(present), direction)
+                value = next_batch_size(int(current), direction)
             case "dropout":
-                value = next_dropout(present, direction)
+                value = next_dropout(current, direction)
             case _:
-                value = float(not present)
-        if value != present:
+                value = float(not current)
+        if value != current:
             self.set_knob(setting, value)
 
     def fixable(self) -> FindingRaised | None:

@@ -34,7 +34,7 @@ class RecordedRun:
         name: The name of the run.
         config: The settings that it started with.
         history: The state of the run at :attr:`position`.
-        standing: The findings at that position: which are shown, which is chosen.
+        selection: The findings at that position: which are shown, which is chosen.
         is_probed: Whether gradients and activations were sampled.
         wanted: Empty: nobody can set its knobs.
         position: Seconds on the axis, from 0 to :attr:`total`.

@@ -79,11 +79,11 @@ class ExhibitScreen(LiveScreen):
             choosing.choose(message.choices)
             self.show_exhibit()
 
-    def action_type_number(self, begun: str) -> None:
+    def action_type_number(self, typed: str) -> None:
         """Open the number line with its first characters; at once, because the next key follows."""
         control = self.query_one(ExhibitPanel).view.control
         if control is not None:
-            self.query_one(NumberLine).open(control, begun)
+            self.query_one(NumberLine).open(control, typed)
 
     def on_exhibit_panel_number_requested(self) -> None:
         """Open the empty number line."""

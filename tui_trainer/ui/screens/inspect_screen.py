@@ -175,8 +175,8 @@ class InspectScreen(ExhibitScreen):
             if not self._is_from_list or not self._has_list:
                 self.query_one(Pad).focus()
         elif not isinstance(self.focused, ViewList):
-            goes_back = self._is_from_list and not self.is_small
-            self.query_one(ViewList if goes_back else ExhibitPanel).focus()
+            to_list = self._is_from_list and not self.is_small
+            self.query_one(ViewList if to_list else ExhibitPanel).focus()
 
     @property
     def _has_list(self) -> bool:
@@ -250,8 +250,8 @@ class InspectScreen(ExhibitScreen):
 
     def on_exhibit_panel_opened(self, message: ExhibitPanel.Opened) -> None:
         """Open another view with preset choices."""
-        opening = message.opening
+        link = message.link
         if self._run is not None and self.can_choose:
             self._came_from.append(self._place)
-            self._run.inspection.prepare(opening.view, opening.choices)
-            self._go_to(NAMES.index(opening.view))
+            self._run.inspection.prepare(link.view, link.choices)
+            self._go_to(NAMES.index(link.view))

@@ -97,8 +97,8 @@ class LearnScreen(ExhibitScreen):
     def show_run(self, run: LiveRun, events: Sequence[Event] = ()) -> None:
         """Show the run's state; of a step only the top line."""
         is_new = self.set_run(run)
-        begins = is_new or any(isinstance(event, RunStarted) for event in events)
-        if begins or (self._is_outdated and any(isinstance(e, EpochDone) for e in events)):
+        is_started = is_new or any(isinstance(event, RunStarted) for event in events)
+        if is_started or (self._is_outdated and any(isinstance(e, EpochDone) for e in events)):
             self._ask()
         if is_new or not events:
             self._show_all()

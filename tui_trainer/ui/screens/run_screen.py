@@ -52,7 +52,7 @@ class RunScreen(ViewScreen):
         with Container(id="panels"):
             yield Chart("loss", LOSS, id="loss")
             yield Chart("accuracy %", ACCURACY, id="accuracy")
-            yield Chart("learning rate", LR, id="learning-rate")
+            yield Chart("learning rate", LR, id="lr")
             yield LayerPanel(id="layers")
             yield ClassPanel(id="classes")
             yield FindingsPanel(id="findings")
@@ -85,7 +85,7 @@ class RunScreen(ViewScreen):
         if not is_step or self._curves.is_due(now, CURVES_EVERY):
             self.query_one("#loss", Chart).show(partial(loss_chart, history))
             self.query_one("#accuracy", Chart).show(partial(accuracy_chart, history))
-            self.query_one("#learning-rate", Chart).show(partial(lr_chart, history))
+            self.query_one("#lr", Chart).show(partial(lr_chart, history))
         if not is_step:
             self._show_findings(run)
             self.query_one(ClassPanel).show(history)

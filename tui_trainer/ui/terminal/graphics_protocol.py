@@ -50,7 +50,7 @@ DUMB = ("", "dumb", "unknown")
 """Values of TERM without support for queries."""
 
 PRINTS_QUERY = ("linux", "screen", "tmux")
-"""Prefixes of TERM whose terminals print the kitty query, or take it for a title."""
+"""Prefixes of TERM whose terminals print the kitty query, or show it as a title."""
 
 ATTRIBUTES = b"\x1b[c"
 CELL_SIZE = b"\x1b[16t"
@@ -163,7 +163,7 @@ def query(source: int, target: int) -> Iterator[Reply]:
 
 
 def _take(reply: Reply, source: int, target: int) -> None:
-    """Read the replies; Textual recognizes a late one, and does not take it for keys."""
+    """Read the replies; Textual recognizes a late one, and ignores it."""
     raw = _read_to(_ATTRIBUTES, source, ANSWER_TIMEOUT)
     if size := _CELL_SIZE.search(raw):
         height, width = int(size[1]), int(size[2])

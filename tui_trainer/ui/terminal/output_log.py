@@ -44,12 +44,12 @@ class OutputLog:
         self._variables: dict[str, str] = {}
 
     def __enter__(self) -> OutputLog:
-        # Rich prefers these to the size of the terminal, whatever their values.
+        # Rich prefers these variables to the size of the terminal, even if they are wrong.
         size = own_size(sys.stderr)
         self._variables = {
             name: os.environ.pop(name)
-            for name, own in (("COLUMNS", size.columns), ("LINES", size.lines))
-            if name in os.environ and (own or not is_plausible(os.environ[name]))
+            for name, actual in (("COLUMNS", size.columns), ("LINES", size.lines))
+            if name in os.environ and (actual or not is_plausible(os.environ[name]))
         }
         if sys.platform != "win32" and sys.stderr is not None:
             self._sink = os.open(os.devnull, os.O_WRONLY)

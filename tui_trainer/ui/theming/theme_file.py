@@ -46,13 +46,13 @@ def load_theme(path: Path, *, taken: Collection[str] = ()) -> LabTheme:
                 f"{theme.name!r} is the name of another theme in this folder; choose another name"
             )
             raise TomlKeyError("name", problem)
-    except TomlKeyError as fault:
-        raise file.error(fault) from None
+    except TomlKeyError as error:
+        raise file.error(error) from None
     return theme
 
 
 def _build(table: dict[str, Any]) -> LabTheme:
-    """Build the theme of a parsed file; raise a Fault at the first invalid key."""
+    """Build the theme of a parsed file; raise a TomlKeyError at the first invalid key."""
     for key in table:
         _check_key(key, _KEYS, "")
     for key, example in (("name", "my-theme"), ("primary", "#5fa8e6")):

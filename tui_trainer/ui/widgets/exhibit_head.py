@@ -162,8 +162,8 @@ def result_lines(view: ExhibitView, width: int) -> Lines:
 def uncertainty_lines(view: ExhibitView, width: int) -> Lines:
     """Return the uncertainty of the result."""
     certainty = view.exhibit.certainty if view.exhibit else ""
-    told = paragraph(f"evidence: {certainty}", "muted", min(width, PROSE))
-    return [[], *told] if certainty else []
+    lines = paragraph(f"evidence: {certainty}", "muted", min(width, PROSE))
+    return [[], *lines] if certainty else []
 
 
 def hints(view: ExhibitView, *, is_long: bool) -> str:

@@ -81,9 +81,9 @@ class ExhibitPanel(ScrollView, can_focus=True):
     class Opened(Message):
         """The user wants to open another view."""
 
-        def __init__(self, opening: Link) -> None:
+        def __init__(self, link: Link) -> None:
             super().__init__()
-            self.opening = opening
+            self.link = link
 
     def __init__(self, *, id: str) -> None:  # noqa: A002
         super().__init__(id=id)

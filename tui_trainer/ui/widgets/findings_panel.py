@@ -160,12 +160,13 @@ def _test_lines(history: History) -> Lines:
     if not history.tests:
         return []
     test = history.tests[-1]
-    looks = "look 1" if test.evaluation == 1 else f"look {test.evaluation}: no longer quite blind"
+    again = ", no longer unbiased" if test.evaluation > 1 else ""
+    count = f"evaluations: {test.evaluation}{again}"
     return [
         [
             Cell(f"◆ test {fmt.percent(test.test_accuracy)}", style="test bold"),
             Cell(f" {fmt.interval(test.test_interval)}", style="test"),
-            Cell(f"  {looks}", rank=1, style="muted"),
+            Cell(f"  {count}", rank=1, style="muted"),
         ]
     ]
 

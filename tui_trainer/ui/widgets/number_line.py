@@ -64,21 +64,21 @@ class NumberLine(Horizontal):
         """Whether a number is being typed."""
         return self._control is not None
 
-    def open(self, control: Control, begun: str) -> None:
+    def open(self, control: Control, start: str) -> None:
         """Open the line with the first characters of a number; the next key continues it.
 
         If the line is open already, append them.
         """
         if self.is_open:
-            self.query_one(NumberInput).action_add(begun)
+            self.query_one(NumberInput).action_add(start)
             return
         self._control = control
         asked = f"{control.label}, {_range(control)}:"
         self.query_one("#number-asked", Static).update(asked)
         self._note("enter to apply, esc to cancel")
         line = self.query_one(NumberInput)
-        line.value = begun
-        line.cursor_position = len(begun)
+        line.value = start
+        line.cursor_position = len(start)
         self.add_class("-open")
         # Not line.focus(): it would send keys that are already queued to the experiment.
         self.screen.set_focus(line)

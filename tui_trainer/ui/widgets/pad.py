@@ -132,11 +132,11 @@ class Pad(Painted, can_focus=True):
         """Return a blank line of the picture with words on it; the pen stays visible."""
         paper = self._shades[0]
         [[blank]] = half_blocks([[paper], [paper]], paper)
-        told = self._style("muted") if self._style else Style()
-        told += Style(bgcolor=RichColor.from_rgb(*paper))
+        style = self._style("muted") if self._style else Style()
+        style += Style(bgcolor=RichColor.from_rgb(*paper))
         cells = [Segment(sign, piece.style) for piece in line for sign in piece.text]
         return [
-            Segment(sign, told) if cell.style == blank.style else cell
+            Segment(sign, style) if cell.style == blank.style else cell
             for sign, cell in zip(words.center(self._across), cells, strict=True)
         ]
 

@@ -39,10 +39,10 @@ def role_styles(widget: Widget) -> Styles:
                 Color.parse(variables["role-error"]), float(name.removeprefix("heat:"))
             )
             ink = ground.get_contrast_text(1)
-            own = Style(color=ink.rich_color, bgcolor=ground.rich_color)
+            added = Style(color=ink.rich_color, bgcolor=ground.rich_color)
         else:
-            own = Style(color=variables.get(f"role-{name}"))
-        return base + own + Style(bold=bold, underline=underline)
+            added = Style(color=variables.get(f"role-{name}"))
+        return base + added + Style(bold=bold, underline=underline)
 
     return style
 

@@ -23,7 +23,7 @@ class Inks(NamedTuple):
     """The colours of a picture.
 
     Attributes:
-        ground: The darkest pixel, and 0 among signed numbers.
+        ground: The darkest pixel, and 0 in a picture of signed numbers.
         light: The brightest pixel.
         below: The most negative number.
         above: The most positive number.
