@@ -190,7 +190,7 @@ class Playground:
     def play(self, page: Path) -> Iterator[str]:
         """Run the code of a page from its top, and yield what is wrong with it."""
         for block in blocks(page):
-            if block.language == "python":
+            if block.language == "python" and not block.is_excerpt:
                 yield from self._execute(block)
             if block.language == "toml" and block.file:
                 (self.folder / block.file).write_text(block.text, encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ PAGES = sorted(
     key=lambda path: path.name,
 )
 
-_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<!`)!?\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ +(.+?)\s*$", re.MULTILINE)
 _CODE = re.compile(r"`([^`\n]+)`")
@@ -28,12 +29,14 @@ class Block:
         line: The line of its first line of code.
         language: What stands behind the backquotes.
         text: The code.
+        is_excerpt: Whether it is a step of a list, to be put into a larger file.
     """
 
     page: str
     line: int
     language: str
     text: str
+    is_excerpt: bool = False
 
     @property
     def file(self) -> str:
@@ -56,7 +59,13 @@ def blocks(page: Path) -> list[Block]:
     """Return the code blocks of a page."""
     text = text_of(page)
     return [
-        Block(name_of(page), text.count("\n", 0, found.start()) + 2, found[1], found[2])
+        Block(
+            name_of(page),
+            text.count("\n", 0, found.start()) + 2,
+            found[2],
+            textwrap.dedent(found[3]),
+            is_excerpt=bool(found[1]),
+        )
         for found in _FENCE.finditer(text)
     ]
 
