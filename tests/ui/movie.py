@@ -162,11 +162,11 @@ async def _inspect(camera: Camera) -> None:
     await camera.press("enter")
     camera.take("The misclassified images of one cell", 3, "enter")
     for view, caption in (
-        ("where", "Which pixels decide: occlusion, gradients"),
+        ("attribution", "Attribution: which pixels decide"),
         ("kernels", "What the kernels have learned"),
     ):
         await camera.open(view)
-        camera.take(caption, 2.5, "n", view)
+        camera.take(caption, 2.5, "n")
     await camera.open("draw")
     await camera.press(*SEVEN)
     camera.take("Draw a digit, and see what the network predicts", 3, "space", "pad")
