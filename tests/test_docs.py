@@ -121,7 +121,7 @@ def test_what_the_command_line_takes(line: str, problem: str) -> None:
     assert bool(problem) is bool(found)
 
 
-def test_what_else_is_looked_for(tmp_path: Path) -> None:
+def test_other_programs_and_files_are_checked(tmp_path: Path) -> None:
     wrong = Block(
         "page.md", 1, "sh", "python -m tests.gone\npyton -m tests.docs\npytest tests/x.py\n"
     )

@@ -1,7 +1,7 @@
 """The commands and files that the pages show: parsed, and run in a temporary folder.
 
-A run of the pages trains on few images for one epoch, whatever the page says, opens each window in
-a pseudo-terminal and closes it with ``q``, and downloads nothing.
+Here each training takes few images and one epoch, each window opens in a pseudo-terminal and is
+closed with ``q``, and nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ WINDOWS = {"", "resume", "replay", "inspect"}
 FINE = {0, 3, 5, 6}
 """Exit codes that a page may end with: what it shows may find something wrong."""
 
-NETWORK = """\
+NET_PY = """\
 from torch import nn
 
 
@@ -173,7 +173,7 @@ def problem_of_file(block: Block, folder: Path) -> str:
 
 
 class Playground:
-    """A folder with what the pages take for granted: recorded runs, a model, data, pictures.
+    """A folder with the files that the pages use: recorded runs, a model, data, pictures.
 
     Args:
         folder: An empty folder.
@@ -181,7 +181,7 @@ class Playground:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        (folder / "net.py").write_text(NETWORK, encoding="utf-8")
+        (folder / "net.py").write_text(NET_PY, encoding="utf-8")
         write_dataset(folder / "digits", train=600, test=100)
         self._draw_digits()
         for name in ("runs/NAME", "runs/LAST"):
@@ -236,10 +236,22 @@ class Playground:
         )
 
     def _environment(self) -> dict[str, str]:
-        own = {"XDG_CONFIG_HOME": "config", "XDG_CACHE_HOME": "cache", "PYTHON": sys.executable}
-        paths = {name: str(self.folder / path) for name, path in own.items() if name != "PYTHON"}
+        variables = {
+            "XDG_CONFIG_HOME": "config",
+            "XDG_CACHE_HOME": "cache",
+            "PYTHON": sys.executable,
+        }
+        paths = {
+            name: str(self.folder / path) for name, path in variables.items() if name != "PYTHON"
+        }
         python_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-        return {**os.environ, **own, **paths, "PYTHONPATH": python_path, "TERM": "xterm-256color"}
+        return {
+            **os.environ,
+            **variables,
+            **paths,
+            "PYTHONPATH": python_path,
+            "TERM": "xterm-256color",
+        }
 
     def _open(self, command: Command) -> tuple[int, str]:
         """Open a window, and quit it with its keys."""

@@ -61,8 +61,8 @@ def models() -> str:
     """Return the models of the zoo, with their cost."""
     rows = []
     for name, entry in zoo.REGISTRY.items():
-        network = zoo.build(name, image_size=28, classes=10)
-        whole = totals(layer_table(network, (28, 28, 1)))
+        model = zoo.build(name, image_size=28, classes=10)
+        whole = totals(layer_table(model, (28, 28, 1)))
         figures = (
             f"{whole.parameters:,}",
             f"{whole.multiply_adds:,}",
