@@ -9,12 +9,14 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import get_args
 
 from tests.docs.pages import text_of
 from tui_trainer.anatomy.table import layer_table
 from tui_trainer.course.lesson import lessons
 from tui_trainer.models import zoo
-from tui_trainer.protocol import events
+from tui_trainer.protocol.answers import Answered
+from tui_trainer.protocol.events import Event
 from tui_trainer.protocol.exit_codes import ExitCode
 from tui_trainer.protocol.layers import totals
 from tui_trainer.text.fmt import field
@@ -82,22 +84,12 @@ def lesson_list() -> str:
 def event_list() -> str:
     """Return the events of a run: the first sentence of each, and its fields."""
     rows = []
-    for kind in _event_types():
+    for kind in (each for each in get_args(Event) if each is not Answered):
         first = inspect.cleandoc(kind.__doc__ or "").split("\n\n")[0].replace("\n", " ")
         names = [f"`{each.name}`" for each in dataclasses.fields(kind)]
         about = first.replace("``", "`").split(". ")[0].rstrip(".")
         rows.append((f"`{kind.__name__}`", f"{about}: {', '.join(names)}"))
     return table(("event", "when, and its fields"), rows)
-
-
-def _event_types() -> list[type]:
-    return [
-        kind
-        for kind in vars(events).values()
-        if inspect.isclass(kind)
-        and kind.__module__ == events.__name__
-        and dataclasses.is_dataclass(kind)
-    ]
 
 
 TABLES: dict[str, Callable[[], str]] = {
