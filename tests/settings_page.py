@@ -15,10 +15,10 @@ PATH = Path(__file__).parent.parent / "docs" / "settings.md"
 HEAD = """\
 # Settings
 
-Every setting of a run, by its name in a TOML file (`--config`). The option has the same name with
-dashes: `batch_size` is `--batch-size`. `mnist-tui --print-config` prints the resulting settings.
-Settings marked • can change during training. An augmentation strength that is not set comes from
-the preset.
+*Which settings does a run have?* Each has a name in a TOML file (`--config`), and an option of the
+same name with dashes: `batch_size` is `--batch-size`. `mnist-tui --print-config` prints the
+resulting settings. Settings marked • can change during training. An augmentation strength that is
+not set comes from the preset. [Configuration](configuration.md) says what overrides what.
 """
 
 
