@@ -195,7 +195,7 @@ def test_a_resumed_run_counts_its_test_evaluations_on(run: Cli, trained: RunFold
     assert trained.read_summary().test_evaluations == 3
     assert run("replay", "--no-ui")[0] == 0
     assert run("diagnose")[0] == 0
-    assert "3 looks" in run("runs")[1]
+    assert "3 evaluations" in run("runs")[1]
 
 
 def test_an_invalid_choice_costs_no_test_evaluation(
@@ -213,7 +213,7 @@ def test_a_run_in_use_is_not_evaluated_on_the_test_set(
     lock = Lock(trained.lock)
     output = data_refused("evaluate", "mine", *CONFUSION, "--test")
     assert output.endswith(
-        f"in use: process {os.getpid()} is writing this run; wait for it, or stop it first"
+        f"in use: process {os.getpid()} is writing this run; wait for it, or stop it"
     )
     assert run("evaluate", "mine", *CONFUSION)[0] == 0, "validation is free to look at"
     lock.release()
@@ -305,7 +305,7 @@ def test_unusable_input_is_one_line(
 
 
 def test_no_such_run(data_refused: Refused) -> None:
-    assert "no run in it yet" in data_refused("evaluate")
+    assert "contains no runs" in data_refused("evaluate")
     assert data_refused("evaluate", "nothing").startswith("nothing: no such run")
 
 

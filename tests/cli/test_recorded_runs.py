@@ -121,7 +121,7 @@ def test_the_best_state_can_be_gone_on_from(run: Cli, trained: RunFolder) -> Non
 def test_no_such_run(run: Cli, command: str) -> None:
     assert "runs: contains no runs" in complaint(run, command, "--no-ui")
     output = complaint(run, command, "--no-ui", "nothing")
-    assert output == "nothing: no such run; `mnist-tui runs` lists those that there are"
+    assert output == "nothing: no such run; `mnist-tui runs` lists all runs"
 
 
 def test_a_run_of_which_nothing_was_saved(run: Cli, trained: RunFolder) -> None:
@@ -201,7 +201,7 @@ def test_the_list_as_json(run: Cli, trained: RunFolder) -> None:
 
 def test_a_damaged_run_is_listed_with_its_error(run: Cli, trained: RunFolder) -> None:
     trained.summary.write_text("{")
-    assert "summary.json: no JSON; is the file damaged?" in run("runs")[1]
+    assert "summary.json: not JSON; is the file damaged?" in run("runs")[1]
     (record,) = json.loads(run("runs", "--json")[1])
     assert "damaged" in record["error"]
 

@@ -97,7 +97,7 @@ def test_configs_that_are_no_files(refused: Refused, tmp_path: Path) -> None:
         (tmp_path, "cannot be read: Is a directory"),
         (tmp_path / "none.toml", "cannot be read: No such file or directory"),
         (tmp_path / "binary.toml", "line 1: not UTF-8 text; save the file as UTF-8"),
-        (tmp_path / "large.toml", "larger than such a file can be"),
+        (tmp_path / "large.toml", "too large for such a file"),
         ("-", "cannot be read: No such file or directory"),
     ]:
         line = refused("--config", name)
@@ -114,7 +114,7 @@ def test_a_theme_file_that_is_broken(refused: Refused, tmp_path: Path) -> None:
 
 def test_an_output_folder_that_holds_a_run(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "events.jsonl").write_text("")
-    output = f"--out {tmp_path}: holds a run already (events.jsonl); choose another folder"
+    output = f"--out {tmp_path}: already contains a run (events.jsonl); choose another folder"
     assert refused("--no-ui", "--out", tmp_path) == output
 
 

@@ -158,7 +158,7 @@ def test_an_unknown_network_tells_the_known_ones_and_how_to_name_ones_own(value:
     error = fault(model=value)
     assert error.key == "model"
     assert error.problem == (
-        f"unknown model {value!r}; choose {', '.join(MODELS)}, or your own: "
+        f"unknown model {value!r}; choose {', '.join(MODELS)}, or a custom model: "
         "path/to/file.py:ClassName or package.module:factory"
     )
 
@@ -203,8 +203,7 @@ def test_a_network_of_ones_own_is_a_model(model: str) -> None:
 )
 def test_what_is_nearly_a_reference_is_refused(model: str) -> None:
     assert fault(model=model).problem == (
-        f"no network of one's own is at {model!r}; write path/to/file.py:ClassName or "
-        "package.module:factory"
+        f"{model!r} is no custom model; write path/to/file.py:ClassName or package.module:factory"
     )
 
 

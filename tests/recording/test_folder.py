@@ -88,7 +88,7 @@ def test_a_summary_reads_back_as_it_was_written(tmp_path: Path) -> None:
 
 def test_there_are_no_runs_where_there_is_no_folder(tmp_path: Path) -> None:
     assert list_runs(tmp_path / "runs") == []
-    with pytest.raises(InputError, match="no run in it yet"):
+    with pytest.raises(InputError, match="contains no runs"):
         find_run(None, tmp_path / "runs")
 
 

@@ -152,7 +152,7 @@ def test_a_position_is_a_number_of_lines_that_are_on_the_disk(tmp_path: Path) ->
 def test_what_is_there_is_never_overwritten(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("precious")
     told = refusal(tmp_path)
-    assert told == f"--out {tmp_path}: holds a run already ({name}); choose another folder"
+    assert told == f"--out {tmp_path}: already contains a run ({name}); choose another folder"
     assert names(tmp_path) == [name]
     assert (tmp_path / name).read_text() == "precious"
 
@@ -311,7 +311,7 @@ def test_a_run_that_has_grown_since_it_was_read_is_refused(tmp_path: Path) -> No
     past = RunFolder(tmp_path).read_events()
     with (tmp_path / "events.jsonl").open("a") as file:
         file.write(to_json(step(4)) + "\n")
-    with pytest.raises(InputError, match="has grown while it was read; try again"):
+    with pytest.raises(InputError, match="changed while it was being read; try again"):
         Recorder.reopen(RunFolder(tmp_path), past, past.events)
     again = RunFolder(tmp_path).read_events()
     Recorder.reopen(RunFolder(tmp_path), again, again.events).close()

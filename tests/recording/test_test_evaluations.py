@@ -114,7 +114,7 @@ def test_the_folder_is_let_go_when_it_is_over_or_left(folder: RunFolder) -> None
 def test_a_run_that_has_grown_is_read_again_first(folder: RunFolder) -> None:
     recorded = folder.read_events()
     look_at(folder, look(evaluation=2))
-    with pytest.raises(InputError, match="has grown while it was read; try again"):
+    with pytest.raises(InputError, match="changed while it was being read; try again"):
         next(counted([look(evaluation=2)], folder, recorded))
 
 
@@ -126,7 +126,7 @@ def test_nobody_is_told_of_a_look_that_cannot_be_counted(
 
     monkeypatch.setattr("tui_trainer.recording.line_file.os.write", full)
     with pytest.raises(
-        InputError, match="the look at the test set cannot be counted: No space left on device"
+        InputError, match="the test evaluation cannot be counted: No space left on device"
     ):
         look_at(folder, look(evaluation=2))
     assert folder.read_events().test_evaluations == 1

@@ -16,7 +16,7 @@ BASE = 'name = "mine"\nprimary = "#5fa8e6"\n'
     [
         ('primary = "red"', 1, "name", 'missing; add the line name = "my-theme"'),
         ('name = "mine"', 1, "primary", "missing; add the line"),
-        ('name = "mine"\nprimary = #5fa8e6', 2, "primary", "no valid TOML: Invalid value; texts"),
+        ('name = "mine"\nprimary = #5fa8e6', 2, "primary", "no valid TOML: Invalid value; strings"),
         ('name = "mine\nprimary = "red"', 1, "name", "a closing quote is missing"),
         (BASE + 'name = "again"', 3, "name", "no valid TOML: Cannot overwrite a value"),
         (BASE + 'dark = "yes"', 3, "dark", "needs true or false, not a text"),
@@ -152,5 +152,5 @@ def test_older_role_names_are_still_read(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs a device without an end")
 def test_a_file_without_an_end_is_refused() -> None:
-    with pytest.raises(InputError, match="larger than such a file can be"):
+    with pytest.raises(InputError, match="too large for such a file"):
         load_theme(Path("/dev/zero"))

@@ -1,1 +1,1 @@
-"""The language of runs: settings, events, commands, exhibits, layers, errors, exit codes."""
+"""What the rooms exchange: settings, events, commands, exhibits, layers, errors, exit codes."""

@@ -1,4 +1,4 @@
-"""Answers to questions about the model: events that say nothing of the run."""
+"""Answers to questions about the model: events that are not part of the run."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from tui_trainer.protocol.layers import LayerRow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredField:
-    """What one feature of the network sees of a digit.
+    """The receptive field of one feature of the model, on one image.
 
-    The pictures are ``image_size`` rows of as many pixels, row after row.
+    The three pictures have ``image_size`` rows of ``image_size`` pixels, row by row.
 
     Attributes:
-        place: The layer, by its place in the layer table.
-        row: The feature's row in the layer's map, from 0.
+        place: The layer's row in the layer table.
+        row: The feature's row in the layer's feature map, from 0.
         column: Its column.
-        digit: Which image of the validation split it is drawn on, from 0; of the training split
-            where there is no other.
+        digit: The index of the image in the validation split, or in the training split without one.
         label: That image's class.
-        image: Its greys, 0 to 255.
-        measured: 1 where the feature's gradient would not be zero if no weight were: batch norm as
-            in evaluation, pooling as an average, activations left out.
-        effective: The mean size of the gradient over the layer's channels for this image and these
-            weights, 0 to 255, 255 being its largest; all 0 where there is none.
+        image: Its pixels, 0 to 255.
+        measured: The theoretical receptive field: 1 where the gradient of the feature is non-zero
+            if no weight is zero, with batch norm in evaluation mode, average instead of max pooling
+            and no activations.
+        effective: The effective receptive field: the mean absolute gradient over the layer's
+            channels for this image and these weights, scaled to a maximum of 255; 0 without any.
     """
 
     place: int
@@ -42,7 +42,7 @@ class MeasuredField:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelDescription:
-    """Another model than the one in training, for images and classes like this run's.
+    """Another model, built for the images and classes of this run.
 
     The fields are those of ``RunStarted``.
     """
@@ -58,17 +58,16 @@ Content = Exhibit | MeasuredField | ModelDescription | Diagnosis
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """An answer to a question, or a part of it; it is passed on with the events, not recorded.
+    """An answer to a question, or a part of it; emitted with the events, but not recorded.
 
-    Of an exhibit each part replaces the one before; the items of a check add up.
+    Each exhibit replaces the one before; the items of a check add up.
 
     Attributes:
-        question: What was asked: the very object that was sent, so that two equal questions can be
-            told apart.
+        question: The question: the same object that was sent, so that two equal questions differ.
         content: The answer.
-        step: After how many batches of the run.
-        done: How many parts of a check are done, this one included.
-        total: How many there are.
+        step: The number of trained batches.
+        done: How many items of a check are done, this one included.
+        total: The number of items.
         seconds: How long it took.
     """
 
@@ -81,7 +80,7 @@ class Answered:
 
     @property
     def is_last(self) -> bool:
-        """Whether nothing more comes."""
+        """Whether this is the last part."""
         if isinstance(self.content, Exhibit):
             return self.content.progress is None
         return self.done == self.total

@@ -1,7 +1,7 @@
-"""Commands: what a person or a script asks of a training that runs.
+"""Commands: requests of a user or a script to a training run.
 
 Every command carries an absolute value ("0.02", not "double it"), so sending one twice is safe and
-a recorded run can be replayed. What became of a command is reported by an event.
+a recorded run can be replayed. Events report the effect of each command.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class SetBaseLr:
-    """Change the base learning rate; the schedule keeps multiplying it."""
+    """Set the base learning rate, which the schedule multiplies."""
 
     value: float
 
 
 @dataclass(frozen=True, slots=True)
 class SetBatchSize:
-    """Change the size of the next slice of this epoch's permutation."""
+    """Set the size of the next slice of this epoch's permutation."""
 
     value: int
 
@@ -36,26 +36,26 @@ class SetAugmentation:
 
 @dataclass(frozen=True, slots=True)
 class SetDropout:
-    """Change the share of features that every dropout layer hides, 0 to 0.95."""
+    """Set the probability of every dropout layer, 0 to 0.95."""
 
     value: float
 
 
 @dataclass(frozen=True, slots=True)
 class SetEpochs:
-    """Change how many epochs the run has; the schedule is stretched over the new number."""
+    """Set the number of epochs; the schedule stretches over the new number."""
 
     value: int
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Stop between two batches and wait."""
+    """Pause between two batches."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Go on after a pause."""
+    """Continue after a pause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +70,23 @@ class RunEpoch:
 
 @dataclass(frozen=True, slots=True)
 class EvaluateTest:
-    """Read the sealed test set now; the look is counted."""
+    """Evaluate the sealed test set now; the evaluation is counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rewind:
-    """Take a diverged run back to its last good state, with another base learning rate."""
+    """Reset a diverged run to its last good checkpoint, with another base learning rate."""
 
     base_lr: float
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """End the run after the batch under way.
+    """End the run after the current batch.
 
     Attributes:
-        reason: What the run's ``RunFinished`` will say.
-        test: Whether to read the test set for the final report; not when leaving in a hurry.
+        reason: The reason that ``RunFinished`` reports.
+        test: Whether to evaluate the test set at the end; False when a signal ends the process.
     """
 
     reason: str = "stopped"
@@ -94,32 +94,32 @@ class Stop:
 
 
 Mode = Literal["interactive", "confirmed", "background"]
-"""Somebody waits for the answer; pressed enter for it; or nobody waits."""
+"""The user waits for the answer; has confirmed it with enter; or does not wait."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Ask something about the model as it is now; nothing of the run changes.
+    """Ask a question about the current model; the run is not changed.
 
-    It is answered by :class:`~tui_trainer.protocol.answers.Answered` events, which carry it, or by
-    a ``CommandRejected``. The topics:
+    The answer is a series of :class:`~tui_trainer.protocol.answers.Answered` events, which carry
+    the question, or a ``CommandRejected``. The topics:
 
-    - ``view/NAME``: a view of what the model has learned. It is worked on between batches while
-      the run goes on, and a newer one takes its place. ``confirmed`` may evaluate the test set;
+    - ``view/NAME``: a view of what the model has learned. It is computed between batches while the
+      run continues; a newer view question replaces it. ``confirmed`` may evaluate the test set;
       ``background`` limits it to the time share of the probes.
-    - ``lesson/NAME``: a lesson's experiment. ``confirmed`` does its training, which takes seconds:
+    - ``lesson/NAME``: a lesson's experiment. ``confirmed`` runs its training, which takes seconds:
       the run waits, and a newer question about a lesson, ``CancelQuestion`` or ``Stop`` ends it.
-    - ``field``: what one feature sees of a digit. Choices: ``place`` (of the layer in the layer
-      table), ``row`` and ``column`` in the layer's map, and ``digit`` of the validation split, all
-      from 0; digits wrap around.
-    - ``model``: another model, which is built, described and thrown away. Choice: ``model``.
-    - ``check``: whether this run could have begun well. Its first steps are tried on a fresh
-      network, item by item, which takes about twenty seconds.
+    - ``field``: the receptive field of one feature, drawn on an image. Choices: ``place`` (the
+      layer's row in the layer table), ``row`` and ``column`` in the layer's feature map, ``digit``
+      (an image of the validation split); all from 0, ``digit`` modulo the size of the split.
+    - ``model``: another model, which is built, described and discarded. Choice: ``model``.
+    - ``check``: the preflight check. It tries the first steps of this run on a fresh model, item by
+      item, in about twenty seconds.
 
     Attributes:
-        topic: What is asked.
-        choices: The values of the topic's controls by their names.
-        mode: Who waits for the answer.
+        topic: The topic of the question.
+        choices: The values of the topic's controls by name.
+        mode: Whether the user waits for the answer.
     """
 
     topic: str
@@ -133,16 +133,16 @@ class Ask:
 
     @property
     def name(self) -> str:
-        """The name of the view or lesson; empty where the topic has none."""
+        """The name of the view or lesson; empty for other topics."""
         return self.topic.partition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)
 class CancelQuestion:
-    """End the experiment of a lesson that trains; the run goes on.
+    """Cancel a question that is being answered, such as a lesson's training; the run continues.
 
     Attributes:
-        kind: The kind of question that is withdrawn.
+        kind: The kind of the question.
     """
 
     kind: str = "lesson"
@@ -168,7 +168,7 @@ Command = (
 
 
 def name_of(command: Command) -> str:
-    """Return what a command is rejected by: its class's name, or a question's topic."""
+    """Return the name of a command for messages: its class, or a question's topic."""
     return command.topic if isinstance(command, Ask) else type(command).__name__
 
 
@@ -181,14 +181,13 @@ KNOBS: dict[str, Callable[[float], Knob]] = {
     "dropout": SetDropout,
     "epochs": lambda value: SetEpochs(int(value)),
 }
-"""The settings that can change while training, and what makes the command that changes each."""
+"""The settings that can be changed during training, with the command that sets each."""
 
 
 class Inbox:
-    """The one way into the engine: any thread puts commands in, the engine takes them out.
+    """The queue of commands: any thread sends them, the engine takes them between two batches.
 
-    The engine calls :meth:`take` between two batches. A subclass may override it to release
-    commands at known steps, which is how a recorded run is replayed.
+    A subclass may override :meth:`take` to release commands at known steps; a replay does so.
     """
 
     def __init__(self, *commands: Command) -> None:
@@ -196,34 +195,34 @@ class Inbox:
         self._arrived = threading.Condition()
 
     def send(self, command: Command) -> None:
-        """Put a command in; wakes an engine that is paused. Never blocks."""
+        """Add a command and wake a paused engine. Never blocks."""
         with self._arrived:
             self._commands.append(command)
             self._arrived.notify_all()
 
     @property
     def is_empty(self) -> bool:
-        """Whether every command that has arrived was taken."""
+        """Whether no command is waiting."""
         return not self._commands
 
     def ends(self, question: Ask) -> bool:
-        """Whether a command has arrived that ends the work on a question; takes none."""
+        """Whether a waiting command cancels the work on a question; takes none."""
         with self._arrived:
             return any(_ends(command, question) for command in self._commands)
 
     def take(self, step: int, *, wait: bool = False) -> list[Command]:
-        """Return the commands that have arrived, oldest first, and forget them.
+        """Remove and return the waiting commands, oldest first.
 
         Args:
-            step: How many batches have been trained; a replaying inbox goes by it.
+            step: The number of trained batches; a replaying inbox needs it.
             wait: Whether to wait until there is at least one (the engine is paused).
         """
         if not wait and not self._commands:
-            return []  # the common case costs no lock: a deque's emptiness is read atomically
+            return []  # the common case needs no lock: whether a deque is empty is read atomically
         with self._arrived:
             while wait and not self._commands:
                 self._arrived.wait()
-            # One at a time: what a signal handler sends in between must not be cleared unread.
+            # One at a time: a command that a signal handler sends in between must not be lost.
             taken = []
             while self._commands:
                 taken.append(self._commands.popleft())
@@ -231,14 +230,14 @@ class Inbox:
 
 
 def _ends(command: Command, question: Ask) -> bool:
-    """Return whether a command ends the work on a question: a stop, or a newer one of its kind."""
+    """Return whether a command cancels a question: a stop, or a newer question of its kind."""
     if isinstance(command, Ask | CancelQuestion):
         return command.kind == question.kind
     return isinstance(command, Stop)
 
 
 def _still_wanted(commands: list[Command]) -> list[Command]:
-    """Return commands without the experiments that a later one of them would end at once."""
+    """Return commands without the lesson questions that a later one would cancel at once."""
     return [
         command
         for place, command in enumerate(commands, 1)

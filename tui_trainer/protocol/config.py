@@ -1,4 +1,4 @@
-"""The configuration of a run: one frozen, validated record, and the table of its settings."""
+"""The configuration of a run: a frozen, validated dataclass, and the table of its settings."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MODELS = (
     *("tiny", "small", "pool-early", "pool-late"),
     *("era-s6-as-run", "era-s6", "era-s6-dropout", "era-s6-plain"),
 )
-"""The networks of the zoo, in the order in which they tell the course's story."""
+"""The models of the zoo, in the order of the course."""
 
 DATASETS = (
     "mnist",
@@ -56,7 +56,7 @@ AUGMENTS = ("none", "light", "course")
 INTERPOLATIONS = ("bilinear", "nearest")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRESETS = ("era-s6", "fast", *(f"story-{step}" for step in range(1, 9)), "tiny")
-"""The configurations that are shipped: the files of the folder ``presets``."""
+"""The built-in recipes: the files in the folder ``presets``."""
 
 MAX_EPOCHS = 10_000
 MAX_BATCH_SIZE = 65_536
@@ -65,18 +65,18 @@ MAX_CLASSES = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """How each image of a batch is moved, drawn anew for each image and each time it is used.
+    """Random affine augmentation of training images, drawn again for each image in each epoch.
 
     Attributes:
-        rotate: Largest rotation either way, in degrees.
-        shift: Largest shift along each axis, in pixels.
-        scale: Largest change of size, as a fraction: 0.08 is from 0.92 to 1.08.
+        rotate: Largest rotation in either direction, in degrees.
+        shift: Largest translation along each axis, in pixels.
+        scale: Largest change of scale, as a fraction: 0.08 is from 0.92 to 1.08.
         shear: Largest shear along x, in degrees.
-        crop: Side of the centre crop, in pixels of a 28-pixel image (other sizes in proportion).
-            The crop is enlarged to the full size again.
-        crop_probability: The share of images that are cropped.
-        interpolation: How a moved pixel gets its grey: ``bilinear`` is a mean of four, which
-            softens every stroke a little; ``nearest`` keeps them as sharp as the test images.
+        crop: Size of the center crop, in pixels of a 28-pixel image (other sizes in proportion);
+            the crop is resized to the full size.
+        crop_probability: The probability of the crop.
+        interpolation: ``bilinear`` averages four pixels, which softens every stroke a little;
+            ``nearest`` keeps strokes as sharp as in the test images.
     """
 
     rotate: float = 0.0
@@ -89,34 +89,34 @@ class Augmentation:
 
     @property
     def is_none(self) -> bool:
-        """Whether it leaves every image as it is."""
+        """Whether it changes no image."""
         moves = (self.rotate, self.shift, self.scale, self.shear, self.crop_probability)
         return not any(moves)
 
 
 AUGMENTATION_FIELDS = tuple(field.name for field in dataclasses.fields(Augmentation))
-"""The settings that take the place of what a named augmentation says."""
+"""The settings that override single values of an augmentation preset."""
 
 NAMED_AUGMENTATIONS: Mapping[str, Augmentation] = {
     "none": Augmentation(),
     "light": Augmentation(rotate=10.0, shift=2.0, scale=0.08),
-    # The course's, as its scripts are commonly written: a centre crop of 22 pixels in one of ten
-    # images, and up to 15 degrees. The course's page gives no amounts. The nearest pixel is what
-    # torchvision's RandomRotation takes unless told otherwise.
+    # As commonly written in scripts of the course: a center crop of 22 pixels with probability
+    # 0.1, and rotations up to 15 degrees. The page of the course gives no strengths. Nearest is
+    # the default interpolation of torchvision's RandomRotation.
     "course": Augmentation(rotate=15.0, crop=22, crop_probability=0.1, interpolation="nearest"),
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
-    """One run, from its first batch to its last: the table of settings. Every one has a default.
+    """The settings of one run. Every setting has a default.
 
-    ``model`` is a name of the zoo or the place of a custom model; see
-    :mod:`tui_trainer.protocol.reference`. ``budget`` is used by the layer table and the review
-    alone. ``probes`` change nothing of a run's weights.
+    ``model`` is the name of a model in the zoo or a reference to a custom model; see
+    :mod:`tui_trainer.protocol.reference`. ``budget`` is used only by the layer table and the
+    design review. ``probes`` do not change the weights of a run.
 
     Raises:
-        SettingError: From the constructor, naming the field, if a value cannot be used.
+        SettingError: From the constructor, naming the field, if a value is invalid.
     """
 
     model: str = setting(
@@ -238,20 +238,20 @@ class RunConfig:
         if self.model not in MODELS and parse_reference(self.model) is None:
             raise SettingError("model", _unknown_model(self.model))
         if self.data_dir == "":
-            raise SettingError("data_dir", "names no folder; . is the present one")
+            raise SettingError("data_dir", "names no folder; . is the current one")
         if self.nesterov and self.optimizer == "sgd" and self.momentum == 0:
             raise SettingError("nesterov", "needs momentum above 0; or switch nesterov off")
 
     @property
     def base_lr(self) -> float:
-        """The base learning rate: ``lr``, or the optimizer's usual one where it is not set."""
+        """The base learning rate: ``lr``, or the default of the optimizer if that is not set."""
         if self.lr is not None:
             return self.lr
         return 0.1 if self.optimizer == "sgd" else 0.003
 
     @property
     def augmentation(self) -> Augmentation:
-        """The named augmentation with every amount that was set by itself in its place."""
+        """The augmentation preset with the single values that override it."""
         base = NAMED_AUGMENTATIONS[self.augment]
         changes = {
             name: value
@@ -263,43 +263,42 @@ class RunConfig:
         return dataclasses.replace(base, **changes)
 
     def resolved(self) -> RunConfig:
-        """Return the same run with every value that follows from others written out."""
-        amounts = {} if self.augmentation.is_none else dataclasses.asdict(self.augmentation)
-        return dataclasses.replace(self.with_absolute_paths(), lr=self.base_lr, **amounts)
+        """Return the same run with all derived values filled in."""
+        values = {} if self.augmentation.is_none else dataclasses.asdict(self.augmentation)
+        return dataclasses.replace(self.with_absolute_paths(), lr=self.base_lr, **values)
 
     def with_absolute_paths(self) -> RunConfig:
-        """Return the same run with absolute paths, which hold from any folder."""
+        """Return the same run with absolute paths."""
         data = None if self.data_dir is None else absolute_path(self.data_dir)
         return dataclasses.replace(self, model=absolute(self.model), data_dir=data)
 
     def with_knob(self, knob: str, value: float) -> RunConfig:
-        """Return the configuration of a run that starts with a knob at another value."""
+        """Return the configuration with another value of a knob."""
         if knob == "augmentation":
-            # Amounts that were set by themselves would outlive the name.
+            # Single values would otherwise override the new preset.
             unset: dict[str, Any] = dict.fromkeys(AUGMENTATION_FIELDS)
             return dataclasses.replace(self, augment="light" if value else "none", **unset)
         row = next(row for row in SETTINGS.values() if row.knob == knob)
         return dataclasses.replace(self, **{row.name: row.kind(value)})
 
     def as_dict(self) -> dict[str, Any]:
-        """Return every setting that has a value, in the order of the fields: what TOML can hold."""
+        """Return every setting that is not None, in the order of the fields, for TOML."""
         values = ((field.name, getattr(self, field.name)) for field in dataclasses.fields(self))
         return {name: value for name, value in values if value is not None}
 
 
 SETTINGS = settings_of(RunConfig)
-"""Every setting by its name, in the order of the fields."""
+"""All settings by name, in the order of the fields."""
 
 
 def _unknown_model(model: str) -> str:
-    """Return what is wrong with a model that is neither one of the zoo nor a reference."""
+    """Return the error message for a model that is neither in the zoo nor a reference."""
     if advice := suggestion_for(model):
         return f"{shown(model)}: {advice}"
     if ":" in model:
-        return f"no network of one's own is at {shown(model)}; write {REFERENCE_SYNTAX}"
+        return f"{shown(model)} is no custom model; write {REFERENCE_SYNTAX}"
     near = difflib.get_close_matches(model.lower()[:LONGEST_SHOWN], MODELS, n=1)
     if near:
         return f"unknown model {shown(model)}; did you mean {near[0]}? --help lists them all"
-    return (
-        f"unknown model {shown(model)}; choose {', '.join(MODELS)}, or your own: {REFERENCE_SYNTAX}"
-    )
+    choices = f"{', '.join(MODELS)}, or a custom model: {REFERENCE_SYNTAX}"
+    return f"unknown model {shown(model)}; choose {choices}"

@@ -1,4 +1,4 @@
-"""Configurations from several sources, one over the other, and every fault told with its place."""
+"""Settings from several sources, each overriding the ones before; errors name their source."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tui_trainer.text.fmt import printable
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Settings from one place.
+    """Settings from one source.
 
     Attributes:
-        settings: Values by name; only those that were set.
-        text: The TOML text they come from; None for the command line.
-        name: The file's name as it is shown.
+        settings: The values that were set, by name.
+        text: The TOML text; None for the command line.
+        name: The name of the file for messages.
     """
 
     settings: Mapping[str, Any]
@@ -32,7 +32,7 @@ class Source:
     name: str = ""
 
     def place(self, key: str) -> str:
-        """Return where a setting was made: ``--lr`` or ``run.toml, line 3, lr``."""
+        """Return where a setting was set: ``--lr`` or ``run.toml, line 3, lr``."""
         if self.text is None:
             return option_of(key)
         shown = key if re.fullmatch(r"[\w-]+", key) else repr(key)
@@ -43,17 +43,17 @@ def read_config(path: Path) -> Source:
     """Read a TOML file of settings.
 
     Raises:
-        InputError: If it cannot be read, is no TOML, or has a key that is no setting.
+        InputError: If it cannot be read, is not TOML, or has an unknown key.
     """
     name = printable(path)
     return parse_config(read_text(path, name), name)
 
 
 def read_preset(name: str) -> Source:
-    """Read a configuration that is shipped.
+    """Read a built-in recipe.
 
     Raises:
-        InputError: If there is none of that name.
+        InputError: If there is no recipe of that name.
     """
     if name not in PRESETS:
         raise InputError(f"--preset: unknown preset {name!r}; choose {', '.join(PRESETS)}")
@@ -62,10 +62,10 @@ def read_preset(name: str) -> Source:
 
 
 def parse_config(text: str, name: str) -> Source:
-    """Parse the text of a TOML file; ``name`` is how it is called in messages.
+    """Parse the text of a TOML file; ``name`` is its name in messages.
 
     Raises:
-        InputError: If it is no TOML, or has a key that is no setting.
+        InputError: If it is not TOML, or has an unknown key.
     """
     try:
         settings = parse_toml(text)
@@ -81,12 +81,13 @@ def parse_config(text: str, name: str) -> Source:
 
 
 def compose(*sources: Source) -> RunConfig:
-    """Lay sources over one another, the later over the earlier, and check the whole.
+    """Combine sources, later ones overriding earlier ones, and check the result.
 
-    A source that names an augmentation means that one, so the amounts of earlier sources go.
+    A source that names an augmentation preset resets the single augmentation values of earlier
+    sources.
 
     Raises:
-        InputError: If a value cannot be used; it names the source that set it.
+        InputError: If a value is invalid; the message names the source that set it.
     """
     settings: dict[str, Any] = {}
     origin: dict[str, Source] = {}
@@ -106,8 +107,8 @@ def to_toml(config: RunConfig, *, commented: bool = False) -> str:
     """Return a configuration as TOML; :func:`parse_config` reads it back to an equal one.
 
     Args:
-        config: Every setting of it that has a value is written.
-        commented: Whether each line ends with a comment that says what the setting is.
+        config: Every setting that is not None is written.
+        commented: Whether each line ends with a comment that describes the setting.
     """
     lines = {key: f"{key} = {_value(value)}" for key, value in config.as_dict().items()}
     if commented:
@@ -125,5 +126,5 @@ def _value(value: str | float | bool) -> str:
 
 
 def _place(name: str, line: int | None, key: str) -> str:
-    """Return where something stands: ``run.toml, line 3, lr``."""
+    """Return the place of a key for messages: ``run.toml, line 3, lr``."""
     return f"{name}{f', line {line}' if line else ''}{f', {key}' if key else ''}"

@@ -1,4 +1,4 @@
-"""The errors a person can mend, and how what is wrong with a file is said."""
+"""Errors that the user can fix, and their messages."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from tui_trainer.text.fmt import one_line, printable
 
 
 class InputError(Exception):
-    """Something a person gave cannot be used.
+    """Invalid input of the user: an option, a file or a setting.
 
-    ``str(error)`` is the whole report: one line that says what is wrong, where, and what to do.
+    ``str(error)`` is the complete message: one line that says what is wrong, where, and what to do.
     The command line prints it and exits with code 2.
     """
 
 
 class SettingError(ValueError):
-    """One setting of a run has a value it cannot have.
+    """A setting of a run has an invalid value.
 
     Attributes:
         key: The name of the setting, as in :class:`tui_trainer.protocol.config.RunConfig`.
-        problem: What is wrong with it and what would be right.
+        problem: What is wrong, and which values are valid.
     """
 
     def __init__(self, key: str, problem: str) -> None:
@@ -30,11 +30,11 @@ class SettingError(ValueError):
 
 
 def path_error(path: Path, problem: str) -> InputError:
-    """Return the error that says what is wrong with a file or folder."""
+    """Return the error about a problem with a file or folder."""
     return InputError(f"{printable(path)}: {problem}")
 
 
 def reason(error: BaseException) -> str:
-    """Return what an exception says, as one line without its path."""
+    """Return the message of an exception as one line, without a path."""
     text = (isinstance(error, OSError) and error.strerror) or str(error)
     return one_line(text or type(error).__name__)

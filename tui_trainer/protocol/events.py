@@ -1,9 +1,9 @@
-"""Facts: everything that crosses from the engine to whoever watches.
+"""Events: everything that the engine reports to front ends, findings and the recording.
 
-Frozen, keyword-only records of plain numbers, texts and tuples; no tensors. Accuracies are
-fractions of 1, losses are mean cross-entropy in nats, ``step`` counts trained batches from 1,
-``epoch`` counts from 1, ``seconds`` is training time without pauses. Of all fields only those named
-in :data:`CLOCK_FIELDS` depend on the clock: the rest is the same in two runs with the same seed.
+Frozen, keyword-only records of plain numbers, strings and tuples, without tensors. Accuracies are
+fractions of 1, losses are the mean cross-entropy in nats, ``step`` counts trained batches from 1,
+``epoch`` counts from 1, ``seconds`` is training time without pauses. Only the fields named in
+:data:`CLOCK_FIELDS` depend on the clock; all others are equal in two runs with the same seed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ State = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateChanged:
-    """The run is now preparing, training, paused, validating or testing, or only on show."""
+    """The state of the run has changed; ``viewing`` is a recorded run that is only inspected."""
 
     state: State
     step: int
@@ -48,7 +48,7 @@ class StateChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DownloadProgress:
-    """A dataset is being fetched; ``total_bytes`` is 0 where the server does not say."""
+    """A dataset is being downloaded; ``total_bytes`` is 0 if the server does not report it."""
 
     dataset: str
     file: str
@@ -58,28 +58,28 @@ class DownloadProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetWarning:
-    """The dataset of a folder trains, but is probably not what it seems."""
+    """The dataset in a folder can be trained on, but probably has a problem."""
 
     folder: str
     message: str
 
     @property
     def warning(self) -> str:
-        """What a person should know, in one line."""
+        """The warning in one line."""
         return f"{self.folder}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
-    """Everything is loaded; the first batch comes next.
+    """Model and data are loaded; the first batch comes next.
 
     Attributes:
-        model: What the network is called: its name in the zoo, or ``net.py:Net``.
-        layers: The layer table of the network.
-        review: What the design review says of it.
-        about: What the network is, in a sentence; empty where nobody has said.
-        budget: How many parameters it may have.
-        schema: The number of the schema of the events that follow.
+        model: The model's name in the zoo, or ``net.py:Net``.
+        layers: The layer table of the model.
+        review: The verdicts of the design review.
+        about: A description of the model in one sentence; empty if there is none.
+        budget: The parameter budget.
+        schema: The schema version of the events of this run.
     """
 
     model: str
@@ -115,12 +115,11 @@ class StepDone:
 
     Attributes:
         step: The batch's number in the run.
-        epoch: The epoch it belongs to.
         epoch_images: Training images seen so far in this epoch, this batch included.
         images: Training images seen so far in the run, this batch included.
-        batch_size: How many images it had; the last of an epoch may have fewer.
+        batch_size: The number of its images; the last batch of an epoch may have fewer.
         loss: Its mean loss, before the update.
-        accuracy: The share it had right, before the update.
+        accuracy: Its accuracy, before the update.
         lr: The rate of its update: base times schedule.
         seconds: Training time so far.
     """
@@ -138,20 +137,20 @@ class StepDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochDone:
-    """Every training image was seen once more, and the validation images were looked at.
+    """An epoch is trained and validated.
 
-    The training figures are running ones: each batch as it was met, augmented, before its update.
-    All ``val_`` fields are None where there is no validation split.
+    The training figures are running averages over the batches of the epoch: augmented, each batch
+    before its update. All ``val_`` fields are None without a validation split.
 
     Attributes:
         lr: The rate of its last update.
         val_interval: Wilson interval of the validation accuracy, 95 %.
         val_class_accuracy: Accuracy by class; None for a class without a validation image.
-        val_loss_rise: Validation loss minus its lowest so far; 0 in the epoch that is the lowest.
-        val_loss_rise_error: Standard error of that rise over the validation images, each compared
-            with itself: a paired difference, so the images' own difficulty cancels.
-        seconds: The epoch's time, training and validation, without pauses.
-        images_per_second: Training images by the time spent on training alone.
+        val_loss_rise: Validation loss minus the lowest one so far; 0 in the best epoch.
+        val_loss_rise_error: Standard error of that rise over the validation images. The difference
+            is paired, image by image, so the difficulty of the images cancels.
+        seconds: The time of the epoch, training and validation, without pauses.
+        images_per_second: Training images per second of training, without validation.
     """
 
     epoch: int
@@ -173,11 +172,11 @@ class EpochDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingChanged:
-    """A knob was turned; the next batch uses the new value.
+    """A knob was set; the next batch uses the new value.
 
     Attributes:
         setting: A name from :data:`tui_trainer.protocol.commands.KNOBS`.
-        images: Training images seen when it changed: its place on the curves.
+        images: Training images seen when it changed: its position on the curves.
     """
 
     setting: str
@@ -189,17 +188,17 @@ class SettingChanged:
 
     @property
     def words(self) -> str:
-        """The change in a few words: ``lr 0.1 → 0.05``."""
+        """The change as a short text: ``lr 0.1 → 0.05``."""
         old, new = (fmt.knob(self.setting, value) for value in (self.old, self.new))
         return f"{fmt.KNOB_NAMES[self.setting]} {old} → {new}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandRejected:
-    """A command that could not be applied, or a question that got no answer, and why.
+    """A command could not be applied, or a question not be answered; ``reason`` says why.
 
     Attributes:
-        command: The command's class, or the question's topic.
+        command: The name of the command's class, or the question's topic.
     """
 
     command: str
@@ -209,7 +208,7 @@ class CommandRejected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestEvaluated:
-    """The sealed test set was read; ``look`` counts the readings of this run from 1."""
+    """The sealed test set was evaluated; ``evaluation`` counts the evaluations of this run."""
 
     __test__ = False  # pytest: not a test class
 
@@ -225,7 +224,7 @@ class TestEvaluated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diverged:
-    """The loss is no longer a finite number; the weights are lost.
+    """The loss or a weight is no longer finite (NaN or infinity): the run has diverged.
 
     Attributes:
         last_good_step: The step of the last good checkpoint, which a rewind restores.
@@ -241,14 +240,14 @@ class Diverged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rewound:
-    """A diverged run has gone back to its last good state: what came after that is void.
+    """A diverged run was reset to its last good checkpoint; all events after that are void.
 
     Attributes:
-        step: The step of that state; the next batch is the one after it.
-        epoch: The epoch it belongs to.
-        images: Training images seen up to it.
-        from_step: Where the run had diverged.
-        lines: How many lines of the run's ``events.jsonl`` still hold; None if it is not recorded.
+        step: The step of that checkpoint.
+        epoch: Its epoch.
+        images: Training images seen until then.
+        from_step: The step at which the run diverged.
+        lines: How many lines of ``events.jsonl`` are still valid; None if the run is not recorded.
     """
 
     step: int
@@ -260,14 +259,14 @@ class Rewound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResumed:
-    """A recorded run goes on from a checkpoint: what it told after that is void.
+    """A recorded run continues from a checkpoint; all its events after that are void.
 
     Attributes:
-        step: The checkpoint's step; the next batch is the one after it.
-        epoch: The epoch it belongs to.
-        images: Training images seen up to it.
-        threads: CPU threads it goes on with.
-        lines: How many lines of the run's ``events.jsonl`` still hold; None if it is not recorded.
+        step: The step of the checkpoint.
+        epoch: Its epoch.
+        images: Training images seen until then.
+        threads: The number of CPU threads from now on.
+        lines: How many lines of ``events.jsonl`` are still valid; None if the run is not recorded.
     """
 
     step: int
@@ -279,12 +278,12 @@ class RunResumed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointSaved:
-    """The state after an epoch, or at the end, is on the disk.
+    """A checkpoint was written, after an epoch or at the end of the run.
 
-    Those in the middle of an epoch are saved by the clock and are not told.
+    Checkpoints within an epoch depend on the clock and are not reported.
 
     Attributes:
-        files: Names in the run's folder of checkpoints, without their suffix: ``last``, ``best``.
+        files: The names of the files, without their suffix: ``last``, ``best``.
     """
 
     step: int
@@ -294,15 +293,15 @@ class CheckpointSaved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingRaised(Diagnosis):
-    """A rule has found something in the run; one finding a ``code`` stands at a time.
+    """A rule has found a problem in the run. At most one finding of a ``code`` is active.
 
     Attributes:
-        step: Since which step it holds.
-        fix_setting: The knob that ``advice`` turns, or None where no knob does it.
-        fix_value: The value to turn it to.
-        cause: What it most likely comes from; empty where the title says that.
-        plot: Some numbers that show it, in order; empty where a sentence is enough.
-        plot_label: What they are, as in ``validation loss, epochs 3 to 9``.
+        step: The step since which it holds.
+        fix_setting: The knob that ``advice`` sets; None if no knob fixes it.
+        fix_value: The value to set it to.
+        cause: The most likely cause; empty if the title already names it.
+        plot: The values of a small plot of the evidence; empty if there is none.
+        plot_label: The label of that plot, as in ``validation loss, epochs 3 to 9``.
     """
 
     step: int
@@ -313,14 +312,14 @@ class FindingRaised(Diagnosis):
     plot_label: str = ""
 
     def is_news_after(self, before: FindingRaised) -> bool:
-        """Whether it says more than that the numbers of a finding raised before have moved."""
-        told = (self.severity, self.title, self.advice)
-        return told != (before.severity, before.title, before.advice)
+        """Whether more than the numbers of a finding raised before has changed."""
+        text = (self.severity, self.title, self.advice)
+        return text != (before.severity, before.title, before.advice)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingCleared:
-    """The evidence of a finding is gone."""
+    """The evidence of a finding no longer holds."""
 
     code: str
     step: int
@@ -328,16 +327,16 @@ class FindingCleared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingStarted:
-    """The run is recorded in a folder of its own."""
+    """The run is recorded in a folder."""
 
     folder: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderNotLocked:
-    """The run's folder is on a file system that gives no lock; ``message`` is the system's reason.
+    """The run's folder could not be locked; ``message`` is the reason of the operating system.
 
-    Two processes that open the run at the same moment are not kept apart.
+    Nothing prevents two processes from writing the run at the same time.
     """
 
     folder: str
@@ -345,20 +344,20 @@ class FolderNotLocked:
 
     @property
     def warning(self) -> str:
-        """What a person should know, in one line."""
+        """The warning in one line."""
         return (
-            f"{self.folder}: not locked, its file system gives no lock ({self.message}); "
+            f"{self.folder}: not locked, the file system does not support it ({self.message}); "
             "do not resume this run twice at the same time"
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingFailed:
-    """A file of the run folder could not be written; training goes on, and it is tried again.
+    """A file of the run folder could not be written. Training continues; the write is retried.
 
     Attributes:
-        path: The file; what it held before is intact.
-        message: Why, in the words of the system.
+        path: The file; its previous content is intact.
+        message: The reason of the operating system.
     """
 
     path: str
@@ -367,14 +366,14 @@ class RecordingFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingRestored:
-    """A file that could not be written is complete again."""
+    """A file that could not be written before is now complete."""
 
     path: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFailed:
-    """The training raised; ``traceback`` is for whoever mends it."""
+    """The training raised an exception."""
 
     message: str
     traceback: str
@@ -382,15 +381,15 @@ class RunFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished:
-    """The run is over; always the last event of a run that did not fail.
+    """The run has ended; always the last event of a run that did not fail.
 
-    The ``test_`` fields are None where the test set was not read: after a divergence, or when the
-    run was left in a hurry.
+    The fields of the test set are None if it was not evaluated at the end: after a divergence, or
+    when a signal ended the run.
 
     Attributes:
-        reason: ``completed``, ``stopped`` or ``diverged``; or what ended the process:
-            ``interrupted`` (Ctrl+C), ``terminated``, ``hung up``.
-        test_looks: How often the test set was read in this run, the final reading included.
+        reason: ``completed``, ``stopped`` or ``diverged``; or the signal that ended the process:
+            ``interrupted`` (Ctrl+C), ``terminated``, ``disconnected``.
+        test_evaluations: The number of test evaluations of this run, the final one included.
     """
 
     reason: str
@@ -435,16 +434,16 @@ Event = (
 
 
 def to_json(event: Event) -> str:
-    """Return an event as one line of strict JSON: ``event`` is its class name, then its fields.
+    """Return an event as one line of strict JSON: ``event`` (its class name), then its fields.
 
-    JSON has no NaN and no infinity: such a number becomes null.
+    JSON has neither NaN nor infinity: they become null.
     """
     record = {"event": type(event).__name__, **plain(dataclasses.asdict(event))}
     return json.dumps(record, ensure_ascii=False, allow_nan=False)
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON has it: lists for tuples, null for a number that is not finite."""
+    """Return a value for JSON: tuples become lists, non-finite numbers null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):

@@ -19,7 +19,7 @@ class View:
         title: Its title on a screen.
         group: One of :data:`GROUPS`.
         about: What it shows, in a few words.
-        is_drawn_on: Whether it needs a drawing by the user as its input.
+        takes_drawing: Whether it needs a drawing by the user as its input.
     """
 
     name: str

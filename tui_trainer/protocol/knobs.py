@@ -1,7 +1,7 @@
-"""The rungs that a key climbs: round numbers a person would choose.
+"""The steps by which a key adjusts a knob: round numbers.
 
-A configuration may begin beyond the last rung; a key then leads back towards the rungs, never past
-where the value stands.
+The initial value of a knob may lie beyond the last step; a key then moves it only back towards the
+steps.
 """
 
 from __future__ import annotations
@@ -14,36 +14,34 @@ MAX_BATCH = 8_192
 MAX_DROPOUT = 0.5
 
 
-def next_lr(rate: float, direction: int) -> float:
-    """Return the next learning rate of the series 1, 2, 5 × 10ⁿ above or below ``rate``.
+def next_lr(lr: float, direction: int) -> float:
+    """Return the next learning rate of the series 1, 2, 5 × 10ⁿ above or below ``lr``.
 
     Args:
-        rate: The present base learning rate.
+        lr: The current base learning rate.
         direction: 1 for up, -1 for down.
     """
-    power = math.floor(math.log10(rate))
-    rungs = [float(f"{m:g}e{p}") for p in range(power - 1, power + 2) for m in LR_MANTISSAS]
+    power = math.floor(math.log10(lr))
+    steps = [float(f"{m:g}e{p}") for p in range(power - 1, power + 2) for m in LR_MANTISSAS]
     if direction > 0:
-        following = min(rung for rung in rungs if rung > rate * (1 + 1e-9))
+        following = min(step for step in steps if step > lr * (1 + 1e-9))
     else:
-        following = max(rung for rung in rungs if rung < rate * (1 - 1e-9))
-    return _within(following, MIN_LR, MAX_LR, rate)
+        following = max(step for step in steps if step < lr * (1 - 1e-9))
+    return _clamped(following, MIN_LR, MAX_LR, lr)
 
 
 def next_batch_size(size: int, direction: int) -> int:
     """Return the next power of two above or below ``size``, from 1 to 8,192."""
     exponent = size.bit_length() if direction > 0 else (size - 1).bit_length() - 1
-    return int(_within(1 << max(0, exponent), 1, MAX_BATCH, size))
+    return int(_clamped(1 << max(0, exponent), 1, MAX_BATCH, size))
 
 
-def next_dropout(share: float, direction: int) -> float:
-    """Return the dropout share 0.05 above or below, from 0 to 0.5, on a grid of 0.05."""
-    steps = (
-        math.floor(share / 0.05 + 1e-6) + 1 if direction > 0 else math.ceil(share / 0.05 - 1e-6) - 1
-    )
-    return _within(round(steps * 0.05, 2), 0.0, MAX_DROPOUT, share)
+def next_dropout(p: float, direction: int) -> float:
+    """Return the next multiple of 0.05 above or below a dropout probability, from 0 to 0.5."""
+    steps = math.floor(p / 0.05 + 1e-6) + 1 if direction > 0 else math.ceil(p / 0.05 - 1e-6) - 1
+    return _clamped(round(steps * 0.05, 2), 0.0, MAX_DROPOUT, p)
 
 
-def _within(rung: float, least: float, greatest: float, present: float) -> float:
-    """Return a rung no farther than the end; a value beyond the end never climbs back to it."""
-    return min(max(greatest, present), max(min(least, present), rung))
+def _clamped(step: float, least: float, greatest: float, current: float) -> float:
+    """Return a step within the limits; a current value beyond a limit extends that limit."""
+    return min(max(greatest, current), max(min(least, current), step))

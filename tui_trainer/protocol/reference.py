@@ -1,4 +1,4 @@
-"""Where a network of one's own is: ``path/to/file.py:ClassName`` or ``package.module:factory``."""
+"""References to custom models: ``path/to/file.py:ClassName`` or ``package.module:factory``."""
 
 from __future__ import annotations
 
@@ -9,23 +9,22 @@ from pathlib import PurePath
 from tui_trainer.text.fmt import printable
 
 REFERENCE_SYNTAX = "path/to/file.py:ClassName or package.module:factory"
-"""How such a reference is written."""
-
+"""The syntax of a reference, for messages."""
 
 WEIGHTS = (".pt", ".pth", ".ckpt", ".safetensors", ".onnx", ".h5", ".pkl", ".bin", ".tar")
-"""How the names of files end that hold weights, not code."""
+"""Suffixes of files that hold weights, not code."""
 
 LONGEST_PLACE = 200
-"""The characters of a path that advice repeats."""
+"""The longest path that advice repeats, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A class or a function that gives a network.
+    """A reference to a class or a function that returns a model.
 
     Attributes:
         place: A Python file, or the dotted name of a module.
-        name: What it is called there; empty for a file that is named alone.
+        name: The name in that module; empty if only a file is given.
         is_file: Whether ``place`` is a file.
     """
 
@@ -35,17 +34,17 @@ class Reference:
 
     @property
     def short(self) -> str:
-        """The reference without the folders of its file: ``net.py:Net``."""
+        """The reference without folders: ``net.py:Net``."""
         place = PurePath(self.place).name if self.is_file else self.place
         return f"{place}:{self.name}" if self.name else place
 
     def at(self, place: str) -> str:
-        """Return how the same name in another file is written."""
+        """Return the reference to the same name in another file."""
         return f"{place}:{self.name}" if self.name else place
 
 
 def parse_reference(model: str) -> Reference | None:
-    """Return the reference that a model's name is, None if it has not the form of one."""
+    """Parse a reference; None if the model's name does not have that syntax."""
     if _is_file(model):
         return Reference(model, "", is_file=True)
     place, colon, name = model.rpartition(":")
@@ -62,7 +61,7 @@ def _is_file(place: str) -> bool:
 
 
 def suggestion_for(model: str) -> str:
-    """Return what to write in place of a name that is no reference; empty if nothing is known."""
+    """Return advice for a name that is no valid reference; empty if there is none."""
     place, colon, name = model.rpartition(":")
     place = (place if colon else model).rstrip(":")
     if len(place) > LONGEST_PLACE:
@@ -88,10 +87,10 @@ def suggestion_for(model: str) -> str:
 
 
 def absolute(model: str) -> str:
-    """Return a model's name with the path of its file, if it has one, written out from the root.
+    """Return a model's name with an absolute path, if it refers to a file.
 
-    A run can then go on from another folder. A leading ``~`` is written out too. A module of the
-    current folder is written as its file.
+    A run can then be resumed from another folder. A leading ``~`` is expanded. A module in the
+    current folder becomes the path of its file.
     """
     reference = parse_reference(model)
     if reference is None:
@@ -101,16 +100,16 @@ def absolute(model: str) -> str:
 
 
 def _file_of_module(name: str) -> str:
-    """Return the file of a module of the current folder, empty if it is not there."""
+    """Return the file of a module in the current folder; empty if there is none."""
     stem = name.replace(".", os.sep)
     files = (os.path.join(stem, "__init__.py"), f"{stem}.py")
     return next((file for file in files if os.path.isfile(file)), "")
 
 
 def absolute_path(path: str) -> str:
-    """Return a path written out from the root, a leading ``~`` too.
+    """Return an absolute path, with a leading ``~`` expanded.
 
-    Where the current folder is gone, nothing can be written out, and the path stays as it is.
+    If the current folder has been deleted, the path is returned unchanged.
     """
     path = os.path.expanduser(path)
     try:
@@ -120,9 +119,9 @@ def absolute_path(path: str) -> str:
 
 
 def model_name(model: str) -> str:
-    """Return what a network is called on a screen: a file of one's own without its folders.
+    """Return a model's name for display: a reference without its folders.
 
-    ``/home/ada/lab/net.py:Net`` is ``net.py:Net``; a name of the zoo stays as it is.
+    ``/home/ada/lab/net.py:Net`` becomes ``net.py:Net``; a name of the zoo is unchanged.
     """
     reference = parse_reference(model)
     return printable(model if reference is None else reference.short)

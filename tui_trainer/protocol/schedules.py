@@ -1,7 +1,7 @@
-"""What the base learning rate is multiplied by as a run goes on.
+"""Learning rate schedules: the factor of the base learning rate over a run.
 
-The factor is a function of the place in the run, counted in epochs of training images seen, not of
-the step: a change of the batch size changes how many steps an epoch has, but not the schedule.
+The factor depends on the training images seen so far, counted in epochs, not on the step: a new
+batch size changes the number of steps per epoch, but not the schedule.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ import math
 from tui_trainer.protocol.config import RunConfig
 
 WARM_UP = 0.3
-"""The part of a one-cycle run in which the rate rises."""
+"""The fraction of a one-cycle run in which the learning rate rises."""
 
 ONE_CYCLE_START = 1 / 25
 ONE_CYCLE_END = ONE_CYCLE_START / 10_000
 
 
 def factor(config: RunConfig, epochs_seen: float) -> float:
-    """Return what the base learning rate is multiplied by, from 0 to 1.
+    """Return the factor of the base learning rate, from 0 to 1.
 
     Args:
-        config: Gives the schedule, its parameters and the number of epochs.
+        config: The run, with its schedule and number of epochs.
         epochs_seen: Training images seen so far, divided by the size of the training split.
 
     Sources: "step" and "cosine" as in PyTorch's StepLR and CosineAnnealingLR (I. Loshchilov and
     F. Hutter, "SGDR", ICLR 2017, without restarts); "one-cycle" is a cosine rise over the first
-    30 % and a cosine fall over the rest (L. N. Smith and N. Topin, "Super-Convergence", 2018; the
-    proportions are those of PyTorch's OneCycleLR). The momentum is left alone.
+    30 % and cosine fall over the rest (L. N. Smith and N. Topin, "Super-Convergence", 2018; the
+    proportions are those of PyTorch's OneCycleLR). The momentum is not cycled.
     """
     progress = min(1.0, epochs_seen / config.epochs)
     match config.schedule:

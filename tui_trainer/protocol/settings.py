@@ -1,8 +1,8 @@
-"""What a setting of a run may be and what is said of it.
+"""The settings of a run: their types, limits and descriptions.
 
-The table of settings is :class:`tui_trainer.protocol.config.RunConfig`: each of its fields is made
-by :func:`setting`. The checks of a value, the options of the command line, the comments of
-``--print-config`` and ``docs/settings.md`` are made from it.
+The table of settings is :class:`tui_trainer.protocol.config.RunConfig`, whose fields are created by
+:func:`setting`. The checks of values, the command line options, the comments of ``--print-config``
+and ``docs/settings.md`` are generated from it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MODEL, DATA, TRAINING, AUGMENTATION, MACHINE, RECORD = GROUPS = (
     *("Model", "Data", "Training", "Augmentation, random for each image", "Machine"),
     "Result and recording",
 )
-"""The groups of settings, in the order in which they are shown."""
+"""The groups of settings, in display order."""
 
 WANTED = {str: "a text in quotes", int: "a whole number", float: "a number", bool: "true or false"}
 LONGEST_SHOWN = 80
@@ -33,13 +33,13 @@ class Setting:
     """One setting of a run.
 
     Attributes:
-        default: None for a value that follows from others.
-        besides: What it takes besides ``choices``.
-        within: The least and the greatest number.
-        limits: ``within`` in words, where they are not those of the numbers.
-        subject: How messages call it, if not by its name.
-        default_text: Its default in words, where it is not ``default``.
-        knob: Its name in :data:`tui_trainer.protocol.commands.KNOBS`, if it can change while
+        default: The default; None for a value that is derived from others.
+        besides: A description of valid values other than ``choices``.
+        within: The smallest and the largest valid number.
+        limits: A description of ``within``, if the numbers alone are not one.
+        subject: Its name in messages, if that is not ``name``.
+        default_text: A description of the default, if that is not ``default``.
+        knob: Its name in :data:`tui_trainer.protocol.commands.KNOBS`, if it can be changed during
             training.
     """
 
@@ -59,7 +59,7 @@ class Setting:
 
     @property
     def summary(self) -> str:
-        """What ``--help`` says of it: what it is, its default, its choices."""
+        """Its text in ``--help``: description, default and choices."""
         switch = {True: "on", False: "off"} if self.kind is bool else {}
         default = self.default_text or switch.get(self.default, self.default)
         names = f": {self.known}" if self.choices else ""
@@ -67,7 +67,7 @@ class Setting:
 
     @property
     def known(self) -> str:
-        """The choices, or the least and the greatest number, in words."""
+        """A description of the choices, or of the smallest and largest number."""
         if self.limits:
             return self.limits
         if self.within is None:
@@ -76,10 +76,10 @@ class Setting:
         return f"{low} or more" if math.isinf(self.within[1]) else f"from {low} to {high}"
 
     def check(self, value: Any) -> None:
-        """Refuse a value that it cannot have; bool is no number here, a whole number is a float.
+        """Check a value. A bool is not a number here; an int is a valid float.
 
         Raises:
-            SettingError: In that case.
+            SettingError: If the value is invalid.
         """
         if value is None and self.is_optional:
             return
@@ -104,9 +104,9 @@ class Setting:
 def setting(
     default: Value, group: str, text: str, values: tuple[str | float, ...] = (), **more: str
 ) -> Value:
-    """Return a field of a dataclass that is a setting; ``text`` is its help.
+    """Return a dataclass field for a setting; ``text`` is its help.
 
-    ``values`` are its choices, or its least and its greatest number.
+    ``values`` are its choices, or its smallest and largest number.
     """
     name = "choices" if not values or isinstance(values[0], str) else "within"
     row = {"group": group, "help": text, name: values, **more}
@@ -114,7 +114,7 @@ def setting(
 
 
 def settings_of(config: type) -> Mapping[str, Setting]:
-    """Return the settings of a dataclass by name, in its order."""
+    """Return the settings of a dataclass by name, in the order of the fields."""
     found = {}
     for field in dataclasses.fields(config):
         kind, _, rest = str(field.type).partition(" | ")
@@ -129,7 +129,7 @@ def option_of(name: str) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a value as a person would write it, shortened where it is very long."""
+    """Return the repr of a value, shortened if it is very long."""
     try:
         text = repr(value)
     except ValueError:  # Python writes no whole number of more than 4,300 digits

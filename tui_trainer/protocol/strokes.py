@@ -1,4 +1,4 @@
-"""A drawing: greys that a person puts on a pad, and their way through a command as text."""
+"""Drawings on the pad, and their encoding as text in a question."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MOST_PIXELS = 512 * 512
-"""The largest drawing that is read from text."""
+"""The largest drawing that :func:`drawing_of` reads."""
 
 ROW_END = "/"
 
 Point = tuple[float, float]
-"""x to the right and y downwards, in pixels from the pad's upper left corner; the centre of its
-first pixel is (0.5, 0.5)."""
+"""x to the right and y down, in pixels from the upper left corner; the center of the first pixel
+is (0.5, 0.5)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """Ink on a pad.
+    """A drawing.
 
     Attributes:
         height: Rows of pixels.
         width: Columns of pixels.
-        ink: A byte a pixel, row after row: 0 is paper, 255 full ink.
+        ink: A byte per pixel, row by row: 0 is empty, 255 full ink.
     """
 
     height: int
@@ -36,7 +36,7 @@ class Drawing:
 
     @classmethod
     def blank(cls, height: int, width: int) -> Drawing:
-        """Return a pad without ink."""
+        """Return an empty drawing."""
         return cls(height, width, bytes(height * width))
 
     @property
@@ -45,16 +45,15 @@ class Drawing:
         return not any(self.ink)
 
     def stroke(self, points: Sequence[Point], radius: float, *, erases: bool = False) -> Drawing:
-        """Return the drawing with a stroke on it: round, with soft edges; a single point is a dot.
+        """Return the drawing with a round, anti-aliased stroke; a single point is a dot.
 
-        The ink of a pixel is how much of it lies within the radius, told by the distance of its
-        centre from the line: full up to half a pixel inside the edge, none half a pixel outside.
+        The ink of a pixel depends on the distance of its center from the line: full up to half a
+        pixel inside the radius, none from half a pixel outside.
 
         Args:
-            points: Where the pen goes, in a straight line from each point to the next. What lies
-                outside the pad leaves nothing.
+            points: The polyline of the pen; parts outside the drawing are ignored.
             radius: Half the width of the stroke, in pixels.
-            erases: Whether it takes ink away.
+            erases: Whether the stroke erases ink.
         """
         ink = bytearray(self.ink)
         ends = points[1:] or points
@@ -79,32 +78,34 @@ class Drawing:
                 share = 0.0 if share < 0 else min(share, 1.0)
                 apart = math.hypot(across - share * along_x, y - share * along_y)
                 if apart < reach:
-                    amount = 255 if apart <= radius - 0.5 else round(255 * (reach - apart))
+                    ink_here = 255 if apart <= radius - 0.5 else round(255 * (reach - apart))
                     old = ink[place]
-                    ink[place] = min(old, 255 - min(255, amount)) if erases else max(old, amount)
+                    ink[place] = (
+                        min(old, 255 - min(255, ink_here)) if erases else max(old, ink_here)
+                    )
                 place += 1
 
     def to_text(self) -> str:
-        """Return it as text: two hexadecimal digits a pixel, a slash between two rows."""
+        """Return it as text: two hexadecimal digits per pixel, a slash between rows."""
         rows = range(0, len(self.ink), self.width) if self.width else ()
         return ROW_END.join(self.ink[row : row + self.width].hex() for row in rows)
 
 
 def drawing_of(text: str) -> Drawing:
-    """Return the drawing that a text tells of, as :meth:`Drawing.to_text` writes it.
+    """Parse the text of a drawing, as written by :meth:`Drawing.to_text`.
 
     Raises:
-        ValueError: If it tells of none.
+        ValueError: If it is not the text of a drawing.
     """
     if len(text) > 3 * MOST_PIXELS:
         raise ValueError("a drawing cannot be so large")
     rows = [bytes.fromhex(row) for row in text.split(ROW_END)]
     if not rows[0] or any(len(row) != len(rows[0]) for row in rows):
-        raise ValueError("the rows of a drawing are of one length, and hold pixels")
+        raise ValueError("the rows of a drawing have one length, and hold pixels")
     return Drawing(len(rows), len(rows[0]), b"".join(rows))
 
 
 def _within(one: float, other: float, reach: float, size: int) -> tuple[int, int]:
-    """Return the first pixel that a line can reach, and the one behind the last."""
+    """Return the first pixel that a line can reach, and the one after the last."""
     first = math.floor(min(one, other) - reach)
     return min(size, max(0, first)), max(0, min(size, math.ceil(max(one, other) + reach)))

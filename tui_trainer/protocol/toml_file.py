@@ -1,4 +1,4 @@
-"""TOML that a person has written: what is wrong in it is reported with its line and key."""
+"""TOML files of the user: every error message names file, line and key."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from tui_trainer.protocol.errors import InputError, reason
 from tui_trainer.text.fmt import printable
 
 MAX_FILE_BYTES = 65_536
-"""More than any configuration needs, and little enough for tomllib, which can take its time."""
+"""More than any configuration needs; tomllib can be slow on larger files."""
 
 _SYNTAX_HINTS = {
-    "Invalid value": '; texts and colours need quotes, as "#5fa8e6"',
+    "Invalid value": '; strings and colours need quotes, as "#5fa8e6"',
     r"Illegal character '\n'": "; a closing quote is missing",
 }
 
 
 @dataclass(eq=False)
 class TomlError(Exception):
-    """A text is no TOML.
+    """A text is not valid TOML.
 
     Attributes:
-        line: The line, from 1; None if it is not known.
-        key: The key that the line sets; empty if it sets none.
+        line: The line, from 1; None if unknown.
+        key: The key that the line sets; empty if none.
     """
 
     problem: str
@@ -37,21 +37,21 @@ class TomlError(Exception):
 
 
 def read_text(path: Path, name: str) -> str:
-    """Return the text of a TOML file; ``name`` is how it is called in messages.
+    """Return the text of a TOML file; ``name`` is its name in messages.
 
     Raises:
-        InputError: If it cannot be read, is too large for what it is to be, or is no UTF-8.
+        InputError: If it cannot be read, is too large, or is not UTF-8.
     """
     try:
-        # No more than that: a device or a pipe does not tell its size.
+        # Read with a limit: a device or a pipe has no size.
         with path.open("rb") as file:
             raw = file.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
         raise InputError(f"{name}: cannot be read: {reason(error)}") from None
     if len(raw) > MAX_FILE_BYTES:
-        raise InputError(f"{name}: larger than such a file can be; is it the right one?")
+        raise InputError(f"{name}: too large for such a file; is it the right one?")
     try:
-        # Some editors put a byte order mark in front, which TOML does not know.
+        # Some editors write a byte order mark, which TOML does not allow.
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
@@ -59,16 +59,18 @@ def read_text(path: Path, name: str) -> str:
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """Parse a text.
+    """Parse a TOML text.
 
     Raises:
-        TomlError: If it is no TOML.
+        TomlError: If it is not valid TOML.
     """
     try:
         return tomllib.loads(text)
     except RecursionError:
         raise TomlError("nested too deeply") from None
-    except ValueError as error:  # not TOMLDecodeError alone: a number of 5,000 digits is another
+    except (
+        ValueError
+    ) as error:  # not only TOMLDecodeError: a number of 5,000 digits raises another one
         problem, _, place = str(error).partition(" (at ")
     if not place:
         raise TomlError(problem)
@@ -80,7 +82,7 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 
 def line_of(text: str, key: str, table: str = "") -> int:
-    """Return the line that sets a key of a table, from 1; 1 if no line looks like it."""
+    """Return the line that sets a key of a table, from 1; 1 if none is found."""
     bare = rf"""["']?{re.escape(key)}["']?"""
     header = re.compile(rf"\s*\[+\s*({re.escape(table)}\s*\.\s*)?{bare}\s*[\].]")
     assignment = re.compile(rf"\s*{bare}\s*[=.]")
@@ -101,7 +103,7 @@ def line_of(text: str, key: str, table: str = "") -> int:
 _TOKEN = re.compile(
     r'''#[^\n]*|"""(?:\\.|[^\\])*?"""|\'{3}.*?\'{3}|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'''', re.DOTALL
 )
-"""A comment or a text: no key is set in a comment, or within a text of several lines."""
+"""A comment or a string: neither a comment nor a multi-line string sets a key."""
 
 
 def _without_lines(token: re.Match[str]) -> str:
@@ -109,9 +111,9 @@ def _without_lines(token: re.Match[str]) -> str:
 
 
 class TomlKeyError(Exception):
-    """What is wrong with one key; ``table`` is the TOML table that holds it, "" at the top.
+    """A problem with one key; ``table`` is its TOML table, "" at the top level.
 
-    ``name`` is how the key is called, if not as it is written.
+    ``name`` is the key's name in messages, if it differs from the key.
     """
 
     def __init__(self, key: str, problem: str, table: str = "", *, name: str = "") -> None:
@@ -126,14 +128,14 @@ class TomlFile:
     """A parsed file.
 
     Attributes:
-        table: What stands in it.
+        table: The content of the file.
     """
 
     def __init__(self, path: Path) -> None:
         """Read and parse.
 
         Raises:
-            InputError: If it cannot be read, or is no TOML: one line with the file and line.
+            InputError: If it cannot be read or is not valid TOML; names the file and line.
         """
         self._path = path
         self._text = read_text(path, _where(path))
@@ -146,7 +148,7 @@ class TomlFile:
             raise InputError(f"{where}: {named}no valid TOML: {problem}") from None
 
     def error(self, fault: TomlKeyError) -> InputError:
-        """Return what is wrong with a key as one line that names the file, its line and the key."""
+        """Return the error about a key: one line with the file, the line and the key."""
         where = _where(self._path, line_of(self._text, fault.key, fault.table))
         return InputError(f"{where}: {printable(fault.name)}: {fault.problem}")
 
@@ -156,13 +158,13 @@ def _where(path: Path, line: int | None = None) -> str:
 
 
 def suggestion(word: str, known: Collection[str]) -> str:
-    """Return a hint at the known word that is most like a word; empty if none is like it."""
+    """Return ``(did you mean …?)`` with the most similar known word; empty if there is none."""
     near = difflib.get_close_matches(word, known, n=1)
     return f" (did you mean {near[0]}?)" if near else ""
 
 
 def kind(value: object) -> str:
-    """Return what a TOML value is, for a message."""
+    """Return the type of a TOML value, for messages."""
     names = {bool: "true or false", str: "a text", list: "a list", dict: "a table"}
     numbers = {int: "a whole number", float: "a number"}
     return {**names, **numbers}.get(type(value), "a date")

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written under another name, flushed to the disk, renamed."""
+"""Atomic writes: to a temporary name, flushed to the disk, then renamed."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ _MARK = ".being-written"
 
 
 def read_at_most(path: Path, most: int, name: str = "") -> bytes:
-    """Return what a file holds; one byte more than ``most``, no more, if it holds more than that.
+    """Return the content of a file, at most ``most`` + 1 bytes.
 
     Args:
         path: The file.
-        most: Bytes.
-        name: What it is called in a message; its path if empty.
+        most: The limit in bytes; one more byte shows that the file is larger.
+        name: Its name in messages; its path if empty.
 
     Raises:
-        InputError: If it cannot be read, or is no file: opening a pipe would wait for a writer.
+        InputError: If it cannot be read or is not a regular file: a pipe would wait for a writer.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise OSError(0, "not a file")
         with path.open("rb") as file:
-            # Never ``most`` alone: Python takes the memory before it reads.
+            # Not simply ``most``: Python allocates that much memory before it reads.
             return file.read(min(os.fstat(file.fileno()).st_size, most) + 1)
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+    except (OSError, ValueError) as error:  # ValueError: an invalid file name
         raise InputError(f"{name or printable(path)}: cannot be read: {reason(error)}") from None
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a power cut, finds the old content or the new, never half.
+    """Write a file atomically: a reader, or a power cut, finds the old or the new content.
 
     Raises:
         OSError: If it cannot be written; the old content is intact.
@@ -47,14 +47,14 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give another name in the same folder to write to; on leaving, that file takes its place.
+    """Yield a temporary name in the same folder; on success, that file replaces ``path``.
 
-    If the writing fails, what was under ``path`` stays as it was.
+    If writing fails, the file at ``path`` is unchanged.
 
     Raises:
         OSError: If it cannot be written.
     """
-    # The process in the name: two that write the same file must not share the unfinished one.
+    # The process id in the name: two processes must not share a temporary file.
     unfinished = path.with_name(f".{path.stem}.{os.getpid()}{_MARK}{path.suffix}")
     try:
         yield unfinished
@@ -69,7 +69,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush a folder's names to the disk, where the system can do that: a rename is one of them."""
+    """Flush a folder to the disk, so that a rename in it is durable; ignored where unsupported."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -79,7 +79,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def clear_unfinished(folder: Path) -> None:
-    """Remove what a killed process left half written in a folder."""
+    """Remove the temporary files of killed processes from a folder."""
     with suppress(OSError):
         for path in folder.glob(f".*{_MARK}*"):
             path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Writing files that may be refused: told once, tried again, told when it works."""
+"""Writing files when the disk may fail: a failure is reported once, retried, then restored."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ RecordingEvent = RecordingFailed | RecordingRestored
 
 
 class Attempts:
-    """Remembers which files the system refuses, so that each is told of once."""
+    """Remembers the files that cannot be written, so that each is reported once."""
 
     def __init__(self) -> None:
         self._failing: set[Path] = set()
 
     def __call__(self, path: Path, write: Callable[[], object]) -> Iterator[RecordingEvent]:
-        """Call ``write``; tell when that begins to fail, and when it works again."""
+        """Call ``write``; report when it first fails, and when it works again."""
         try:
             write()
         except OSError as error:
@@ -31,5 +31,5 @@ class Attempts:
                 yield RecordingRestored(path=str(path))
 
     def failed(self, path: Path) -> bool:
-        """Return whether the last attempt on a file was refused."""
+        """Return whether the last attempt to write a file failed."""
         return path in self._failing

@@ -1,7 +1,7 @@
-"""What a checkpoint says about itself, read without torch: the head of a safetensors file.
+"""The metadata of a checkpoint, read without torch from the header of a safetensors file.
 
-A safetensors file begins with the length of its head (eight bytes, little-endian) and the head, a
-JSON object; see the format's description in the safetensors repository.
+A safetensors file begins with the length of its header (eight bytes, little-endian) and the header,
+a JSON object; see the format's description in the safetensors repository.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ from tui_trainer.protocol.schema import SCHEMA, upgraded_head, upgraded_metadata
 from tui_trainer.recording.atomic import read_at_most
 
 SUFFIX = ".safetensors"
-"""How the names of checkpoints end."""
+"""The suffix of checkpoint files."""
 
 MAX_HEAD = 1 << 24
-"""The longest head that is read, 16 MiB; those of a hundred tensors have 10 kB."""
+"""The longest header that is read, 16 MiB; with a hundred tensors it has about 10 kB."""
 
 
 def read_metadata(path: Path) -> Mapping[str, Any]:
-    """Return the plain numbers of a checkpoint; its tensors, and its checksum, are not looked at.
+    """Return the metadata of a checkpoint without reading its tensors or checking its checksum.
 
     Raises:
-        InputError: If it cannot be read, is no checkpoint, or one of a newer version.
+        InputError: If it cannot be read, is no checkpoint, or was written by a newer version.
     """
     text, _ = parse_head(read_at_most(path, MAX_HEAD), path)
     return upgraded_metadata(parse_metadata(text, path))
 
 
 def parse_metadata(text: str, path: Path) -> dict[str, Any]:
-    """Return the plain numbers of a checkpoint from their JSON; its place in the record is checked.
+    """Parse the metadata of a checkpoint and check its number of event lines.
 
     Args:
         text: The JSON.
         path: The file's name, for messages.
 
     Raises:
-        InputError: If it is another thing.
+        InputError: If it is not valid.
     """
     try:
         metadata = json.loads(text)
@@ -62,11 +62,11 @@ def parse_head(content: bytes, path: Path) -> tuple[str, str]:
     """Return the metadata, as JSON, and the checksum in the header of a checkpoint.
 
     Args:
-        content: The file, from its beginning to the end of its head at least.
+        content: The file, at least up to the end of its header.
         path: The file's name, for messages.
 
     Raises:
-        InputError: If it is no checkpoint, or one of a newer version.
+        InputError: If it is no checkpoint, or was written by a newer version.
     """
     if not content:
         raise path_error(path, "is empty")

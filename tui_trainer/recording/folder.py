@@ -1,4 +1,4 @@
-"""Where runs lie, how they are called, and what a folder of one holds."""
+"""Run folders: where they are, their names and their files."""
 
 from __future__ import annotations
 
@@ -20,65 +20,65 @@ from tui_trainer.recording.summary import COMPLETED, MAX_BYTES, RUNNING, Summary
 from tui_trainer.text.fmt import printable
 
 RUNS = Path("runs")
-"""Where runs are kept unless a folder is named."""
+"""The default folder of runs."""
 
 KILLED = "killed"
 """The state of a run whose process was killed."""
 
 _TIME = "%Y-%m-%d-%H%M"
-"""The local time that a run's folder is named for."""
+"""The format of the local time in the name of a run's folder."""
 
 LONGEST_NAME = 48
-"""The letters of a network's name that its run's folder bears; a letter can take four bytes."""
+"""The longest model name in the name of a folder; a character can take four bytes."""
 
 MAX_EVENTS_BYTES = 1 << 30
-"""The largest ``events.jsonl`` that is read: five million steps."""
+"""The largest ``events.jsonl`` that is read: about five million steps."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """The folder of one run; ``path`` need not exist."""
+    """The folder of a run; ``path`` need not exist."""
 
     path: Path
 
     @property
     def config(self) -> Path:
-        """The settings that the run began with."""
+        """The settings at the start of the run."""
         return self.path / "config.toml"
 
     @property
     def events(self) -> Path:
-        """Everything that happened, an event a line."""
+        """All events, one per line."""
         return self.path / "events.jsonl"
 
     @property
     def summary(self) -> Path:
-        """What became of it."""
+        """The summary of the run."""
         return self.path / "summary.json"
 
     @property
     def checkpoints(self) -> Path:
-        """The folder of its saved states."""
+        """The folder of its checkpoints."""
         return self.path / "checkpoints"
 
     @property
     def lock(self) -> Path:
-        """What the process that writes the run holds."""
+        """The lock file, held by the process that writes the run."""
         return self.path / ".lock"
 
     @property
     def output(self) -> Path:
-        """What the model's code printed while a window was open."""
+        """The output of the model's code while a window was open."""
         return self.path / "output.log"
 
     @property
     def is_run(self) -> bool:
-        """Whether there is a run in it."""
+        """Whether the folder contains a run."""
         return self.config.is_file() and self.events.is_file()
 
     @property
     def name(self) -> str:
-        """What it is called on a screen."""
+        """Its name for display."""
         return printable(self.path.name or self.path.resolve().name)
 
     def checkpoint(self, name: str) -> Path:
@@ -86,7 +86,7 @@ class RunFolder:
         return self.checkpoints / f"{name}{SUFFIX}"
 
     def read_config(self) -> RunConfig:
-        """Return the settings that the run began with.
+        """Return the settings at the start of the run.
 
         Raises:
             InputError: If they cannot be read.
@@ -94,15 +94,15 @@ class RunFolder:
         return compose(read_config(self.config))
 
     def read_events(self) -> Recorded:
-        """Return what happened.
+        """Return the recorded events.
 
         Raises:
-            InputError: If it cannot be read, or a line that holds is no event.
+            InputError: If the file cannot be read, or a valid line is no event.
         """
         return read_recorded(_text(self.events, MAX_EVENTS_BYTES), printable(self.events))
 
     def read_summary(self) -> Summary:
-        """Return what became of the run; a process that was killed leaves it ``cut off``.
+        """Return the summary of the run; its state is ``killed`` if its process was killed.
 
         Raises:
             InputError: If it cannot be read.
@@ -115,20 +115,20 @@ class RunFolder:
 
 
 def _text(path: Path, limit: int) -> str:
-    """Return the text of a file; what is no UTF-8 in it is replaced, for JSON to judge.
+    """Return the text of a file; invalid UTF-8 is replaced, so that the JSON parser reports it.
 
     Raises:
-        InputError: If it cannot be read or is larger than such a file can be.
+        InputError: If it cannot be read or is too large.
     """
     raw = read_at_most(path, limit)
     if len(raw) > limit:
-        raise path_error(path, "larger than such a file can be")
+        raise path_error(path, "too large for such a file")
     return raw.decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
 class ListedRun:
-    """A run in a list; ``error`` says why there is no summary."""
+    """A run in a list; ``error`` is the reason why it has no summary."""
 
     folder: RunFolder
     summary: Summary | None
@@ -136,7 +136,7 @@ class ListedRun:
 
     @property
     def last_change(self) -> datetime:
-        """When something last happened in it, as its own files tell.
+        """The time of its last change, from its summary.
 
         Never a file's date, which ``cp``, ``git`` and ``rsync`` change: without a summary it is
         the time in the folder's name.
@@ -151,18 +151,18 @@ class ListedRun:
 
     @property
     def is_running(self) -> bool:
-        """Whether a process trains it now."""
+        """Whether a process is training it now."""
         return self.summary is not None and self.summary.state == RUNNING
 
     @property
     def can_resume(self) -> bool:
-        """Whether epochs are left, a state was saved, and no process trains it now."""
+        """Whether epochs are left, a checkpoint exists, and no process is training it now."""
         is_left = self.summary is not None and self.summary.state != COMPLETED
         return is_left and not self.is_running and self.folder.checkpoint("last").is_file()
 
 
 def list_runs(root: Path) -> list[ListedRun]:
-    """Return the runs right below a folder, the latest first; none where there is no folder."""
+    """Return the runs directly in a folder, the latest first; none if there is no folder."""
     try:
         folders = [RunFolder(path) for path in root.iterdir()]
         runs = [folder for folder in folders if folder.is_run]
@@ -180,12 +180,12 @@ def _listed(folder: RunFolder) -> ListedRun:
 
 
 def find_run(name: str | None, root: Path = RUNS, *, to_resume: bool = False) -> RunFolder:
-    """Return the run of a name below ``root``, or at a path; the last one if none is named.
+    """Return a run by its name in ``root`` or by its path; without a name, the latest run.
 
     Args:
         name: The name or the path.
-        root: The folder that runs lie in.
-        to_resume: Whether the last one that can be resumed comes before one that is complete.
+        root: The folder of runs.
+        to_resume: Whether a run that can be resumed is preferred to a later one that cannot.
 
     Raises:
         InputError: If there is none.
@@ -193,7 +193,7 @@ def find_run(name: str | None, root: Path = RUNS, *, to_resume: bool = False) ->
     if name is None:
         runs = list_runs(root)
         if not runs:
-            raise path_error(root, "no run in it yet; train one, or name the folder of a run")
+            raise path_error(root, "contains no runs; train one, or name the folder of a run")
         if to_resume:
             runs.sort(key=lambda run: (not run.can_resume, run.is_running))
         return runs[0].folder
@@ -201,16 +201,20 @@ def find_run(name: str | None, root: Path = RUNS, *, to_resume: bool = False) ->
         for path in (root / name, Path(name).expanduser()):
             if name and RunFolder(path).is_run:
                 return RunFolder(path)
-    except (OSError, RuntimeError, ValueError):  # too long, no such user's home, a NUL in it
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+    ):  # too long, an unknown user's home, or a NUL character
         pass
-    raise InputError(f"{printable(name)}: no such run; `mnist-tui runs` lists those that there are")
+    raise InputError(f"{printable(name)}: no such run; `mnist-tui runs` lists all runs")
 
 
 def new_folder(root: Path, model: str, now: datetime) -> Path:
-    """Make a folder for a new run, named for its time and its network, and return it.
+    """Create and return a folder for a new run, named after the time and the model.
 
     Raises:
-        OSError: If it cannot be made.
+        OSError: If it cannot be created.
     """
     called = re.sub(r"[^\w.-]+", "-", model_name(model))[:LONGEST_NAME].strip(".-")
     name = f"{now.strftime(_TIME)}-{called}"
@@ -222,7 +226,7 @@ def new_folder(root: Path, model: str, now: datetime) -> Path:
         except FileExistsError:
             continue
         return path
-    raise FileExistsError(17, f"too many runs called {name}")
+    raise FileExistsError(17, f"too many runs named {name}")
 
 
 def utc_now() -> datetime:

@@ -1,4 +1,4 @@
-"""Reading events back from the JSON lines that they were written to."""
+"""Reading events from the JSON lines of ``events.jsonl``."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.protocol.probed import LayerProbe, ParameterProbe
 from tui_trainer.protocol.schema import upgraded
 
-_GOING_BACK = ('{"event": "RunResumed"', '{"event": "Rewound"')
-_LOOK = '{"event": "TestEvaluated"'
+_VOIDING = ('{"event": "RunResumed"', '{"event": "Rewound"')
+_TEST_EVALUATED = '{"event": "TestEvaluated"'
 
 _PARTS = (LayerRow, Diagnosis, ParameterProbe, LayerProbe)
-"""The records that events have in them."""
+"""The dataclasses nested in events."""
 
 _KINDS: dict[str, type[Event]] = {
     kind.__name__: kind for kind in get_args(Event) if kind is not Answered
@@ -32,9 +32,9 @@ _KINDS: dict[str, type[Event]] = {
 
 
 def from_json(line: str) -> Event:
-    """Return the event that :func:`tui_trainer.protocol.events.to_json` wrote as this line.
+    """Parse a line written by :func:`tui_trainer.protocol.events.to_json`.
 
-    A number that was not finite was written as null and comes back as NaN.
+    Numbers that were not finite were written as null and are read as NaN.
 
     Raises:
         InputError: If the line is no event.
@@ -44,7 +44,7 @@ def from_json(line: str) -> Event:
         kind = _KINDS[record["event"]]
         event: Event = record_of(record, kind)
         if isinstance(event, SettingChanged):
-            KNOBS[event.setting](event.new)  # what cannot be wished for did not happen
+            KNOBS[event.setting](event.new)  # raises if no command can set this value
     except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
         raise InputError(f"no event: {line[:80]!r} ({error})") from None
     return event
@@ -52,12 +52,12 @@ def from_json(line: str) -> Event:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A run as its folder tells it.
+    """The events of a recorded run.
 
     Attributes:
-        events: What holds: without what came after a state that the run later went back to.
-        test_evaluations: How often the test set was read, void parts of the run included.
-        lines: How many lines there are, each ended by a line break; the rest was cut off.
+        events: The valid events: without those that a later rewind or resume made void.
+        test_evaluations: The number of test evaluations, void parts of the run included.
+        lines: The number of complete lines; an incomplete last line is ignored.
     """
 
     events: tuple[Event, ...]
@@ -68,13 +68,13 @@ class Recorded:
     _name: str = field(repr=False)
 
     def before(self, lines: int | None) -> tuple[Event, ...]:
-        """Return the events that held when there were but ``lines`` lines; all if None.
+        """Return the events that were valid after the first ``lines`` lines; all if None.
 
-        A run can go back to a state of before, and then on from a later one: that is of a time
-        before the return, and what led to it holds again.
+        A run can be rewound and later resumed from a checkpoint that was written before the rewind:
+        the events that led to that checkpoint are then valid again.
 
         Raises:
-            InputError: If a line that held then is no event.
+            InputError: If a line that was valid then is no event.
         """
         if lines is None:
             return self.events
@@ -87,37 +87,37 @@ class Recorded:
 
 
 def read_recorded(text: str, name: str) -> Recorded:
-    """Return a recorded run from the whole text of its ``events.jsonl``.
+    """Parse the text of an ``events.jsonl``.
 
-    The last line may be torn, for the process was killed while it wrote.
+    The last line may be incomplete, if the process was killed while it wrote.
 
     Args:
         text: The file's text.
         name: The file's name, for messages.
 
     Raises:
-        InputError: At the first line that holds and is no event.
+        InputError: At the first valid line that is no event.
     """
     whole, _, _torn = text.rpartition("\n")
     lines = whole.split("\n") if whole else []
     returns: dict[int, int] = {}
     for number, line in enumerate(lines):
-        if line.startswith(_GOING_BACK):
+        if line.startswith(_VOIDING):
             held = getattr(_event(line, name, number), "lines", None)
             returns[number] = number if held is None else min(held, number)
-    looks = sum(line.startswith(_LOOK) for line in lines)
+    test_evaluations = sum(line.startswith(_TEST_EVALUATED) for line in lines)
     holding = _holding(returns, len(lines))
     events = tuple(_event(lines[number], name, number) for number in holding)
     void = {number: lines[number] for number in {*range(len(lines))} - {*holding}}
-    return Recorded(events, looks, len(lines), returns, void, name)
+    return Recorded(events, test_evaluations, len(lines), returns, void, name)
 
 
 def _holding(returns: Mapping[int, int], lines: int) -> list[int]:
-    """Return the lines that hold among the first ``lines``.
+    """Return the numbers of the valid lines within the first ``lines``.
 
     Args:
-        returns: The lines that tell of going back, each with how many before it still hold.
-        lines: How many lines there are.
+        returns: The lines of rewinds and resumes, each with the number of lines valid before it.
+        lines: The number of lines.
     """
     holding: list[int] = []
     for place in sorted(returns, reverse=True):
@@ -129,7 +129,7 @@ def _holding(returns: Mapping[int, int], lines: int) -> list[int]:
 
 
 def _event(line: str, name: str, number: int) -> Event:
-    """Return the event of a line; ``number`` counts from 0."""
+    """Parse the event of a line; ``number`` counts from 0."""
     try:
         return from_json(line)
     except InputError as error:
@@ -140,30 +140,30 @@ _hints = functools.cache(get_type_hints)
 
 
 def record_of(value: Any, kind: Any) -> Any:
-    """Return the record of this kind that JSON's object tells of.
+    """Return a JSON object as a dataclass.
 
-    A field that came later has a default, so that older files can still be read.
+    A field that was added later has a default, so that older files can still be read.
 
     Raises:
-        TypeError, ValueError, KeyError, OverflowError: If it is another thing.
+        TypeError, ValueError, KeyError, OverflowError: If the object does not fit.
     """
     hints = _hints(kind)
-    told = [f.name for f in fields(kind) if f.default is MISSING or f.name in value]
-    return kind(**{name: _value(value[name], hints[name]) for name in told})
+    given = [f.name for f in fields(kind) if f.default is MISSING or f.name in value]
+    return kind(**{name: _value(value[name], hints[name]) for name in given})
 
 
 def _value(value: Any, hint: Any) -> Any:
-    """Turn JSON's value into the field's type: tuples for lists, records for objects.
+    """Convert a JSON value to a field's type: lists to tuples, objects to dataclasses.
 
     Raises:
-        TypeError, ValueError, KeyError, OverflowError: If it is another thing.
+        TypeError, ValueError, KeyError, OverflowError: If the value does not fit.
     """
     if hint is float:
         if value is None:
             return math.nan
         if type(value) is not float and type(value) is not int:
             raise TypeError(f"{value!r} is no number")
-        float(value)  # a whole number can be too large for one
+        float(value)  # an int can be too large for a float
         return value
     if hint in (int, str, bool):
         if type(value) is not hint or (hint is int and abs(value) >= 1 << 63):

@@ -1,4 +1,4 @@
-"""A file of lines that only grows, and survives a full disk."""
+"""An append-only file of lines that survives a full disk."""
 
 from __future__ import annotations
 
@@ -6,41 +6,40 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-MOST_WAITING = 1 << 26
-"""Bytes that are kept while the disk takes nothing, 64 MiB: then the latest news is lost."""
+MAX_PENDING = 1 << 26
+"""Bytes that are kept while the disk is full, 64 MiB; further lines are dropped."""
 
 
 class LineFile:
-    """Appends lines; what the disk refuses is kept, and nothing half-written stays in the file.
+    """Appends lines. If writing fails, the lines are kept and the file stays whole.
 
     Attributes:
-        count: How many lines there are, those still waiting included.
-        waiting: How many lines have not been written yet.
+        count: The number of lines, pending ones included.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._handle: int | None = None
         self._size = 0
-        self._waiting: list[bytes] = []
-        self._waiting_bytes = 0
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
         self.count = 0
 
     @property
-    def waiting(self) -> int:
-        """How many lines have not been written yet."""
-        return len(self._waiting)
+    def pending(self) -> int:
+        """The number of lines that have not been written yet."""
+        return len(self._pending)
 
     def create(self) -> None:
-        """Make the file.
+        """Create the file.
 
         Raises:
-            OSError: If it cannot be made, or is there already.
+            OSError: If it cannot be created, or exists already.
         """
         self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
 
     def reopen(self) -> None:
-        """Open a file that is there, to go on after its last whole line; a torn one goes.
+        """Open an existing file to append to it; an incomplete last line is removed.
 
         Raises:
             OSError: If it cannot be opened.
@@ -52,30 +51,30 @@ class LineFile:
         self.count = content.count(b"\n")
 
     def add(self, line: str) -> None:
-        """Take a line, to be written by the next :meth:`flush`."""
+        """Add a line, to be written by the next :meth:`flush`."""
         raw = line.encode("utf-8", "replace") + b"\n"
-        if self._waiting_bytes + len(raw) <= MOST_WAITING:
+        if self._pending_bytes + len(raw) <= MAX_PENDING:
             self.count += 1
-            self._waiting.append(raw)
-            self._waiting_bytes += len(raw)
+            self._pending.append(raw)
+            self._pending_bytes += len(raw)
 
-    def forget(self) -> None:
-        """Let go of what waits."""
-        self.count -= len(self._waiting)
-        self._waiting.clear()
-        self._waiting_bytes = 0
+    def drop_pending(self) -> None:
+        """Drop the pending lines."""
+        self.count -= len(self._pending)
+        self._pending.clear()
+        self._pending_bytes = 0
 
     def flush(self, *, sync: bool = False) -> None:
-        """Write what waits; with ``sync``, as far as the disk itself.
+        """Write the pending lines; with ``sync``, also flush them to the disk.
 
         Raises:
-            OSError: If it cannot be written: it goes on waiting.
+            OSError: If they cannot be written; they stay pending.
         """
         if self._handle is None:
             return
-        content = memoryview(b"".join(self._waiting))
+        content = memoryview(b"".join(self._pending))
         try:
-            # A write that was refused midway has moved the file's own position.
+            # A write that failed midway has moved the position.
             os.lseek(self._handle, self._size, os.SEEK_SET)
             done = 0
             while done < len(content):
@@ -85,13 +84,13 @@ class LineFile:
                 os.ftruncate(self._handle, self._size)
             raise
         self._size += len(content)
-        self._waiting.clear()
-        self._waiting_bytes = 0
+        self._pending.clear()
+        self._pending_bytes = 0
         if sync:
             os.fsync(self._handle)
 
     def close(self) -> None:
-        """Write what waits, if it can be, and let the file go."""
+        """Write the pending lines if possible, and close the file."""
         with suppress(OSError):
             self.flush()
         handle, self._handle = self._handle, None

@@ -1,8 +1,8 @@
-"""One process a run folder: a lock that the system takes back when its holder dies.
+"""The lock of a run folder: one process may write it; the system frees the lock when it dies.
 
 Some file systems have no locks: NFS without lockd, Lustre without ``flock``, many in user space.
-There the file itself names its holder. Whether that process still runs is checked by its number and
-start time on the same machine, and by its last sign of life from another machine.
+There the file itself names its holder. On the same machine its process id and start time show
+whether that process still runs; from another machine, its last heartbeat.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if sys.platform == "win32":
     import msvcrt
 
     def _acquire(file: FileIO, *, shared: bool) -> None:
-        # Far behind the text: Windows keeps others from reading what is locked.
+        # Far behind the text: on Windows other processes cannot read a locked range.
         file.seek(1 << 20)
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
 
@@ -33,36 +33,36 @@ if sys.platform == "win32":
 else:
     try:
         import fcntl
-    except ImportError:  # a Python built without it
+    except ImportError:  # Python was built without it
         fcntl = None  # type: ignore[assignment]
 
     def _acquire(file: FileIO, *, shared: bool) -> None:
         if fcntl is None:
             raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-        # NFS gives an exclusive lock only on a file that is open for writing, a shared one only
-        # on one that is open for reading.
+        # NFS grants an exclusive lock only on a file open for writing, a shared one only on a
+        # file open for reading.
         fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
     _HELD = (errno.EAGAIN, errno.EWOULDBLOCK)
 
 BEAT = 15.0
-"""Seconds between two signs of life, where there are no locks."""
+"""Seconds between two heartbeats, where there are no locks."""
 
 STALE = 4 * BEAT
-"""Seconds without a sign of life after which a holder elsewhere counts as dead; clocks differ."""
+"""Seconds without a heartbeat after which a holder on another machine counts as dead."""
 
 ATTEMPTS, PAUSE = 3, 0.05
-"""How often a lock is tried, and the seconds between: whoever only looks holds it for a moment."""
+"""How often a lock is tried, and the seconds between: ``is_held`` takes it for a moment."""
 
 RECORD_BYTES = 512
 """The size of the record."""
 
 LONGEST_HOST = 64
-"""The letters of a machine's name that are written."""
+"""The longest host name that is written."""
 
 
 class LockedError(Exception):
-    """Somebody else holds the lock; ``holder`` says who, as far as is known."""
+    """Another process holds the lock; ``holder`` names it, if it is known."""
 
     def __init__(self, holder: str) -> None:
         super().__init__(f"locked by {holder}")
@@ -70,16 +70,16 @@ class LockedError(Exception):
 
 
 class Lock:
-    """A file that one process at a time can hold.
+    """A lock file that one process at a time can hold.
 
-    The file stays when it is released: to remove it would let two hold two files of one name.
+    The file is not removed on release: otherwise two processes could hold two files of one name.
 
     Attributes:
-        unlocked: Why the file system gives no lock; empty if it does. Two processes that begin in
-            the same moment are then not kept apart.
+        unlocked: Why the file system grants no lock; empty if it does. Without a lock nothing
+            separates two processes that start at the same moment.
 
     Raises:
-        LockedError: From the constructor, if another process, or this one, holds it already.
+        LockedError: From the constructor, if another process, or this one, already holds it.
         OSError: If the file cannot be opened or written.
     """
 
@@ -118,33 +118,33 @@ class Lock:
         who = {"pid": os.getpid(), "began": _began(os.getpid()), "host": _host()}
         where = {"machine": _machine(), "inode": os.fstat(file.fileno()).st_ino}
         record = json.dumps({**who, **where, "beat": time.time()})
-        # In one piece and always as long: whoever reads meanwhile finds it whole.
+        # One write of constant length: a concurrent reader finds it complete.
         file.seek(0)
         file.write(record.ljust(RECORD_BYTES).encode())
 
     def _beat(self) -> None:
-        """Say from time to time that this process lives: another machine cannot see it."""
+        """Write heartbeats: another machine cannot see whether this process is running."""
         while not self._released.wait(BEAT):
             with self._writing, suppress(OSError, ValueError):
                 if self._file is not None:
                     self._write(self._file)
 
     def release(self) -> None:
-        """Let others have it; no effect the second time."""
+        """Release the lock; a second call has no effect."""
         self._released.set()
         with self._writing:
             file, self._file = self._file, None
             if file is not None:
-                with suppress(OSError, ValueError):  # closed already, when all is torn down
+                with suppress(OSError, ValueError):  # already closed at interpreter shutdown
                     file.truncate(0)
                 with suppress(OSError):
                     file.close()
 
     @staticmethod
     def is_held(path: Path) -> bool:
-        """Return whether a process holds the lock now; never waits, and leaves no trace."""
+        """Return whether a process holds the lock; never waits, and changes nothing."""
         try:
-            if not path.is_file():  # opening a pipe would wait
+            if not path.is_file():  # opening a pipe would block
                 return False
             with FileIO(path) as file:
                 try:
@@ -157,13 +157,13 @@ class Lock:
 
 
 def _record(file: FileIO) -> Mapping[str, Any]:
-    """Return what the holder wrote of itself; empty where there is none, or nothing whole."""
+    """Return the record of the holder; empty if there is none or it is invalid."""
     try:
         file.seek(0)
         record = json.loads(file.read(RECORD_BYTES))
     except (OSError, ValueError, RecursionError):
         return {}
-    if isinstance(record, int):  # an older version wrote its number alone
+    if isinstance(record, int):  # an older version wrote only its process id
         return {"pid": record}
     is_copy = isinstance(record, dict) and record.get("inode") != os.fstat(file.fileno()).st_ino
     return record if isinstance(record, dict) and not is_copy else {}
@@ -177,7 +177,7 @@ def _holder(record: Mapping[str, Any]) -> str:
 
 
 def _lives(record: Mapping[str, Any]) -> bool:
-    """Return whether the process of a record still runs, as far as can be seen from here."""
+    """Return whether the process of a record seems to be running."""
     number, beat = record.get("pid"), record.get("beat")
     if type(number) is not int or number <= 0:
         return False
@@ -190,24 +190,24 @@ def _lives(record: Mapping[str, Any]) -> bool:
 
 
 def _exists(number: int) -> bool:
-    if sys.platform == "win32":  # a signal would end the process there
+    if sys.platform == "win32":  # there, a signal would end the process
         return True
     try:
         os.kill(number, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # another user's
+    except OSError:  # the process of another user
         return True
     return True
 
 
 def _began(number: int) -> str:
-    """Return when a process began, in a form that tells it from others of its number.
+    """Return the start time of a process, which distinguishes it from others with its id.
 
-    Empty where the system does not tell, or the process has ended.
+    Empty if the system does not report it, or the process has ended.
     """
     try:
-        # The name, in brackets, can hold anything. Source: proc(5), /proc/pid/stat.
+        # The name, in parentheses, may contain anything. Source: proc(5), /proc/pid/stat.
         state, *fields = (
             Path(f"/proc/{number}/stat").read_text("latin-1").rpartition(")")[2].split()
         )
@@ -221,7 +221,7 @@ def _host() -> str:
 
 
 def _machine() -> str:
-    """Return what identifies this machine since its start, and its space of process numbers."""
+    """Return an id of this machine, its boot and its pid namespace."""
     parts = [_host()]
     with suppress(OSError):
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip())

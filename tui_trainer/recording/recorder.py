@@ -1,4 +1,4 @@
-"""Writing the run folder: what was asked, everything that happened, and what became of it."""
+"""Writing the run folder: settings, events and summary."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ _TURNS = (
 )
 """The events after which the summary is written at once."""
 
-STEPS_TOGETHER = 64
-"""Steps that are written at once; anything else is written as it comes, with the steps before."""
+STEPS_PER_WRITE = 64
+"""Steps per write; any other event is written at once, with the steps before it."""
 
 
 class Recorder:
-    """Writes one run to its folder, which it holds until the run is over.
+    """Writes a run to its folder, which it locks until the run ends.
 
     Attributes:
         folder: The folder.
@@ -75,10 +75,10 @@ class Recorder:
 
     @classmethod
     def create(cls, path: Path, config: RunConfig) -> Recorder:
-        """Begin a run in a folder of its own; other things may lie in it, but no run.
+        """Create a run in a folder, which may contain other files, but no run.
 
         Raises:
-            InputError: If the folder holds a run already, is in use, or cannot be written.
+            InputError: If the folder contains a run, is in use, or cannot be written.
         """
         option = f"--out {printable(path)}"
         try:
@@ -90,7 +90,7 @@ class Recorder:
 
     @classmethod
     def create_below(cls, root: Path, config: RunConfig) -> Recorder:
-        """Begin a run in a new folder below ``root``, named for the time and the network.
+        """Create a run in a new folder in ``root``, named after the time and the model.
 
         Raises:
             InputError: If it cannot be written.
@@ -109,7 +109,9 @@ class Recorder:
     ) -> Recorder:
         files = (folder.config, folder.events, folder.summary, folder.checkpoints)
         if there := [path.name for path in files if path.exists()]:
-            raise InputError(f"{option}: holds a run already ({there[0]}); choose another folder")
+            raise InputError(
+                f"{option}: already contains a run ({there[0]}); choose another folder"
+            )
         recorder = cls(folder, _locked(folder, option))
         recorder._made = made
         recorder._recorded_in = os.path.abspath(folder.path)
@@ -129,17 +131,17 @@ class Recorder:
         past: Iterable[Event],
         moved: RunConfig | None = None,
     ) -> Recorder:
-        """Go on with a recorded run.
+        """Continue a recorded run.
 
         Args:
             folder: Its folder.
-            recorded: Everything that happened.
-            past: That part of it which still holds.
-            moved: The settings that it began with, with the paths that hold now; they are recorded
-                once the run goes on. None if nothing has moved.
+            recorded: Its events.
+            past: Those of its events that are still valid.
+            moved: Its settings with the current paths, written once the run continues; None if
+                nothing has moved.
 
         Raises:
-            InputError: If another process writes it now, or it cannot be written.
+            InputError: If another process is writing it, or it cannot be written.
         """
         name = printable(folder.path)
         try:
@@ -149,11 +151,11 @@ class Recorder:
             clear_unfinished(folder.checkpoints)
             recorder._lines.reopen()
         except OSError as error:
-            raise _not_writable(name, error, "make room or mend its permissions") from None
+            raise _not_writable(name, error, "free disk space or fix its permissions") from None
         if recorder._lines.count != recorded.lines:
-            # Read before the lock was ours, by a process that has just let it go.
+            # A process that has just released the lock wrote more after the file was read.
             recorder.close()
-            raise InputError(f"{name}: has grown while it was read; try again")
+            raise InputError(f"{name}: changed while it was being read; try again")
         recorder._moved = moved
         with suppress(InputError):
             before = folder.read_summary()
@@ -162,19 +164,19 @@ class Recorder:
         return recorder
 
     def position(self) -> int:
-        """Bring everything so far to the disk, if it can be; return how many lines that is."""
+        """Flush all lines to the disk if possible; return their number."""
         with suppress(OSError):
             self._lines.flush(sync=True)
         return self._lines.count
 
     def record(self, events: Iterator[Event]) -> Iterator[Event]:
-        """Pass events on, each written down before anyone else sees it.
+        """Yield events, each after it was recorded.
 
-        What cannot be written is kept and tried again; the run goes on, and is told of it once. A
-        run that fails before its first step leaves no files, so that the folder is free for the
-        next attempt; one that cannot be resumed leaves them as they were. Answers to questions are
-        not written. When the run is over the folder is let go, though questions may still be
-        answered.
+        Lines that cannot be written stay pending and are retried; the run continues, and the
+        failure is reported once. A new run that fails before its first step leaves no files, so
+        that the folder is free for the next attempt; a run that cannot be resumed leaves them
+        unchanged. Answers to questions are not recorded. The lock is released when the run ends,
+        although questions may still be answered.
         """
         begun = over = False
         folder = str(self.folder.path)
@@ -193,35 +195,35 @@ class Recorder:
                     self.close()
                 yield event
         except GeneratorExit:
-            # The run has not failed: whoever listened has.
+            # Not the run has failed, but the consumer of the events.
             self._has_result = self._has_result or begun
             raise
         except InputError:
             if not (begun or self._is_new):
-                self._lines.forget()
+                self._lines.drop_pending()
             raise
         except Exception as error:
             if over:
                 raise
             message = one_line(f"{type(error).__name__}: {error}")
             for _ in self.write(RunFailed(message=message, traceback=traceback.format_exc())):
-                pass  # whoever is to be told of it is told of the error itself
+                pass  # the caller gets the exception itself
             raise
         finally:
             self.discard_if_empty()
             self.close()
 
     def write(self, event: Event, *, wait: bool = False) -> Iterator[RecordingEvent]:
-        """Write an event down, and tell if it cannot be written, or can be again.
+        """Record an event; yield an event if writing fails, or works again.
 
         Args:
-            event: What happened.
-            wait: Whether it may be written with the next one.
+            event: The event.
+            wait: Whether it may be written together with the next one.
         """
         self._has_result = self._has_result or isinstance(event, StepDone | RunFinished)
         self._lines.add(to_json(event))
         self._run.apply(event)
-        if wait or (isinstance(event, StepDone) and self._lines.waiting < STEPS_TOGETHER):
+        if wait or (isinstance(event, StepDone) and self._lines.pending < STEPS_PER_WRITE):
             return
         yield from self._attempt(self.folder.events, self._lines.flush)
         is_epochs = isinstance(event, SettingChanged) and event.setting == "epochs"
@@ -242,22 +244,23 @@ class Recorder:
         yield from self._attempt(path, lambda: write_atomically(path, summary.to_json().encode()))
 
     def _record_move(self, config: RunConfig) -> Iterator[RecordingEvent]:
-        """Record where the model and the data are now: the run was found to be theirs."""
+        """Record the current paths of model and data, once they are known to fit the run."""
         path = self.folder.config
         yield from self._attempt(path, lambda: write_atomically(path, to_toml(config).encode()))
         self._recorded_in = os.path.abspath(self.folder.path)
 
     def discard_if_empty(self) -> None:
-        """Take away what a new run left in its folder, if it has not trained a step.
+        """Remove the files of a new run that has not trained a step.
 
-        Nothing else is touched: a folder goes only if it was made for the run and is empty.
+        Other files are not touched: a folder is removed only if it was created for the run and is
+        empty.
         """
         if self._is_new and not self._has_result:
             self._forget()
 
     def _forget(self) -> None:
         self.close()
-        self._has_result = True  # there is nothing more to take away
+        self._has_result = True  # nothing is left to remove
         folder = self.folder
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
         with suppress(OSError):
@@ -267,13 +270,13 @@ class Recorder:
                 path.rmdir()
 
     def close(self) -> None:
-        """Write what is left, as far as that can be done, and let the folder go."""
+        """Write the pending lines if possible, and release the lock."""
         self._lines.close()
         self._lock.release()
 
 
 def _missing(folder: Path) -> list[Path]:
-    """Return the folders that are to be made for a folder to be there, the innermost first."""
+    """Return the missing folders of a path, the innermost first."""
     return [path for path in (folder, *folder.parents) if not path.exists()]
 
 
@@ -282,7 +285,7 @@ def _locked(folder: RunFolder, name: str) -> Lock:
         return Lock(folder.lock)
     except LockedError as error:
         raise InputError(
-            f"{name}: in use: {error.holder} is writing this run; wait for it, or stop it first"
+            f"{name}: in use: {error.holder} is writing this run; wait for it, or stop it"
         ) from None
 
 

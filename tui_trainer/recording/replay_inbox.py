@@ -1,4 +1,4 @@
-"""Training a recorded run again: the same wishes at the same steps."""
+"""Replaying a recorded run: the same commands at the same steps."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from tui_trainer.protocol.events import Event
 
 
 def recorded_commands(events: Iterable[Event]) -> list[tuple[int, Command]]:
-    """Return the wishes that changed a run, each with the number of batches trained before it."""
+    """Return the commands that changed a run, each with the number of batches trained before it."""
     changes = RunState.of(events).interventions
     return [(change.step, KNOBS[change.setting](change.new)) for change in changes]
 
 
 class ReplayInbox(Inbox):
-    """Releases recorded wishes at their steps; a person's own come in between.
+    """Releases recorded commands at their steps; new commands are taken in between.
 
     Args:
-        wishes: The wishes with their steps, in the order of the steps.
-        stop_at: The step after which the run was left; None if it came to its end.
+        commands: The commands with their steps, in the order of the steps.
+        stop_at: The step after which the run was stopped; None if it completed.
     """
 
-    def __init__(self, wishes: Iterable[tuple[int, Command]], stop_at: int | None) -> None:
+    def __init__(self, commands: Iterable[tuple[int, Command]], stop_at: int | None) -> None:
         super().__init__()
-        self._recorded = list(wishes)
+        self._recorded = list(commands)
         self._stop_at = stop_at
 
     def take(self, step: int, *, wait: bool = False) -> list[Command]:
-        """Return what was wished at this step, then what has arrived since."""
+        """Return the recorded commands that are due, then those that have arrived."""
         due: list[Command] = []
         while self._recorded and self._recorded[0][0] <= step:
             due.append(self._recorded.pop(0)[1])

@@ -1,4 +1,4 @@
-"""The cells of a list of runs, the same in the window and on the command line."""
+"""The cells of the table of runs, for the window and the command line."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from tui_trainer.text import fmt
 HEAD = ("run", "network", "parameters", "epochs", "best validation", "test", "time", "state")
 
 RIGHT = frozenset({2, 3, 6})
-"""The columns that are flush right."""
+"""The right-aligned columns."""
 
 
 def cells(run: ListedRun) -> tuple[str, ...]:
-    """Return a run as the cells of its row; a damaged one has its error as state."""
+    """Return the row of a run; a damaged run has its error as its state."""
     summary = run.summary
     if summary is None:
         return (run.folder.name, "", "", "", "", "", "", run.error)
@@ -38,9 +38,10 @@ def best(summary: Summary) -> str:
 
 
 def test(summary: Summary) -> str:
-    """Return the test accuracy with its interval, and how often the test set was read."""
+    """Return the test accuracy with its interval and the number of test evaluations."""
     if summary.test_accuracy is None:
         return "-"
     accuracy = fmt.accuracy_with_interval(summary.test_accuracy, summary.test_interval)
-    looks = "" if summary.test_evaluations == 1 else f", {summary.test_evaluations} looks"
-    return accuracy + looks
+    times = summary.test_evaluations
+    evaluations = "" if times == 1 else f", {times} evaluations"
+    return accuracy + evaluations

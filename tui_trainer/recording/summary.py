@@ -1,4 +1,4 @@
-"""What became of a run, in a few numbers: the run folder's ``summary.json``."""
+"""The summary of a run: ``summary.json`` in its folder."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ MAX_BYTES = 65_536
 
 @dataclass(slots=True, kw_only=True)
 class Summary:
-    """A run as far as it has come; accuracies are fractions of 1, intervals Wilson's of 95 %.
+    """The summary of a run; accuracies are fractions of 1, intervals are 95 % Wilson intervals.
 
     Attributes:
-        state: ``running``, or how it ended: ``completed``, ``stopped``, ``interrupted``,
-            ``terminated``, ``hung up``, ``diverged``, ``failed``. A process that was killed had no
-            time to say so and leaves ``running``; its lock is free then.
-        epochs: How many it is to have.
-        epochs_done: How many are behind it.
-        val_accuracy: That of the last epoch.
-        best_val_accuracy: The highest so far, the earliest of equals; ``best_epoch`` is its epoch.
-        test_accuracy: That of the latest reading of the test set, after ``test_step`` steps.
-        test_looks: How often the test set was read.
+        state: ``running``, or how the run ended: ``completed``, ``stopped``, ``interrupted``,
+            ``terminated``, ``disconnected``, ``diverged`` or ``failed``. A killed process leaves
+            ``running``, with a lock that is free.
+        epochs: The number of epochs that the run is set to.
+        epochs_done: The number of epochs that are done.
+        val_accuracy: The validation accuracy of the last epoch.
+        best_val_accuracy: The highest one so far; ``best_epoch`` is its (first) epoch.
+        test_accuracy: The accuracy of the last test evaluation, after ``test_step`` steps.
+        test_evaluations: The number of test evaluations.
         seconds: Training time.
-        started_at: When it began, as ISO 8601 in UTC.
-        updated_at: When this was written.
-        recorded_in: The run's folder, as an absolute path, when the paths of its settings were
-            recorded: what has moved together with it is found again from there.
+        started_at: The start of the run, as ISO 8601 in UTC.
+        updated_at: The time of this summary.
+        recorded_in: The absolute path of the run's folder when the paths of its settings were
+            recorded; files that were moved together with the folder are found relative to it.
     """
 
     format: int = SCHEMA
@@ -75,12 +75,12 @@ class Summary:
     recorded_in: str = ""
 
     def to_json(self) -> str:
-        """Return the file's text: strict JSON, a field a line; what is not finite is null."""
+        """Return the file's text: strict JSON, one field per line, null for non-finite numbers."""
         return json.dumps(plain(dataclasses.asdict(self)), indent=2, allow_nan=False) + "\n"
 
 
 def summary_of(run: RunState, **of_folder: Any) -> Summary:
-    """Return the summary of a run; ``of_folder`` has the fields that no event carries."""
+    """Return the summary of a run; ``of_folder`` are the fields that no event has."""
     test, best = run.tests[-1] if run.tests else None, run.best_epoch
     found = Summary(state=_state(run), step=run.step, **of_folder)
     if run.last_step is not None:
@@ -109,7 +109,7 @@ _COPIED: dict[type, tuple[str, ...]] = {
     EpochDone: ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_interval"),
     TestEvaluated: ("test_loss", "test_accuracy", "test_correct", "test_total", "test_interval"),
 }
-"""The fields that are those of the latest event of a kind."""
+"""The fields that are copied from the latest event of a type."""
 
 
 def _state(run: RunState) -> str:
@@ -121,15 +121,15 @@ def _state(run: RunState) -> str:
 
 
 def summary_from_json(text: str, name: str) -> Summary:
-    """Return the summary that :meth:`Summary.to_json` wrote; ``name`` is the file's, for messages.
+    """Parse the text of a summary; ``name`` is the name of the file, for messages.
 
     Raises:
-        InputError: If it is another thing, or one of a newer version.
+        InputError: If it is no summary, or was written by a newer version.
     """
     try:
         record = json.loads(text)
     except (ValueError, RecursionError):
-        raise InputError(f"{name}: no JSON; is the file damaged?") from None
+        raise InputError(f"{name}: not JSON; is the file damaged?") from None
     if not isinstance(record, dict) or not isinstance(record.get("format"), int):
         raise InputError(f"{name}: no summary of a run")
     if record["format"] > SCHEMA:

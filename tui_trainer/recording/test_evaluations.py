@@ -1,4 +1,4 @@
-"""Looks at the test set after a run: each is counted in the run's folder."""
+"""Test evaluations after a run: each is counted in the run's folder."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from tui_trainer.text.fmt import printable
 
 
 def counted(events: Iterable[Event], folder: RunFolder, recorded: Recorded) -> Iterator[Event]:
-    """Pass events on, each look at the test set written down before anyone else sees it.
+    """Yield events, each test evaluation after it was recorded.
 
-    The folder is held meanwhile: two that look at once would count one look. What comes after the
-    last checkpoint is void once the run goes on from there, but its looks stay counted.
+    The folder is locked meanwhile: two processes could otherwise count one evaluation for two.
+    Events after the last checkpoint are void once the run is resumed from there, but their test
+    evaluations stay counted.
 
     Args:
-        events: What happens; the first one is asked for when the folder is held.
+        events: The events; the first one is requested once the folder is locked.
         folder: The run's folder.
-        recorded: Everything that happened in it.
+        recorded: Its events.
 
     Raises:
-        InputError: If another process writes the run, or it cannot be written: nothing has been
-            looked at then, or nobody is told of it.
+        InputError: If another process is writing the run, or the evaluation cannot be recorded; its
+            result is then not shown.
     """
     with closing(Recorder.reopen(folder, recorded, recorded.events)) as recorder:
         for event in events:
@@ -34,7 +35,7 @@ def counted(events: Iterable[Event], folder: RunFolder, recorded: Recorded) -> I
                 for news in recorder.write(event):
                     if isinstance(news, RecordingFailed):
                         raise InputError(
-                            f"{printable(news.path)}: the look at the test set cannot be "
-                            f"counted: {news.message}"
+                            f"{printable(news.path)}: the test evaluation cannot be counted: "
+                            f"{news.message}"
                         )
             yield event
