@@ -140,7 +140,7 @@ def test_a_home_folder_is_meant_by_the_tilde(
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.toml").write_text("")
-    assert f"--out {tmp_path}/run: holds a run" in refused("--no-ui", "--out", "~/run")
+    assert f"--out {tmp_path}/run: already contains a run" in refused("--no-ui", "--out", "~/run")
 
 
 def test_without_a_terminal_there_is_no_window(refused: Refused) -> None:

@@ -26,7 +26,7 @@ def test_what_is_none_is_told_with_those_that_there_are(name: str) -> None:
 
 def test_what_is_more_than_one_is_told_with_these() -> None:
     with pytest.raises(
-        InputError, match=r"^--view 'c': more than one view begins so; choose "
+        InputError, match=r"^--view 'c': several views start with this; choose "
     ) as told:
         find_view("c")
     named = str(told.value).partition("choose ")[2].split(", ")
