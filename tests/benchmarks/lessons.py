@@ -1,7 +1,7 @@
-"""What the lessons' experiments take: ``python -m tests.benchmarks.lessons era-s6``.
+"""The time that the experiments of the lessons take: ``python -m tests.benchmarks.lessons era-s6``.
 
-Each is asked for as the window asks: at first what is there at once, then what trains. The seconds
-are those for which a run would wait. What came of each training is printed beside them.
+Each is requested as the window does: first the immediate exhibit, then the training. The seconds
+are those for which a run would wait. The result of each training is printed next to them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measure(model: str, slugs: Sequence[str], *, trains: bool) -> None:
-    """Try the experiments of these lessons on an untrained network, one after the other."""
+    """Run the experiments of these lessons on an untrained model, one after the other."""
     from tui_trainer.lab.standalone import answers
     from tui_trainer.protocol.answers import Answered
     from tui_trainer.protocol.config import RunConfig

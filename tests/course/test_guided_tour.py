@@ -1,4 +1,4 @@
-"""The guided path: what moves it on, and what does not."""
+"""The guided tour: what advances it, and what does not."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def at_step(name: str) -> GuidedTour:
     return tour
 
 
-def test_every_step_says_what_to_do_in_few_words_and_has_a_predicate() -> None:
+def test_every_step_is_short_and_has_a_predicate() -> None:
     all_steps = steps()
     assert {step.name for step in all_steps} == set(PREDICATES)
     assert [step.name for step in all_steps][-1] == "end"
@@ -60,7 +60,7 @@ def test_every_step_says_what_to_do_in_few_words_and_has_a_predicate() -> None:
         assert 0 < len(step.watch) <= 75
 
 
-def test_the_whole_walk_moves_on_by_itself() -> None:
+def test_the_whole_tour_advances_by_itself() -> None:
     tour = GuidedTour()
     history = history_of(facts.started())
     assert tour.advance(history).name == "train"
@@ -102,7 +102,7 @@ def test_the_whole_walk_moves_on_by_itself() -> None:
     assert tour.progress == (len(steps()), len(steps()))
 
 
-def test_a_divergence_breaks_it_and_a_rewind_to_a_lower_rate_mends_it() -> None:
+def test_a_divergence_breaks_it_and_a_rewind_to_a_lower_rate_fixes_it() -> None:
     tour = at_step("break")
     history = history_of(*EPOCH, RAISED)
     assert tour.advance(history).name == "break"
@@ -115,7 +115,7 @@ def test_a_divergence_breaks_it_and_a_rewind_to_a_lower_rate_mends_it() -> None:
     assert tour.advance(history).name == "overfit"
 
 
-def test_a_network_that_forgot_everything_is_not_back_yet() -> None:
+def test_a_model_that_forgot_everything_has_not_recovered_yet() -> None:
     tour = at_step("rewind")
     history = history_of(facts.started(), RAISED)
     tour.advance(history)
@@ -128,7 +128,7 @@ def test_a_network_that_forgot_everything_is_not_back_yet() -> None:
     assert tour.advance(history).name == "overfit"
 
 
-def test_a_cell_is_the_one_that_the_exhibit_shows() -> None:
+def test_the_cell_is_that_of_the_exhibit() -> None:
     tour = at_step("misclassified")
     tour.notice(inspected("misclassified"))
     assert tour.advance(history_of(*EPOCH)).name == "misclassified"
@@ -138,14 +138,14 @@ def test_a_cell_is_the_one_that_the_exhibit_shows() -> None:
     assert tour.advance(history_of(*EPOCH)).name == "end"
 
 
-def test_a_rising_loss_that_is_only_noted_breaks_nothing() -> None:
+def test_a_note_of_a_rising_loss_does_not_count_as_broken() -> None:
     tour = at_step("break")
     note = facts.finding(code="loss_rising", severity="note", lesson=7)
     assert tour.advance(history_of(*EPOCH, note)).name == "break"
     assert tour.advance(history_of(*EPOCH, replace(note, severity="error"))).name == "finding"
 
 
-def test_what_is_shown_at_once_is_no_training() -> None:
+def test_an_immediate_exhibit_is_not_a_training() -> None:
     tour = at_step("overfit")
     history = history_of(*EPOCH)
     tour.notice(tried("overfitting", REMEDY))
@@ -154,7 +154,7 @@ def test_what_is_shown_at_once_is_no_training() -> None:
     assert tour.advance(history).name == "overfit"
 
 
-def test_who_goes_back_stays_there_until_skipping() -> None:
+def test_back_stays_at_the_step_until_skipped() -> None:
     tour = GuidedTour()
     history = history_of(*EPOCH)
     assert tour.advance(history).name == "break"

@@ -1,4 +1,4 @@
-"""What the lessons link to exists, and what names a lesson is linked to by it."""
+"""The links of the lessons exist, and everything that names a lesson is linked from it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tui_trainer.ui.widgets import lesson_panel as lesson_panel
 SCREENS = {"train", "model", "inspect", "check", "runs"}
 
 Titles = dict[int, set[str]]
-"""What stands in the source, by the topic that it names."""
+"""The titles or codes in the source, by the topic they name."""
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def titles() -> Titles:
     for function in functions_of("tui_trainer.anatomy.review"):
         calls = list(calls_in(function))
         topics = [topic for topic, rule in REVIEW.values() if rule.__name__ == function.name]
-        said = [
+        titles = [
             text
             for call in calls
             if isinstance(call.func, ast.Attribute)
@@ -38,13 +38,13 @@ def titles() -> Titles:
             for text in texts(call.args[0], function)
         ]
         for topic in topics:
-            found[topic].update(said)
+            found[topic].update(titles)
     return found
 
 
 @pytest.fixture(scope="module")
 def codes() -> Titles:
-    """The codes of the findings by the topics that they name."""
+    """The codes of the findings by the topic they name."""
     found: Titles = defaultdict(set)
     texts_of = tomllib.loads((files("tui_trainer.findings") / "texts.toml").read_text("utf-8"))
     for code, data in texts_of.items():
@@ -71,13 +71,13 @@ def calls_in(function: ast.FunctionDef) -> Iterator[ast.Call]:
 
 
 def numbers(node: ast.expr) -> list[int]:
-    """Return the numbers that an expression can be: ``14 if … else 15``."""
+    """Return the possible values of an expression: ``14 if … else 15``."""
     parts = [node.body, node.orelse] if isinstance(node, ast.IfExp) else [node]
     return [ast.literal_eval(part) for part in parts]
 
 
 def texts(node: ast.expr, function: ast.FunctionDef) -> list[str]:
-    """Return the texts that an expression can be, through the variables of its function."""
+    """Return the possible texts of an expression, following the variables of its function."""
     if isinstance(node, ast.IfExp):
         return [*texts(node.body, function), *texts(node.orelse, function)]
     if isinstance(node, ast.Name):
@@ -90,7 +90,7 @@ def texts(node: ast.expr, function: ast.FunctionDef) -> list[str]:
 
 
 def assigned(function: ast.FunctionDef) -> Iterator[tuple[str, ast.expr]]:
-    """Yield what a function assigns, also as in ``title, advice = "…", "…"``."""
+    """Yield the assignments of a function, also those of ``title, advice = "…", "…"``."""
     for node in ast.walk(function):
         if not isinstance(node, ast.Assign):
             continue
@@ -118,7 +118,9 @@ def assert_linked(named: Titles, linked: dict[Lesson, set[str]]) -> None:
     unknown = {lesson.slug: links - there for lesson, links in linked.items() if links - there}
     assert not unknown
     topics = {lesson.topic: links for lesson, links in linked.items()}
-    lacking = {topic: said - topics[topic] for topic, said in named.items() if said - topics[topic]}
+    lacking = {
+        topic: titles - topics[topic] for topic, titles in named.items() if titles - topics[topic]
+    }
     assert not lacking
 
 

@@ -1,4 +1,4 @@
-"""The sentences on the reader's own network: their figures, counted by hand."""
+"""The sentences about the reader's model: their figures, counted by hand."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from tui_trainer.protocol.layers import LayerRow
 
 @cache
 def rows_of(model: str, dropout: float | None = None) -> tuple[LayerRow, ...]:
-    """Return the layer table of a network of the zoo."""
-    network = build_model(model, image_size=28, classes=10, dropout=dropout)
-    return layers_of(network, (28, 28, 1), 10)
+    """Return the layer table of a model of the zoo."""
+    built = build_model(model, image_size=28, classes=10, dropout=dropout)
+    return layers_of(built, (28, 28, 1), 10)
 
 
 def history_of(*events: Event) -> History:
@@ -32,7 +32,7 @@ def history_of(*events: Event) -> History:
 
 
 def a_run(**changes: object) -> History:
-    """Return the history of a run of the course's network with two epochs behind it."""
+    """Return the history of a run of the course's model after two epochs."""
     updates = [facts.update(number) for number in range(1, 9)]
     return history_of(
         facts.started(layers=rows_of("era-s6"), **changes),
@@ -53,7 +53,7 @@ def lesson_with(*sentences: str) -> Lesson:
 # --- the layer table
 
 
-def test_the_courses_network() -> None:
+def test_the_model_of_the_course() -> None:
     known = model_figures(rows_of("era-s6"))
     assert known == {
         "layer_count": "7",
@@ -84,7 +84,7 @@ def test_the_courses_network() -> None:
     }
 
 
-def test_a_network_without_convolutions_has_no_figures_of_them() -> None:
+def test_a_model_without_convolutions_has_no_figures_of_them() -> None:
     known = model_figures(rows_of("mlp"))
 
     assert (known["layer_count"], known["conv_count"], known["pool_count"]) == ("2", "0", "0")
@@ -103,7 +103,7 @@ def test_convolutions_and_fully_connected_layers_are_layers() -> None:
     assert known["head"] == "2 fully connected layers"
 
 
-def test_depthwise_pairs_are_no_transitions_and_long_courses_are_shortened() -> None:
+def test_depthwise_pairs_are_not_transitions_and_long_sequences_are_shortened() -> None:
     known = model_figures(rows_of("tiny"))
 
     assert known["transition_count"] == "0"
@@ -120,7 +120,7 @@ def test_dropout_layers_are_counted() -> None:
     assert known["dropout_count"] == str(kinds.count("dropout")) != "0"
 
 
-def test_rows_of_an_older_record_tell_what_they_can() -> None:
+def test_rows_of_an_older_record_give_the_figures_they_can() -> None:
     old = [
         LayerRow(
             name=row.name,
@@ -159,7 +159,7 @@ def test_the_longest_path_counts() -> None:
     assert model_figures(rows)["pool_places"] == "before layer 1 of 3"
 
 
-def test_a_table_without_layers_tells_nothing() -> None:
+def test_a_table_without_layers_has_no_figures() -> None:
     assert model_figures([]) == {}
     assert model_figures(rows_of("era-s6")[:1]) == {}
 
@@ -167,7 +167,7 @@ def test_a_table_without_layers_tells_nothing() -> None:
 # --- the run
 
 
-def test_before_a_run_nothing_is_known() -> None:
+def test_before_a_run_there_are_no_figures() -> None:
     assert figures(History()) == {}
 
 
@@ -175,7 +175,7 @@ def test_every_figure_is_known_in_a_run_and_no_other() -> None:
     assert set(figures(a_run(dropout=0.1))) == FIGURES
 
 
-def test_settings_are_those_of_now() -> None:
+def test_settings_are_the_current_ones() -> None:
     history = a_run(dropout=0.1)
     history.apply(facts.changed("base_lr", 0.1, 0.02, images=2_000))
     history.apply(facts.changed("batch_size", 100, 300, images=2_000))
@@ -199,7 +199,7 @@ def test_the_budget_is_not_full_before_it_is(parameters: int, share: str) -> Non
     assert known["budget_share"] == f"{share} of a budget of 20,000"
 
 
-def test_how_it_goes() -> None:
+def test_the_figures_of_the_training() -> None:
     known = figures(a_run())
 
     assert known["step"] == "20"
@@ -213,7 +213,7 @@ def test_how_it_goes() -> None:
     assert known["findings"] == "none"
 
 
-def test_what_the_probes_saw() -> None:
+def test_the_figures_of_the_probes() -> None:
     history = a_run()
     first = facts.parameter("conv1.weight", gradient_norm=0.002, numel=4)
     last = facts.parameter("conv9.weight", gradient_norm=0.1, numel=100)
@@ -231,14 +231,14 @@ def test_what_the_probes_saw() -> None:
     assert float(known["noise_scale"].replace(",", "")) == pytest.approx(scale, rel=0.05)
 
 
-def test_findings_are_told_by_their_titles() -> None:
+def test_findings_are_listed_by_title() -> None:
     history = a_run()
     history.apply(facts.finding())
     history.apply(facts.finding(code="speed", severity="error", title="it stands still"))
     assert figures(history)["findings"] == "it stands still, overfitting since epoch 3"
 
 
-def test_a_lost_loss_is_no_figure() -> None:
+def test_a_nonfinite_loss_has_no_figure() -> None:
     history = a_run()
     history.apply(facts.step(21, loss=math.nan))
     history.apply(Diverged(step=21, epoch=3, lr=9.0))
@@ -248,7 +248,7 @@ def test_a_lost_loss_is_no_figure() -> None:
     assert known["val_accuracy"]
 
 
-def test_numbers_that_are_not_finite_are_no_figures() -> None:
+def test_nonfinite_numbers_have_no_figures() -> None:
     bad = facts.parameter(gradient_norm=math.nan, update_norm=math.nan, weight_norm=math.nan)
     history = history_of(
         facts.started(layers=rows_of("era-s6")),
@@ -266,7 +266,7 @@ def test_numbers_that_are_not_finite_are_no_figures() -> None:
 # --- the sentences
 
 
-def test_sentences_are_said_if_all_their_figures_are_known() -> None:
+def test_sentences_are_shown_if_all_their_figures_are_known() -> None:
     wanted = lesson_with(
         "{model} has {parameters} parameters.", "Its loss is {train_loss}.", "Always."
     )
@@ -289,17 +289,17 @@ def test_a_noun_agrees_with_its_figure() -> None:
     assert observations(wanted, a_run()) == ("1 layer, 7 convolutions, 0 dropouts.",)
 
 
-def test_without_any_the_lesson_says_what_is_lacking() -> None:
+def test_without_figures_the_lesson_shows_its_fallback() -> None:
     assert observations(lesson_with("{model}"), History()) == ("nothing is known yet",)
 
 
-def test_every_lesson_asks_for_figures_that_there_are(lessons_there: list[Lesson]) -> None:
+def test_every_placeholder_of_a_lesson_exists(lessons_there: list[Lesson]) -> None:
     for each in lessons_there:
         for sentence in each.observations:
             assert placeholders(sentence) <= FIGURES, (each.slug, sentence)
 
 
-def test_every_lesson_says_something_of_a_run(lessons_there: list[Lesson]) -> None:
+def test_every_sentence_of_a_lesson_can_be_filled(lessons_there: list[Lesson]) -> None:
     history = a_run(dropout=0.1)
     for each in lessons_there:
         sentences = observations(each, history)

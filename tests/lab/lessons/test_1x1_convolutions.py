@@ -1,4 +1,4 @@
-"""The 1×1 experiment against the network's own layer."""
+"""The 1×1 experiment against the layer of the model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_kernel_and_the_mix_are_those_of_torch(context_of: Contexts) -> None
     assert float(exhibit.result.rstrip(".").split()[-1]) == pytest.approx(float(expected), abs=1e-3)
 
 
-def test_the_bars_are_the_largest_weights_and_the_price_is_told(context_of: Contexts) -> None:
+def test_the_bars_are_the_largest_weights_and_the_cost_is_shown(context_of: Contexts) -> None:
     context = context_of("era-s6")
     (exhibit,) = show(context, {"kernel": 3.0}, False)
     layer = context.copy().get_submodule("shrink2")
@@ -44,20 +44,20 @@ def test_the_bars_are_the_largest_weights_and_the_price_is_told(context_of: Cont
         assert float(bar.number) == pytest.approx(float(row[channel]), abs=1e-3)
     table = next(block for block in exhibit.blocks if isinstance(block, Table))
     assert [cells[1] for cells in table.rows] == ["1,024", "9,216"]
-    # The reader begins with the network's own weights.
+    # The controls start at the weights of the model.
     for control in exhibit.controls[1:]:
         own = float(row[int(control.label.split()[-1])])
         assert control.value == pytest.approx(own, abs=1e-3)
 
 
 @pytest.mark.parametrize("model", ["mlp", "small"])
-def test_a_network_without_a_1x1_is_replaced(context_of: Contexts, model: str) -> None:
+def test_a_model_without_a_1x1_is_replaced(context_of: Contexts, model: str) -> None:
     (exhibit,) = show(context_of(model), {}, False)
     assert isinstance(exhibit.blocks[0], Words)
     assert f"{model} has no 1×1 convolution" in exhibit.blocks[0].text
 
 
-def test_a_diverged_network_is_named(context_of: Contexts) -> None:
+def test_a_diverged_model_gets_a_message(context_of: Contexts) -> None:
     (exhibit,) = show(diverged(context_of("tiny")), {"kernel": 4.0, "weight1": 1.0}, False)
     assert isinstance(exhibit.blocks[-1], Words)
     assert "not finite" in exhibit.blocks[-1].text

@@ -9,7 +9,7 @@ from torch.nn import functional
 from tui_trainer.lab.lessons._1x1_convolutions.arithmetic import correlation, mixed, relu
 
 
-def test_a_mix_is_a_convolution_with_a_1x1_kernel() -> None:
+def test_a_mix_is_a_1x1_convolution() -> None:
     rng = torch.Generator().manual_seed(5)
     maps = torch.randn(3, 4, 5, generator=rng, dtype=torch.float64)
     weights = torch.randn(3, generator=rng, dtype=torch.float64)
@@ -19,7 +19,7 @@ def test_a_mix_is_a_convolution_with_a_1x1_kernel() -> None:
     assert relu(made) == torch.tensor(made, dtype=torch.float64).relu().tolist()
 
 
-def test_correlation_is_that_of_torch_and_none_without_variation() -> None:
+def test_correlation_equals_that_of_torch_and_is_none_for_constants() -> None:
     pair = torch.randn(2, 30, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
     one, other = pair.tolist()
     assert correlation(one, other) == pytest.approx(float(torch.corrcoef(pair)[0, 1]))

@@ -1,4 +1,4 @@
-"""The 3×3 experiment: its map is what torch and the network make, its sum the products'."""
+"""The 3×3 experiment: its map equals that of torch and the model, its sum that of the products."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ def map_of(exhibit: Exhibit) -> tuple[float, ...]:
 
 
 @pytest.mark.parametrize("model", ["tiny", "conv-fc"])
-def test_an_own_kernel_makes_the_networks_own_map(context_of: Contexts, model: str) -> None:
+def test_a_learned_kernel_gives_the_feature_map_of_the_model(
+    context_of: Contexts, model: str
+) -> None:
     context = context_of(model)
     (exhibit,) = show(context, {"kernel": "learned 2", "digit": 1.0}, False)
     first = maps_of(subject(context), context.digit(1).model_input)[0]
     assert map_of(exhibit) == pytest.approx(first.values[2].flatten().tolist(), abs=1e-4)
 
 
-def test_a_drawn_kernel_is_sobels_and_the_products_add_up(context_of: Contexts) -> None:
-    context = context_of("mlp")  # which has no kernels of its own
+def test_a_hand_designed_kernel_is_sobels_and_the_products_add_up(context_of: Contexts) -> None:
+    context = context_of("mlp")  # which has no 3×3 kernels
     (exhibit,) = show(context, {"kernel": "vertical edge", "row": 9.0, "column": 0.0}, False)
     pixels = context.digit(0).pixels.double() / 255
     sobel = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]], dtype=torch.float64)
@@ -54,7 +56,7 @@ def test_two_small_kernels_cost_less_than_a_large_one(context_of: Contexts) -> N
     assert told["one 7×7"] == ("7×7", f"{49 * 8 * 8:,}")
 
 
-def test_kernels_of_a_diverged_network_are_said_to_be_lost(context_of: Contexts) -> None:
+def test_kernels_of_a_diverged_model_get_a_message(context_of: Contexts) -> None:
     context = diverged(context_of("tiny"))
     (exhibit,) = show(context, {"kernel": "learned 0"}, False)
     assert any("not finite" in b.text for b in exhibit.blocks if isinstance(b, Words))

@@ -20,7 +20,7 @@ from tui_trainer.protocol.layers import totals
 
 @pytest.mark.parametrize("padding", [0, 1])
 @pytest.mark.parametrize("name", KERNELS)
-def test_sliding_is_what_torch_calls_a_convolution(name: str, padding: int) -> None:
+def test_sliding_equals_torchs_convolution(name: str, padding: int) -> None:
     rng = torch.Generator().manual_seed(2)
     image = torch.rand(7, 9, generator=rng, dtype=torch.float64)
     kernel = torch.tensor(KERNELS[name], dtype=torch.float64)
@@ -31,7 +31,7 @@ def test_sliding_is_what_torch_calls_a_convolution(name: str, padding: int) -> N
     assert made.allclose(expected, atol=1e-12)
 
 
-def test_the_products_at_a_place_add_up_to_the_map() -> None:
+def test_the_products_at_a_position_add_up_to_the_map() -> None:
     image = [[float(3 * y + x) for x in range(3)] for y in range(3)]
     kernel = KERNELS["vertical edge"]
     corner = window(image, 0, 0)
@@ -40,7 +40,7 @@ def test_the_products_at_a_place_add_up_to_the_map() -> None:
 
 
 @pytest.mark.parametrize("sides", [(7,), (5,), (3, 3), (3, 3, 3), (1, 5)])
-def test_a_stack_costs_what_the_layer_table_says(sides: tuple[int, ...]) -> None:
+def test_the_cost_of_a_stack_is_that_of_the_layer_table(sides: tuple[int, ...]) -> None:
     layers: list[nn.Module] = []
     for side in sides:
         layers += [nn.Conv2d(4, 4, side, padding=side // 2, bias=False), nn.ReLU()]

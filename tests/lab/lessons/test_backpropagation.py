@@ -1,4 +1,4 @@
-"""Backpropagation's views against torch."""
+"""The views of backpropagation against torch."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_the_walk_has_a_step_for_each_value_each_derivative_and_the_update() -> 
 
 
 def test_each_gradient_of_the_walk_is_the_product_of_the_numbers_before_it() -> None:
-    """The numbers in the text are multiplied here, with the parentheses as they stand."""
+    """The numbers in the text are multiplied here, with its parentheses."""
     found = {}
     for step in walk(START, 1.0):
         if match := re.search(r"∂E/∂(w\d),", step.title):
@@ -94,7 +94,7 @@ def test_each_gradient_of_the_walk_is_the_product_of_the_numbers_before_it() -> 
 def test_values_appear_in_the_drawing_one_by_one(context_of: Contexts) -> None:
     context = context_of("tiny")
     unknown = [words_of(shown(context, step=float(place))).count("     ·") for place in range(12)]
-    # The ten cells; E_total stands after them.
+    # The ten cells; E_total follows them.
     assert unknown == [10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 0]
     assert "0.4325" in words_of(shown(context, step=5.0))
 
@@ -104,7 +104,7 @@ def test_the_drawing_marks_where_the_walk_is(context_of: Contexts) -> None:
     assert sorted(marked) == ["E1", "a_o1", "o1", "w5"]
 
 
-def test_the_last_step_goes_forward_with_the_new_weights(context_of: Contexts) -> None:
+def test_the_last_step_is_a_forward_pass_with_the_new_weights(context_of: Contexts) -> None:
     after = updated(updated(START, 0.8), 0.8)
     text = words_of(shown(context_of("tiny"), step=34.0, iteration=1.0, eta=0.8))
     assert f"w5 {after.weights[4]:.4f}" in text
@@ -128,7 +128,7 @@ def test_no_line_of_the_walk_is_too_wide(value: float) -> None:
 
 
 @pytest.mark.parametrize("iteration", [0.0, 7.0])
-def test_each_gradient_stands_beside_torchs_and_a_finite_difference(
+def test_each_gradient_is_shown_with_torchs_and_a_finite_difference(
     context_of: Contexts, iteration: float
 ) -> None:
     exhibit = shown(context_of("tiny"), view="gradients", iteration=iteration, eta=2.0)
@@ -161,14 +161,14 @@ def test_automatic_differentiation_agrees_with_the_chain_rule_for_edited_numbers
 
 
 @pytest.mark.parametrize("eta", [1.0, 3.5])
-def test_all_rates_stand_in_one_plot_and_the_readers_own_too(
+def test_all_learning_rates_share_one_plot_with_the_readers(
     context_of: Contexts, eta: float
 ) -> None:
     exhibit = shown(context_of("tiny"), view="curves", eta=eta, length=50.0)
     curves = {curve.name: curve for curve in block_of(exhibit, Curves).curves}
-    assert set(curves) == {f"η {rate:g}" for rate in {*ETAS, eta}}
-    for rate in {*ETAS, eta}:
-        assert curves[f"η {rate:g}"].y == error_curve(START, rate, 50)
+    assert set(curves) == {f"η {lr:g}" for lr in {*ETAS, eta}}
+    for lr in {*ETAS, eta}:
+        assert curves[f"η {lr:g}"].y == error_curve(START, lr, 50)
     assert {curve.y[0] for curve in curves.values()} == {error_curve(START, 1.0, 0)[0]}
     marked = block_of(exhibit, Table)
     assert marked.marked is not None
@@ -216,7 +216,7 @@ def test_every_column_of_the_iterations_can_be_seen(context_of: Contexts) -> Non
 # --- edited numbers
 
 
-def test_edited_numbers_hold_in_every_view(context_of: Contexts) -> None:
+def test_edited_numbers_apply_to_every_view(context_of: Contexts) -> None:
     context = context_of("tiny")
     own = TwoLayerNet(inputs=(0.05, -0.3), targets=(0.9, 0.5), weights=(*START.weights[:7], -1.5))
     edits: dict[str, Value] = {"i2": -0.3, "t1": 0.9, "w8": -1.5}

@@ -1,4 +1,4 @@
-"""Backpropagation by hand against plain arithmetic that is written out another way here."""
+"""Backpropagation by hand against formulas that are written out in another way here."""
 
 from __future__ import annotations
 
@@ -76,15 +76,13 @@ def written_out(
         w5, w6, w7, w8 = w5 - eta * d5, w6 - eta * d6, w7 - eta * d7, w8 - eta * d8
 
 
-def test_the_columns_are_those_that_were_asked_for() -> None:
+def test_the_columns_are_those_of_the_course() -> None:
     assert " ".join(COLUMNS) == HEADS
 
 
 @pytest.mark.parametrize("eta", [0.1, 0.2, 0.5, 0.8, 1.0, 2.0])
 @pytest.mark.parametrize("net", [START, ODD], ids=["given", "odd"])
-def test_fifty_iterations_are_those_of_the_formulas_written_out(
-    net: TwoLayerNet, eta: float
-) -> None:
+def test_fifty_iterations_equal_the_written_out_formulas(net: TwoLayerNet, eta: float) -> None:
     expected = list(written_out(net.inputs, net.targets, net.weights, eta, 50))
     rows = list(table(net, eta, 50))
     assert len(rows) == 51
@@ -117,20 +115,20 @@ def test_the_start_has_the_numbers_of_the_course() -> None:
 
 
 @pytest.mark.parametrize("eta", ETAS)
-def test_the_error_falls_from_the_start_at_every_rate(eta: float) -> None:
+def test_the_error_falls_from_the_start_at_every_learning_rate(eta: float) -> None:
     errors = error_curve(START, eta, 68)
     assert len(errors) == 69
     assert round(errors[0], 6) == 0.014181
     assert all(after < before for before, after in itertools.pairwise(errors))
 
 
-def test_a_larger_rate_is_further_after_equally_many_iterations() -> None:
+def test_a_higher_learning_rate_gets_further_in_the_same_iterations() -> None:
     ends = [error_curve(START, eta, 50)[-1] for eta in ETAS]
     assert ends == sorted(ends, reverse=True)
 
 
 @pytest.mark.parametrize("net", [START, ODD, after_iterations(START, 2.0, 20)])
-def test_the_gradients_are_those_of_finite_differences(net: TwoLayerNet) -> None:
+def test_the_gradients_equal_finite_differences(net: TwoLayerNet) -> None:
     assert finite_differences(net) == pytest.approx(gradients(net), abs=1e-10)
     plus = replace(net, weights=(*net.weights[:3], net.weights[3] + 1e-4, *net.weights[4:]))
     minus = replace(net, weights=(*net.weights[:3], net.weights[3] - 1e-4, *net.weights[4:]))
@@ -138,7 +136,7 @@ def test_the_gradients_are_those_of_finite_differences(net: TwoLayerNet) -> None
     assert gradients(net)[3] == pytest.approx(slope, abs=1e-8)
 
 
-def test_every_factor_of_a_chain_is_the_slope_that_it_is_called() -> None:
+def test_every_factor_of_a_chain_is_the_named_derivative() -> None:
     now = forward(ODD)
     first, sixth = chains(ODD)[0], chains(ODD)[5]
     assert isinstance(first, HiddenChain)
@@ -154,7 +152,7 @@ def test_every_factor_of_a_chain_is_the_slope_that_it_is_called() -> None:
 
 
 def test_without_the_parentheses_the_first_gradient_is_33_times_too_large() -> None:
-    """What the text says, and why the parentheses matter."""
+    """The number of the text: why the parentheses matter."""
     chain = chains(START)[0]
     assert isinstance(chain, HiddenChain)
     one, two = chain.shares
@@ -185,7 +183,7 @@ def test_odd_numbers_never_raise(size: float, eta: float) -> None:
     assert len(finite_differences(net)) == 8
 
 
-def test_a_saturated_network_stands_still() -> None:
+def test_a_saturated_network_does_not_change() -> None:
     far = replace(START, weights=(*START.weights[:4], *(2_000.0,) * 4))
     assert gradients(far) == (0.0,) * 8
     assert error_curve(far, 1.0, 3) == (0.25,) * 4

@@ -1,4 +1,4 @@
-"""A step of a kernel of the first layer against a plain one of torch."""
+"""A step of a first-layer kernel against a plain step of torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tui_trainer.protocol.exhibit import Pictures, Table
 def plain_step(
     context: Context, name: str, kernel: int, lr: float
 ) -> tuple[Tensor, Tensor, float, float]:
-    """Return kernel, gradient, and loss before and after, by an optimizer of torch."""
+    """Return kernel, gradient, and loss before and after a step of a torch optimizer."""
     model = copy.deepcopy(context.model).double().train()
     for module in model.modules():
         if isinstance(module, nn.Dropout):
@@ -44,7 +44,7 @@ def plain_step(
 
 
 @pytest.mark.parametrize(("model", "name"), [("tiny", "conv1"), ("mlp", "hidden")])
-def test_a_kernels_step_is_that_of_torchs_gradient_descent(
+def test_the_step_of_a_kernel_equals_torchs_gradient_descent(
     context_of: Contexts, model: str, name: str
 ) -> None:
     context = context_of(model)
@@ -88,7 +88,7 @@ def test_the_kernel_is_drawn_four_times(context_of: Contexts, model: str) -> Non
     assert sums == pytest.approx(after.values, abs=1e-6)
 
 
-def test_the_run_is_left_as_it_is(context_of: Contexts) -> None:
+def test_the_run_is_unchanged(context_of: Contexts) -> None:
     context = context_of("tiny")
     before = copy.deepcopy(context.model.state_dict())
     mode = context.model.training

@@ -1,4 +1,4 @@
-"""Batch norm of the scores, against torch's own batch norm."""
+"""Batch norm on the logits, against torch's batch norm."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def table_of(exhibit: Exhibit) -> Table:
 
 def outspoken(context: Context) -> Context:
     """Return a context whose untrained model has different logits for different images."""
-    network = context.copy()
-    network.get_parameter("scores.weight").data.mul_(30)
-    return dataclasses.replace(context, model=network)
+    model = context.copy()
+    model.get_parameter("scores.weight").data.mul_(30)
+    return dataclasses.replace(context, model=model)
 
 
 def test_with_all_other_images_there_is_only_one_batch(context_of: Contexts) -> None:
@@ -112,10 +112,10 @@ def test_a_model_without_batch_norm_gets_a_note(context_of: Contexts) -> None:
 
 def test_a_diverged_model_does_not_raise(context_of: Contexts) -> None:
     context = context_of("tiny")
-    network = context.copy()
-    for parameter in network.parameters():
+    model = context.copy()
+    for parameter in model.parameters():
         parameter.data.fill_(float("nan"))
-    (exhibit,) = show(dataclasses.replace(context, model=network), {}, False)
+    (exhibit,) = show(dataclasses.replace(context, model=model), {}, False)
     assert "not finite" in exhibit.result
 
 

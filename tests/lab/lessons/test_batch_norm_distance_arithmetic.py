@@ -1,4 +1,4 @@
-"""What batch norm leaves of faultless scores, against torch's batch norm."""
+"""Batch norm on perfect logits, against torch's batch norm."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def test_perfect_logits_are_not_more_confident_than_that(
     classes: int, scale: float, size: float
 ) -> None:
     labels = torch.arange(classes).repeat(6)
-    scores = size * functional.one_hot(labels).double()
+    logits = size * functional.one_hot(labels).double()
     weight = torch.full((classes,), scale, dtype=torch.float64)
-    normed = functional.batch_norm(scores, None, None, weight, training=True, eps=1e-15)
+    normed = functional.batch_norm(logits, None, None, weight, training=True, eps=1e-15)
     expected = normed.softmax(dim=1)[torch.arange(len(labels)), labels]
     probability, loss = best_possible(classes, scale)
     assert probability == pytest.approx(float(expected.min()), abs=1e-12)

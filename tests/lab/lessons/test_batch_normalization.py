@@ -1,4 +1,4 @@
-"""The batch-norm experiment against torch's own statistics; twins that differ in nothing else."""
+"""The batch norm experiment against torch's statistics, and twins that differ only in it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def table_of(exhibit: Exhibit) -> Table:
 
 
 @pytest.mark.parametrize("mode", ["training", "evaluation"])
-def test_a_layer_before_and_after_its_norm_is_that_of_torch(
+def test_a_layer_before_and_after_its_norm_equals_that_of_torch(
     context_of: Contexts, mode: str
 ) -> None:
     context = context_of("tiny")
@@ -57,7 +57,7 @@ def test_a_layer_before_and_after_its_norm_is_that_of_torch(
     assert computed.split()[-1] == given.split()[-1]
 
 
-def test_the_mean_of_a_batch_scatters_by_the_root_of_its_size(context_of: Contexts) -> None:
+def test_the_standard_error_falls_with_the_root_of_the_batch_size(context_of: Contexts) -> None:
     (exhibit,) = show(context_of("tiny"), {}, False)
     (bars,) = [block for block in exhibit.blocks if isinstance(block, Bars)]
     for bar in bars.bars:
@@ -65,7 +65,7 @@ def test_the_mean_of_a_batch_scatters_by_the_root_of_its_size(context_of: Contex
         assert measured == pytest.approx(expected, rel=0.15)
 
 
-def test_training_mode_moves_the_running_statistics_of_a_copy_alone(context_of: Contexts) -> None:
+def test_training_mode_changes_only_the_running_statistics_of_a_copy(context_of: Contexts) -> None:
     context = context_of("tiny")
     inspected = subject(context)
     norm = norms_of(inspected)["norm1"]
@@ -79,7 +79,7 @@ def test_training_mode_moves_the_running_statistics_of_a_copy_alone(context_of: 
     assert not own.running_mean.any()
 
 
-def test_a_network_without_batch_norm_and_a_diverged_one_are_named(context_of: Contexts) -> None:
+def test_a_model_without_batch_norm_and_a_diverged_one_get_a_message(context_of: Contexts) -> None:
     (exhibit,) = show(context_of("mlp"), {}, False)
     first = exhibit.blocks[0]
     assert isinstance(first, Words)
@@ -88,7 +88,7 @@ def test_a_network_without_batch_norm_and_a_diverged_one_are_named(context_of: C
     assert "nothing to normalize" in exhibit.result
 
 
-def test_twins_have_the_same_first_weights_and_the_running_mean_follows(
+def test_twins_have_the_same_initial_weights_and_a_running_mean(
     context_of: Contexts,
 ) -> None:
     context = dataclasses.replace(context_of("tiny"), clock=Ticking(0.8))
@@ -106,7 +106,7 @@ def test_twins_have_the_same_first_weights_and_the_running_mean_follows(
     assert "One seed" in end.certainty
 
 
-def test_the_means_that_are_told_are_those_of_the_batches(context_of: Contexts) -> None:
+def test_the_shown_means_are_those_of_the_batches(context_of: Contexts) -> None:
     context = context_of("tiny")
     trial = context.trial(context.fresh("tiny"), lr=0.05, batch_size=8)
     norm = trial.model.get_submodule("norm1")

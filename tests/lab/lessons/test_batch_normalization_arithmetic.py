@@ -1,4 +1,4 @@
-"""Batch norm of single numbers against the statistics module and drawn numbers."""
+"""Batch norm of single numbers against the statistics module and random numbers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tui_trainer.lab.lessons.batch_normalization.arithmetic import (
 )
 
 
-def test_normalized_numbers_have_the_mean_and_deviation_that_were_learned() -> None:
+def test_normalized_numbers_have_the_learned_mean_and_std() -> None:
     values = [3.0, 5.0, 9.0, -2.0]
     mean, std = statistics.fmean(values), statistics.pstdev(values)
     found = [normalized(value, mean, std, scale=1.5, shift=-0.25) for value in values]
@@ -23,12 +23,12 @@ def test_normalized_numbers_have_the_mean_and_deviation_that_were_learned() -> N
     assert statistics.pstdev(found) == pytest.approx(1.5)
 
 
-def test_a_running_mean_goes_a_tenth_of_the_way_and_tells_where_it_went() -> None:
+def test_a_running_mean_moves_a_tenth_towards_the_batch_mean() -> None:
     assert updated_running(2.0, 3.0, 0.1) == pytest.approx(2.1)
     assert mean_of_batch(2.0, updated_running(2.0, 3.0, 0.1), 0.1) == pytest.approx(3.0)
 
 
-def test_the_mean_of_a_batch_scatters_less_the_larger_it_is() -> None:
+def test_the_standard_error_falls_with_the_batch_size() -> None:
     rng = random.Random(1)
     means = [statistics.fmean(rng.gauss(0, 2) for _ in range(25)) for _ in range(2_000)]
     assert statistics.stdev(means) == pytest.approx(standard_error(2.0, 25), rel=0.06)

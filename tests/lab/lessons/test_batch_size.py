@@ -1,4 +1,4 @@
-"""The batch-size experiment: gradients of batches against torch, and a short race."""
+"""The batch size experiment: batch gradients against torch, and a short training."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_batch_norm_uses_the_statistics_of_the_first_round(context_of: Contexts)
     products, _ = first
     total = len(products) * PART
     inputs, labels = drawn(context, total, 0)
-    # The gradient of all of them: with the batch's statistics held fixed it is the mean of parts.
+    # The gradient of all images: with fixed batch statistics it is the mean of the parts.
     model = context.copy()
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -97,6 +97,6 @@ def test_confirmed_three_sizes_are_trained_on_equal_terms(
     if equal == "samples":
         assert images == [64, 64, 64]
     else:
-        # The clock ticks equally for each step: equal time is equal steps, but for the last turn.
+        # The clock advances equally per step: equal time is equal steps, except in the last round.
         assert max(steps) - min(steps) <= 1
     assert "validation images" in end.certainty

@@ -1,4 +1,4 @@
-"""Products of gradients that are drawn with a known signal and a known noise."""
+"""Products of random gradients with known signal and noise."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_cosines_are_those_of_the_vectors() -> None:
     assert cosines(products([[0, 0], [1, 1]])) == []
 
 
-def test_the_noise_scale_is_that_by_which_the_gradients_were_drawn() -> None:
+def test_the_noise_scale_is_that_of_the_drawn_gradients() -> None:
     vectors = drawn(40, 8, 60.0)
     assert noise_scale(products(vectors), 8) == pytest.approx(60.0, rel=0.15)
     found = cosines(products(vectors))
@@ -61,5 +61,5 @@ def test_without_a_signal_there_is_no_noise_scale() -> None:
     assert noise_scale(products([[1.0], [1.0]]), 8) is None
 
 
-def test_a_rate_in_proportion() -> None:
+def test_the_linear_scaling_rule() -> None:
     assert scaled_lr(0.1, 1_024, 128) == pytest.approx(0.8)

@@ -1,4 +1,4 @@
-"""Lessons 1 to 5 on a network of one's own: small images, few classes, a shortcut, groups."""
+"""Lessons 1 to 5 on a custom model: small images, few classes, a shortcut, groups."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from tui_trainer.protocol.exhibit import Choices, Table
 
 
 class Shortcut(nn.Module):
-    """A 5×5 that steps by two, a block with a shortcut, and a 1×1 in two groups."""
+    """A 5×5 convolution of stride 2, a block with a shortcut, and a 1×1 in two groups."""
 
     def __init__(self) -> None:
         super().__init__()
         self.first = nn.Conv2d(1, 6, 5, stride=2, padding=2)
         self.block = nn.Sequential(nn.Conv2d(6, 6, 3, padding=1), nn.BatchNorm2d(6))
         self.mix = nn.Conv2d(6, 6, 1, groups=2)
-        self.scores = nn.Linear(6, 3)
+        self.logits = nn.Linear(6, 3)
 
     def forward(self, images: Tensor) -> Tensor:
         maps = self.first(images).relu()
         maps = torch.relu(maps + self.block(maps))
-        scores: Tensor = self.scores(self.mix(maps).mean(dim=(2, 3)))
-        return scores
+        logits: Tensor = self.logits(self.mix(maps).mean(dim=(2, 3)))
+        return logits
 
 
-def own_bench(context: Context) -> Context:
-    """Return a bench with this network, and images of 14×14 in three classes."""
+def custom_context(context: Context) -> Context:
+    """Return a context with this model and 14×14 images of three classes."""
 
     def halved(split: Split) -> Split:
         return Split(split.images[:, ::2, ::2].contiguous(), split.labels % 3)
@@ -46,16 +46,16 @@ def own_bench(context: Context) -> Context:
         train=halved(context.data.train),
         val=halved(context.data.val),
     )
-    network = Shortcut()
-    rows = layer_table(network, (14, 14, 1))
-    return dataclasses.replace(context, data=data, model=network.train(), layers=rows)
+    model = Shortcut()
+    rows = layer_table(model, (14, 14, 1))
+    return dataclasses.replace(context, data=data, model=model.train(), layers=rows)
 
 
 @pytest.mark.parametrize(
     "slug", ["layers", "max-pooling", "1x1-convolutions", "3x3-convolutions", "receptive-field"]
 )
-def test_any_network_and_any_choice_is_shown(context_of: Contexts, slug: str) -> None:
-    context = own_bench(context_of("tiny"))
+def test_any_model_and_any_choice_is_shown(context_of: Contexts, slug: str) -> None:
+    context = custom_context(context_of("tiny"))
     wild: list[Choices] = [
         {},
         {"layer": "nowhere", "kernel": 1e9, "row": 99.0, "window": -3.0, "digit": 5.0},

@@ -1,4 +1,4 @@
-"""The dropout experiment: masks, their mean, and the network's own layers."""
+"""The dropout experiment: masks, their mean, and the dropout layers of the model."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_the_mean_over_the_masks_is_the_sum_in_evaluation(context_of: Contexts) 
     assert abs(mean - total) < 4 * error
     spread = float(words[words.index("deviation") + 1])
     assert error == pytest.approx(spread / math.sqrt(MASKS), rel=0.1)
-    # By all features: the root of p / (1 − p) Σ x².
+    # Over all features: the root of p / (1 − p) Σ x².
     before = pictures_of(exhibit).items[0]
     times = (before.height * before.width) // 24
     square = sum(value**2 for value in before.values) / times

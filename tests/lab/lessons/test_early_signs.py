@@ -110,7 +110,7 @@ def test_a_diverged_model_does_not_raise(context_of: Contexts) -> None:
     assert rows(exhibit)["validation loss"][2] == "✗"
 
 
-def test_each_bug_does_what_its_name_says(context_of: Contexts) -> None:
+def test_each_bug_does_what_its_name_promises(context_of: Contexts) -> None:
     context = context_of("tiny")
     sound = healthy(context, "healthy").trial
     trials = {bug: buggy(context, bug).trial for bug in BUGS}

@@ -1,4 +1,4 @@
-"""A folder a lesson: its name is the slug, and nothing of it lies elsewhere."""
+"""Each lesson has a folder with the name of its slug, which holds all of its files."""
 
 from __future__ import annotations
 

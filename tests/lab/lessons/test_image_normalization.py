@@ -21,9 +21,7 @@ def table_of(exhibit: Exhibit) -> Table:
 
 
 @pytest.mark.parametrize("chosen", ["0–255", "0–1", "normalized", "typed"])
-def test_mean_and_deviation_are_those_of_the_moved_pixels(
-    context_of: Contexts, chosen: str
-) -> None:
+def test_mean_and_std_are_those_of_the_scaled_pixels(context_of: Contexts, chosen: str) -> None:
     context = context_of("tiny")
     choices: Choices = {"pixels": chosen, "shift": 0.25, "divisor": 0.1}
     (exhibit,) = show(context, choices, False)
@@ -59,7 +57,7 @@ def test_the_first_layer_s_output_is_that_of_the_layer_on_raw_pixels(context_of:
     assert float(row[5]) == pytest.approx(given.std().item(), rel=0.01)
 
 
-def test_the_bars_are_the_shares_of_the_greys(context_of: Contexts) -> None:
+def test_the_bars_are_the_shares_of_the_gray_levels(context_of: Contexts) -> None:
     context = context_of("tiny")
     (exhibit,) = show(context, {}, False)
     bars = next(block for block in exhibit.blocks if isinstance(block, Bars)).bars
@@ -70,7 +68,7 @@ def test_the_bars_are_the_shares_of_the_greys(context_of: Contexts) -> None:
         assert bar.share == pytest.approx(share, abs=1e-6)
 
 
-def test_without_normalization_a_network_without_batch_norm_is_behind(context_of: Contexts) -> None:
+def test_without_normalization_a_model_without_batch_norm_learns_less(context_of: Contexts) -> None:
     context = dataclasses.replace(context_of("tiny"), clock=Ticking(0.05))
     last = list(show(context, {}, True))[-1]
     losses = {row[0]: row[3] for row in table_of(last).rows}

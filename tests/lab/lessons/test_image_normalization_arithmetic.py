@@ -1,4 +1,4 @@
-"""Image normalization against the statistics of Python's own library."""
+"""Image normalization against the statistics of Python's standard library."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def test_pixel_statistics_are_those_of_the_pixels_one_by_one() -> None:
 
 
 @pytest.mark.parametrize("scale", [RAW, UNIT, Scale(0.13, 0.31), Scale(0.5, -2.0)])
-def test_scaling_moves_the_statistics_as_it_moves_the_pixels(scale: Scale) -> None:
+def test_scaling_changes_the_statistics_like_the_pixels(scale: Scale) -> None:
     greys = [0.0, 0.0, 0.2, 1.0, 0.7]
     after = scaled_statistics(stdlib.fmean(greys), stdlib.pstdev(greys), scale)
     moved = [scale.of(grey) for grey in greys]
     assert after == pytest.approx((stdlib.fmean(moved), stdlib.pstdev(moved)))
 
 
-def test_raw_pixels_are_those_that_are_stored() -> None:
+def test_raw_pixels_are_the_stored_ones() -> None:
     assert [RAW.of(grey / 255) for grey in (0, 17, 255)] == pytest.approx([0, 17, 255])
 
 

@@ -1,4 +1,4 @@
-"""The kernels experiment: pictures, likeness and costs against torch's own."""
+"""The kernels experiment: pictures, similarity and costs against torch."""
 
 from __future__ import annotations
 

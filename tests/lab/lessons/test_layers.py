@@ -1,4 +1,4 @@
-"""The layers experiment: maps and figures of the layer table, and a short race."""
+"""The layers experiment: maps and figures of the layer table, and a short training."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def test_the_walk_shows_each_layer_with_its_figures(context_of: Contexts) -> Non
         assert exhibit.trains
 
 
-def test_a_network_without_maps_and_a_diverged_one_are_named(context_of: Contexts) -> None:
+def test_a_model_without_maps_and_a_diverged_one_get_a_message(context_of: Contexts) -> None:
     (exhibit,) = show(context_of("mlp"), {}, False)
     assert "mlp has no convolution" in sentence(exhibit)
     (exhibit,) = show(diverged(context_of("tiny")), {}, False)
     assert "not finite" in sentence(exhibit)
 
 
-def test_enter_trains_the_four_networks_on_equal_images(
+def test_confirmed_the_four_models_are_trained_on_equal_images(
     context_of: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(experiment, "IMAGES", 96)

@@ -1,4 +1,4 @@
-"""The cost of a stack against torch's own count, and its field against the layer table."""
+"""The parameters of a stack against torch, and its receptive field against the layer table."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ from tui_trainer.lab.lessons.layers.experiment import BUDGET, DEPTHS, stack_mode
 
 
 @pytest.mark.parametrize(("depth", "width", "classes"), [(1, 30, 10), (2, 7, 3), (6, 10, 10)])
-def test_a_stack_has_as_many_parameters_as_the_formula_says(
-    depth: int, width: int, classes: int
-) -> None:
-    network = stack_model(depth, width, classes)
-    counted = sum(parameter.numel() for parameter in network.parameters())
+def test_a_stack_has_the_parameters_of_the_formula(depth: int, width: int, classes: int) -> None:
+    model = stack_model(depth, width, classes)
+    counted = sum(parameter.numel() for parameter in model.parameters())
     assert stack_parameters(depth, width, classes) == counted
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
-def test_a_stack_sees_what_the_layer_table_says(depth: int) -> None:
+def test_a_stack_has_the_field_of_the_layer_table(depth: int) -> None:
     rows = layer_table(stack_model(depth, 4, 10), (28, 28, 1))
     last = next(row for row in reversed(rows) if row.output_shape[:2] != (1, 1))
     assert last.receptive_field == (stack_field(depth),) * 2
@@ -27,7 +25,7 @@ def test_a_stack_sees_what_the_layer_table_says(depth: int) -> None:
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
-def test_the_width_is_the_one_that_comes_closest(depth: int) -> None:
+def test_the_width_is_the_closest_one(depth: int) -> None:
     width = width_for(BUDGET, depth, 10)
     off = abs(stack_parameters(depth, width, 10) - BUDGET)
     for other in (width - 1, width + 1):

@@ -1,4 +1,4 @@
-"""The learning-rate experiment: the line of steps against torch, the schedule, a short race."""
+"""The learning rate experiment: steps against torch, the schedule, a short training."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_the_schedule_is_drawn_over_the_run(context_of: Contexts) -> None:
     curve, *_ = curves_of(exhibit).curves
     assert curve.name == "one-cycle"
     assert max(curve.y) == pytest.approx(0.1, rel=1e-2)
-    # 57 batches of 32 are 3.04 of 10 epochs: just past the top at 3, by the cosine of the fall.
+    # 57 batches of 32 are 3.04 of 10 epochs: just past the maximum at 3, on the cosine.
     share = (1 + math.cos(math.pi * 0.04 / 7)) / 2
     assert "after 3.04 of 10 epochs" in exhibit.result
     assert f"the learning rate is {0.1 * share:.3g}" in exhibit.result
@@ -101,7 +101,7 @@ def test_confirmed_three_learning_rates_are_trained_from_the_same_start(
     assert [row[0] for row in table.rows] == ["η 0.0333", "η 0.1", "η 0.3"]
     assert len({row[2] for row in table.rows}) == 1
     curves = curves_of(end).curves
-    # The first loss is that of the start, the same for all.
+    # The first loss is the same for all.
     assert len({curve.y[0] for curve in curves}) == 1
     assert "Ahead: " in end.result or "level" in end.result
     assert "200 validation images" in end.certainty

@@ -24,7 +24,7 @@ def test_the_learning_rate_itself_is_one_of_the_steps() -> None:
 
 
 def test_a_parabola_is_lowest_in_its_middle_and_higher_beyond_twice_that() -> None:
-    # L(w) = w² at w = 1, its slope 2: a step η lands at 1 − 2η.
+    # L(w) = w² at w = 1 has slope 2: a step η lands at 1 − 2η.
     sizes = [i / 8 for i in range(13)]
     losses = [(1 - 2 * size) ** 2 for size in sizes]
     assert sizes[lowest(sizes, losses)] == 0.5

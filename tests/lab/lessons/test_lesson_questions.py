@@ -1,4 +1,4 @@
-"""A lesson's experiment in the middle of a run: it changes nothing of it, and it can be stopped."""
+"""An experiment in the middle of a run: it does not change the run, and it can be stopped."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tui_trainer.protocol.exhibit import Choices, Exhibit, Words
 
 
 def training(context: Context, choices: Choices, confirmed: bool) -> Iterator[Exhibit]:
-    """An experiment that trains three steps and draws from chance, a part at a time."""
+    """An experiment that trains three steps and draws random numbers, one part at a time."""
     trial = context.trial(context.fresh())
     for number in range(3):
         loss = float(trial.step())
@@ -40,12 +40,12 @@ def tried(inbox: Inbox, tiny: Path, **settings: object) -> list[Event]:
     return run(tiny_config(tiny, **settings), inbox)
 
 
-def said(events: list[Event]) -> list[str]:
-    told = [exhibit_of(e).blocks[0] for e in answers(events, "lesson")]
-    return [block.text for block in told if isinstance(block, Words)]
+def texts_shown(events: list[Event]) -> list[str]:
+    shown = [exhibit_of(e).blocks[0] for e in answers(events, "lesson")]
+    return [block.text for block in shown if isinstance(block, Words)]
 
 
-def test_a_run_goes_on_as_if_nothing_had_been_tried(tiny: Path) -> None:
+def test_an_experiment_does_not_change_the_run(tiny: Path) -> None:
     settings = {"model": "squeeze-dropout", "augment": "light"}
     alone = tried(Inbox(), tiny, **settings)
     asked = tried(ScriptedInbox({5: [ask_lesson("softmax", mode="confirmed")]}), tiny, **settings)
@@ -55,44 +55,42 @@ def test_a_run_goes_on_as_if_nothing_had_been_tried(tiny: Path) -> None:
     assert {event.step for event in answers(asked, "lesson")} == {5}
 
 
-def test_what_is_drawn_in_an_experiment_is_the_same_each_time_and_never_twice_within(
+def test_random_numbers_of_an_experiment_repeat_but_not_within_it(
     tiny: Path,
 ) -> None:
     again = [ask_lesson("softmax"), ask_lesson("softmax")]
-    first = said(tried(ScriptedInbox({5: again[:1]}), tiny))
-    second = said(tried(ScriptedInbox({9: again[:1]}), tiny))
+    first = texts_shown(tried(ScriptedInbox({5: again[:1]}), tiny))
+    second = texts_shown(tried(ScriptedInbox({9: again[:1]}), tiny))
 
     assert first == second
     assert len({words.split()[1] for words in first}) == 3
 
 
-@pytest.mark.parametrize("wish", [CancelQuestion("lesson"), ask_lesson("layers"), Stop()])
-def test_a_newer_wish_ends_an_experiment_between_two_parts(tiny: Path, wish: Command) -> None:
+@pytest.mark.parametrize("command", [CancelQuestion("lesson"), ask_lesson("layers"), Stop()])
+def test_a_newer_command_ends_an_experiment_between_two_parts(tiny: Path, command: Command) -> None:
     inbox = Inbox(Pause(), ask_lesson("softmax"))
     events: list[Event] = []
     for event in train(tiny_config(tiny), inbox, clock=Ticking()):
         events.append(event)
         if isinstance(event, Answered) and len(answers(events, "lesson")) == 2:
-            inbox.send(wish)
+            inbox.send(command)
             inbox.send(Stop(test=False))
-    told = answers(events, "lesson")
+    shown = answers(events, "lesson")
 
-    assert len([event for event in told if event.question.name == "softmax"]) == 2
-    # The Stop ended the other one as well.
-    assert not [event for event in told if event.question.name == "layers"]
+    assert len([event for event in shown if event.question.name == "softmax"]) == 2
+    # Stop ended the other one too.
+    assert not [event for event in shown if event.question.name == "layers"]
     assert only(RunFinished, events).reason == "stopped"
 
 
-def test_lessons_are_tried_after_the_end_of_a_run_too(tiny: Path) -> None:
+def test_lessons_also_work_after_the_end_of_a_run(tiny: Path) -> None:
     inbox = ScriptedInbox(paused=[[ask_lesson("softmax")], [Stop()]])
     events = list(train(tiny_config(tiny), inbox, clock=Ticking(), interactive=True))
 
     assert len(answers(events, "lesson")) == 3
 
 
-def test_a_lesson_that_does_not_exist_is_refused(
-    tiny: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unknown_lesson_is_rejected(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ask, "experiment", experiment)
     events = tried(ScriptedInbox({1: [ask_lesson("alchemy")]}), tiny)
 
@@ -101,7 +99,7 @@ def test_a_lesson_that_does_not_exist_is_refused(
     assert "alchemy" in refused.reason
 
 
-def test_an_experiment_that_fails_is_refused_and_the_run_goes_on(
+def test_a_failing_experiment_is_rejected_and_the_run_continues(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(context: Context, choices: Choices, confirmed: bool) -> Iterator[Exhibit]:

@@ -1,4 +1,4 @@
-"""Pooling against torch's own, and the count of survivors against one by hand."""
+"""Pooling against torch, and the kept values against a count by hand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tui_trainer.lab.lessons.max_pooling.arithmetic import pooled, strongest_kep
 
 
 @pytest.mark.parametrize(("height", "width", "size"), [(6, 8, 2), (7, 5, 2), (9, 9, 3)])
-def test_pooling_is_that_of_torch(height: int, width: int, size: int) -> None:
+def test_pooling_equals_that_of_torch(height: int, width: int, size: int) -> None:
     maps = torch.randn(1, height, width, generator=torch.Generator().manual_seed(3)).double()
     rows = maps[0].tolist()
     assert torch.tensor(pooled(rows, "maximum", size)).allclose(
@@ -23,7 +23,7 @@ def test_pooling_is_that_of_torch(height: int, width: int, size: int) -> None:
     assert torch.equal(torch.tensor(pooled(rows, "every other", size)), every)
 
 
-def test_the_strongest_are_followed_through_the_pool() -> None:
+def test_the_strongest_values_are_tracked_through_the_pool() -> None:
     rows = [[9.0, 8.0, 0.0, 0.0], [7.0, 0.0, 0.0, 6.0]]
     # The four strongest of eight: 9 is a maximum in a corner, 6 a maximum elsewhere.
     assert strongest_kept(rows, 0.5) == (4, 2, 1)

@@ -1,4 +1,4 @@
-"""The overfitting experiment: the room there is, the run's gap, and two pupils."""
+"""The overfitting experiment: the capacity, the gap of the run, and two trainings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gap's interval against the published example, and against drawn samples."""
+"""The interval of the gap against the published example and random samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The receptive field experiment against the layer table and the measured field."""
+"""The receptive field experiment against the layer table and the measured effective field."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def table_of(exhibit: Exhibit) -> Table:
 
 
 @pytest.mark.parametrize("model", ["tiny", "era-s6", "conv-fc"])
-def test_the_sums_are_those_of_the_layer_table(context_of: Contexts, model: str) -> None:
+def test_the_formulas_match_the_layer_table(context_of: Contexts, model: str) -> None:
     steps = steps_of(context_of(model).layers)
     assert len(steps) >= 4  # two convolutions, two pools
     for step in steps:
@@ -30,7 +30,7 @@ def test_the_sums_are_those_of_the_layer_table(context_of: Contexts, model: str)
 
 
 @pytest.mark.parametrize("layer", ["conv1", "conv3", "scores"])
-def test_the_frame_holds_what_the_feature_sees(context_of: Contexts, layer: str) -> None:
+def test_the_frame_is_the_receptive_field(context_of: Contexts, layer: str) -> None:
     context = context_of("era-s6")
     (exhibit,) = show(context, {"layer": layer, "digit": 2.0}, False)
     pictures = next(block for block in exhibit.blocks if isinstance(block, Pictures))
@@ -47,7 +47,7 @@ def test_the_frame_holds_what_the_feature_sees(context_of: Contexts, layer: str)
     assert table.rows[table.marked][0] == layer
 
 
-def test_a_layer_more_is_added_at_the_end(context_of: Contexts) -> None:
+def test_another_layer_is_added_at_the_end(context_of: Contexts) -> None:
     (exhibit,) = show(context_of("small"), {"kernel": 5.0, "stride": 2.0}, False)
     rows = table_of(exhibit).rows
     end = next(cells for cells in rows if cells[0] == "conv6")
@@ -56,7 +56,7 @@ def test_a_layer_more_is_added_at_the_end(context_of: Contexts) -> None:
     assert rows[-1][4:] == (f"{field + 4 * jump}×{field + 4 * jump}", str(2 * jump))
 
 
-def test_a_network_without_kernels_and_a_diverged_one_are_named(context_of: Contexts) -> None:
+def test_a_model_without_kernels_and_a_diverged_one_get_a_message(context_of: Contexts) -> None:
     (exhibit,) = show(context_of("mlp"), {}, False)
     assert isinstance(exhibit.blocks[0], Words)
     assert "mlp has no layer that slides" in exhibit.blocks[0].text

@@ -28,7 +28,7 @@ def test_the_recurrence_gives_the_fields_of_the_layer_table(model: str, size: in
         assert (row.receptive_field, row.jump) == ((found.size,) * 2, (found.jump,) * 2)
 
 
-def test_the_sum_is_told_with_its_result() -> None:
+def test_the_formula_has_its_result() -> None:
     assert sum_text(Reach(5, 1), 3) == "5 + (3 − 1)·1 = 7"
     assert sum_text(Reach(6, 2), 3) == "6 + (3 − 1)·2 = 10"
     assert sum_text(Reach(6, 2), 3, dilation=2) == "6 + 2·(3 − 1)·2 = 14"

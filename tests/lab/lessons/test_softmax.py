@@ -1,4 +1,4 @@
-"""The softmax experiment against torch's own softmax and automatic differentiation."""
+"""The softmax experiment against torch's softmax and autograd."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def bars_of(exhibit: Exhibit) -> Bars:
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 5.0])
-def test_probabilities_and_gradient_are_those_of_torch(
+def test_probabilities_and_gradient_equal_those_of_torch(
     context_of: Contexts, temperature: float
 ) -> None:
     context = context_of("tiny")
@@ -39,7 +39,7 @@ def test_probabilities_and_gradient_are_those_of_torch(
     assert [bar.is_marked for bar in bars_of(exhibit).bars].index(True) == digit.label
 
 
-def test_only_wrong_digits_are_shown_when_asked_for(context_of: Contexts) -> None:
+def test_only_misclassified_digits_are_shown_on_request(context_of: Contexts) -> None:
     context = context_of("tiny")
     for place in range(5):
         (exhibit,) = show(context, {"digits": "wrong", "digit": float(place)}, False)
@@ -47,7 +47,7 @@ def test_only_wrong_digits_are_shown_when_asked_for(context_of: Contexts) -> Non
         assert not max(bars, key=lambda bar: bar.share).is_marked
 
 
-def test_scores_that_are_no_numbers_are_said_to_be_lost(context_of: Contexts) -> None:
+def test_nonfinite_logits_get_a_message(context_of: Contexts) -> None:
     context = context_of("tiny")
     model = context.copy()
     for parameter in model.parameters():

@@ -12,14 +12,14 @@ from tui_trainer.lab.convolution_cost import Cost
 from tui_trainer.lab.lessons.transition_layers.arithmetic import after_transition, saving
 
 
-def test_a_transition_leaves_an_eighth_of_the_course_s_first_block() -> None:
+def test_a_transition_keeps_an_eighth_of_the_courses_first_block() -> None:
     assert after_transition((28, 28, 32), 16, pools=True) == (14, 14, 16)
     assert math.prod((14, 14, 16)) * 8 == math.prod((28, 28, 32))
     assert after_transition((7, 5, 32), 8, pools=False) == (7, 5, 8)
 
 
 @pytest.mark.parametrize("pools", [True, False])
-def test_what_a_transition_saves_is_what_real_layers_cost(pools: bool) -> None:
+def test_the_saving_of_a_transition_is_that_of_real_layers(pools: bool) -> None:
     pool = nn.MaxPool2d(2) if pools else nn.Identity()
     mix = nn.Conv2d(12, 5, 1, bias=False)
     behind = nn.Conv2d(5, 9, 3, padding=1, bias=False)

@@ -11,7 +11,7 @@ from tui_trainer.protocol.layers import totals
 
 
 @pytest.mark.parametrize(("after", "side"), [*((a, 28) for a in range(1, 6)), (2, 15), (5, 9)])
-def test_a_stack_with_a_transition_is_what_the_layer_table_finds(after: int, side: int) -> None:
+def test_a_stack_with_a_transition_matches_the_layer_table(after: int, side: int) -> None:
     model = with_transition(KERNELS, after, 7)
     rows = layer_table(model, (side, side, 1))
     expected, total = placed(after, side=side, classes=7), totals(rows)

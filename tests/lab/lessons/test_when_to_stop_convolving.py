@@ -1,4 +1,4 @@
-"""Where convolving may stop, and what the endings do."""
+"""Where convolving may stop, and the heads."""
 
 from __future__ import annotations
 

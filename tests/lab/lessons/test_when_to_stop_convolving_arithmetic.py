@@ -1,4 +1,4 @@
-"""What a network's ending costs, against torch's own modules."""
+"""The cost of the heads against torch modules."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def built(name: str, height: int, width: int, channels: int, classes: int) -> nn
 
 @pytest.mark.parametrize("shape", [(7, 7, 16, 10), (14, 14, 8, 10), (3, 5, 4, 2)])
 @pytest.mark.parametrize("place", range(len(HEADS)))
-def test_costs_are_those_of_the_layer_table(shape: tuple[int, int, int, int], place: int) -> None:
+def test_costs_match_the_layer_table(shape: tuple[int, int, int, int], place: int) -> None:
     height, width, channels, classes = shape
     head: Head = heads(*shape)[place]
     assert head.name == HEADS[place]
@@ -43,7 +43,7 @@ def test_costs_are_those_of_the_layer_table(shape: tuple[int, int, int, int], pl
     assert head.multiply_adds == sum(row.multiply_adds for row in rows)
 
 
-def test_a_kernel_of_the_maps_size_and_a_fully_connected_layer_are_the_same_sum() -> None:
+def test_a_map_sized_kernel_and_a_fully_connected_layer_compute_the_same_sum() -> None:
     torch.manual_seed(0)
     kernel, layer = nn.Conv2d(6, 4, 5, bias=False), nn.Linear(150, 4, bias=False)
     with torch.no_grad():
@@ -52,7 +52,7 @@ def test_a_kernel_of_the_maps_size_and_a_fully_connected_layer_are_the_same_sum(
     assert torch.allclose(kernel(maps).flatten(1), layer(maps.flatten(1)), atol=1e-5)
 
 
-def test_convolving_may_stop_where_all_is_seen_on_a_small_map() -> None:
+def test_convolving_may_stop_when_a_small_map_sees_the_object() -> None:
     maps = [(28, 28), (14, 14), (7, 7), (7, 7)]
     fields = [(30, 30), (30, 30), (18, 30), (26, 26)]
     assert place_to_stop(maps, fields, (20, 20)) == 3
@@ -62,6 +62,6 @@ def test_convolving_may_stop_where_all_is_seen_on_a_small_map() -> None:
     assert place_to_stop([], [], (20, 20)) is None
 
 
-def test_the_trap_of_the_lesson_is_computed_rightly() -> None:
+def test_the_trap_of_the_lesson_is_computed_correctly() -> None:
     connected = heads(14, 14, 16, 10)[2]
     assert connected.parameters == 31_370 == math.prod((14, 14, 16, 10)) + 10

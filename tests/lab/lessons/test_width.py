@@ -1,4 +1,4 @@
-"""What an experiment shows fits into 80 columns, whatever the network and however long the run."""
+"""Every exhibit of a lesson fits into 80 columns, even late in a run."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tui_trainer.protocol.exhibit import Pictures, Table
 from tui_trainer.stats import envelope
 
 WIDEST = 74
-"""Columns of a table, which is shown with a margin on either side."""
+"""Maximum columns of a table, which is shown with a margin on each side."""
 
 LARGEST = 28
-"""Pixels across of a picture."""
+"""Maximum pixels across of a picture."""
 
 
 @pytest.mark.parametrize("slug", SLUGS)
@@ -38,11 +38,11 @@ def test_tables_and_pictures_fit(
 def all_of_them(
     asked: envelope.Asked, runs: Sequence[envelope.HealthyRun]
 ) -> tuple[list[envelope.HealthyRun], str]:
-    """Take every healthy run for one to compare with: the table of signs is then the widest."""
+    """Match every healthy run, which makes the table of signs widest."""
     return list(runs), ""
 
 
 def width(table: Table) -> int:
-    """Return the columns of a table: two between its cells, two before them for the mark."""
+    """Return the columns of a table: two between its cells, and two for the mark."""
     cells = [max(map(len, column)) for column in zip(table.heads, *table.rows, strict=True)]
     return sum(cells) + 2 * (len(cells) - 1) + (0 if table.marked is None else 2)

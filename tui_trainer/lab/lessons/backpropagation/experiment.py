@@ -167,12 +167,12 @@ def _curves(net: TwoLayerNet, controls: Controls) -> Exhibit:
     """Return the error curves for the course's learning rates and the reader's."""
     eta, length, scale = controls.number(ETA), controls.whole(ITERATIONS), controls.word(SCALE)
     etas = sorted({*ETAS, eta})
-    errors = {rate: error_curve(net, rate, length) for rate in etas}
+    errors = {lr: error_curve(net, lr, length) for lr in etas}
     places = tuple(map(float, range(length + 1)))
-    curves = tuple(Curve(name=f"η {rate:g}", x=places, y=errors[rate]) for rate in etas)
-    best = min(etas, key=lambda rate: (not math.isfinite(errors[rate][-1]), errors[rate][-1]))
+    curves = tuple(Curve(name=f"η {lr:g}", x=places, y=errors[lr]) for lr in etas)
+    best = min(etas, key=lambda lr: (not math.isfinite(errors[lr][-1]), errors[lr][-1]))
     least = f"After {length:g} iterations E_total is {errors[best][-1]:.3g} at η = {best:g}"
-    yours = "yours" if best == eta else f"at your η = {eta:g} it is {errors[eta][-1]:.3g}"
+    yours = "that is yours" if best == eta else f"at your η = {eta:g} it is {errors[eta][-1]:.3g}"
     return Exhibit(
         blocks=(
             Curves(
@@ -198,13 +198,13 @@ def _falls(errors: Mapping[float, tuple[float, ...]]) -> Table:
         heads=("η", f"E after {length}", "of the start", "1/10 after", "1/100 after"),
         rows=tuple(
             (
-                f"{rate:g}",
+                f"{lr:g}",
                 f"{curve[-1]:.3e}",
                 f"{curve[-1] / start:.2g}" if start else "",
                 _first_below(curve, start / 10),
                 _first_below(curve, start / 100),
             )
-            for rate, curve in errors.items()
+            for lr, curve in errors.items()
         ),
     )
 

@@ -55,7 +55,7 @@ def show_first_layer(context: Context, controls: Controls) -> Exhibit:
     return Exhibit(
         blocks=(*intro, *_blocks(first, step, kernel)),
         result=_result(step),
-        certainty=_certainty(first, step, 0 if note else context.step),
+        certainty=_uncertainty(first, step, 0 if note else context.step),
     )
 
 
@@ -148,7 +148,7 @@ def _result(step: KernelStep) -> str:
     )
 
 
-def _certainty(first: FirstLayer, step: KernelStep, steps: int) -> str:
+def _uncertainty(first: FirstLayer, step: KernelStep, steps: int) -> str:
     """Return the batch and precision used, and the error of the finite difference."""
     slope = float(step.gradient.flatten()[step.steepest])
     precision = "double" if step.before.dtype is torch.float64 else "single"

@@ -88,7 +88,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
     yield Exhibit(
         blocks=(_bars(sample), picture, *_where(context)),
         result=_result(sample),
-        certainty=_certainty(sample, context),
+        certainty=_uncertainty(sample, context),
         trains=trains,
     )
 
@@ -155,7 +155,7 @@ def _result(sample: NormedDigit) -> str:
     )
 
 
-def _certainty(sample: NormedDigit, context: Context) -> str:
+def _uncertainty(sample: NormedDigit, context: Context) -> str:
     size = sample.companions + 1
     whole = len(sample.logits) // size * size
     logits, labels = sample.logits[:whole], sample.labels[:whole]

@@ -252,7 +252,7 @@ def _standard_errors(statistics: NormStatistics) -> Bars:
 
 
 def _result(statistics: NormStatistics, mode: str) -> str:
-    """Return the largest deviation of the output from mean β and standard deviation |γ|."""
+    """Return how close the output comes to mean β and standard deviation |γ|."""
     off_mean = float((statistics.out_mean - statistics.shift).abs().max())
     off_std = float((statistics.out_std - statistics.scale.abs()).abs().max())
     if mode == "training":

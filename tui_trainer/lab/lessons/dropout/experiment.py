@@ -56,7 +56,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
             Words(text=site.where, tone="muted"),
         ),
         result=_result(site, share, draw),
-        certainty=_certainty(context, probabilities, digit, share),
+        certainty=_uncertainty(context, probabilities, digit, share),
     )
 
 
@@ -191,7 +191,7 @@ def _result(site: Site, share: float, draw: int) -> str:
     )
 
 
-def _certainty(context: Context, probabilities: Tensor, digit: Digit, share: float) -> str:
+def _uncertainty(context: Context, probabilities: Tensor, digit: Digit, share: float) -> str:
     correct = int((probabilities[1:].argmax(dim=1) == digit.label).sum())
     run_dropout = dropout_of(context.model)
     note = "the run has no dropout" if run_dropout is None else f"the run has p = {run_dropout:g}"

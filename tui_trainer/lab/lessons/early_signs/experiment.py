@@ -32,7 +32,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
     if confirmed:
         yield from _trained(context, bug)
         return
-    table, result, certainty = sign_table(context)
+    table, result, uncertainty = sign_table(context)
     yield Exhibit(
         blocks=(
             table,
@@ -40,7 +40,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
             Words(text=f"To try: {bug}. {ABOUT[bug]}", tone="muted"),
         ),
         result=result,
-        certainty=certainty,
+        certainty=uncertainty,
         trains="train it next to two healthy ones: about 15 s",
     )
 

@@ -72,7 +72,7 @@ class _Sample:
 
 
 def sign_table(context: Context) -> tuple[Table, str, str]:
-    """Return the signs next to their healthy ranges, the conclusion, and its certainty."""
+    """Return the signs next to their healthy ranges, the conclusion, and its uncertainty."""
     sample = _sample(context)
     if not math.isfinite(sample.loss):
         result = "The loss is not finite: the run diverged."
@@ -89,7 +89,7 @@ def sign_table(context: Context) -> tuple[Table, str, str]:
         )
     _, why_not = _healthy_like(context)
     compared = f" Healthy runs: {why_not}." if why_not else ""
-    certainty = (
+    uncertainty = (
         f"{sample.total} {context.split_name} images; dead units on {DEAD_IMAGES}, gradients on "
         f"{min(BATCH, len(context.data.train))} training images. One moment of one run: a finding "
         "requires more, and `mnist-tui check` tries the first steps on an untrained network."
@@ -100,7 +100,7 @@ def sign_table(context: Context) -> tuple[Table, str, str]:
         heads=("sign", "now", "healthy", ""),
         rows=rows,
     )
-    return table, result, certainty
+    return table, result, uncertainty
 
 
 @torch.no_grad()

@@ -64,8 +64,8 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
             for depth in DEPTHS
         }
         arms = [
-            arm(context, plural(depth, "layer"), context.build(network))
-            for depth, network in models.items()
+            arm(context, plural(depth, "layer"), context.build(model))
+            for depth, model in models.items()
         ]
         yield from compare(context, arms, setup=(plan,), images=IMAGES)
         return

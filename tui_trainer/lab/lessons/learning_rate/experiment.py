@@ -131,12 +131,12 @@ def _one_step(context: Context, eta: float, factor: float) -> Exhibit:
     result = (
         f"A step with η = {learning_rate(eta)}: loss {before:.4f} → {after:.4f}; {where}{limit}."
     )
-    certainty = (
+    uncertainty = (
         f"One batch of {line.images} images, in training mode, after step {context.step:,}; "
         "another batch has another curve."
     )
     blocks = (_drawn(context, line, eta, place), *_momentum(context, eta))
-    return Exhibit(blocks=blocks, result=result, certainty=certainty)
+    return Exhibit(blocks=blocks, result=result, certainty=uncertainty)
 
 
 def _drawn(context: Context, line: Line, eta: float, place: int) -> Curves:
@@ -189,8 +189,8 @@ def _schedule(context: Context, eta: float) -> Exhibit:
         x_label="epochs",
         curves=tuple(curves),
     )
-    certainty = "Computed, not measured; epochs at the current batch size."
-    return Exhibit(blocks=(block,), result=result, certainty=certainty)
+    uncertainty = "Computed, not measured; epochs at the current batch size."
+    return Exhibit(blocks=(block,), result=result, certainty=uncertainty)
 
 
 def _schedule_curve(context: Context, schedule: str, eta: float, epochs: list[float]) -> Curve:

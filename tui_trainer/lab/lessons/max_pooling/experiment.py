@@ -59,11 +59,11 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
     chosen = features.maps[number]
     place = controls.whole(_window(chosen))
     controls.add(DIGIT, digit.number)
-    result, certainty = _measured(features)
+    result, uncertainty = _measured(features)
     yield Exhibit(
         blocks=(*inspected.note, *_blocks(chosen, f"{name}, channel {number}", place)),
         result=result,
-        certainty=certainty,
+        certainty=uncertainty,
     )
 
 
@@ -154,7 +154,7 @@ def _blocks(chosen: Tensor, name: str, place: int) -> tuple[Block, ...]:
 
 
 def _measured(features: FeatureMaps) -> tuple[str, str]:
-    """Return what is kept and what a shift changes, and the certainty."""
+    """Return what is kept and what a shift changes, and the uncertainty."""
     counts = [strongest_kept(channel.tolist(), STRONGEST) for channel in features.maps]
     strong, by_maximum, by_stride = (sum(column) for column in zip(*counts, strict=True))
     kept = "These maps have no strong features."

@@ -81,8 +81,8 @@ def gap_of(context: Context) -> Exhibit:
         f"[{100 * low:+z.2f}, {100 * high:+z.2f}]."
     )
     note = "That is more than chance." if low > 0 or high < 0 else "That may be chance."
-    certainty = f"{len(train)} and {len(val)} images, not augmented. {note}"
-    return Exhibit(blocks=(table,), result=result, certainty=certainty)
+    uncertainty = f"{len(train)} and {len(val)} images, not augmented. {note}"
+    return Exhibit(blocks=(table,), result=result, certainty=uncertainty)
 
 
 def _room(context: Context, digits: int) -> Table:

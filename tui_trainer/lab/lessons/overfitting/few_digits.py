@@ -77,14 +77,14 @@ class TrackedArm:
 
     Attributes:
         arm: The training.
-        own: Some of its training images, not augmented, for the training loss.
+        train_images: Some of its training images, not augmented, for the training loss.
         epochs: At each measurement, the epochs over the few digits, counted in images.
         train: The loss on its own images, in evaluation mode.
         val: The loss on validation images.
     """
 
     arm: Arm
-    own: Split
+    train_images: Split
     epochs: list[float] = field(default_factory=list)
     train: list[float] = field(default_factory=list)
     val: list[float] = field(default_factory=list)
@@ -92,7 +92,7 @@ class TrackedArm:
     def record(self, epoch: float, val: Split) -> None:
         """Measure both losses."""
         self.epochs.append(epoch)
-        self.train.append(score(self.arm.trial, self.own).loss)
+        self.train.append(score(self.arm.trial, self.train_images).loss)
         self.val.append(score(self.arm.trial, val).loss)
 
     def curves(self) -> tuple[Curve, Curve]:
@@ -122,11 +122,13 @@ def overfit(context: Context, remedy: str, digits: int) -> Iterator[Exhibit]:
             tracked.record(arms[0].trial.images / digits, tracked_images)
         yield Exhibit(blocks=_shown(tracked_arms, setup), progress=_progress(epoch))
     val_images = context.sample(VAL_IMAGES)
-    ends = [(score(p.arm.trial, p.own), score(p.arm.trial, val_images)) for p in tracked_arms]
+    ends = [
+        (score(p.arm.trial, p.train_images), score(p.arm.trial, val_images)) for p in tracked_arms
+    ]
     yield Exhibit(
         blocks=(_table(tracked_arms, ends), *_shown(tracked_arms, setup)),
         result=_result(tracked_arms, ends),
-        certainty=_certainty(tracked_arms, ends),
+        certainty=_uncertainty(tracked_arms, ends),
     )
 
 
@@ -162,9 +164,9 @@ def _tracked_arm(
     digits: int,
 ) -> TrackedArm:
     data: Data = replace(context.data, train=images)
-    own = Split(images.images[:digits], images.labels[:digits])
+    train_images = Split(images.images[:digits], images.labels[:digits])
     settings = {"batch_size": BATCH, "lr": LR, **settings}
-    return TrackedArm(arm(context, name, model, data, **settings), own)
+    return TrackedArm(arm(context, name, model, data, **settings), train_images)
 
 
 def _progress(epoch: int) -> float:
@@ -174,7 +176,7 @@ def _progress(epoch: int) -> float:
 def _shown(tracked_arms: Sequence[TrackedArm], setup: Words) -> tuple[Curves | Words, ...]:
     curves = Curves(
         caption="loss by epoch, in evaluation mode",
-        x_label=f"epochs of {count(len(tracked_arms[0].own))} images",
+        x_label=f"epochs of {count(len(tracked_arms[0].train_images))} images",
         curves=tuple(curve for tracked in tracked_arms for curve in tracked.curves()),
         is_log=True,
     )
@@ -192,12 +194,12 @@ def _table(tracked_arms: Sequence[TrackedArm], ends: Ends) -> Table:
         rows=tuple(
             (
                 tracked.arm.name,
-                percent(own.accuracy),
+                percent(train_images.accuracy),
                 accuracy_text(new.correct, new.total),
                 f"{min(tracked.val):.3f}",
                 f"{tracked.val[-1]:.3f}",
             )
-            for tracked, (own, new) in zip(tracked_arms, ends, strict=True)
+            for tracked, (train_images, new) in zip(tracked_arms, ends, strict=True)
         ),
         marked=max(range(len(ends)), key=lambda i: ends[i][1].accuracy),
     )
@@ -205,8 +207,8 @@ def _table(tracked_arms: Sequence[TrackedArm], ends: Ends) -> Table:
 
 def _result(tracked_arms: Sequence[TrackedArm], ends: Ends) -> str:
     gaps = []
-    for tracked, (own, new) in zip(tracked_arms, ends, strict=True):
-        counted = (own.correct, own.total, new.correct, new.total)
+    for tracked, (train_images, new) in zip(tracked_arms, ends, strict=True):
+        counted = (train_images.correct, train_images.total, new.correct, new.total)
         low, high = gap_interval(*counted)
         gaps.append(
             f"{tracked.arm.name} {100 * gap(*counted):.1f} points "
@@ -219,7 +221,7 @@ def _result(tracked_arms: Sequence[TrackedArm], ends: Ends) -> str:
     )
 
 
-def _certainty(tracked_arms: Sequence[TrackedArm], ends: Ends) -> str:
+def _uncertainty(tracked_arms: Sequence[TrackedArm], ends: Ends) -> str:
     evaluations = {
         tracked.arm.name: new for tracked, (_, new) in zip(tracked_arms, ends, strict=True)
     }
