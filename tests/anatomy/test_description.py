@@ -39,7 +39,7 @@ def test_what_can_be_seen_is_told_layer_by_layer() -> None:
 def test_a_network_that_cannot_be_followed_is_one_layer() -> None:
     scripted = torch.jit.script(Net())
     for model, reason in (
-        (scripted, "none of its operations can be seen"),
+        (scripted, "none of its operations can be traced"),
         (Shy(), "RuntimeError: somebody watches"),
     ):
         image, whole = layers_of(model, IMAGE, 10)

@@ -328,5 +328,5 @@ def test_a_call_that_is_not_understood_takes_nothing_else_away(
     rows = layer_table(Base(), SHAPE)
 
     assert [row.kind for row in rows] == ["input", "conv", "relu", "mean", "fully connected"]
-    assert rows[2].undefined == "after relu: its field could not be worked out (KeyError: 'pad')"
+    assert rows[2].undefined == "after relu: its field could not be computed (KeyError: 'pad')"
     assert rows[1].receptive_field == (3, 3)

@@ -294,7 +294,7 @@ def test_what_torch_does_not_see_is_undefined_but_has_its_row() -> None:
     _, conv, numpy, relu, flatten = layer_table(model, SHAPE)
 
     assert (numpy.name, numpy.type, numpy.sources) == ("1", "Numpy", (1,))
-    assert "cannot be seen" in numpy.undefined
+    assert "cannot be traced" in numpy.undefined
     assert relu.undefined == flatten.undefined == numpy.undefined
     assert not conv.undefined
 

@@ -194,7 +194,7 @@ def test_an_odd_model_breaks_nothing(run: Cli, tmp_path: Path) -> None:
     code, out, _ = run("model", f"{path}:scripted", "--measure")
     assert code == 0
     assert "7,850" in out
-    assert "— no receptive field: none of its operations can be seen" in out
+    assert "— no receptive field: none of its operations can be traced" in out
     assert run("review", f"{path}:scripted")[0] == 0
 
 

@@ -1,1 +1,1 @@
-"""What a network is: its layer table, and what its features see of an image."""
+"""The structure of a model: layer table, receptive fields, design review."""

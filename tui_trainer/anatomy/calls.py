@@ -1,4 +1,4 @@
-"""Calls of torch's functions: one name for all spellings, and what they take in."""
+"""Calls of torch functions: one name for all spellings, and the arguments they read."""
 
 from __future__ import annotations
 
@@ -40,16 +40,15 @@ _NAMES = {other: name for name, others in _SPELLINGS.items() for other in others
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a function, as far as the table needs it.
+    """One call of a function: what the layer table needs of it.
 
     Attributes:
-        name: The function's name, one for all its spellings.
+        name: The function's canonical name.
         arguments: Its arguments by the names that its operation declares, and by keyword.
         shapes: The shapes of the features that it reads.
-        fields: What those features see, one for each of the shapes; none where that is not defined
-            for all of them.
-        result: The shape of its result; of the first, if there are several.
-        features: The names of those of its arguments that are features.
+        fields: The receptive fields of those features, one per shape; empty unless all are defined.
+        result: The shape of its first result.
+        features: The names of the arguments that are features.
     """
 
     name: str
@@ -61,7 +60,7 @@ class Call:
 
     @property
     def is_convolution(self) -> bool:
-        """Whether it uses each of its weights once at every place of its output."""
+        """Whether it uses each weight once at every position of its output."""
         return self.name in CONVOLUTIONS
 
     @property
@@ -71,26 +70,26 @@ class Call:
 
     @property
     def dims(self) -> int:
-        """Over how many dimensions its kernel slides: the digit in ``max_pool2d``."""
+        """The number of dimensions its kernel slides over: the digit in ``max_pool2d``."""
         return int(self.name[-2])
 
 
 def name_of(function: Callable[..., Any]) -> str:
-    """Return a function's own name, the same for all its spellings: ``add`` for ``Tensor.add_``."""
+    """Return a function's canonical name for all its spellings: ``add`` for ``Tensor.add_``."""
     full: str = resolve_name(function) or getattr(function, "__name__", "unknown")
     name = full.removesuffix(".__get__").rpartition(".")[2].strip("_")
     return _NAMES.get(name, name)
 
 
 def reads(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return those of a function's arguments from which it takes more than their shape."""
+    """Return the arguments of which a function reads more than their shape."""
     if name.endswith("_like") or name.startswith("new_"):
         return ()
     return args[:1] if name.endswith("_as") else (*args, *kwargs.values())
 
 
 def in_place(function: Callable[..., Any], kwargs: Mapping[str, Any]) -> bool:
-    """Say whether a function writes its result into what it reads: ``relu_``, ``+=``."""
+    """Return whether a function writes its result into its input: ``relu_``, ``+=``."""
     name = getattr(function, "__name__", "")
     augmented = name.startswith("__i") and name.endswith("__")
     if kwargs.get("inplace") or kwargs.get("out") is not None:
@@ -99,14 +98,14 @@ def in_place(function: Callable[..., Any], kwargs: Mapping[str, Any]) -> bool:
 
 
 def from_end(dim: Any, count: int) -> int:
-    """Return a dimension counted from the end (-1 is the last) of so many."""
+    """Return a dimension of a tensor with ``count`` dimensions as a negative index."""
     return int(dim) - count if dim is not None and dim >= 0 else int(dim or -1)
 
 
 def dims_of(dim: Any, count: int) -> frozenset[int] | None:
-    """Return the dimensions that an argument names, counted from the end; None names them all.
+    """Return the dimensions that an argument names, as negative indices; None names them all.
 
-    An argument that is another tensor names none: None is returned.
+    Returns None for an argument that is a tensor, which names no dimensions.
     """
     if isinstance(dim, Tensor):
         return None
@@ -116,7 +115,7 @@ def dims_of(dim: Any, count: int) -> frozenset[int] | None:
 
 
 def indices_of(equation: str) -> tuple[list[str], str]:
-    """Return the indices of each operand of an einsum, and those of its result."""
+    """Return the index letters of each operand of an einsum, and of its result."""
     inputs, arrow, output = equation.replace(" ", "").partition("->")
     if not arrow:
         output = "".join(sorted(c for c in set(inputs) - {","} if inputs.count(c) == 1))

@@ -1,4 +1,4 @@
-"""What the engine tells of a network, whatever the network is."""
+"""The layer table and design review of any model, custom models included."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ Shape = tuple[int, int, int]
 
 
 def layers_of(model: nn.Module, image: Shape, classes: int) -> tuple[LayerRow, ...]:
-    """Return the layer table of a network that has been shown to run.
+    """Return the layer table of a model that is known to run.
 
-    A custom model can do what nobody has foreseen: it is trained all the same, and told of as one
-    layer.
+    A custom model may do something that the tracer cannot follow: it is then described as one
+    layer, so that it can be trained anyway.
 
     Args:
-        model: Maps (N, channels, height, width) to scores (N, classes).
+        model: Maps (N, channels, height, width) to logits (N, classes).
         image: Height, width and channels.
-        classes: Number of scores.
+        classes: Number of logits.
     """
     try:
         rows = layer_table(model, image)
         if any(row.is_layer for row in rows):
             return rows
-        reason = "none of its operations can be seen"
+        reason = "none of its operations can be traced"
     except Exception as error:
         reason = one_line(f"{type(error).__name__}: {error}")
     return _as_one_layer(model, image, classes, reason)
 
 
 def review_of(rows: Sequence[LayerRow], budget: int) -> tuple[Diagnosis, ...]:
-    """Return what the design review says, as far as it has something to say."""
+    """Return the design review; empty if it fails."""
     try:
         return review(rows, budget=budget)
-    except Exception:  # a network of one's own is trained whatever its table looks like
+    except Exception:  # a custom model must train even if its table cannot be reviewed
         return ()
 
 

@@ -1,4 +1,4 @@
-"""Loops: steps that a network repeats over and over become one row each."""
+"""Loop folding: steps that a model repeats many times become one row each."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 LEAST_REPEATS = 8
-"""A block of steps is folded if it is done at least so often, one time after the other."""
+"""The minimum number of consecutive repeats for which a block of steps is folded."""
 
 BLOCKS = (4, 16, 64, 256, 1024)
-"""Steps of a block, at most: short ones are looked for first, they are the inner loops."""
+"""The maximum lengths of a block: short blocks are folded first, as the inner loops."""
 
 _CANDIDATES = 8
-"""How many of the next steps that are like the first one may begin the second time."""
+"""How many later steps equal to the first are tried as the start of the first repeat."""
 
 
 @dataclass(frozen=True, slots=True)
 class Folding:
-    """Which row each step of a run belongs to.
+    """The mapping of a run's steps to rows.
 
     Attributes:
-        rows: For each row, the numbers of its steps, in the order in which they were done; the last
-            one stands for all of them.
+        rows: For each row, the indices of its steps in execution order; the last step represents
+            the row.
         row_of: For each step, its row.
     """
 
@@ -29,15 +29,15 @@ class Folding:
     row_of: tuple[int, ...]
 
     def stands_for_its_row(self, step: int) -> bool:
-        """Say whether a step is the last of its row."""
+        """Return whether a step is the last of its row, which represents it."""
         return self.rows[self.row_of[step]][-1] == step
 
 
 def folding(steps: Iterable[Hashable]) -> Folding:
-    """Fold the loops of a run, also those within loops.
+    """Fold the loops of a run, nested loops included.
 
     Args:
-        steps: What each step is: those that do the same, in the same module, are equal.
+        steps: A key for each step: steps that do the same in the same module are equal.
     """
     numbers: dict[Hashable, int] = {}
     kinds = [numbers.setdefault(step, len(numbers)) for step in steps]
@@ -57,7 +57,7 @@ def folding(steps: Iterable[Hashable]) -> Folding:
 def _fold(
     kinds: list[int], rows: Sequence[tuple[int, ...]], numbers: dict[Hashable, int], longest: int
 ) -> tuple[list[int], list[tuple[int, ...]]]:
-    """Fold each block that follows itself often enough; of several, the shortest."""
+    """Fold each block that repeats often enough; of several candidates, the shortest."""
     following = _following(kinds)
     new_kinds: list[int] = []
     new_rows: list[tuple[int, ...]] = []
@@ -79,7 +79,7 @@ def _fold(
 def _repeated(
     kinds: list[int], position: int, following: Sequence[int], longest: int
 ) -> tuple[int, int]:
-    """Return the length of the block at a place and how often it is done; (1, 1) for none."""
+    """Return the length of the block at an index and its number of repeats; (1, 1) for none."""
     candidate = position
     for _ in range(_CANDIDATES):
         candidate = following[candidate]
@@ -100,7 +100,7 @@ def _repeated(
 
 
 def _following(kinds: Sequence[int]) -> list[int]:
-    """Return, for each step, the next one like it; -1 for the last."""
+    """Return, for each step, the index of the next equal step; -1 for the last."""
     found = [-1] * len(kinds)
     seen: dict[int, int] = {}
     for position in reversed(range(len(kinds))):

@@ -1,4 +1,4 @@
-"""What a feature sees, measured: the input pixels that it depends on."""
+"""Measured receptive fields: the input pixels that a feature depends on."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ from tui_trainer.anatomy.trace import Step, trace
 from tui_trainer.models.rng import noise
 
 MOST_CHANNELS = 64
-"""How many of a layer's channels the effective field is the mean of, at most."""
+"""The maximum number of a layer's channels that the effective field averages."""
 
 Feature = tuple[int, int] | None
-"""A feature of a map by its row and column; None for the one in the middle."""
+"""A feature of a map as row and column; None for the centre."""
 
 Select = Callable[[Tensor, Field | None], Tensor]
-"""Takes what is wanted out of a layer's output, given what its features see."""
+"""Selects features from a layer's output, given its receptive fields."""
 
 
 def measured_field(
     model: nn.Module, input_shape: tuple[int, int, int], position: int, row: int, column: int
 ) -> Tensor:
-    """Return which pixels of the image one feature depends on.
+    """Return the mask of image pixels that one feature depends on.
 
-    Each function is replaced by one that reads the same and whose gradient does not vanish (see
-    :mod:`tui_trainer.anatomy.surrogates`). The network itself is not changed.
+    Each function is replaced by a surrogate with the same inputs whose gradient does not vanish
+    (see :mod:`tui_trainer.anatomy.surrogates`). The model itself is not changed.
 
     Args:
-        model: Maps (1, channels, height, width) to scores, on any device.
+        model: Maps (1, channels, height, width) to logits, on any device.
         input_shape: Height, width and channels of the image.
-        position: The layer's place in the layer table.
-        row: The feature's row in the layer's map, from 0; without meaning for a flat output. Of a
-            flattened map, the first feature is looked at, of any other all features together.
+        position: The index of the layer in the layer table.
+        row: The feature's row in the layer's map, from 0. A flattened map uses its first feature,
+            any other flat output all its features together.
         column: Its column, likewise.
 
     Returns:
         (height, width), of bool.
 
     Raises:
-        IndexError: If the network has no such layer, or the layer no such feature.
-        RuntimeError: If no gradient can be taken.
+        IndexError: If the model has no such layer, or the layer no such feature.
+        RuntimeError: If the gradient cannot be computed.
     """
     found = dict(measured_fields(model, input_shape, {position: (row, column)}))
     if position not in found:
-        raise IndexError(f"the network has no layer {position}")
+        raise IndexError(f"the model has no layer {position}")
     if (field := found[position]) is None:
         raise RuntimeError(f"the field of layer {position} cannot be measured: it has no gradient")
     return field
@@ -57,17 +57,17 @@ def measured_field(
 def measured_fields(
     model: nn.Module, input_shape: tuple[int, int, int], features: Mapping[int, Feature]
 ) -> Iterator[tuple[int, Tensor | None]]:
-    """Yield which pixels one feature of each of some layers depends on, from one run for all.
+    """Yield, for one feature of each given layer, the pixels that it depends on, from one forward.
 
     Args:
         model: As for :func:`measured_field`.
         input_shape: Likewise.
-        features: For each layer's place in the table, the row and the column of its feature; None
-            for the one in the middle of its map, also if that is flattened.
+        features: For each layer's index in the table, the row and column of its feature; None for
+            the centre of its map, flattened or not.
 
     Yields:
-        A layer's place, and (height, width), of bool; None where no gradient can be taken. If the
-        network cannot be run to its end, what it reached before is told.
+        A layer's index and a (height, width) mask of bool; None where the gradient cannot be
+        computed. If the forward raises, the layers before that are still yielded.
     """
     with torch.inference_mode(False), torch.enable_grad(), _frozen(model):
         image = _positive_image(input_shape, _device(model)).requires_grad_()
@@ -83,9 +83,10 @@ def measured_fields(
 def _sums(
     model: nn.Module, image: Tensor, features: Mapping[int, Feature]
 ) -> tuple[dict[int, Tensor], dict[int, int]]:
-    """Run a network's stand-ins; return the sum of each layer's features that are wanted.
+    """Run a model with surrogates; return the sum of the requested features of each layer.
 
-    Also return, for layers that pass the features of another on as they are, that one's place.
+    Also return, for layers that pass on the features of another layer unchanged, that layer's
+    index.
     """
     sums: dict[int, Tensor] = {}
     same: dict[int, int] = {}
@@ -96,7 +97,7 @@ def _sums(
 
     def reached(position: int, step: Step, result: Tensor) -> None:
         if position in features:
-            # In a loop, a layer may have read what is measured only later.
+            # In a loop, a layer may read a feature that is only measured later.
             source = step.sources[0] if len(step.sources) == 1 else -1
             is_known = source in sums or source in same
             if (
@@ -125,13 +126,13 @@ def _sums(
 
 
 def _pixels(value: Tensor, image: Tensor) -> Tensor | None:
-    """Return which pixels (height, width) have a gradient that is a number and not 0."""
+    """Return the mask (height, width) of pixels with a finite gradient other than 0."""
     found: Tensor | None = None
     if value.requires_grad:
         try:
             with torch.inference_mode(False):
                 (found,) = torch.autograd.grad(value, image, retain_graph=True, allow_unused=True)
-        except Exception:  # a network that writes into what it still needs, or has its own backward
+        except Exception:  # in-place changes of saved tensors, or a custom backward
             return None
     if found is None:
         return torch.zeros(image.shape[-2:], dtype=torch.bool)
@@ -139,43 +140,43 @@ def _pixels(value: Tensor, image: Tensor) -> Tensor | None:
 
 
 def _positive_image(shape: tuple[int, int, int], device: torch.device) -> Tensor:
-    """Return an image whose pixels are positive and differ, so that none is a maximum by chance."""
+    """Return an image of different positive pixels, so that no maximum is tied."""
     height, width, channels = shape
     return (noise(1, channels, height, width) + 0.5).to(device)
 
 
 @contextmanager
 def _frozen(model: nn.Module) -> Iterator[None]:
-    """Let no parameter require a gradient, so that what does depends on the image."""
-    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    for parameter in learning:
+    """Freeze all parameters, so that only what depends on the image requires a gradient."""
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in trainable:
         parameter.requires_grad_(False)
     try:
         yield
     finally:
-        for parameter in learning:
+        for parameter in trainable:
             parameter.requires_grad_(True)
 
 
 def effective_field(
     model: nn.Module, image: Tensor, position: int, row: int, column: int
 ) -> Tensor:
-    """Return how strongly each pixel of an image moves one feature of a layer.
+    """Return how strongly each pixel of an image changes one feature of a layer.
 
-    It is what W. Luo, Y. Li, R. Urtasun and R. Zemel call the effective receptive field
-    ("Understanding the Effective Receptive Field in Deep Convolutional Neural Networks", NIPS
-    2016), for one image, with the weights as they are and in evaluation mode.
+    It is the effective receptive field of W. Luo, Y. Li, R. Urtasun and R. Zemel, "Understanding
+    the Effective Receptive Field in Deep Convolutional Neural Networks", NIPS 2016, for one image
+    and the current weights in evaluation mode.
 
     Args:
-        model: Maps (N, channels, height, width) to scores, on any device.
-        image: (1, channels, height, width), prepared as for training.
-        position: The layer's place in the layer table.
-        row: The feature's row in the layer's map, from 0; without meaning for a flat output.
+        model: Maps (N, channels, height, width) to logits, on any device.
+        image: (1, channels, height, width), normalized as for training.
+        position: The index of the layer in the layer table.
+        row: The feature's row in the layer's map, from 0; ignored for a flat output.
         column: Its column, likewise.
 
     Returns:
-        (height, width): the size of the gradient, its mean over the layer's channels (at most
-        ``MOST_CHANNELS`` of them, evenly chosen) and the image's.
+        (height, width): the absolute gradient, averaged over the layer's channels (at most
+        ``MOST_CHANNELS`` of them, evenly chosen) and the image's channels.
     """
     image = image.detach().to(_device(model))
 
@@ -183,7 +184,7 @@ def effective_field(
         return _features(result, field, 2, (row, column))
 
     with torch.inference_mode(False), torch.no_grad():
-        # Two images: some networks cannot take one alone.
+        # Two images: some models cannot take a batch of one.
         count = _at(model, image.repeat(2, 1, 1, 1), position, channels).shape[1]
         chosen = torch.linspace(0, count - 1, min(count, MOST_CHANNELS)).round().long()
         number = max(2, len(chosen))
@@ -198,7 +199,7 @@ def effective_field(
 
 
 def _features(result: Tensor, field: Field | None, images: int, feature: Feature) -> Tensor:
-    """Return a layer's features at a place of its map: (images, features)."""
+    """Return a layer's features at one position of its map: (images, features)."""
     if field:
         middle = (field.down.features // 2, field.across.features // 2)
         flat = field.down.dim == field.across.dim
@@ -216,18 +217,18 @@ def _features(result: Tensor, field: Field | None, images: int, feature: Feature
 
 
 class _Stop(BaseException):
-    """The layer was reached. No network's own ``except Exception`` is to hold it up."""
+    """The layer was reached. A ``BaseException``, so that no ``except Exception`` catches it."""
 
 
 def _gradient(model: nn.Module, images: Tensor, position: int, feature: Select) -> Tensor:
-    """Return the gradient of a feature of the layer at a place, by the images; 0 where none is.
+    """Return the gradient of a layer's feature with respect to the images; 0 where there is none.
 
-    No parameter's gradient is touched.
+    The gradients of the parameters stay as they are.
     """
     images.requires_grad_()
 
     def gradient(result: Tensor, field: Field | None) -> Tensor:
-        # At once: when the network is put back, its weights may be written into.
+        # Right here: restoring the model's state may write into the saved weights.
         value, found = feature(result, field), None
         if value.requires_grad:
             (found,) = torch.autograd.grad(value, images, allow_unused=True)
@@ -238,10 +239,10 @@ def _gradient(model: nn.Module, images: Tensor, position: int, feature: Select) 
 
 
 def _at(model: nn.Module, images: Tensor, position: int, select: Select) -> Tensor:
-    """Return what ``select`` finds in the output of the layer at a place; run the network so far.
+    """Run a model up to one layer, and return what ``select`` returns for its output.
 
     Raises:
-        IndexError: If the network has no such layer.
+        IndexError: If the model has no such layer.
     """
     found = [select(images, Field.of_image(*images.shape[-2:]))] if position == 0 else []
 
@@ -254,7 +255,7 @@ def _at(model: nn.Module, images: Tensor, position: int, select: Select) -> Tens
         with suppress(_Stop):
             trace(model, images, reached=reached)
     if not found:
-        raise IndexError(f"the network has no layer {position}")
+        raise IndexError(f"the model has no layer {position}")
     return found[0]
 
 

@@ -1,4 +1,4 @@
-"""A network that is run and left as it was."""
+"""Running a model without a trace: its state is saved and restored."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Undo = Callable[[], None]
 
 @contextmanager
 def preserve_model_state(model: nn.Module, device: torch.device) -> Generator[None]:
-    """Let a network run in evaluation mode; put all back that its forward changes.
+    """Run a model in evaluation mode, and restore everything that its forward changes.
 
-    These are its modes, its parameters and buffers, the tensors, numbers and containers among its
-    modules' attributes, and the global random generators. Compiled modules run uncompiled.
+    That includes its modes, parameters and buffers, the tensors, numbers and containers in the
+    attributes of its modules, and the global random state. Compiled modules run uncompiled.
     """
     with ExitStack() as stack:
         stack.enter_context(preserve_rng_state(device))
@@ -43,9 +43,9 @@ def preserve_model_state(model: nn.Module, device: torch.device) -> Generator[No
 
 
 def _attributes(module: nn.Module) -> Iterator[Undo]:
-    """Yield what puts a module's attributes back: the containers, then what is in them."""
+    """Yield functions that restore a module's attributes: first containers, then their contents."""
     if isinstance(module, (ScriptModule, LazyModuleMixin)):
-        # Their attributes lie elsewhere, or are about to become others for good.
+        # Their attributes are stored elsewhere, or are about to be replaced for good.
         yield from filter(None, map(_content, (*module.parameters(), *module.buffers())))
         return
     yield from _container(vars(module), set())
@@ -65,7 +65,7 @@ def _container(value: Any, seen: set[int]) -> Iterator[Undo]:
 
 
 def _refill(container: Any, before: Any) -> None:
-    """Give a container the very things that it had before; a tuple keeps them anyway."""
+    """Restore the original objects of a container; a tuple cannot have lost them."""
     if isinstance(container, dict):
         if list(container) != list(before) or any(
             container[key] is not part for key, part in before.items()
@@ -78,10 +78,10 @@ def _refill(container: Any, before: Any) -> None:
 
 
 def _content(tensor: Tensor) -> Undo | None:
-    """Return what puts a tensor's numbers back; None for one whose numbers cannot be kept."""
+    """Return a function that restores a tensor's values; None if they cannot be copied."""
     try:
         before = tensor.detach().clone()
-    except Exception:  # no numbers yet, or a kind that cannot be copied
+    except Exception:  # uninitialized, or a kind of tensor that cannot be copied
         return None
 
     def put_back() -> None:
@@ -91,7 +91,7 @@ def _content(tensor: Tensor) -> Undo | None:
             tensor.data.copy_(before)
         elif not _same(tensor, before):
             with torch.inference_mode(tensor.is_inference()):
-                _once(tensor.data).copy_(_once(before))  # as data: no graph is to know of it
+                _once(tensor.data).copy_(_once(before))  # .data: autograd must not record it
 
     return put_back
 
@@ -103,7 +103,7 @@ def _same(one: Tensor, other: Tensor) -> bool:
 
 
 def _once(tensor: Tensor) -> Tensor:
-    """Return a tensor without the dimensions that ``expand`` repeats: its numbers once."""
+    """Return a tensor without the dimensions that ``expand`` repeats."""
     for dim, (size, stride) in enumerate(zip(tensor.shape, tensor.stride(), strict=True)):
         if stride == 0 and size > 1:
             tensor = tensor.narrow(dim, 0, 1)

@@ -1,15 +1,15 @@
-"""The multiply-adds that a network really does for one image.
+"""The multiply-adds (MACs) that a model performs for one image.
 
-A convolution uses each weight at every place, a fully connected layer for every token, a recurrent
-layer in every time step; a bias counts as one addition for each feature. A norm and a PReLU count
-each parameter once, as torchinfo does. Products without weights are counted too: attention,
-``matmul``, ``einsum``. What is done element by element, sums, pools, resizing and Fourier
-transforms count nothing; a multiply-add of complex numbers counts as one.
+A convolution uses each weight at every position, a fully connected layer for every token, a
+recurrent layer in every time step; a bias counts one addition per feature. A norm and a PReLU count
+each parameter once, as torchinfo does. Products without weights count too: attention, ``matmul``,
+``einsum``. Element-wise operations, sums, pools, resizing and Fourier transforms count nothing; a
+complex multiply-add counts as one.
 
-torchinfo 1.8 counts otherwise: a fully connected layer over tokens or places once, a transposed
-convolution with a stride at the places of its output, of attention and other products without
-weights nothing, of a layer that a network calls as a function nothing. The flop counter of torch
-gives two for each of these multiply-adds, but nothing for biases and norms.
+torchinfo 1.8 differs: it counts a fully connected layer over tokens or positions once, a strided
+transposed convolution at its output positions, and neither products without weights nor layers
+that are called as functions. torch's flop counter gives two per multiply-add, but ignores biases
+and norms.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from tui_trainer.anatomy.trace import Step
 
 
 class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the multiply-adds of the products that are done while it is entered.
+    """Counts the multiply-adds of matrix products while it is active.
 
-    It sees the operations that functions are made of, also within a closed module.
+    It sees the ATen operations, even inside a scripted module.
 
     Attributes:
-        total: How many there were so far.
+        total: The multiply-adds so far.
     """
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Leave ``torch._dynamo`` out: to skip it, torch imports it, which takes a second."""
+        """Do not skip ``torch._dynamo``: torch would import it first, which takes a second."""
         return False
 
     def __init__(self) -> None:
@@ -50,10 +50,10 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        with torch._C.DisableTorchFunction():  # what is in a closed module has no rows
+        with torch._C.DisableTorchFunction():  # operations of a scripted module have no rows
             result = func(*args, **(kwargs or {}))
         packet = func._overloadpacket
-        with suppress(Exception):  # a call that the formula does not understand
+        with suppress(Exception):  # a call that the formula cannot handle
             if packet in _OTHERS:
                 self.total += _OTHERS[packet](args)
             elif packet in flop_registry:
@@ -62,10 +62,10 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 class StepCounter:
-    """What the steps of a run take; its counter must be entered while the network is run.
+    """Counts the multiply-adds of each step; its counter must be active during the forward.
 
     Attributes:
-        counter: Sees the products that are done.
+        counter: Counts all products.
         of_steps: The multiply-adds of each step, for all images.
     """
 
@@ -79,7 +79,7 @@ class StepCounter:
     def execute(
         self, name: str, run: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
-        """Run a function as the network calls it, and count."""
+        """Call a function with its arguments, and count."""
         self._flush()
         start = self.counter.total
         result = run(*args, **kwargs)
@@ -88,24 +88,24 @@ class StepCounter:
         return result
 
     def reached(self, position: int, step: Step, result: Tensor) -> None:
-        """Note what the step took that was just done."""
-        # A module in which no function was seen is reached without one.
+        """Record the multiply-adds of the step that was just executed."""
+        # A module in which no function was traced is reached without a call.
         done = self.counter.total - self._since if self._last is None else self._last[1]
-        with suppress(Exception):  # likewise: then its products alone are counted
+        with suppress(Exception):  # a call that no formula handles: keep the counted products
             done = multiply_adds(step.call, done, step.parameters)
         self._last, self._since = None, self.counter.total
         self.of_steps.append(done + self._constant)
         self._constant = 0
 
     def _flush(self) -> None:
-        """Keep what a layer took that did not read the image, for the step that reads it.
+        """Carry the cost of a layer that did not read the image over to the step that reads it.
 
-        A recurrent cell does so in its first step, on a state of zeros.
+        A recurrent cell has such a layer in its first step, on a state of zeros.
         """
         call, counted = self._last or (None, 0)
         if call is not None:
             self._constant += multiply_adds(call, counted, ())
-        # What was done since the last function is that of a closed module without a row.
+        # Products since the last function belong to a scripted module without a row.
         self._constant += self.counter.total - self._since
         self._last, self._since = None, self.counter.total
 
@@ -113,7 +113,7 @@ class StepCounter:
 def _layer_call(
     name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any
 ) -> Call | None:
-    """Return a layer's call, whatever it reads; None for any other function."""
+    """Return the call of a layer; None for any other function."""
     if name not in _LAYERS:
         return None
     arguments = bind(name, args, kwargs)
@@ -122,11 +122,11 @@ def _layer_call(
 
 
 def multiply_adds(call: Call, counted: int, parameters: Sequence[Tensor]) -> int:
-    """Return how many a call takes, for all the images that it was run on.
+    """Return the multiply-adds of a call, for all its images.
 
     Args:
-        call: What was run.
-        counted: The multiply-adds of its products, as they were counted.
+        call: The call.
+        counted: The counted multiply-adds of its products.
         parameters: The parameters that it used.
     """
     if call.is_convolution:
@@ -148,13 +148,13 @@ def _convolution(call: Call) -> int:
 
 
 def _each_token(call: Call, counted: int) -> int:
-    """Count a layer that uses all its weights for each token: each vector of its result."""
+    """Count a layer that uses all its weights for each token, a vector of its result."""
     used = _numbers(call.arguments.get("weight")) + _numbers(call.arguments.get("bias"))
     return prod(call.result[:-1]) * used
 
 
 def _each_step(call: Call, counted: int) -> int:
-    """Count a recurrent layer, which uses all its weights in each step of a sequence."""
+    """Count a recurrent layer, which uses all its weights in each time step."""
     weights = next(v for v in call.arguments.values() if isinstance(v, list))
     return prod(call.shapes[0][:-1]) * sum(map(_numbers, weights))
 
@@ -177,7 +177,7 @@ def _attention(call: Call, counted: int) -> int:
 
 
 def _einsum(call: Call, counted: int) -> int:
-    """Count each combination of all indices once; a product element by element is none."""
+    """Count each combination of all indices once; an element-wise product counts nothing."""
     equation, *operands = call.arguments["rest"]
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         operands = list(operands[0])
@@ -210,7 +210,7 @@ def _numbers(tensor: Any) -> int:
     return int(tensor.numel()) if isinstance(tensor, Tensor) else 0
 
 
-# --- products that the flop counter of torch does not know
+# --- products that torch's flop counter does not know
 
 
 def _cpu_attention(args: Sequence[Any]) -> int:

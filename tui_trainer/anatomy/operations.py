@@ -1,4 +1,4 @@
-"""What each function of torch does: its kind in the layer table, and how it moves the field."""
+"""What each torch function does: its kind in the layer table, and how it propagates fields."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from tui_trainer.anatomy.calls import CELLS, RECURRENT, Call
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What is known of a function.
+    """What is known about a function.
 
     Attributes:
-        kind: What the layer table calls it.
-        moves: Returns what the features of its result see, or raises Undefined.
-        arguments: The names of its arguments, in order, as far as they are needed.
+        kind: Its kind in the layer table.
+        propagate: Returns the receptive field of its result, or raises Undefined.
+        arguments: The names of its positional arguments, in order; those that are not needed at the
+            end are left out.
         window: Returns the kernel that it slides over a map; None where a call has none.
-        norm: Whether it scales by statistics. They are taken as given: they move no field.
+        norm: Whether it normalizes by statistics. They count as constants and widen no field.
     """
 
     kind: str
@@ -30,12 +31,12 @@ class Operation:
 
 
 def operation_of(name: str) -> Operation:
-    """Return what is known of the function with this name."""
+    """Return what is known about the function with this name."""
     return OPERATIONS.get(name) or Operation(name, propagation.unknown)
 
 
 def bind(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a call's arguments by name; those that are declared to be a list are gathered."""
+    """Return a call's arguments by name; a starred name collects the remaining ones."""
     names = operation_of(name).arguments
     if names[-1].startswith("*"):
         names, rest = names[:-1], args[len(names) - 1 :]
@@ -47,12 +48,12 @@ def bind(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[st
 def passes(
     name: str, arguments: Mapping[str, Any], old: tuple[int, ...], new: tuple[int, ...]
 ) -> bool:
-    """Say whether a function is bookkeeping: it changes no value and nothing that features see.
+    """Return whether a function is bookkeeping: it changes neither values nor receptive fields.
 
     Args:
         name: The function's name.
         arguments: Its arguments.
-        old: The shape of what it read.
+        old: The shape of its input.
         new: The shape of its result.
     """
     if name in PASSING:
@@ -63,13 +64,13 @@ def passes(
 
 
 def window_of(call: Call) -> sliding.Window | None:
-    """Return the kernel that a call slides over its first input, None where it has none."""
+    """Return the kernel that a call slides over its first input; None if it has none."""
     window = operation_of(call.name).window
     return window(call) if window else None
 
 
 def unreached(call: Call) -> tuple[int, int]:
-    """Return how many of its map's last rows and columns a call's kernel does not reach."""
+    """Return the number of last rows and columns of its input that a call's kernel never reads."""
     window = window_of(call)
     if window is None or operation_of(call.name).window is sliding.reduced_window:
         return 0, 0
@@ -108,7 +109,7 @@ COMPARISONS = (
     "eq ne lt gt le ge logical_and logical_or logical_not logical_xor and or xor invert isnan "
     "isinf isfinite bitwise_and bitwise_or bitwise_not"
 )
-"""Element by element too; but what they give is no number that a gradient passes."""
+"""Element-wise too, but without a gradient."""
 
 TRANSFORMS = "fft ifft rfft irfft hfft ihfft fft2 ifft2 rfft2 irfft2 fftn ifftn rfftn irfftn"
 _PASSING = (
@@ -116,26 +117,26 @@ _PASSING = (
     "expand_as broadcast_to requires_grad data real positive resolve_conj resolve_neg cfloat"
 )
 PASSING = frozenset(_PASSING.split())
-"""Bookkeeping: they change no value that a feature has, and nothing that features see."""
+"""Bookkeeping functions: they change neither values nor receptive fields."""
 
 _RESHAPES = "view reshape view_as reshape_as squeeze unsqueeze unflatten ravel"
 _NORMS = "batch layer group instance rms local_response"
-_TURNS = "it puts the rows or the columns in the opposite order"
-_ROLLS = "it moves rows or columns from one end to the other"
-_ORDERS = "it is not known which features it takes"
-_ONE_BY_ONE = "it takes features out one by one"
-_SEES_BEFORE = "a feature sees those before it, and the last one sees them all"
+_TURNS = "it reverses the rows or the columns"
+_ROLLS = "it rolls rows or columns around the edge"
+_ORDERS = "which features it selects depends on the image"
+_ONE_BY_ONE = "it selects single features"
+_SEES_BEFORE = "each feature sees all earlier features"
 
 _Rows = Mapping[str, Operation]
 
 
 def _each(names: str, kind: str, move: propagation.Propagate, *rest: Any) -> _Rows:
-    """Return one operation under several names; an empty kind is the name itself."""
+    """Return one operation under several names; an empty kind means the name itself."""
     return {name: Operation(kind or name, move, *rest) for name in names.split()}
 
 
 def _over(dims: int) -> _Rows:
-    """Return the operations whose kernels slide over so many dimensions."""
+    """Return the operations whose kernels slide over ``dims`` dimensions."""
     window, to_size = (
         (sliding.sliding_window, sliding.adaptive_window) if dims == 2 else (None, None)
     )
@@ -164,7 +165,7 @@ OPERATIONS: _Rows = {
     "pixel_unshuffle": Operation("pixel_unshuffle", sliding.unshuffled, ("input", "factor")),
     "pixel_shuffle": Operation("pixel_shuffle", sliding.shuffled, ("input", "factor")),
     "unfold": Operation("unfold", sliding.unfolded, _PATCHES),
-    "fold": Operation("fold", propagation.no_field("it lays patches over one another")),
+    "fold": Operation("fold", propagation.no_field("it overlaps patches")),
     "mean": Operation("average pool", propagation.reduced, _OVER, sliding.reduced_window),
     "amax": Operation("max pool", propagation.reduced, _OVER, sliding.reduced_window),
     "max": Operation("max pool", propagation.reduced, _OVER, sliding.reduced_window),
@@ -239,7 +240,9 @@ OPERATIONS: _Rows = {
         propagation.unless_along(_SEES_BEFORE),
         ("input", "dim"),
     ),
-    "grid_sample": Operation("grid_sample", propagation.no_field("its grid says what it reads")),
+    "grid_sample": Operation(
+        "grid_sample", propagation.no_field("its sampling grid decides which features it reads")
+    ),
     "setitem": Operation("setitem", propagation.no_field("it writes into a part of the map")),
 }
 """What is known of each function, by its name; of any other it is not known what it moves."""

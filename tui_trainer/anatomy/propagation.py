@@ -1,4 +1,4 @@
-"""How each family of torch's functions moves what the features of a map see."""
+"""How each family of torch functions propagates receptive fields."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ Propagate = Callable[[Call], Field]
 
 
 def element_wise(call: Call) -> Field:
-    """Move the field as an activation or a sum does."""
+    """Propagate through an activation or a sum."""
     return join(call.fields)
 
 
 def unknown(call: Call) -> Field:
-    """Where all features see the same, no operation can change it; of others nothing is known."""
-    return no_field("it is not known what its features see")(call)
+    """Propagate through an unknown function: only safe if all features have the same field."""
+    return no_field("the receptive field of its output is unknown")(call)
 
 
 def no_field(reason: str) -> Propagate:
-    """Return a move that gives a reason, unless all features see the same already."""
+    """Return a propagation that is undefined, unless all features have the same field already."""
 
     def refuse(call: Call) -> Field:
         if any(axis.features > 1 for field in call.fields for axis in field.axes):
@@ -39,7 +39,7 @@ def no_field(reason: str) -> Propagate:
 
 
 def reduced(call: Call) -> Field:
-    """Move the field as a mean, a sum or a maximum over some dimensions does."""
+    """Propagate through a mean, a sum or a maximum over some dimensions."""
     named = call.arguments
     if isinstance(named.get("dim"), Tensor):  # torch.max(one, other)
         return element_wise(call)
@@ -56,34 +56,34 @@ def reduced(call: Call) -> Field:
 
 
 def mixes_last(call: Call) -> Field:
-    """Move the field as a fully connected layer does: it mixes the last dimension."""
+    """Propagate through a fully connected layer, which mixes the last dimension."""
     return join(call.fields).each(lambda axis: axis.mixed() if axis.dim == -1 else axis)
 
 
 def multiplied(call: Call) -> Field:
-    """Move the field as a product with a matrix of weights does."""
+    """Propagate through a product with a weight matrix."""
     if len(call.fields) > 1:
-        return no_field("it multiplies features by features of other places")(call)
+        return no_field("it multiplies features from different positions")(call)
     dims = (-2,) if call.features and call.features[0] in _RIGHT else (-1,)
-    lost = len(call.shapes[0]) - len(call.result)  # a vector of weights leaves no dimension
+    removed = len(call.shapes[0]) - len(call.result)  # a weight vector removes a dimension
 
     def seen(axis: Axis) -> Axis:
         if axis.dim in dims:
             return axis.mixed()
-        return replace(axis, dim=axis.dim + lost) if lost > 0 else axis
+        return replace(axis, dim=axis.dim + removed) if removed > 0 else axis
 
     return call.fields[0].each(seen)
 
 
 _RIGHT = ("other", "mat2", "vec")
-"""The names of the right-hand operand of a product of matrices."""
+"""The names of the right operand of a matrix product."""
 
 
 def summed(call: Call) -> Field:
-    """Move the field as an einsum of features and weights does, by the names of the indices."""
+    """Propagate through an einsum of features and weights, by its index letters."""
     equation, *operands = call.arguments["rest"]
     if len(call.fields) > 1 or not isinstance(equation, str) or "." in equation:
-        return no_field("it multiplies features by features of other places")(call)
+        return no_field("it multiplies features from different positions")(call)
     terms, output = indices_of(equation)
     of_features = next(
         t for t, o in zip(terms, operands, strict=True) if tuple(o.shape) == call.shapes[0]
@@ -99,80 +99,81 @@ def summed(call: Call) -> Field:
 
 
 def along(call: Call) -> Field:
-    """Move the field as a softmax does: each value sees its whole dimension."""
+    """Propagate through a softmax: each value depends on its whole dimension."""
     return _spread(call.fields[0], dims_along(call))
 
 
 def dims_along(call: Call) -> Collection[int]:
-    """Return the dimensions, from the end, that a softmax or a normalization is taken over."""
+    """Return the dimensions, as negative indices, of a softmax or a normalization."""
     return dims_of_softmax(call.name, call.arguments, len(call.shapes[0]))
 
 
 def dims_of_softmax(name: str, arguments: Mapping[str, Any], count: int) -> Collection[int]:
-    """Return likewise, for a tensor of so many dimensions."""
+    """Return the same for a tensor with ``count`` dimensions."""
     dims = arguments.get("dim", None if "softm" in name else 1)
-    if dims is None:  # as torch chooses where none is given
+    if dims is None:  # torch's default for softmax
         dims = 0 if count in (0, 1, 3) else 1
     named = dims if isinstance(dims, (tuple, list)) else (dims,)
     return {from_end(dim, count) for dim in named}
 
 
 def transformed(call: Call) -> Field:
-    """Move the field as a Fourier transform over some dimensions does."""
+    """Propagate through a Fourier transform over some dimensions."""
     return _spread(
         call.fields[0], dims_of_transform(call.name, call.arguments, len(call.shapes[0]))
     )
 
 
 def dims_of_transform(name: str, arguments: Mapping[str, Any], count: int) -> frozenset[int]:
-    """Return the dimensions that a transform names, else the last ones: 2 for ``fft2``."""
+    """Return the dimensions that a transform names, by default the last: 2 for ``fft2``."""
     last = range(-{"2": 2, "n": count}.get(name[-1], 1), 0)
     return dims_of(arguments.get("dim", tuple(last)), count) or frozenset()
 
 
 def _spread(field: Field, dims: Collection[int]) -> Field:
-    """Return a field after each value came to see all values along some dimensions."""
+    """Return a field after each value depends on all values along some dimensions."""
     return field.each(lambda axis: axis.spread() if axis.dim in dims else axis)
 
 
 def attended(dims: tuple[int, ...]) -> Propagate:
-    """Return how attention between the places along some dimensions moves the field."""
+    """Return the propagation of attention between the positions along some dimensions."""
 
-    def move(call: Call) -> Field:
+    def propagate(call: Call) -> Field:
         if is_masked(call.arguments):
-            return no_field("its mask hides some places from others")(call)
+            return no_field("its attention mask differs between positions")(call)
         return join([_spread(field, dims) for field in call.fields])
 
-    return move
+    return propagate
 
 
 def is_masked(arguments: Mapping[str, Any]) -> bool:
-    """Say whether attention hides some places from others."""
+    """Return whether attention has a mask."""
     masks = (arguments.get("attn_mask"), arguments.get("key_padding_mask"))
     return any(mask is not None for mask in masks) or bool(arguments.get("is_causal"))
 
 
 def recurrent(call: Call) -> Field:
-    """Move the field as a recurrent layer does, which reads one step after the other."""
+    """Propagate through a recurrent layer, which reads one step after the other."""
     flags = [value for value in call.arguments.values() if isinstance(value, bool)]
     is_packed, is_bidirectional = len(flags) < _FLAGS, flags[2]
     field, shape = call.fields[0], call.shapes[0]
     dim = (0 if is_packed or not flags[-1] else 1) - len(shape)
     if any(axis.dim == dim and axis.features > 1 for axis in field.axes):
         if is_packed or not is_bidirectional:
-            raise Undefined("a step sees those before it, and the last one sees them all")
+            raise Undefined("each step sees all earlier steps")
         field = _spread(field, {dim})
     return field.each(lambda axis: axis.mixed() if axis.dim == -1 else axis)
 
 
 _FLAGS = 4
-"""Of a recurrent layer: has_biases, train, bidirectional, batch_first; the last if not packed."""
+"""The flags of a recurrent layer: has_biases, train, bidirectional and, unless packed,
+batch_first."""
 
 
 def unless_along(reason: str, default: Any = -1) -> Propagate:
-    """Return a move that gives a reason if it goes along the rows or the columns, else none."""
+    """Return a propagation that is undefined along the rows or columns, else the identity."""
 
-    def move(call: Call) -> Field:
+    def propagate(call: Call) -> Field:
         named = call.arguments
         given = named.get("dims", named.get("dim", named.get("rest", default)))
         dims = dims_of(given, len(call.shapes[0]))
@@ -181,14 +182,14 @@ def unless_along(reason: str, default: Any = -1) -> Propagate:
             raise Undefined(reason)
         return field
 
-    return move
+    return propagate
 
 
 def repeated(call: Call) -> Field:
-    """Move the field as copies behind one another do; of channels they change nothing."""
+    """Propagate through repetition; repeated channels change nothing."""
     named, count = call.arguments, len(call.shapes[0])
     times = tuple(named.get("dims", named.get("sizes", named["rest"])))
     times = (1,) * (count - len(times)) + times
     if any(times[axis.dim] > 1 and axis.features > 1 for axis in call.fields[0].axes):
-        raise Undefined("it is not known what its features see: it repeats the map")
+        raise Undefined("it repeats the map")
     return call.fields[0]

@@ -1,4 +1,4 @@
-"""Where the features of a map are in a tensor, and where they go as its shape is changed."""
+"""How reshaping, permuting, slicing and padding propagate receptive fields."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tui_trainer.anatomy.propagation import no_field, unless_along
 Shape = tuple[int, ...]
 
 
-apart = unless_along("it joins or cuts along the rows, the columns or a flattened map", 0)
-"""Puts tensors behind one another, or cuts one to pieces."""
+apart = unless_along("it concatenates or splits along rows, columns or a flattened map", 0)
+"""Propagates through a concatenation or a split."""
 
 
 def stacked(call: Call) -> Field:
-    """Move the field as a stack does, which adds a dimension."""
+    """Propagate through a stack, which adds a dimension."""
     dim = from_end(call.arguments.get("dim", 0), len(call.result))
 
     def seen(axis: Axis) -> Axis:
@@ -31,15 +31,15 @@ def stacked(call: Call) -> Field:
 
 
 def unbound(call: Call) -> Field:
-    """Move the field as taking a dimension apart does."""
+    """Propagate through ``unbind``, which removes a dimension."""
     dim = from_end(call.arguments.get("dim", 0), len(call.shapes[0]))
     if any(axis.dim == dim and axis.features > 1 for axis in call.fields[0].axes):
-        raise Undefined("it takes the rows, the columns or a flattened map apart")
+        raise Undefined("it unbinds rows, columns or a flattened map")
     return _part(call, dim, 0)
 
 
 def selected(call: Call) -> Field:
-    """Move the field as ``select(dim, index)`` or ``narrow(dim, start, length)`` does."""
+    """Propagate through ``select(dim, index)`` or ``narrow(dim, start, length)``."""
     named = call.arguments
     part: Any = int(named["start"])
     if "length" in named:
@@ -54,10 +54,10 @@ def _part(call: Call, dim: int, part: Any) -> Field:
 
 
 def reshaped(call: Call) -> Field:
-    """Move the field as a view, a flattening or the like, which keep the values' order.
+    """Propagate through a view, a flatten and the like, which keep the order of the values.
 
     Raises:
-        Undefined: If a dimension that rows or columns lie in is cut up.
+        Undefined: If it splits the dimension of the rows or columns.
     """
     old, new = call.shapes[0], call.result
 
@@ -70,18 +70,18 @@ def reshaped(call: Call) -> Field:
             within = prod(new[dim:][1:])
             if step % within == 0 and within * new[dim] % length == 0:
                 return replace(axis, dim=dim, inner=step // within)
-        raise Undefined("it cuts the rows or the columns up")
+        raise Undefined("it splits the rows or the columns")
 
     return call.fields[0].each(seen)
 
 
 def permuted(call: Call) -> Field:
-    """Move the field as another order of the dimensions does."""
+    """Propagate through ``permute``."""
     return _reordered(call, [int(dim) for dim in call.arguments["rest"]])
 
 
 def transposed(call: Call) -> Field:
-    """Move the field as two dimensions that take each other's place do."""
+    """Propagate through ``transpose``."""
     order = list(range(len(call.shapes[0])))
     one, other = call.arguments.get("dim0", -2), call.arguments.get("dim1", -1)
     order[one], order[other] = order[other], order[one]
@@ -89,7 +89,7 @@ def transposed(call: Call) -> Field:
 
 
 def moved(call: Call) -> Field:
-    """Move the field as ``movedim`` does."""
+    """Propagate through ``movedim``."""
     count = len(call.shapes[0])
     pairs = []
     for key in ("source", "destination"):
@@ -108,13 +108,13 @@ def _reordered(call: Call, order: Sequence[int]) -> Field:
 
 
 def padded(call: Call) -> Field:
-    """Move the field as features do that are added around a map, or cut off where negative.
+    """Propagate through padding, which crops where it is negative.
 
     Raises:
         Undefined: If the map is flattened.
     """
     if call.arguments.get("mode") == "circular":
-        return no_field("what it adds is seen from the other side of the map")(call)
+        return no_field("circular padding reads from the opposite edge of the map")(call)
     pad, old, new = call.arguments["pad"], call.shapes[0], call.result
 
     def seen(axis: Axis) -> Axis:
@@ -123,23 +123,23 @@ def padded(call: Call) -> Field:
         if (not before and not behind) or (axis.features == 1 and old[axis.dim] > 1):
             return axis
         if not axis.is_whole(old):
-            raise Undefined("it adds to a flattened map")
+            raise Undefined("it pads a flattened map")
         return axis.through(1, 1, int(before), 1, features=new[axis.dim])
 
     return call.fields[0].each(seen)
 
 
 def taken(call: Call) -> Field:
-    """Move the field as an index does."""
+    """Propagate through indexing."""
     return _indexed(call.fields[0], call.shapes[0], call.arguments["index"])
 
 
 def _indexed(field: Field, shape: Shape, index: Any) -> Field:
-    """Return a field after a part of its tensor was taken, as in ``map[:, :, ::2, ::2]``.
+    """Return a field after indexing, as in ``map[:, :, ::2, ::2]``.
 
     Raises:
-        Undefined: If rows or columns are taken by more than whole numbers and slices, or a part of
-            a flattened map.
+        Undefined: If rows or columns are indexed by anything but integers and slices, or if a
+            flattened map is sliced.
     """
     if all(axis.features == 1 for axis in field.axes):
         return field
@@ -147,7 +147,7 @@ def _indexed(field: Field, shape: Shape, index: Any) -> Field:
     lists = [item for item in items if _is_list(item)]
     rest = tuple(item for item in items if not _is_list(item))
     if len(lists) > 1 or not is_plain(rest):
-        raise Undefined("it takes features out one by one")
+        raise Undefined("it selects single features")
     named = sum(item is not None and item is not ... for item in items)
     at = next((i for i, item in enumerate(items) if item is ...), len(items))
     items[at : at + 1] = [slice(None)] * (len(shape) - named)
@@ -167,24 +167,24 @@ def _indexed(field: Field, shape: Shape, index: Any) -> Field:
 
 
 def _is_list(item: Any) -> bool:
-    """Say whether an index is a list of numbers, one-dimensional."""
+    """Return whether an index is a list or a one-dimensional tensor."""
     return isinstance(item, list) or (isinstance(item, Tensor) and item.dim() == 1)
 
 
 def is_plain(index: Any) -> bool:
-    """Say whether an index has nothing but whole numbers, slices, ``...`` and None."""
+    """Return whether an index contains only integers, slices, ``...`` and None."""
     items = index if isinstance(index, tuple) else (index,)
     return all(item is None or item is ... or type(item) in (int, slice) for item in items)
 
 
 def _cut(axis: Axis, dim: int, positions: range | None, shape: Shape) -> Axis:
-    """Return an axis after some places of its dimension were taken; None if one by one."""
+    """Return an axis after slicing its dimension; ``positions`` is None for single features."""
     if axis.features == 1 or positions == range(shape[axis.dim]):
         return replace(axis, dim=dim)
     if positions is None:
-        raise Undefined("it takes features out one by one")
+        raise Undefined("it selects single features")
     if not axis.is_whole(shape):
-        raise Undefined("it takes a part of a flattened map")
+        raise Undefined("it slices a flattened map")
     reach = axis.reach
     start = reach.start + positions.start * reach.jump
     return Axis(replace(reach, jump=reach.jump * positions.step, start=start), len(positions), dim)

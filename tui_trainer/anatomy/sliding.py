@@ -1,4 +1,4 @@
-"""How kernels slide, patches are cut and maps are resized, along each dimension of a tensor."""
+"""How convolutions, pools, patches and interpolation propagate fields along each dimension."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Window:
 
     Attributes:
         kernel: Its height and width.
-        stride: From one of its places to the next.
-        padding: How much is added before the map's first row and column.
-        dilation: From one of its weights to the next.
+        stride: The distance between two of its positions.
+        padding: The padding before the map's first row and column.
+        dilation: The distance between two of its weights.
     """
 
     kernel: Pair
@@ -42,11 +42,11 @@ class Window:
         return down, across
 
     def unreached(self, size: Pair, positions: Pair) -> Pair:
-        """Return how many of the map's last rows and columns none of its places reaches.
+        """Return the number of last rows and columns of the map that the kernel never reads.
 
         Args:
             size: Rows and columns of the map.
-            positions: How many positions the kernel has down and across.
+            positions: The number of kernel positions down and across.
         """
         left = []
         for (kernel, stride, before, dilation), length, count in zip(
@@ -60,18 +60,17 @@ class Window:
 def slid(
     field: Field, old: Shape, new: Shape, steps: Sequence[Steps | None], *, groups: int = 0
 ) -> Field:
-    """Return a field after a kernel has slid over a tensor's last dimensions.
+    """Return a field after a kernel slides over a tensor's last dimensions.
 
     Args:
-        field: What the features saw before.
-        old: The shape before it.
-        new: The shape after it.
-        steps: Along each of the last dimensions; None if it leaves there more places than it found.
-        groups: Into how many groups a convolution splits the channels; 0 for a pool, whose features
-            read one channel each.
+        field: The field of the input.
+        old: The shape of the input.
+        new: The shape of the result.
+        steps: The steps along each of the last dimensions; None where the result is larger.
+        groups: The groups of a convolution; 0 for a pool, whose features read one channel each.
 
     Raises:
-        Undefined: If rows or columns lie where it cannot slide over them.
+        Undefined: If rows or columns lie where the kernel cannot slide over them.
     """
     channels = -len(steps) - 1
 
@@ -81,7 +80,7 @@ def slid(
             return axis
         if is_along:
             if not axis.is_whole(old):
-                raise Undefined("it slides along a two-dimensional map that was flattened")
+                raise Undefined("it slides over a flattened two-dimensional map")
             step = steps[axis.dim]
             if step is not None:
                 return axis.through(*step, features=new[axis.dim])
@@ -90,7 +89,7 @@ def slid(
             return axis
         if axis.dim == channels and groups:
             if groups > 1:
-                raise Undefined("each of its groups reads a part of the rows or columns")
+                raise Undefined("each of its groups reads only some rows or columns")
             return axis.mixed()
         return axis
 
@@ -98,7 +97,7 @@ def slid(
 
 
 def along_each(dims: int, *values: Any) -> list[Any]:
-    """Return the values along each of the last dimensions: ``2`` or ``(2, 3)`` for each."""
+    """Return the values per dimension: ``2`` stands for all dimensions, ``(2, 3)`` for each."""
     spread = [
         (value,) * dims
         if isinstance(value, int)
@@ -114,7 +113,7 @@ def steps_of(arguments: Mapping[str, Any], dims: int) -> list[Steps]:
     kernel = arguments["kernel_size"] if is_pool else tuple(arguments["weight"].shape[2:])
     stride = arguments.get("stride") or (kernel if is_pool else 1)
     padding, dilation = arguments.get("padding", 0), arguments.get("dilation", 1)
-    if padding == "same":  # torch adds the odd one behind
+    if padding == "same":  # torch adds an odd extra pixel at the end
         padding = tuple(d * (k - 1) // 2 for k, d in along_each(dims, kernel, dilation))
     elif padding == "valid":
         padding = 0
@@ -122,7 +121,7 @@ def steps_of(arguments: Mapping[str, Any], dims: int) -> list[Steps]:
 
 
 def steps_to_size(call: Call) -> list[Steps | None]:
-    """Return how a pool that is given the size of its output slides along each dimension."""
+    """Return how an adaptive pool slides along each dimension."""
     sides = zip(call.shapes[0][-call.dims :], call.result[-call.dims :], strict=True)
     return [pooled_to(old, new) for old, new in sides]
 
@@ -133,16 +132,13 @@ def sliding_window(call: Call) -> Window:
 
 
 def adaptive_window(call: Call) -> Window | None:
-    """Return the kernel of a pool that is given the size of its output; None if its places differ.
-
-    No one kernel does what it does then.
-    """
+    """Return the kernel of an adaptive pool; None if its windows differ in size or spacing."""
     steps = steps_to_size(call)
     return None if None in steps else Window(*zip(*filter(None, steps), strict=True))
 
 
 def reduced_window(call: Call) -> Window | None:
-    """Return the kernel of a mean over rows and columns, None for one over anything else."""
+    """Return the kernel of a mean over rows and columns; None for other dimensions."""
     dims = dims_of(call.arguments.get("dim"), len(call.shapes[0]))
     field = call.fields[0] if call.fields else None
     if dims is None or field is None or field.down.dim == field.across.dim:
@@ -152,26 +148,26 @@ def reduced_window(call: Call) -> Window | None:
     return Window((down, across), (down, across)) if over else None
 
 
-# --- moves of the field
+# --- propagation
 
 
 def slides(call: Call) -> Field:
-    """Move the field as a convolution or a pool does that slides over the last dimensions."""
+    """Propagate through a convolution or a pool over the last dimensions."""
     return _slid(call, steps_of(call.arguments, call.dims))
 
 
 def slides_upwards(call: Call) -> Field:
-    """Move the field as a transposed convolution: with a stride of 1 it is one as any other."""
+    """Propagate through a transposed convolution; with stride 1 it is an ordinary convolution."""
     steps = steps_of(call.arguments, call.dims)
     return _slid(call, [(k, 1, d * (k - 1) - p, d) if s == 1 else None for k, s, p, d in steps])
 
 
 def slides_to_size(call: Call) -> Field:
-    """Move the field as a pool does that is given the size of its output."""
+    """Propagate through an adaptive pool."""
     steps = steps_to_size(call)
     old, new = call.shapes[0][-call.dims :], call.result[-call.dims :]
     if any(step is None and b <= a for step, a, b in zip(steps, old, new, strict=True)):
-        raise Undefined(f"{_size(old)} features do not divide into {_size(new)} places")
+        raise Undefined(f"{_size(old)} features do not divide evenly into {_size(new)}")
     return _slid(call, steps)
 
 
@@ -183,13 +179,13 @@ def _slid(call: Call, steps: Sequence[Steps | None]) -> Field:
 
 
 def interpolated(call: Call) -> Field:
-    """Move the field as a change of the map's size does.
+    """Propagate through ``interpolate``.
 
-    Which features it reads is measured on one dimension after the other: the rules differ with the
-    mode, ``align_corners``, ``antialias`` and a scale that is no whole number.
+    The features it reads are measured along each dimension, because they depend on the mode,
+    ``align_corners``, ``antialias`` and a fractional scale.
 
     Raises:
-        Undefined: If its features' fields are not of one size and evenly spaced.
+        Undefined: If the fields of its features differ in size or are not evenly spaced.
     """
     field, old, new = call.fields[0], call.shapes[0], call.result
     count = len(old) - 2
@@ -203,19 +199,19 @@ def interpolated(call: Call) -> Field:
         if steps[-1] is None and new[dim] <= old[dim]:
             raise Undefined(
                 f"it resizes {_size(old[2:])} to {_size(new[2:])}: the fields of its features "
-                "are not of one size, or not evenly spaced"
+                "differ in size, or are not evenly spaced"
             )
     return slid(field, old, new, steps)
 
 
 def unshuffled(call: Call) -> Field:
-    """Move the field as space to depth does: a place has all channels of so many pixels."""
+    """Propagate through ``pixel_unshuffle`` (space to depth): blocks of pixels become channels."""
     factor = int(call.arguments["factor"])
     return _slid(call, [(factor, factor, 0, 1)] * 2)
 
 
 def shuffled(call: Call) -> Field:
-    """Refuse depth to space: neighbours come from the same place of the smaller map."""
+    """Reject ``pixel_shuffle`` (depth to space): neighbours share a position of the smaller map."""
     field = call.fields[0]
     if any(axis.features > 1 for axis in field.axes):
         raise Undefined(_larger(call.shapes[0][-2:], call.result[-2:]))
@@ -223,18 +219,18 @@ def shuffled(call: Call) -> Field:
 
 
 def unfolded(call: Call) -> Field:
-    """Move the field as ``unfold`` does: patches of a map, or windows along a dimension."""
+    """Propagate through ``unfold``: patches of a map, or windows along a dimension."""
     if "stride" in call.arguments:
         return _patches(call)
     dim, size, step = (int(call.arguments[key]) for key in ("kernel_size", "dilation", "padding"))
     dim = from_end(dim, len(call.shapes[0]))
 
     def seen(axis: Axis) -> Axis:
-        moved = replace(axis, dim=axis.dim - 1)  # the window's places are the last dimension
+        moved = replace(axis, dim=axis.dim - 1)  # the window is the new last dimension
         if axis.dim != dim or axis.features == 1:
             return moved
         if not axis.is_whole(call.shapes[0]):
-            raise Undefined("it cuts windows out of a flattened map")
+            raise Undefined("it extracts windows from a flattened map")
         return moved.through(size, step, 0, 1, features=call.result[dim - 1])
 
     return call.fields[0].each(seen)
@@ -252,7 +248,7 @@ def _patches(call: Call) -> Field:
 
 
 def _larger(old: Shape, new: Shape) -> str:
-    """Return why a map that has grown has no field of one size."""
+    """Return why an enlarged map has no receptive field of one size."""
     return (
         f"it makes the map larger ({_size(old)} to {_size(new)}): the fields of its features are "
         "not evenly spaced"
@@ -266,9 +262,9 @@ def pooled_to(old: int, new: int) -> Steps | None:
 
 
 def evenly(reads: Sequence[tuple[int, int]], length: int) -> Steps | None:
-    """Return the kernel that reads from the first to the last feature at each place, if one does.
+    """Return the kernel that reads these ranges of features, one per position; None if none does.
 
-    At a map's ends a kernel may be cut off.
+    The ranges may be clipped at the ends of the map.
     """
     middle = len(reads) // 2
     low, high = reads[middle]
@@ -285,7 +281,7 @@ def evenly(reads: Sequence[tuple[int, int]], length: int) -> Steps | None:
 def _read_by(
     arguments: Mapping[str, Any], old: int, new: int, position: int, count: int
 ) -> list[tuple[int, int]]:
-    """Return the first and the last feature that ``interpolate`` reads, for each of its places."""
+    """Return the first and last feature that ``interpolate`` reads at each output position."""
     mode = {"trilinear": "linear"}.get(arguments.get("mode", "nearest"), arguments.get("mode"))
     is_flat = mode in ("bilinear", "bicubic")
     one = (1,) if is_flat else ()
@@ -309,5 +305,5 @@ def _read_by(
 
 
 def _size(sides: Shape) -> str:
-    """Return the sides of a map as text: ``7×7``."""
+    """Return the size of a map as text: ``7×7``."""
     return "×".join(map(str, sides))

@@ -1,11 +1,11 @@
-"""Stand-ins for torch's functions that show what their results depend on.
+"""Surrogates of torch functions that show what their results depend on.
 
-The gradient of a network says how strongly a pixel moves a feature. It may vanish where the feature
-depends on the pixel all the same: in a dead ReLU, a saturated sigmoid, behind weights that cancel,
-or after so many small factors that nothing is left. So each function is replaced by one that reads
-the same values and whose derivatives are all positive: activations pass, convolutions, fully
-connected layers, pools and recurrent layers take averages, products become sums. A function without
-a stand-in is run as it is, on positive numbers, with positive weights.
+The gradient of a feature says how strongly a pixel changes it. It can vanish although the feature
+depends on the pixel: in a dead ReLU, a saturated sigmoid, where weights cancel, or after many small
+factors. So each function is replaced by one that reads the same values and has only positive
+derivatives: activations become the identity; convolutions, fully connected layers, pools and
+recurrent layers become averages; products become sums. A function without a surrogate runs
+unchanged, on positive numbers with positive weights.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Named = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class _Run:
-    """A function and what it is called with."""
+    """A function and its arguments."""
 
     name: str
     function: Callable[..., Any]
@@ -44,7 +44,7 @@ class _Run:
 
     @property
     def features(self) -> list[Tensor]:
-        """What of its arguments depends on the image."""
+        """The tensors in its arguments that depend on the image."""
         return list(filter(depends, tensors_in((self.args, self.kwargs))))
 
     @property
@@ -56,7 +56,7 @@ class _Run:
 
 
 def _fine(numbers: Tensor) -> Tensor:
-    """Return numbers as float64, so that a thin share is not lost; mps has none."""
+    """Return a tensor as float64, so that small shares do not underflow; mps has no float64."""
     if numbers.device.type == "mps":
         return numbers
     if numbers.is_complex():
@@ -65,12 +65,12 @@ def _fine(numbers: Tensor) -> Tensor:
 
 
 def depends(tensor: Any) -> bool:
-    """Say whether a tensor depends on the image; no parameter must require a gradient."""
+    """Return whether a tensor depends on the image; no parameter may require a gradient."""
     return isinstance(tensor, Tensor) and tensor.requires_grad
 
 
 def passes_through(name: str) -> bool:
-    """Say whether a function's stand-in gives each feature as it is."""
+    """Return whether a function's surrogate is the identity."""
     operation = operation_of(name)
     kinds = ("relu", "activation", "dropout", "identity")
     return name != "glu" and (operation.norm or operation.kind in kinds)
@@ -79,27 +79,27 @@ def passes_through(name: str) -> bool:
 def surrogate(
     name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Any:
-    """Run a function's stand-in, or the function itself where it has none."""
+    """Run a function's surrogate, or the function itself where it has none."""
     run = _Run(name, function, args, kwargs)
     if not run.features:
         return run.result()
-    with torch.enable_grad():  # what is run without gradients depends on the image all the same
-        return _followed(run)
+    with torch.enable_grad():  # under no_grad, features depend on the image all the same
+        return _surrogate_or_original(run)
 
 
-def _followed(run: _Run) -> Any:
+def _surrogate_or_original(run: _Run) -> Any:
     found: Any = None
-    with suppress(Exception):  # it was called in a way that is not known
-        found = _stand_in(run)
+    with suppress(Exception):  # a call signature that the surrogate does not know
+        found = _run_surrogate(run)
     if found is None:
-        return _as_it_is(run)
+        return _run_unchanged(run)
     if not (run.is_in_place and run.args and isinstance(run.args[0], Tensor)):
         return found
     return run.args[0] if passes_through(run.name) else run.args[0].copy_(found)
 
 
 def _even(result: Tensor) -> Tensor:
-    """Let the gradient of a result be 1 where it is not 0, so that it never fades."""
+    """Set the gradient of a result to 1 where it is not 0, so that it never vanishes."""
     if result.requires_grad:
         result.register_hook(  # type: ignore[no-untyped-call]
             lambda gradient: None if gradient is None else _ones(gradient)
@@ -111,27 +111,27 @@ def _ones(gradient: Tensor) -> Tensor:
     return (gradient != 0).to(gradient.dtype)
 
 
-def _numbers_only(gradient: Tensor | None) -> Tensor | None:
-    """Return a gradient without what is no number: nothing is known from it."""
-    if gradient is None:  # of a part that nothing reads
+def _finite_only(gradient: Tensor | None) -> Tensor | None:
+    """Return a gradient with non-finite values set to 0, because they show no dependence."""
+    if gradient is None:  # of a tensor that nothing reads
         return None
     return _ones(torch.where(torch.isfinite(gradient), gradient, 0))
 
 
-def _stand_in(run: _Run) -> Any:
-    """Return what a function's stand-in gives; None for a function without one."""
-    if run.name in _AS_THEY_ARE:
+def _run_surrogate(run: _Run) -> Any:
+    """Return the result of a function's surrogate; None for a function without one."""
+    if run.name in _UNCHANGED:
         return None
     if passes_through(run.name):
         return run.named["input"].clone()
     if "conv" in run.name and "weight" in run.named:
         return _convolved(run)
-    stand_in = _STAND_INS.get(run.name) or _OF_MOVES.get(operation_of(run.name).propagate)
-    return stand_in(run) if stand_in else None
+    replacement = _SURROGATES.get(run.name) or _BY_PROPAGATION.get(operation_of(run.name).propagate)
+    return replacement(run) if replacement else None
 
 
-def _as_it_is(run: _Run) -> Any:
-    """Run a function, on positive weights where it does more than to move features."""
+def _run_unchanged(run: _Run) -> Any:
+    """Run a function; on positive weights, unless it only rearranges features."""
     is_getter = getattr(run.function, "__name__", "") == "__get__"
     moves_only = operation_of(run.name).propagate in _PLACING or run.name in _PLACES
     if is_getter or moves_only or run.is_in_place:
@@ -142,7 +142,7 @@ def _as_it_is(run: _Run) -> Any:
 
 
 def _like(tensor: Tensor, other: Tensor) -> Tensor:
-    """Return a result of float64 in the precision that the network works in."""
+    """Return a float64 result in the precision of the model."""
     single = other.dtype not in (torch.float64, torch.complex128)
     if single and tensor.dtype == torch.complex128:
         return tensor.to(torch.complex64)
@@ -155,7 +155,7 @@ _PLACING = (
     *(shapes.selected, shapes.apart, shapes.stacked, shapes.unbound, shapes.padded),
     sliding.unfolded,
 )
-"""What only puts features elsewhere."""
+"""Propagations of functions that only rearrange features."""
 
 _PLACES = frozenset(
     (
@@ -165,14 +165,14 @@ _PLACES = frozenset(
         *("tril", "triu", "fold", "setitem", "masked_select", "channel_shuffle"),
     )
 )
-"""Likewise, by name."""
+"""Functions that only rearrange features, by name."""
 
 
-# --- the stand-ins
+# --- the surrogates
 
 
 def _convolved(run: _Run) -> Tensor:
-    """Return the average over a kernel: all outputs of a group of channels are the same."""
+    """Return the average over a kernel: all outputs of a channel group are equal."""
     named = run.named
     features, weight = named["input"], named["weight"]
     dims, groups = weight.dim() - 2, int(named.get("groups", 1))
@@ -189,9 +189,9 @@ def _convolved(run: _Run) -> Tensor:
 def _passes(
     name: str, size: tuple[int, ...], named: Named
 ) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
-    """Yield kernels of ones, and how they slide, that together are one of this size.
+    """Yield one-dimensional kernels of ones, and their arguments, that together form the kernel.
 
-    It is taken apart into one along each dimension: 14 weights in place of 7×7.
+    A separable kernel is cheaper: 14 weights instead of 7×7.
     """
     if "transpose" in name:
         keys = ("stride", "padding", "output_padding", "dilation")
@@ -231,7 +231,7 @@ def _gated(run: _Run) -> Tensor:
 
 _shape_of_all: Callable[..., Any] = torch.broadcast_shapes
 
-_AS_THEY_ARE = (
+_UNCHANGED = (
     *COMPARISONS.split(),
     "channel_shuffle",
     "native_channel_shuffle",
@@ -243,7 +243,7 @@ _AS_THEY_ARE = (
 def _product(run: _Run) -> Tensor | None:
     """Return averages over a row of one matrix and a column of the other.
 
-    None for a product with a matrix that is not learned: it may be 0 in many places.
+    None for a product with a constant matrix, which may have many zeros.
     """
     left, right = run.args[:2]
     learned = all(depends(t) or isinstance(t, nn.Parameter) for t in (left, right))
@@ -257,7 +257,7 @@ def _product(run: _Run) -> Tensor | None:
 
 
 def _added(run: _Run) -> Tensor:
-    """Return the mean of what depends on the image, in the shape of the function's result."""
+    """Return the mean of the arguments that depend on the image, in the shape of the result."""
     return _mean_of(run.name, list(tensors_in((run.args, run.kwargs))))
 
 
@@ -273,14 +273,14 @@ def _mean_of(name: str, tensors: list[Tensor]) -> Tensor:
 
 
 def _averaged(run: _Run) -> Tensor:
-    """Return averages in place of a softmax or a normalization."""
+    """Return averages instead of a softmax or a normalization."""
     features: Tensor = run.named["input"]
     dims = tuple(propagation.dims_of_softmax(run.name, run.named, features.dim()))
     return (features + _even(features.mean(dims, keepdim=True))) / 2
 
 
 def _reduced(run: _Run) -> Any:
-    """Return a mean in place of a maximum, a deviation or a product."""
+    """Return a mean instead of a maximum, a standard deviation or a product."""
     named = run.named
     features, dim = named["input"], named.get("dim", named.get("axis"))
     if isinstance(dim, Tensor):  # torch.max(one, other)
@@ -290,12 +290,12 @@ def _reduced(run: _Run) -> Any:
     mean = _even(features.mean() if everything else features.mean(dim, keep))
     with torch.no_grad():
         real = run.result()
-    # Some maxima come with the places where they were found.
+    # Some maxima come with their indices.
     return type(real)((mean, *real[1:])) if isinstance(real, tuple) else mean
 
 
 def _spectrum(run: _Run) -> Tensor:
-    """Return averages over the dimensions of a Fourier transform, or of its inverse."""
+    """Return averages over the dimensions of a Fourier transform or its inverse."""
     features = run.named["input"]
     dims = propagation.dims_of_transform(run.name, run.named, features.dim())
     with torch.no_grad():
@@ -306,14 +306,14 @@ def _spectrum(run: _Run) -> Tensor:
 
 
 def _ordered(run: _Run) -> Any:
-    """Return ordered features, each of which depends on all that were compared."""
+    """Return sorted features, each of which depends on all compared features."""
     values, *positions = run.result()
     mean = _even(run.args[0].mean(run.named.get("dim", -1), keepdim=True))
     return (values + mean, *positions)
 
 
 def _pooled(run: _Run) -> Any:
-    """Return the averages of what a pool takes the maxima of."""
+    """Return average pooling instead of max pooling."""
     named, dims = run.named, int(run.name[-2])
     if named.get("return_indices") or named.get("dilation", 1) not in (1, (1,) * dims):
         return _dilated_pool(named) if dims == 2 else None
@@ -322,7 +322,7 @@ def _pooled(run: _Run) -> Any:
 
 
 def _average_of(maximum: str) -> Callable[..., Tensor]:
-    """Return the pool that takes averages as this one takes maxima."""
+    """Return the average pool that corresponds to a max pool."""
     average: Callable[..., Tensor] = getattr(F, maximum.replace("max", "avg"))
     return average
 
@@ -339,7 +339,7 @@ def _dilated_pool(named: Named) -> Any:
     spread = F.pad(features, (left, right, top, behind))
     pooled = F.conv2d(spread, share, None, stride, 0, dilation, channels)
     height, width = maxima[0].shape[-2:]
-    averages = _even(pooled[..., :height, :width].contiguous())  # as a pool leaves it, for views
+    averages = _even(pooled[..., :height, :width].contiguous())  # like a pool's result, for views
     return (averages, maxima[1]) if named.get("return_indices") else averages
 
 
@@ -350,7 +350,7 @@ def _pooled_to_size(run: _Run) -> Any:
 
 
 def _recurrent(run: _Run) -> Any:
-    """Return averages over the steps before each one; if both directions are read, over all."""
+    """Return averages over the steps up to each one; if bidirectional, over all steps."""
     named = run.named
     flags = [value for value in named.values() if isinstance(value, bool)]
     if len(flags) < 4:  # packed
@@ -369,22 +369,22 @@ def _recurrent(run: _Run) -> Any:
 
 
 def _attention(run: _Run) -> Any:
-    """Return averages over all places; a mask that hides some is left to the function itself."""
+    """Return averages over all positions; masked attention has no surrogate."""
     named = run.named
     if propagation.is_masked(named):
         return None
-    is_layer = "num_heads" in named  # (places, images, features), and the attention itself
+    is_layer = "num_heads" in named  # (positions, images, features), and the attention weights
     query, key, value = (named[part] for part in ("query", "key", "value"))
     dim = 0 if is_layer else -2
     means = [t.mean(-1, keepdim=True) for t in (query, key, value)]
-    told = means[0] + means[1].mean(dim, keepdim=True) + means[2].mean(dim, keepdim=True)
-    result = _even(told / 3).expand(*query.shape[:-1], value.shape[-1]).contiguous()
+    total = means[0] + means[1].mean(dim, keepdim=True) + means[2].mean(dim, keepdim=True)
+    result = _even(total / 3).expand(*query.shape[:-1], value.shape[-1]).contiguous()
     if not is_layer:
         return result
     if not named.get("need_weights", True) or not named.get("average_attn_weights", True):
         return (result, None) if not named.get("need_weights", True) else None
-    among = told.movedim(0, -2) if told.dim() == 3 else told
-    return result, among.expand(*among.shape[:-1], key.shape[0]).contiguous()
+    weights = total.movedim(0, -2) if total.dim() == 3 else total
+    return result, weights.expand(*weights.shape[:-1], key.shape[0]).contiguous()
 
 
 def _one_step(run: _Run) -> Any:
@@ -395,13 +395,13 @@ def _one_step(run: _Run) -> Any:
     return tuple(found) if isinstance(hidden, tuple) else found[0]
 
 
-_OF_MOVES: Mapping[propagation.Propagate, Callable[[_Run], Any]] = {
+_BY_PROPAGATION: Mapping[propagation.Propagate, Callable[[_Run], Any]] = {
     propagation.element_wise: _added,
     propagation.along: _averaged,
     propagation.reduced: _reduced,
 }
 
-_STAND_INS: Mapping[str, Callable[[_Run], Any]] = {
+_SURROGATES: Mapping[str, Callable[[_Run], Any]] = {
     "glu": _gated,
     "linear": _connected,
     "multi_head_attention_forward": _attention,
@@ -420,10 +420,10 @@ _STAND_INS: Mapping[str, Callable[[_Run], Any]] = {
 
 
 def _positive(tensor: Tensor) -> Tensor:
-    """Return weights that are positive, and of different sizes; features guarded against NaN."""
+    """Return positive weights of different sizes, and features guarded against NaN gradients."""
     if depends(tensor):
         guarded = tensor.view_as(tensor)
-        guarded.register_hook(_numbers_only)  # type: ignore[no-untyped-call]
+        guarded.register_hook(_finite_only)  # type: ignore[no-untyped-call]
         return _fine(guarded)
     numbers = _fine(tensor)
     if not isinstance(tensor, nn.Parameter) or not (

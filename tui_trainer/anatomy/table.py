@@ -1,4 +1,4 @@
-"""The layer table: what each layer of a network makes of an image, and what it costs."""
+"""The layer table: shapes, receptive field, parameters and cost of each layer of a model."""
 
 from __future__ import annotations
 
@@ -22,37 +22,36 @@ from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.text.fmt import one_line
 
 UNUSED = "not used in the forward pass"
-"""The name of the row of parameters that no operation reads."""
+"""The name of the row for parameters that no operation reads."""
 
 TRAINING_ONLY = "used only in training mode"
-"""The name of the row of parameters that operations read in training mode alone."""
+"""The name of the row for parameters that operations read in training mode only."""
 
 Shape = tuple[int, int, int]
 
 
 def layer_table(model: nn.Module, input_shape: Shape) -> tuple[LayerRow, ...]:
-    """Run a network once on an image of noise and tell of every operation on its way to the scores.
+    """Run a model once on a noise image, and return every operation between image and logits.
 
-    The network must lie on the CPU. It is run in evaluation mode and left as it was: modes,
-    running statistics, attributes, hooks and random generators.
+    The model must be on the CPU. It runs in evaluation mode and is left unchanged: modes, running
+    statistics, attributes, hooks and random state.
 
     Args:
-        model: Maps (N, channels, height, width) to scores (N, classes).
+        model: Maps (N, channels, height, width) to logits (N, classes).
         input_shape: Height, width and channels of the image.
 
     Returns:
-        The input, then a row an operation, in the order in which they are run; the operations of a
-        loop that is run many times have a row each, for all times together. The rows'
-        parameters add up to those of the network: parameters that are used several times belong to
-        the first row that uses them, those that are never used to a last row of their own. After a
-        gate that is made of the whole map (squeeze and excite), a field is an upper bound.
+        The input, then one row per operation in execution order; a loop that repeats many times has
+        one row per operation of its body. The rows' parameters add up to the model's: shared
+        parameters count in the first row that uses them, unused ones in a separate last row. After
+        a gate computed from the whole map (squeeze-and-excitation), a field is an upper bound.
 
     Raises:
-        Exception: What the network itself raises.
+        Exception: An exception of the model's forward.
     """
     try:
         steps, work = _traced(model, input_shape, images=1)
-    except Exception:  # some networks cannot take an image alone
+    except Exception:  # some models cannot take a batch of one
         steps, work = _traced(model, input_shape, images=2)
     names = _names(steps, (path for path, _ in model.named_modules()))
     rows = [_input_row(input_shape)]
@@ -67,15 +66,12 @@ def layer_table(model: nn.Module, input_shape: Shape) -> tuple[LayerRow, ...]:
 
 
 def multiply_adds_of(model: nn.Module, input_shape: Shape) -> int:
-    """Return the multiply-adds of a network whose operations cannot be followed, biases left out.
-
-    0 if it cannot be counted.
-    """
+    """Return the multiply-adds of a model that cannot be traced, without biases; 0 if unknown."""
     counter = Counter()
     try:
         with torch.no_grad(), preserve_model_state(model, torch.device("cpu")), counter:
             model(_noise(input_shape, images=2))
-    except Exception:  # it runs, but not while somebody counts
+    except Exception:  # it runs, but not under a dispatch mode
         return 0
     return counter.total // 2
 
@@ -86,7 +82,7 @@ def _noise(input_shape: Shape, images: int) -> Tensor:
 
 
 def _traced(model: nn.Module, input_shape: Shape, images: int) -> tuple[list[Step], list[int]]:
-    """Return a network's rows as steps, and the multiply-adds of each row for one image."""
+    """Return a model's rows as steps, and the multiply-adds of each row for one image."""
     image = _noise(input_shape, images)
     work = StepCounter()
     with torch.no_grad(), work.counter:
@@ -97,10 +93,10 @@ def _traced(model: nn.Module, input_shape: Shape, images: int) -> tuple[list[Ste
 
 
 def _row(step: Step, name: str, parameters: int, multiply_adds: int) -> LayerRow:
-    """Return a step as a row; where something of it cannot be told, the rest of it is."""
+    """Return a step as a row; if it cannot be described completely, with what is known."""
     try:
         return _whole_row(step, name, parameters, multiply_adds)
-    except Exception as error:  # it was called in a way that is not known
+    except Exception as error:  # a call signature that the operation does not know
         words = one_line(f"{type(error).__name__}: {error}")
         shape = step.call.result
         return LayerRow(
@@ -111,7 +107,7 @@ def _row(step: Step, name: str, parameters: int, multiply_adds: int) -> LayerRow
             parameters=parameters,
             type=step.type or step.call.name,
             multiply_adds=multiply_adds,
-            undefined=step.undefined or f"after {step.call.name}: it is not known ({words})",
+            undefined=step.undefined or f"after {step.call.name}: unknown ({words})",
             sources=step.sources,
             repeats=step.repeats,
         )
@@ -149,7 +145,7 @@ def _whole_row(step: Step, name: str, parameters: int, multiply_adds: int) -> La
 
 
 def _jump(field: Field, shape: tuple[int, ...]) -> tuple[int, int]:
-    """Return how far the fields of neighbours are apart; 0 where all see the same."""
+    """Return the distance between neighbouring fields; 0 where all features have the same field."""
     down, across = (
         0 if axis.features == 1 and len(shape) == 4 and shape[axis.dim] > 1 else axis.reach.jump
         for axis in field.axes
@@ -158,7 +154,7 @@ def _jump(field: Field, shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _is_over_batch(call: Call) -> bool:
-    """Say whether a softmax or a normalization is taken over the images of a batch."""
+    """Return whether a softmax or a normalization runs over the batch dimension."""
     if operation_of(call.name).propagate is not propagation.along or len(call.shapes[0]) < 2:
         return False
     dims = propagation.dims_along(call)
@@ -181,7 +177,7 @@ def _input_row(shape: Shape) -> LayerRow:
 def _unused_rows(
     left: Sequence[nn.Parameter], trained: Collection[int], counted: set[int]
 ) -> Iterator[LayerRow]:
-    """Yield a row for the parameters of each kind that no operation reads in evaluation mode."""
+    """Yield a row for the parameters read only in training mode, and one for unused ones."""
     for name, is_trained in ((TRAINING_ONLY, True), (UNUSED, False)):
         if parameters := _count([p for p in left if (id(p) in trained) is is_trained], counted):
             yield LayerRow(
@@ -190,12 +186,12 @@ def _unused_rows(
                 kernel="",
                 output_shape=(0, 0, 0),
                 parameters=parameters,
-                undefined="it is not on the way to the scores",
+                undefined="it is not on the path to the logits",
             )
 
 
 def _names(steps: Iterable[Step], modules: Iterable[str]) -> list[str]:
-    """Return a name for each step: its module's, or that and the function's; numbered if needed."""
+    """Return a unique name per step: its module's, or that and the function's, with a number."""
     taken = {"input", *modules}
     used: set[str] = set()
     last: dict[str, int] = {}
@@ -214,7 +210,7 @@ def _names(steps: Iterable[Step], modules: Iterable[str]) -> list[str]:
 
 
 def _count(parameters: Iterable[nn.Parameter], counted: set[int]) -> int:
-    """Return how many numbers there are in those not yet counted, and count them."""
+    """Return the number of parameters not counted before, and mark them as counted."""
     new = {id(p): p.numel() for p in parameters if id(p) not in counted}
     counted.update(new)
     return sum(new.values())
@@ -224,7 +220,7 @@ def _kind(call: Call, module: str, window: Window | None) -> str:
     operation, name = operation_of(call.name), call.name
     if name == "conv2d" and call.arguments.get("groups", 1) == call.shapes[0][-3] > 1:
         return "depthwise"
-    if name == "identity":  # in evaluation, what hides features does nothing
+    if name == "identity":  # in evaluation mode, dropout does nothing
         return "dropout" if "drop" in module.lower() or "stochastic" in module.lower() else name
     if operation.window is reduced_window and window is None:
         return name
@@ -234,7 +230,7 @@ def _kind(call: Call, module: str, window: Window | None) -> str:
 
 
 def _kernel(name: str, window: Window | None) -> str:
-    """Return kernel, stride and dilation as text; a pool's stride is its kernel unless told."""
+    """Return kernel, stride and dilation as text, without the default stride."""
     if window is None:
         return ""
     text = _pair(window.kernel, always=True)
@@ -248,7 +244,7 @@ def _pair(pair: tuple[int, int], *, always: bool = False) -> str:
 
 
 def _shape(shape: tuple[int, ...], field: Field | None) -> Shape:
-    """Return height, width and channels; 1, 1, n where they are not apart."""
+    """Return height, width and channels; (1, 1, n) for a flat output."""
     if len(shape) != 4:
         return 1, 1, prod(shape[1:]) if len(shape) > 1 else prod(shape)
     down, across = (field.down.dim, field.across.dim) if field else (-2, -1)

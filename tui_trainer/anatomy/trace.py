@@ -1,4 +1,4 @@
-"""One run of a network, watched: every operation on the way from the image to the scores."""
+"""Tracing one forward of a model: every operation between the image and the logits."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from tui_trainer.models.unregistered_state import namespaces
 from tui_trainer.text.fmt import one_line
 
 Execute = Callable[[str, Callable[..., Any], tuple[Any, ...], Mapping[str, Any]], Any]
-"""Runs a function: given its name, itself and its arguments, it returns the result."""
+"""Runs a function, given its name, itself, its args and its kwargs, and returns the result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One operation, in the order in which they were run.
+    """One operation of a forward.
 
     Attributes:
-        module: The path of the innermost module that it was run in.
+        module: The path of the module whose forward called it.
         type: The class of that module, if this is all that it does; else empty.
-        call: What was run.
+        call: The call.
         parameters: The parameters that it used.
-        field: What its features see; None where that is not defined.
-        undefined: Why not.
-        sources: The places, in the table, of the steps whose results it read.
-        repeats: How often it is done, one time after the other, in a loop.
+        field: The receptive field of its result; None where it is undefined.
+        undefined: Why it is undefined.
+        sources: The table positions of the steps whose results it read.
+        repeats: The number of consecutive executions in a loop.
     """
 
     module: str
@@ -52,23 +52,23 @@ class Step:
 
     @property
     def kind(self) -> Hashable:
-        """What it is, whatever the number of images, and in a copy of the network too."""
+        """A key that does not depend on the batch size, and is the same in a copy of the model."""
         return self.module, self.call.name, len(self.call.result)
 
     @property
     def work(self) -> Hashable:
-        """What tells it from the other steps of a loop: it does the same with the same weights."""
+        """A key for loop folding: equal for steps with the same weights and shapes."""
         used = tuple(id(parameter) for parameter in self.parameters)
         return self.kind, used, self.call.shapes, self.call.result
 
 
 Reached = Callable[[int, Step, Tensor], None]
-"""Told of each step as it is done: its place in the table, from 1, itself, and its result."""
+"""Called for each executed step with its position in the table, from 1, itself and its result."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What is known of a tensor; it is held, so that no other takes its identity."""
+    """What is known about a tensor. It keeps a reference, so that its ``id`` is not reused."""
 
     tensor: Tensor
     field: Field | None
@@ -78,7 +78,7 @@ class _Seen:
 
 @dataclass(frozen=True, slots=True)
 class _Visit:
-    """A module that is being run: how many steps there were before it, and what it reads."""
+    """A module whose forward is running, the number of steps before it, and its inputs."""
 
     path: str
     module: nn.Module
@@ -89,7 +89,7 @@ class _Visit:
 def call_unchanged(
     name: str, run: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Any:
-    """Run a function as the network calls it."""
+    """Run a function without a replacement."""
     return run(*args, **kwargs)
 
 
@@ -100,33 +100,33 @@ def trace(
     reached: Reached | None = None,
     finished: Callable[[Any], None] = lambda output: None,
 ) -> list[Step]:
-    """Run a network on images in evaluation mode, and leave it and them as they were.
+    """Run a model on images in evaluation mode, and leave both unchanged.
 
-    The steps of a loop have one place together, that of their row in the layer table. The last time
-    that they are done stands for all of them.
+    The repeats of a loop share one position, that of their row in the layer table; the last repeat
+    represents them.
 
     Args:
-        model: Maps (N, channels, height, width) to scores.
-        image: What it is run on.
-        execute: Runs each function; it may put another in its place.
-        reached: Is told of each row as it is reached; what it raises ends the run.
-        finished: Is given what the network gives.
+        model: Maps (N, channels, height, width) to logits.
+        image: The images.
+        execute: Runs each function; it may replace it.
+        reached: Is called for each row as it is reached; an exception it raises ends the forward.
+        finished: Is called with the output of the model.
 
     Returns:
-        The steps that were run, those of a loop folded.
+        The executed steps, with loops folded.
     """
     if reached is None:
         steps = trace_steps(model, image, execute, finished=finished)
         return folded(steps, cached_folding(model, image, steps))
     plan = _folding_of(model, image, execute)
-    if plan is None:  # it has no loops: a step is a row
+    if plan is None:  # without loops, each step is a row
         return trace_steps(model, image, execute, reached, finished)
     on_row = reached
 
     def at_row(number: int, step: Step, result: Tensor) -> None:
         at = number - 1
         if at >= len(plan.kinds) or plan.kinds[at] != step.kind:
-            return  # it takes another way for these images
+            return  # the model branches differently for these images
         if plan.folding.stands_for_its_row(at):
             row = plan.folding.row_of[at]
             read = tuple(sorted({plan.folding.row_of[s - 1] + 1 if s else 0 for s in step.sources}))
@@ -143,13 +143,13 @@ def trace_steps(
     reached: Reached = lambda position, step, result: None,
     finished: Callable[[Any], None] = lambda output: None,
 ) -> list[Step]:
-    """Run a network as :func:`trace` does; each step has a place of its own, from 1."""
+    """Run a model like :func:`trace`, without folding loops: each step has its own position."""
     with ExitStack() as stack:
         stack.enter_context(preserve_model_state(model, image.device))
-        image = image.clone()  # for it may write into what it is given
+        image = image.clone()  # the forward may write into its input
         tracer = _Tracer(model, image, execute, reached)
         for path, module in model.named_modules():
-            if isinstance(module, ScriptModule):  # it takes no hooks
+            if isinstance(module, ScriptModule):  # it does not support hooks
                 continue
             for handle in tracer.trace_steps(path, module):
                 stack.callback(handle.remove)
@@ -164,22 +164,22 @@ def trace_steps(
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """How the steps of a network's run are folded, and what they are."""
+    """How the steps of a model are folded, and their kinds."""
 
     folding: Folding
     kinds: tuple[Hashable, ...]
 
 
 _PLANS: dict[Hashable, _Plan | None] = {}
-"""For networks that were run once, and their copies; None where there are no loops."""
+"""The plans of models traced before, and of their copies; None where there are no loops."""
 
 _MOST_PLANS = 100
 
 
 def _structure(model: nn.Module, image: Tensor) -> Hashable:
-    """Return what the steps of a run depend on: modules, their numbers and flags, the image's size.
+    """Return a key of what determines the steps: modules, their settings, and the image shape.
 
-    Should it not be all, a step that is not what the plan says is left out.
+    If the steps depend on anything else, those that do not match the plan are skipped.
     """
     modules = tuple(
         (path, type(module), tuple(filter(_is_setting, vars(module).items())))
@@ -194,7 +194,7 @@ def _is_setting(attribute: tuple[str, Any]) -> bool:
 
 
 def cached_folding(model: nn.Module, image: Tensor, steps: Sequence[Step]) -> Folding:
-    """Fold the steps of a run; it is remembered for the next runs of the same network."""
+    """Fold the steps of a forward, and cache the folding for later forwards of the model."""
     found = folding(step.work for step in steps)
     has_loops = len(found.rows) < len(steps)
     if len(_PLANS) >= _MOST_PLANS:
@@ -205,7 +205,7 @@ def cached_folding(model: nn.Module, image: Tensor, steps: Sequence[Step]) -> Fo
 
 
 def _folding_of(model: nn.Module, image: Tensor, execute: Execute) -> _Plan | None:
-    """Return how a network's run is folded; if it is not known yet, it is run on two images."""
+    """Return the folding of a model; if it is not cached, trace the model on two images."""
     structure = _structure(model, image)
     if structure not in _PLANS:
         with torch.no_grad():
@@ -214,7 +214,7 @@ def _folding_of(model: nn.Module, image: Tensor, execute: Execute) -> _Plan | No
 
 
 def folded(steps: Sequence[Step], plan: Folding) -> list[Step]:
-    """Return one step for each row: the last of those that it has, which read what is before it."""
+    """Return one step per row: its last repeat, with sources before the row."""
     if len(plan.rows) == len(steps):
         return list(steps)
     found: list[Step] = []
@@ -229,7 +229,7 @@ def folded(steps: Sequence[Step], plan: Folding) -> list[Step]:
 
 
 class _Tracer(TorchFunctionMode):
-    """Sees every function of torch that is called, and in which module."""
+    """Records every torch function that is called, and the module that calls it."""
 
     def __init__(self, model: nn.Module, image: Tensor, execute: Execute, reached: Reached) -> None:
         super().__init__()
@@ -239,8 +239,8 @@ class _Tracer(TorchFunctionMode):
         self._visits: list[_Visit] = []
         field = Field.of_image(*image.shape[-2:])
         self._seen = {id(image): _Seen(image, field, "", (0,))}
-        # What does not depend on the image, and the parameters that it was made of.
-        self._still: dict[int, tuple[Tensor, tuple[nn.Parameter, ...]]] = {}
+        # Tensors that do not depend on the image, and the parameters they were computed from.
+        self._constants: dict[int, tuple[Tensor, tuple[nn.Parameter, ...]]] = {}
         self._keep(_constants(model), ())
         for parameter in model.parameters():
             self._keep([parameter], (parameter,))
@@ -248,7 +248,7 @@ class _Tracer(TorchFunctionMode):
         self._closed = tuple(p for module in closed for p in module.parameters())
 
     def trace_steps(self, path: str, module: nn.Module) -> Iterator[RemovableHandle]:
-        """Follow the calls of a module; yield the handles that end it."""
+        """Hook into the forward of a module; yield the handles that remove the hooks."""
 
         def enter(module: nn.Module, args: Any) -> None:
             self._visits.append(
@@ -270,7 +270,7 @@ class _Tracer(TorchFunctionMode):
         shapes = {id(tensor): tuple(tensor.shape) for tensor in read}
         result = self._execute(name, func, args, kwargs)
         if any(result is tensor for tensor in read) and not in_place(func, kwargs):
-            # An identity of its own, so that what reads the one does not seem to read the other.
+            # A new object, so that readers of the result are not taken for readers of the input.
             result = result.view_as(result)
         made = [*tensors_in(args[:1] if name == "setitem" else result)]
         if made:
@@ -285,14 +285,14 @@ class _Tracer(TorchFunctionMode):
         shapes: Mapping[int, tuple[int, ...]],
         made: Sequence[Tensor],
     ) -> None:
-        """Remember what a function made of what it read."""
-        used = tuple(p for tensor in read for p in self._still.get(id(tensor), (None, ()))[1])
+        """Record the inputs and outputs of a function."""
+        used = tuple(p for tensor in read for p in self._constants.get(id(tensor), (None, ()))[1])
         seen = self._reads(read)
         if not seen:
-            if all(id(tensor) in self._still for tensor in read):
+            if all(id(tensor) in self._constants for tensor in read):
                 self._keep(made, used)
                 return
-            reason = f"after {name}: what came before it cannot be seen"
+            reason = f"after {name}: its input cannot be traced"
             seen = (_Seen(read[0], None, reason, (len(self.steps),)),)
             used += self._closed
         if passes(name, arguments, shapes[id(seen[0].tensor)], tuple(made[0].shape)):
@@ -324,25 +324,25 @@ class _Tracer(TorchFunctionMode):
                 field = operation_of(call.name).propagate(call)
             except Undefined as reason:
                 undefined = f"after {call.name}: {reason}"
-            except Exception as error:  # it was called in a way that is not known
+            except Exception as error:  # a call signature that the operation does not know
                 words = one_line(f"{type(error).__name__}: {error}")
-                undefined = f"after {call.name}: its field could not be worked out ({words})"
+                undefined = f"after {call.name}: its field could not be computed ({words})"
         sources = tuple(sorted({position for s in seen for position in s.sources}))
         path = self._visits[-1].path if self._visits else ""
         self.steps.append(Step(path, "", call, used, field, undefined, sources))
         position = len(self.steps)
         self._seen |= {id(tensor): _Seen(tensor, field, undefined, (position,)) for tensor in made}
-        with torch._C.DisableTorchFunction():  # what is looked up of a result is no step
+        with torch._C.DisableTorchFunction():  # inspecting a result must not add steps
             self._reached(position, self.steps[-1], made[0])
 
     def _left(self, visit: _Visit, output: Any) -> Any:
-        """Name the step after its module, if it is all that it does; add one if it did nothing."""
-        made, own = [*tensors_in(output)], self.steps[visit.before :]
-        if not own and visit.reads and made and self._is_new(visit.module, made):
+        """Name a module's only step after the module; add a step if none was traced in it."""
+        made, inner = [*tensors_in(output)], self.steps[visit.before :]
+        if not inner and visit.reads and made and self._is_new(visit.module, made):
             self._visits.append(visit)
             output = self._add_module(visit, output, made)
             self._visits.pop()
-        elif not (len(own) == 1 and own[0].module == visit.path and visit.path):
+        elif not (len(inner) == 1 and inner[0].module == visit.path and visit.path):
             return output
         if _is_leaf(visit.module):
             self.steps[-1] = replace(self.steps[-1], type=type(visit.module).__name__)
@@ -352,13 +352,13 @@ class _Tracer(TorchFunctionMode):
         return _is_leaf(module) or not self._reads(made)
 
     def _add_module(self, visit: _Visit, output: Any, made: Sequence[Tensor]) -> Any:
-        """Add a step for a module in which no function was seen."""
+        """Add a step for a module in which no function was traced."""
         known = self._reads(made)
         if isinstance(output, Tensor) and known:
             output = output.view_as(output)
             made = (output,)
         name = "identity" if known else type(visit.module).__name__
-        reason = f"after {name}: what it does cannot be seen"
+        reason = f"after {name}: it cannot be traced"
         seen = known or tuple(replace(s, field=None, undefined=reason) for s in visit.reads)
         shapes = tuple(tuple(s.tensor.shape) for s in seen)
         call = Call(name, {"module": visit.module}, shapes, _fields(seen), tuple(made[0].shape))
@@ -366,22 +366,22 @@ class _Tracer(TorchFunctionMode):
         return output
 
     def _reads(self, tensors: Iterable[Tensor]) -> tuple[_Seen, ...]:
-        """Return what is known of those that depend on the image."""
+        """Return what is known about the tensors that depend on the image."""
         return tuple(self._seen[id(tensor)] for tensor in tensors if id(tensor) in self._seen)
 
     def _keep(self, tensors: Iterable[Tensor], made_of: tuple[nn.Parameter, ...]) -> None:
-        self._still |= {id(tensor): (tensor, made_of) for tensor in tensors}
+        self._constants |= {id(tensor): (tensor, made_of) for tensor in tensors}
 
 
 def _constants(model: nn.Module) -> Iterator[Tensor]:
-    """Yield the tensors that a network has but does not learn, also the globals of its files."""
+    """Yield the constant tensors of a model, including the globals of its source files."""
     shared = (names for _, names, _ in namespaces(model))
     for names in (*map(vars, model.modules()), *shared):
         yield from _held(dict(names), depth=4)
 
 
 def _held(value: Any, depth: int) -> Iterator[Tensor]:
-    """Yield the tensors in a value, in containers that lie not too deep."""
+    """Yield the tensors in a value and in its containers, down to a depth."""
     if isinstance(value, Tensor):
         yield value
     elif depth and isinstance(value, (dict, list, tuple)):
@@ -390,12 +390,12 @@ def _held(value: Any, depth: int) -> Iterator[Tensor]:
 
 
 def _fields(seen: Sequence[_Seen]) -> tuple[Field, ...]:
-    """Return the fields of all, or none if one of them is not defined."""
+    """Return all fields, or none if one of them is undefined."""
     fields = tuple(s.field for s in seen if s.field)
     return fields if len(fields) == len(seen) else ()
 
 
 def _is_leaf(module: nn.Module) -> bool:
-    """Say whether a module is one layer: what it has inside serves it alone."""
+    """Return whether a module is a single layer, without layers inside."""
     inside = {name for name, _ in module.named_children()} - {"parametrizations"}
     return not inside or isinstance(module, nn.MultiheadAttention)

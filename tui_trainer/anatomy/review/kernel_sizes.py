@@ -134,16 +134,16 @@ def dead_weights(design: Design, report: Reporter) -> Diagnosis | None:
     wide = [position for position in design.convolutions if design.side(position) > 1]
     if not wide:
         return None
-    dead = [(position, lost) for position in wide if (lost := _dead(design, position))]
+    dead = [(position, count) for position in wide if (count := _dead(design, position))]
     if not dead:
         evidence = f"{len(wide)} kernels larger than 1×1, 0 of them larger than their map"
         return report.ok("every kernel weight is used", evidence)
     rows = [design.rows[position] for position, _ in dead]
     listing = [
-        f"{lost:,} of {design.rows[position].name} at {field(map_size(design.reads(position)))}"
-        for position, lost in dead
+        f"{count:,} of {design.rows[position].name} at {field(map_size(design.reads(position)))}"
+        for position, count in dead
     ]
-    spent = sum(lost for _, lost in dead)
+    spent = sum(count for _, count in dead)
     return report.error(
         "kernel weights that only see padding",
         f"{listed(listing)}: {share(spent, design.parameters)} of all parameters",
