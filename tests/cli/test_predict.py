@@ -66,7 +66,7 @@ def test_a_bad_file_is_reported_and_the_others_are_predicted(
     output = err.splitlines()
     assert len(output) == 3
     assert output[0] == (
-        f"mnist-tui: error: {pictures / 'bad.png'}: is no picture of a known format"
+        f"mnist-tui: error: {pictures / 'bad.png'}: is not a picture of a known format"
     )
     assert output[1] == ("mnist-tui: error: nowhere.png: cannot be read: No such file or directory")
 
@@ -92,7 +92,7 @@ def test_a_warning_gives_its_reason(
     run: Cli, trained: RunFolder, pictures: Path, tmp_path: Path
 ) -> None:
     Image.open(pictures / "two.png").crop((27, 0, 150, 150)).save(tmp_path / "cut.png")
-    why = "the ink touches the left edge: it may be cut off"
+    why = "the ink touches the left edge: part of it may be missing"
 
     code, out, err = run("predict", tmp_path / "cut.png", "--run", trained.path)
     _, record, _ = run("predict", tmp_path / "cut.png", "--run", trained.path, "--json")

@@ -191,7 +191,7 @@ def test_data_that_are_not_there(data_refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for folder, output in [
         (tmp_path / "none", "no such folder; check the path"),
-        (tmp_path / "file", "not a folder; name the folder that holds the files"),
+        (tmp_path / "file", "not a folder; name the folder of the files"),
         (tmp_path, ""),
     ]:
         assert data_refused("--no-ui", "--data-dir", folder).startswith(f"{folder}: {output}")

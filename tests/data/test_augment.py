@@ -15,12 +15,12 @@ from tui_trainer.protocol.config import NAMED_AUGMENTATIONS, Augmentation
 SIZES = (8, 9, 16, 28, 29, 64, 127, 128)
 
 
-def rng_at(seed: int = 0) -> torch.Generator:
+def seeded_rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
 def noise(count: int, size: int) -> Tensor:
-    return torch.rand(count, 1, size, size, generator=rng_at(9)) * 255
+    return torch.rand(count, 1, size, size, generator=seeded_rng(9)) * 255
 
 
 Draw = Callable[..., None]
@@ -42,7 +42,7 @@ def draw(monkeypatch: pytest.MonkeyPatch) -> Draw:
         moves = [(move + 1) / 2 for move in (angle, shear, stretch, x, y)]
         units = torch.tensor([*moves, 0.0 if crops else 0.999]).unsqueeze(1)
 
-        def rand(rows: int, count: int, *, rng_at: torch.Generator) -> Tensor:
+        def rand(rows: int, count: int, *, generator: torch.Generator) -> Tensor:
             return units.expand(rows, count)
 
         monkeypatch.setattr(torch, "rand", rand)
@@ -70,7 +70,7 @@ def moved(image: Tensor, *, right: int, down: int) -> Tensor:
 def test_no_augmentation_leaves_every_image_unchanged(size: int) -> None:
     images = noise(5, size)
 
-    assert torch.allclose(augment(images, Augmentation(), rng_at()), images, atol=0.02)
+    assert torch.allclose(augment(images, Augmentation(), seeded_rng()), images, atol=0.02)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -78,7 +78,7 @@ def test_shift_is_in_pixels(size: int, draw: Draw) -> None:
     images = noise(2, size)
     draw(x=1.0, y=-1.0)
 
-    result = augment(images, Augmentation(shift=3.0), rng_at())
+    result = augment(images, Augmentation(shift=3.0), seeded_rng())
 
     assert torch.allclose(result, moved(images, right=3, down=-3), atol=0.1)
 
@@ -88,7 +88,7 @@ def test_a_quarter_turn_is_a_quarter_turn(size: int, draw: Draw) -> None:
     images = noise(2, size)
     draw(angle=1.0)
 
-    result = augment(images, Augmentation(rotate=90.0), rng_at())
+    result = augment(images, Augmentation(rotate=90.0), seeded_rng())
 
     assert torch.allclose(result, torch.rot90(images, 1, (2, 3)), atol=0.1)
 
@@ -98,7 +98,7 @@ def test_a_known_rotation_moves_a_known_pixel_where_it_should(draw: Draw) -> Non
     image[0, 0, 14, 24] = 100.0  # ten pixels to the right of the centre
     draw(angle=1.0)
 
-    result = augment(image, Augmentation(rotate=30.0), rng_at())[0, 0]
+    result = augment(image, Augmentation(rotate=30.0), seeded_rng())[0, 0]
 
     # Positive angles turn against the clock; rows count downwards.
     column, row = 14 + 10 * math.cos(math.radians(30)), 14 - 10 * math.sin(math.radians(30))
@@ -112,7 +112,7 @@ def test_the_shift_comes_last_and_is_not_turned_with_the_image(size: int, draw: 
     images = noise(2, size)
     draw(angle=1.0, x=1.0, y=0.5)
 
-    result = augment(images, Augmentation(rotate=90.0, shift=2.0), rng_at())
+    result = augment(images, Augmentation(rotate=90.0, shift=2.0), seeded_rng())
 
     turned = torch.rot90(images, 1, (2, 3))
     assert torch.allclose(result, moved(turned, right=2, down=1), atol=0.1)
@@ -124,7 +124,7 @@ def test_the_centre_crop_enlarges_the_centre(size: int, cropped: int, draw: Draw
     border = (size - cropped) // 2 if (size - cropped) % 2 == 0 else None
     draw(crops=True)
 
-    result = augment(images, Augmentation(crop=22, crop_probability=0.1), rng_at())
+    result = augment(images, Augmentation(crop=22, crop_probability=0.1), seeded_rng())
 
     # 22 of 28 pixels become 28: what stood at the crop's edge stands at the image's edge.
     step = cropped / size
@@ -132,7 +132,7 @@ def test_the_centre_crop_enlarges_the_centre(size: int, cropped: int, draw: Draw
         centre = images[..., border : size - border, border : size - border]
         wanted = functional.interpolate(centre, size, mode="bilinear", align_corners=False)
         assert torch.allclose(result[..., 2:-2, 2:-2], wanted[..., 2:-2, 2:-2], atol=0.1)
-    matrix = sampling_matrices(1, size, Augmentation(crop=22, crop_probability=0.1), rng_at())
+    matrix = sampling_matrices(1, size, Augmentation(crop=22, crop_probability=0.1), seeded_rng())
     wanted_matrix = torch.tensor([[[step, 0, 0], [0, step, 0]]])
     assert torch.allclose(matrix, wanted_matrix, atol=1e-6)
 
@@ -140,7 +140,7 @@ def test_the_centre_crop_enlarges_the_centre(size: int, cropped: int, draw: Draw
 def test_the_share_of_cropped_images_is_the_one_asked_for() -> None:
     augmentation = Augmentation(crop=22, crop_probability=0.1)
 
-    zooms = sampling_matrices(10_000, 28, augmentation, rng_at())[:, 0, 0]
+    zooms = sampling_matrices(10_000, 28, augmentation, seeded_rng())[:, 0, 0]
 
     cropped = torch.isclose(zooms, torch.tensor(22 / 28))
     assert bool((cropped | torch.isclose(zooms, torch.tensor(1.0))).all())
@@ -151,7 +151,7 @@ def test_the_share_of_cropped_images_is_the_one_asked_for() -> None:
 def test_scale_is_the_change_of_size(stretch: float, draw: Draw) -> None:
     draw(stretch=stretch)
 
-    (matrix,) = sampling_matrices(1, 28, Augmentation(scale=0.25), rng_at())
+    (matrix,) = sampling_matrices(1, 28, Augmentation(scale=0.25), seeded_rng())
 
     size = 1 + stretch * 0.25
     wanted = torch.tensor([[1 / size, 0, 0], [0, 1 / size, 0]])
@@ -170,7 +170,7 @@ def test_everything_together_agrees_with_the_formula(size: int, draw: Draw) -> N
     shift = np.array([0.5 * 2, -0.9 * 2]) / (size / 2)
     affine = np.vstack([np.column_stack([forward, shift]), [0, 0, 1]])
 
-    (matrix,) = sampling_matrices(1, size, augmentation, rng_at())
+    (matrix,) = sampling_matrices(1, size, augmentation, seeded_rng())
 
     np.testing.assert_allclose(matrix.numpy(), np.linalg.inv(affine)[:2], atol=1e-6)
 
@@ -178,7 +178,7 @@ def test_everything_together_agrees_with_the_formula(size: int, draw: Draw) -> N
 def test_moves_are_drawn_uniformly_up_to_their_largest() -> None:
     augmentation = Augmentation(rotate=15.0)
 
-    matrices = sampling_matrices(10_000, 28, augmentation, rng_at())
+    matrices = sampling_matrices(10_000, 28, augmentation, seeded_rng())
 
     degrees = torch.rad2deg(torch.atan2(matrices[:, 1, 0], matrices[:, 0, 0]))
     assert -15.001 < float(degrees.min()) < -14.9
@@ -193,7 +193,7 @@ def test_moves_are_drawn_uniformly_up_to_their_largest() -> None:
 def test_equal_images_of_a_batch_are_moved_differently() -> None:
     images = noise(1, 28).expand(3, 1, 28, 28)
 
-    result = augment(images, NAMED_AUGMENTATIONS["light"], rng_at())
+    result = augment(images, NAMED_AUGMENTATIONS["light"], seeded_rng())
 
     assert not torch.allclose(result[0], result[1], atol=1)
     assert not torch.allclose(result[1], result[2], atol=1)
@@ -203,7 +203,7 @@ def test_what_comes_in_from_outside_is_background(draw: Draw) -> None:
     white = torch.full((1, 1, 28, 28), 255.0)
     draw(angle=1.0)
 
-    result = augment(white, Augmentation(rotate=45.0), rng_at())[0, 0]
+    result = augment(white, Augmentation(rotate=45.0), seeded_rng())[0, 0]
 
     assert result[0, 0] == result[0, 27] == result[27, 0] == result[27, 27] == 0
     assert float(result[14, 14]) == pytest.approx(255, abs=0.01)
@@ -214,10 +214,10 @@ def test_it_depends_on_its_rng_alone(name: str) -> None:
     images, augmentation = noise(8, 28), NAMED_AUGMENTATIONS[name]
     torch.manual_seed(1)
     state = torch.get_rng_state()
-    first = augment(images, augmentation, rng_at())
+    first = augment(images, augmentation, seeded_rng())
     torch.manual_seed(2)
-    second = augment(images, augmentation, rng_at())
-    third = augment(images, augmentation, rng_at(1))
+    second = augment(images, augmentation, seeded_rng())
+    third = augment(images, augmentation, seeded_rng(1))
     torch.manual_seed(1)
 
     assert torch.equal(first, second)
@@ -229,7 +229,7 @@ def test_it_neither_changes_nor_keeps_its_input() -> None:
     images = noise(2, 28)
     before = images.clone()
 
-    result = augment(images, NAMED_AUGMENTATIONS["light"], rng_at())
+    result = augment(images, NAMED_AUGMENTATIONS["light"], seeded_rng())
 
     assert torch.equal(images, before)
     assert result.data_ptr() != images.data_ptr()
@@ -237,14 +237,14 @@ def test_it_neither_changes_nor_keeps_its_input() -> None:
 
 def test_every_size_from_8_to_128_keeps_its_shape() -> None:
     for size in range(8, 129):
-        result = augment(noise(2, size), NAMED_AUGMENTATIONS["course"], rng_at())
+        result = augment(noise(2, size), NAMED_AUGMENTATIONS["course"], seeded_rng())
         assert result.shape == (2, 1, size, size)
         assert bool(torch.isfinite(result).all())
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_the_sampling_grid_is_that_of_affine_grid(size: int) -> None:
-    matrices = sampling_matrices(5, size, NAMED_AUGMENTATIONS["light"], rng_at())
+    matrices = sampling_matrices(5, size, NAMED_AUGMENTATIONS["light"], seeded_rng())
 
     theirs = functional.affine_grid(matrices, [5, 1, size, size], align_corners=False)
 

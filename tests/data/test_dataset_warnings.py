@@ -24,7 +24,7 @@ def changed(raw: RawDataset, change: Callable[[torch.Tensor], torch.Tensor]) -> 
     return replace(raw, train_images=pixels, train_labels=raw.train_labels[:2_000])
 
 
-LYING = "its digits lie transposed"
+LYING = "its digits are transposed"
 INVERTED = "its images are dark on light"
 
 

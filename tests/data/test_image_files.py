@@ -159,21 +159,21 @@ def grainy_paper(path: Path) -> None:
 
 BAD: dict[str, tuple[Save, str]] = {
     "empty.png": (lambda path: path.touch(), "is empty"),
-    "text.png": (lambda path: _write(path, "a 7"), "is no picture of a known format"),
+    "text.png": (lambda path: _write(path, "a 7"), "is not a picture of a known format"),
     "cut.png": (lambda path: cut(DARK, path, 0.5), "is damaged, or not whole: "),
     "cut.jpg": (lambda path: cut(DARK, path, 0.6), "is damaged, or not whole: "),
-    "header.png": (lambda path: cut(DARK, path, 0.01), "is damaged, or no picture: "),
+    "header.png": (lambda path: cut(DARK, path, 0.01), "is damaged, or not a picture: "),
     "clear.png": (
         lambda path: Image.new("RGBA", (50, 50), (0, 0, 0, 0)).save(path),
         "is fully transparent: there is nothing to see",
     ),
     "moves.gif": (
         lambda path: LIGHT.save(path, save_all=True, append_images=[DARK, LIGHT]),
-        "is animated, or has pages: 3 frames; give one alone",
+        "is animated, or has pages: 3 frames; give a single frame",
     ),
     "moves.png": (
         lambda path: LIGHT.save(path, save_all=True, append_images=[DARK]),
-        "is animated, or has pages: 2 frames; give one alone",
+        "is animated, or has pages: 2 frames; give a single frame",
     ),
     "white.png": (
         lambda path: Image.new("L", (50, 50), 255).save(path),

@@ -252,7 +252,10 @@ REFUSED: dict[str, tuple[Callable[[], Image.Image], str]] = {
     "two, photographed": (lambda: photographed(row(3, 5)), "holds 2 separate shapes; "),
     "two boxes": (boxes, "holds 2 frames with ink in each; crop it to one digit"),
     "a desk alone": (lambda: photographed(sheet(colour=DESK)), "is blank: there is no ink in it"),
-    "a sheet without ink": (lambda: blank_sheet(), "holds a sheet or a solid shape, and no ink"),
+    "a sheet without ink": (
+        lambda: blank_sheet(),
+        "holds a sheet or a solid shape, and no separate ink",
+    ),
     "a square": (lambda: solid("rectangle"), "holds a solid shape without strokes, not a digit"),
     "a disc": (lambda: solid("ellipse"), "holds a solid shape without strokes, not a digit"),
     "a dash": (dash, "holds a shape "),
@@ -327,8 +330,8 @@ def test_taken_whole_everything_stays(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("at", "expected"),
     [
-        ((-60, 40), ["the ink touches the left edge: it may be cut off"]),
-        ((40, 130), ["the ink touches the lower edge: it may be cut off"]),
+        ((-60, 40), ["the ink touches the left edge: part of it may be missing"]),
+        ((40, 130), ["the ink touches the lower edge: part of it may be missing"]),
         ((40, 40), []),
     ],
 )
@@ -347,5 +350,5 @@ def test_strokes_wider_than_in_any_digit_get_a_warning(tmp_path: Path) -> None:
     ImageOps.invert(picture).save(tmp_path / "bold.png")
 
     assert picture_warnings(read_ink(tmp_path / "bold.png")) == [
-        "its strokes are as wide as in no digit that was trained on"
+        "its strokes are wider than in any training digit"
     ]

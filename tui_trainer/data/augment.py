@@ -1,7 +1,7 @@
-"""Random moves of a batch of images, drawn for each image by itself.
+"""Random affine transforms of a batch of images, drawn for each image separately.
 
-torchvision's random transforms draw one set of parameters for a whole batch. Here a batch is moved
-by one matrix product and one ``grid_sample``, with a matrix an image.
+torchvision's random transforms draw one set of parameters for a whole batch. Here one matrix
+product and one ``grid_sample`` transform a batch, with one matrix per image.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from torch.nn import functional
 from tui_trainer.protocol.config import Augmentation
 
 MNIST_SIDE = 28
-"""The side, in pixels, that ``Augmentation.crop`` is measured against."""
+"""The image size, in pixels, to which ``Augmentation.crop`` refers."""
 
 
 def sampling_matrices(
     count: int, image_size: int, augmentation: Augmentation, rng: torch.Generator
 ) -> Tensor:
-    """Draw an affine map for each image: from a pixel of the result to where it is taken from.
+    """Draw an affine map for each image, from a pixel of the output to its position in the input.
 
     Args:
-        count: How many maps.
-        image_size: Side of the square images, in pixels.
+        count: The number of maps.
+        image_size: Height and width of the images, in pixels.
         augmentation: The strength of each transform, drawn uniformly from -strength to +strength.
         rng: On the CPU.
 
     Returns:
-        A tensor (count, 2, 3) on the CPU, in ``affine_grid``'s coordinates, where the image
-        spans -1 to 1.
+        A tensor (count, 2, 3) on the CPU, in the coordinates of ``affine_grid``: the image spans
+        -1 to 1.
     """
     unit = torch.rand(6, count, generator=rng)
     angle, shear_angle, stretch, shift_x, shift_y = unit[:5] * 2 - 1
     cosine = torch.cos(angle * math.radians(augmentation.rotate))
     sine = torch.sin(angle * math.radians(augmentation.rotate))
     shear = torch.tan(shear_angle * math.radians(augmentation.shear))
-    # The map runs from result to source: an image that grows is sampled in smaller steps.
+    # The map goes from output to input: an image that grows is sampled in smaller steps.
     zoom = 1 / (1 + stretch * augmentation.scale)
     zoom = torch.where(
         unit[5] < augmentation.crop_probability, zoom * augmentation.crop / MNIST_SIDE, zoom
@@ -47,16 +47,16 @@ def sampling_matrices(
     row_x = torch.stack((cosine * zoom, (cosine * shear - sine) * zoom), dim=1)
     row_y = torch.stack((sine * zoom, (sine * shear + cosine) * zoom), dim=1)
     turn = torch.stack((row_x, row_y), dim=1)
-    # The image is shifted last: in pixels of the result, however it was turned and enlarged.
+    # The shift comes last: it is in pixels of the output, independent of rotation and scale.
     move = torch.stack((shift_x, shift_y), dim=1).mul(-2 * augmentation.shift / image_size)
     return torch.cat((turn, turn @ move.unsqueeze(2)), dim=2)
 
 
 def augment(images: Tensor, augmentation: Augmentation, rng: torch.Generator) -> Tensor:
-    """Transform every image of a batch by its own random affine map; fill with 0 from outside.
+    """Transform every image of a batch by its own random affine map; fill the outside with 0.
 
     Args:
-        images: Floats (N, 1, H, H), with 0 for the background: before normalization.
+        images: Floats (N, 1, H, H) before normalization: the background is 0.
         augmentation: The strength of each transform.
         rng: On the CPU; the only source of randomness.
 
@@ -64,7 +64,7 @@ def augment(images: Tensor, augmentation: Augmentation, rng: torch.Generator) ->
         A new tensor of the same shape.
     """
     count, _, size, _ = images.shape
-    # Without waiting for the device; mps must wait, its copy reads memory that is freed by then.
+    # Asynchronous; not on mps, where the copy would read memory that is already freed.
     matrices = sampling_matrices(count, size, augmentation, rng).to(
         images.device, non_blocking=images.device.type == "cuda"
     )
@@ -75,11 +75,11 @@ def augment(images: Tensor, augmentation: Augmentation, rng: torch.Generator) ->
 
 
 def sampling_grid(matrices: Tensor, size: int) -> Tensor:
-    """Return where each pixel is taken from, (N, size, size, 2), as ``affine_grid`` would.
+    """Return the input position of each output pixel (N, size, size, 2), as ``affine_grid``.
 
-    One product of all matrices with the places of all pixels, x and y apart: on the CPU it takes a
-    tenth of the time of ``affine_grid``, which multiplies image by image and was by far the most
-    expensive part of a move.
+    One product of all matrices with all pixel positions, separately for x and y: on the CPU it
+    takes a tenth of the time of ``affine_grid``, which multiplies image by image and was by far the
+    most expensive part of the augmentation.
     """
     places = _pixel_places(size, matrices.device)
     return (matrices.flatten(0, 1) @ places).view(-1, 2, size, size).permute(0, 2, 3, 1)
@@ -87,7 +87,7 @@ def sampling_grid(matrices: Tensor, size: int) -> Tensor:
 
 @functools.lru_cache(maxsize=4)
 def _pixel_places(size: int, device: torch.device) -> Tensor:
-    """Return (x, y, 1) of every pixel's centre, row by row, as a tensor (3, size²)."""
+    """Return (x, y, 1) of every pixel centre, row by row, as a tensor (3, size²)."""
     middle = (torch.arange(size, device=device) * 2 + 1) / size - 1
     x, y = middle.expand(size, size), middle.unsqueeze(1).expand(size, size)
     return torch.stack((x, y, torch.ones_like(x))).flatten(1)

@@ -1,4 +1,4 @@
-"""Datasets as tensors that stay on the device, their splits, and the stream of batches."""
+"""Datasets as tensors on the device, their splits, and the order of batches."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from tui_trainer.protocol.errors import InputError, path_error
 from tui_trainer.protocol.events import DatasetWarning, DownloadProgress
 
 VAL_SHARE = 12
-"""One in twelve training images validates, which makes 5,000 of MNIST's 60,000 …"""
+"""One in twelve training images is for validation, 5,000 of MNIST's 60,000 …"""
 
 MAX_DEFAULT_VAL = 5_000
-"""… and never more than this unless asked for."""
+"""… and by default never more than this."""
 
 _SPLIT_SEED = "mnist-tui: train and validation"
 _SAMPLE_SEED = "mnist-tui: check"
@@ -46,7 +46,7 @@ class Split:
         return Split(self.images[chosen], self.labels[chosen])
 
     def sample(self, count: int) -> Split:
-        """Return ``count`` images, or all, each class with its share, in an order of no meaning."""
+        """Return a stratified sample of ``count`` images, or all, in a fixed random order."""
         chosen = list(range(len(self)))
         if count < len(self):
             _, chosen = stratified_split(self.labels.tolist(), count)
@@ -54,17 +54,17 @@ class Split:
         return self.take(chosen)
 
     def batches(self, size: int) -> Iterator[Split]:
-        """Yield the images in parts of ``size``, the last of what is left."""
+        """Yield batches of ``size`` images; the last may be smaller."""
         for start in range(0, len(self), size):
             yield Split(self.images[start : start + size], self.labels[start : start + size])
 
     def to(self, device: torch.device) -> Split:
-        """Return the same on a device."""
+        """Return the split on a device."""
         return Split(self.images.to(device), self.labels.to(device))
 
 
 class HeldOutTest:
-    """The test set. It is handed out only by :meth:`open`, and every time is counted."""
+    """The held-out test set: only :meth:`open` returns it for evaluation, and counts each one."""
 
     def __init__(self, split: Split) -> None:
         self._split = split
@@ -74,21 +74,21 @@ class HeldOutTest:
         return len(self._split)
 
     def open(self) -> Split:
-        """Return the test images; one more look."""
+        """Return the test split for an evaluation, and count it."""
         self.evaluations += 1
         return self._split
 
     def shown(self) -> Split:
-        """Return the test images to show those that a counted look has judged; no look itself."""
+        """Return the test split to show images of a counted evaluation; not counted itself."""
         return self._split
 
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """A dataset, split and ready on the device.
+    """A dataset, split, on the device.
 
-    ``mean`` and ``std`` are those of the training split's pixels, on a scale of 0 to 1;
-    ``digesting`` is the work on :attr:`digest`, which need not hold up the first step.
+    ``mean`` and ``std`` are of the pixels of the training split, on a scale of 0 to 1;
+    ``digesting`` computes :attr:`digest` in the background, so that it does not delay training.
     """
 
     name: str
@@ -103,7 +103,7 @@ class Data:
 
     @property
     def digest(self) -> str:
-        """A digest of the images and labels as they were read; empty where none was asked for."""
+        """The digest of the images and labels as read; empty without ``digesting``."""
         return self.digesting.result() if self.digesting else ""
 
     @property
@@ -113,7 +113,7 @@ class Data:
 
     @property
     def fingerprint(self) -> str:
-        """What tells this data from other data: name, sizes, and the statistics of its pixels."""
+        """An identification of the data: name, sizes, and statistics of the pixels."""
         sizes = f"{len(self.train)}+{len(self.val)}+{len(self.test)}"
         return f"{self.name} {sizes} mean {self.mean!r} std {self.std!r}"
 
@@ -123,10 +123,10 @@ class Data:
         augmentation: Augmentation | None = None,
         rng: torch.Generator | None = None,
     ) -> Tensor:
-        """Turn uint8 images (N, H, H) into the network's input (N, 1, H, H), normalized.
+        """Turn uint8 images (N, H, H) into the model's input (N, 1, H, H), normalized.
 
-        With ``augmentation``, the images are augmented first, so that the empty border that a move
-        brings in is black like the background, and not the mean grey.
+        With ``augmentation``, the images are augmented before normalization, so that the border
+        that a transform fills in is black like the background, not the mean grey.
         """
         pixels = images.unsqueeze(1).to(torch.float32)
         if augmentation is not None and rng is not None:
@@ -135,10 +135,10 @@ class Data:
 
 
 class BatchStream:
-    """The order in which an epoch's images are met: a permutation and a place in it.
+    """The order of an epoch's images: a permutation and a position in it.
 
-    The permutation is drawn on the CPU, the same for every device, and lies on the device whole:
-    an accelerator need not be waited for at each batch.
+    The permutation is drawn on the CPU, so that it is the same for every device, and copied to the
+    device as a whole, so that a batch needs no synchronization.
     """
 
     def __init__(self, size: int, rng: torch.Generator, device: torch.device) -> None:
@@ -149,25 +149,25 @@ class BatchStream:
         self.cursor = 0
 
     def begin_epoch(self) -> None:
-        """Draw the next permutation and go to its start."""
+        """Draw the next permutation and start at its beginning."""
         self.order = torch.randperm(self._size, generator=self.rng).to(self._device)
         self.cursor = 0
 
     def resume(self, order: Tensor, cursor: int) -> None:
-        """Go on in a permutation (N) of before, from a place in it."""
+        """Continue a saved permutation (N) at a position in it."""
         self.order = order.to(self._device)
         self.cursor = cursor
 
     @property
     def remaining(self) -> int:
-        """How many images of this epoch are still to come."""
+        """The number of images of this epoch that are left."""
         return len(self.order) - self.cursor
 
     def take(self, count: int) -> Tensor:
-        """Return the next ``count`` indices, or as many as the epoch still has.
+        """Return the next ``count`` indices, or as many as the epoch has left.
 
-        A single image that would be left over joins the batch: of one image, batch norm behind a
-        fully connected layer has no statistics.
+        A single remaining image joins the batch: with one image, batch norm after a fully connected
+        layer has no statistics.
         """
         count = _joined(count, self.remaining)
         indices = self.order[self.cursor : self.cursor + count]
@@ -180,7 +180,7 @@ def _joined(count: int, remaining: int) -> int:
 
 
 def batch_sizes(count: int, images: int) -> list[int]:
-    """Return the sizes of an epoch's batches, largest first: one, or two if the last differs."""
+    """Return the different batch sizes of an epoch, largest first: one, or two."""
     whole, rest = divmod(images, count)
     if not whole:
         return [images]
@@ -192,10 +192,10 @@ def batch_sizes(count: int, images: int) -> list[int]:
 def load(
     config: RunConfig, device: torch.device
 ) -> Generator[DownloadProgress | DatasetWarning, None, Data]:
-    """Read the run's dataset and return it; yields the progress of a download, and what is odd.
+    """Read the dataset of a run and return it; yield download progress and warnings.
 
     Raises:
-        InputError: If the files are missing or damaged, or the split's size does not fit.
+        InputError: If the files are missing or damaged, or a split is too large.
     """
     raw: RawDataset
     if config.data_dir is not None:
@@ -217,10 +217,10 @@ def load(
 
 
 def assemble(raw: RawDataset, config: RunConfig, device: torch.device) -> Data:
-    """Split a dataset and put it on the device.
+    """Split a dataset and move it to the device.
 
     Raises:
-        InputError: If the training or validation split would be larger than the files allow.
+        InputError: If the dataset has too few images for the training or validation split.
     """
     total = len(raw.train_labels)
     val_size = config.val_size
@@ -234,8 +234,8 @@ def assemble(raw: RawDataset, config: RunConfig, device: torch.device) -> Data:
     train_indices, val_indices = stratified_split(raw.train_labels, val_size)
     if config.train_size is not None and config.train_size > len(train_indices):
         raise InputError(
-            f"--train-size {config.train_size:,}: only {len(train_indices):,} images of "
-            f"{raw.name} are left to train on beside {val_size:,} for validation"
+            f"--train-size {config.train_size:,}: {raw.name} has only {len(train_indices):,} images"
+            f" left to train on, next to {val_size:,} for validation"
         )
     if config.train_size is not None and config.train_size < len(train_indices):
         labels = [raw.train_labels[index] for index in train_indices]
@@ -259,7 +259,7 @@ def assemble(raw: RawDataset, config: RunConfig, device: torch.device) -> Data:
 
 
 def _in_background(work: Callable[[RawDataset], str], raw: RawDataset) -> Future[str]:
-    """Begin work on a thread of its own; hashing leaves the interpreter to others."""
+    """Start work on a new thread; hashing releases the interpreter lock."""
     pool = ThreadPoolExecutor(1)
     future = pool.submit(work, raw)
     pool.shutdown(wait=False)
@@ -267,13 +267,13 @@ def _in_background(work: Callable[[RawDataset], str], raw: RawDataset) -> Future
 
 
 def stratified_split(labels: Sequence[int], count: int) -> tuple[list[int], list[int]]:
-    """Set ``count`` of the indices apart, so that each class keeps its share of both parts.
+    """Split the indices into two parts, ``count`` in the second, with the same class proportions.
 
-    The split depends on the labels alone, not on a run's seed: every run of a dataset is judged on
-    the same images. Shares that do not come out even are settled by the largest remainder.
+    The split depends on the labels alone, not on the seed of a run: every run on a dataset is
+    evaluated on the same images. The largest remainder method rounds the class sizes.
 
     Returns:
-        The indices that stay and the ones set apart, each in ascending order.
+        The indices of both parts, each in ascending order.
     """
     by_class: dict[int, list[int]] = {}
     for index, label in enumerate(labels):
@@ -293,8 +293,8 @@ def stratified_split(labels: Sequence[int], count: int) -> tuple[list[int], list
 def pixel_statistics(images: Tensor) -> tuple[float, float]:
     """Return mean and standard deviation of uint8 pixels on the CPU, on a scale of 0 to 1.
 
-    They come from the histogram of the 256 grey levels, exact in double precision and without a
-    copy of the images as floats. Images of one single grey get a deviation of 1, not 0.
+    Computed from the histogram of the 256 grey levels: exact in double precision, without a float
+    copy of the images. Images of a single grey get a standard deviation of 1, not 0.
     """
     counts = torch.bincount(images.flatten(), minlength=256).to(torch.float64)
     levels = torch.arange(256, dtype=torch.float64) / 255

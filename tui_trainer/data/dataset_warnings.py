@@ -1,4 +1,4 @@
-"""What is odd about a dataset from a folder, found by its content: it trains all the same."""
+"""Warnings about the content of a dataset from a folder; it can be trained on all the same."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from tui_trainer.data.idx_file import read_part
 from tui_trainer.text import fmt
 
 SAMPLE = 1_000
-"""Images that are compared with MNIST's."""
+"""The number of images that are compared with MNIST's."""
 
 ALIKE, MARGIN = 0.6, 0.2
-"""Images are MNIST's digits, lying, if so many have their own class's mean nearest when they are
-transposed, and so many more than upright."""
+"""Images are transposed MNIST digits if, transposed back, so large a share is nearest to the mean
+of its class, and so much more than as they are."""
 
 LIGHT_PAPER = 0.6
-"""A mean grey above this is that of dark ink on light paper."""
+"""A mean grey above this means dark ink on light paper."""
 
 NAMED = 5
-"""Classes that are named; of more, the others are counted."""
+"""The most classes that are named; further ones are counted."""
 
 
 def dataset_warnings(raw: RawDataset) -> list[str]:
-    """Return what a person should know before training on a dataset, a line each."""
+    """Return the warnings to show before training on a dataset, one line each."""
     warnings = [_missing_classes(raw)] if len(set(raw.train_labels)) < raw.classes else []
     images = torch.frombuffer(raw.train_images, dtype=torch.uint8).view(-1, raw.size, raw.size)
     labels = torch.tensor(raw.train_labels[:SAMPLE])
@@ -38,10 +38,10 @@ def dataset_warnings(raw: RawDataset) -> list[str]:
             " invert them (255 minus each byte)"
         )
         images = 255 - images
-    if raw.classes == 10 and raw.size == 28 and _lies(images, labels):
+    if raw.classes == 10 and raw.size == 28 and _are_transposed(images, labels):
         warnings.append(
-            "its digits lie transposed, rows and columns swapped, as in EMNIST's files;"
-            " to have them turned upright, begin the names of its files with emnist-"
+            "its digits are transposed, rows and columns swapped, as in EMNIST's files;"
+            " to transpose them back, start the names of its files with emnist-"
         )
     return warnings
 
@@ -53,8 +53,8 @@ def _missing_classes(raw: RawDataset) -> str:
     return f"{which} no training images, of {raw.classes:,} classes; the others are trained"
 
 
-def _lies(images: Tensor, labels: Tensor) -> bool:
-    """Whether images (N, 28, 28) are digits with rows and columns swapped."""
+def _are_transposed(images: Tensor, labels: Tensor) -> bool:
+    """Return whether images (N, 28, 28) are digits with rows and columns swapped."""
     with resources.as_file(resources.files("tui_trainer") / "datasets" / "mnist") as folder:
         known = read_part(*(next(folder.glob(f"t10k-{kind}*")) for kind in ("images", "labels")))
     digits = torch.frombuffer(known.images, dtype=torch.uint8).view(-1, 28 * 28)
@@ -63,9 +63,9 @@ def _lies(images: Tensor, labels: Tensor) -> bool:
     centre = means.mean(dim=0)
     means = functional.normalize(means - centre, dim=1)
 
-    def share_right(given: Tensor) -> float:
-        nearest = ((given.flatten(1) - centre) @ means.T).argmax(dim=1)
+    def accuracy_of(inputs: Tensor) -> float:
+        nearest = ((inputs.flatten(1) - centre) @ means.T).argmax(dim=1)
         return float((nearest == labels).float().mean())
 
-    upright, lying = share_right(images), share_right(images.transpose(1, 2))
-    return lying >= max(ALIKE, upright + MARGIN)
+    upright, transposed = accuracy_of(images), accuracy_of(images.transpose(1, 2))
+    return transposed >= max(ALIKE, upright + MARGIN)

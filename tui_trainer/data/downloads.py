@@ -1,8 +1,7 @@
-"""Datasets that are not in the package, fetched once and kept.
+"""Download datasets that are not in the package, and cache them.
 
-torchvision knows where each one is published. The download itself is done here: torchvision reports
-its progress on the terminal, which belongs to the window, and takes whatever file is there for a
-whole one.
+torchvision knows the URL of each one. The download itself is done here: torchvision prints its
+progress to the terminal, which belongs to the window, and accepts incomplete files.
 """
 
 from __future__ import annotations
@@ -33,9 +32,9 @@ from tui_trainer.protocol.events import DownloadProgress
 from tui_trainer.text.fmt import printable
 
 TIMEOUT = 20.0
-"""Seconds without a byte after which a server is given up."""
+"""Seconds without a byte after which a download is aborted."""
 PROGRESS_INTERVAL = 0.1
-"""Least seconds between two progress events of a file."""
+"""The least seconds between two progress events of a file."""
 
 QMNIST_TEST = 10_000
 """The test images of QMNIST that match MNIST's; there are 50,000 more."""
@@ -46,7 +45,7 @@ _MNIST_LIKE = {"fashion-mnist": "FashionMNIST", "kmnist": "KMNIST"}
 
 @dataclass(frozen=True, slots=True)
 class _Archive:
-    """One file to download, where from, and the plain files that come out of it."""
+    """A file to download, its URLs, and the plain files that it contains."""
 
     name: str
     urls: tuple[str, ...]
@@ -56,7 +55,7 @@ class _Archive:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What a dataset needs: four files, the images and the labels of each half, in this order."""
+    """The archives of a dataset; they hold four files: images and labels of each split."""
 
     dataset: str
     raw: Path
@@ -64,41 +63,40 @@ class _Plan:
 
     @property
     def advice(self) -> str:
-        """What a person can do when the download cannot be had."""
+        """What to do when the download fails."""
         names = " and ".join(archive.name for archive in self.archives if not self.has(archive))
         by_hand = f"put {names} into {printable(self.raw)} by hand, or " if names else ""
         return f"{by_hand}name a folder that has the data with --data-dir"
 
     def has(self, archive: _Archive) -> bool:
-        """Whether all that an archive holds is unpacked."""
+        """Return whether all files of an archive are unpacked."""
         return all(os.path.isfile(self.raw / name) for name in archive.holds)
 
 
 class _UnavailableError(Exception):
-    """A server does not give the file; the text says why."""
+    """A server does not deliver the file; the text says why."""
 
 
 def fetch(dataset: str, cache: Path) -> Generator[DownloadProgress, None, RawDataset]:
-    """Return a dataset, after downloading what of it is not in the cache yet.
+    """Return a dataset, after downloading the files that are not in the cache.
 
-    Files lie in the cache as torchvision lays them out (``CACHE/KMNIST/raw``). Each archive is
-    checked against its published MD5 before it gets its name, so that an interrupted download is
-    never taken for a whole one; archives are kept, since EMNIST's one holds six datasets. From
-    QMNIST the 60,000 training images and the first 10,000 test images are taken, the ones that
-    match MNIST's. EMNIST's images, transposed in its
-    files, come out upright, and the labels of its letters from 0.
+    The cache has torchvision's layout (``CACHE/KMNIST/raw``). An archive gets its final name only
+    after its published MD5 is verified, so that an interrupted download is never used; archives are
+    kept, since the one of EMNIST contains six datasets. Of QMNIST, the 60,000 training images and
+    the first 10,000 test images are used, which match MNIST's. EMNIST's images, transposed in its
+    files, are returned upright, and the labels of its letters start at 0.
 
     Args:
         dataset: A name from :data:`tui_trainer.protocol.config.DATASETS` other than ``mnist``.
-        cache: The folder to keep datasets in; made if it is not there.
+        cache: The folder for datasets; created if missing.
 
     Yields:
-        The progress of each file, at most about ten times a second, and once when it is whole.
-        Nothing if all is in the cache.
+        The progress of each file, at most about ten times a second, and once when it is complete.
+        Nothing if all files are cached.
 
     Raises:
         ValueError: If ``dataset`` is not such a name.
-        InputError: If no server gives a file, the cache cannot be written, or what is in it is
+        InputError: If no server delivers a file, the cache cannot be written, or a cached file is
             damaged.
     """
     plan = _plan(dataset, cache)
@@ -110,7 +108,7 @@ def fetch(dataset: str, cache: Path) -> Generator[DownloadProgress, None, RawDat
             yield from _obtain(plan, archive)
             _unpack(plan, archive)
         except OSError as error:
-            # The disk's: a network's errors do not leave _obtain.
+            # An error of the disk: _obtain handles those of the network.
             raise InputError(
                 f"cannot store {dataset} in {printable(plan.raw)}: {reason(error)}; {plan.advice}"
             ) from error
@@ -118,7 +116,7 @@ def fetch(dataset: str, cache: Path) -> Generator[DownloadProgress, None, RawDat
 
 
 def _plan(dataset: str, cache: Path) -> _Plan:
-    """Ask torchvision what the dataset's files are called and where they are published."""
+    """Return the file names and URLs of a dataset, as torchvision has them."""
     if dataset not in DATASETS or dataset == "mnist":
         raise ValueError(f"no dataset to download: {dataset!r}")
     from tui_trainer.models.torchvision_compat import import_torchvision
@@ -157,7 +155,7 @@ def _gzip_of(urls: tuple[str, ...], md5: str) -> _Archive:
 
 
 def _obtain(plan: _Plan, archive: _Archive) -> Generator[DownloadProgress, None, None]:
-    """Have the archive in its place, from the first server that gives it."""
+    """Download an archive from the first server that delivers it, unless it is there."""
     target = plan.raw / archive.name
     if target.is_file() and _md5(target) == archive.md5:
         return
@@ -174,7 +172,7 @@ def _obtain(plan: _Plan, archive: _Archive) -> Generator[DownloadProgress, None,
 def _download(
     dataset: str, url: str, target: Path, md5: str
 ) -> Generator[DownloadProgress, None, None]:
-    """Write what a server sends to ``target``, which appears only when it is whole and right."""
+    """Write a download to ``target``, which appears only when it is complete and verified."""
     digest = hashlib.md5(usedforsecurity=False)
     done, shown_at = 0, -math.inf
     with contextlib.closing(_connected(url)) as response, _whole_file(target) as file:
@@ -191,9 +189,9 @@ def _download(
                     dataset=dataset, file=target.name, done_bytes=done, total_bytes=total
                 )
         if done < total:
-            raise _UnavailableError(f"it broke off after {done:,} of {total:,} bytes")
+            raise _UnavailableError(f"the connection ended after {done:,} of {total:,} bytes")
         if digest.hexdigest() != md5:
-            raise _UnavailableError("it sent something else than the published file (MD5 differs)")
+            raise _UnavailableError("it sent another file than the published one (MD5 differs)")
     yield DownloadProgress(dataset=dataset, file=target.name, done_bytes=done, total_bytes=total)
 
 
@@ -209,7 +207,7 @@ def _connected(url: str) -> Any:
 
 
 def _received(response: Any) -> bytes:
-    """Return the next bytes as they come in, empty at the end."""
+    """Return the next bytes as they arrive; empty at the end."""
     try:
         chunk: bytes = response.read1(_CHUNK)
     except (OSError, HTTPException, ValueError) as error:
@@ -218,7 +216,7 @@ def _received(response: Any) -> bytes:
 
 
 def _length(response: Any) -> int:
-    """Return how many bytes the server announces; 0 if it does not say."""
+    """Return the announced size in bytes; 0 if the server does not announce it."""
     text = response.headers.get("Content-Length") or ""
     return int(text) if re.fullmatch("[0-9]{1,18}", text) else 0
 
@@ -233,8 +231,8 @@ def _why(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _whole_file(target: Path) -> Iterator[BinaryIO]:
-    """Write a file under another name; it gets its own only if the block ends well."""
-    # The process in the name: two that fetch the same file do not write into one another's.
+    """Write a file under a temporary name; rename it only if the block succeeds."""
+    # The process id in the name: two processes that fetch the same file must not collide.
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
@@ -253,10 +251,10 @@ def _md5(path: Path) -> str:
 
 
 def _unpack(plan: _Plan, archive: _Archive) -> None:
-    """Unpack what the dataset needs of an archive, each file whole or not at all.
+    """Unpack the files of a dataset from an archive, each one completely or not at all.
 
-    torchvision's own way unpacks all six EMNISTs, almost 2 GB, and an interruption leaves it with
-    a file cut short that it takes for a whole one.
+    torchvision unpacks all six EMNIST datasets, almost 2 GB, and after an interruption it uses a
+    truncated file.
     """
     path = plan.raw / archive.name
     try:
@@ -282,7 +280,7 @@ def _gunzip(packed: IO[bytes], target: Path) -> None:
 
 
 def _read(plan: _Plan) -> RawDataset:
-    """Read the files that were unpacked."""
+    """Read the unpacked files."""
     files = [plan.raw / name for archive in plan.archives for name in archive.holds]
     try:
         train, test = read_part(*files[:2]), read_part(*files[2:])

@@ -1,4 +1,4 @@
-"""A dataset of four MNIST-format files: found in a folder, read, and checked for consistency."""
+"""Find, read and check a dataset of four files in MNIST's format."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ Role = tuple[str, str]
 """``train`` or ``test``, then ``images`` or ``labels``."""
 
 COMMON, FEW = 10, 0.1
-"""Labels above one that is missing are no damage if each occurs so often, and so often as a share
-of the median label."""
+"""Labels may skip a class, without being damaged, if each label occurs at least so often, and at
+least this share of the median."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,11 @@ class RawDataset:
     """Training and test images with their labels, as plain buffers that torch can wrap.
 
     Attributes:
-        name: What the dataset is called.
-        size: Side of an image in pixels; images are square.
-        classes: How many classes there are; every label is from 0 to ``classes - 1``.
+        name: The name of the dataset.
+        size: Height and width of an image in pixels.
+        classes: The number of classes; labels are 0 to ``classes - 1``.
         train_images: Grey values 0 to 255, row-major: (train_total, size, size) unsigned bytes.
-        train_labels: One label an image, 32-bit integers (typecode ``i``).
+        train_labels: One label per image, 32-bit integers (typecode ``i``).
         test_images: As ``train_images``: (test_total, size, size).
         test_labels: As ``train_labels``.
     """
@@ -63,20 +63,20 @@ class RawDataset:
 
     @property
     def train_total(self) -> int:
-        """How many training images there are."""
+        """The number of training images."""
         return len(self.train_labels)
 
     @property
     def test_total(self) -> int:
-        """How many test images there are."""
+        """The number of test images."""
         return len(self.test_labels)
 
 
 def content_digest(raw: RawDataset) -> str:
     """Return a SHA-256 digest of a dataset's images, labels and sizes, as 64 hexadecimal digits.
 
-    Two datasets have the same digest exactly if they train the same network: the name, the folder,
-    the file names and the compression do not matter.
+    It does not depend on the name, the folder, the file names or the compression: two datasets with
+    the same digest train the same model.
     """
     digest = hashlib.sha256()
     sizes = f"{raw.size} {raw.classes} {raw.train_total} {raw.test_total}"
@@ -94,24 +94,24 @@ def content_digest(raw: RawDataset) -> str:
 
 
 def read_folder(folder: Path, *, name: str, classes: int | None = None) -> RawDataset:
-    """Read the dataset that a folder holds.
+    """Read the dataset in a folder.
 
-    The four files may be gzipped or not and lie in the folder itself, in its ``raw`` or in the
-    ``raw`` of one of its folders (torchvision's layout). They are called as MNIST's own are, with
-    ``-`` or ``.`` before ``idx``, ``t10k`` or ``test``, in any case, and any prefix they share.
-    Where a file is there both plain and gzipped, the plain one is read. EMNIST's files (prefix
-    ``emnist-``) hold each image transposed; the images come out upright.
+    The four files may be gzipped, and are in the folder itself, in its ``raw`` or in the ``raw`` of
+    a subfolder (torchvision's layout). They have the names of MNIST's files, with ``-`` or ``.``
+    before ``idx``, ``t10k`` or ``test``, in any case, with any common prefix. Of a plain and a
+    gzipped file, the plain one is read. Images from EMNIST's files (prefix ``emnist-``), which are
+    stored transposed, are returned upright.
 
     Args:
-        folder: Where to look.
-        name: What to call the dataset.
-        classes: How many classes there are; None counts them from the training labels: up to the
-            highest one, if those that never occur do not look like damage. Labels that start at 1
-            are shifted to start at 0, unless they fit ``classes`` as they are.
+        folder: The folder.
+        name: The name of the dataset.
+        classes: The number of classes; None infers it from the highest training label, if labels
+            that never occur do not indicate damage. Labels that start at 1 are shifted to start at
+            0, unless they fit ``classes`` unchanged.
 
     Raises:
         InputError: If the folder has no dataset, or more than one, or if a file cannot be read, is
-            damaged or holds something else. Nothing else is raised, whatever the files hold.
+            damaged or is not an IDX file. No content raises any other error.
     """
     files = find_files(folder)
     train = read_part(files["train", "images"], files["train", "labels"])
@@ -120,16 +120,16 @@ def read_folder(folder: Path, *, name: str, classes: int | None = None) -> RawDa
 
 
 def build_dataset(name: str, train: Part, test: Part, *, classes: int | None) -> RawDataset:
-    """Put two halves together, after checking that they agree and that their labels make sense.
+    """Build a dataset from its two splits, after checking that they fit and their labels are valid.
 
     Args:
-        name: What to call the dataset.
-        train: The training half; at least 2 images.
-        test: The test half; at least 1 image.
+        name: The name of the dataset.
+        train: The training split; at least 2 images.
+        test: The test split; at least 1 image.
         classes: As for :func:`read_folder`.
 
     Raises:
-        InputError: If they do not fit, naming the file at fault.
+        InputError: If they do not fit; the message names the file.
     """
     for part, what, least in ((train, "training image", 2), (test, "test image", 1)):
         if len(part.labels) < least:
@@ -152,13 +152,13 @@ def build_dataset(name: str, train: Part, test: Part, *, classes: int | None) ->
     )
 
 
-# --- where the files are
+# --- find the files
 
 
 def find_files(folder: Path) -> dict[Role, Path]:
     """Return the file of each role of the one dataset in ``folder``.
 
-    Where they may lie and what they may be called is described by :func:`read_folder`.
+    :func:`read_folder` describes where they may be and which names they may have.
 
     Raises:
         InputError: If the folder cannot be read, or has no dataset, or more than one.
@@ -167,7 +167,7 @@ def find_files(folder: Path) -> dict[Role, Path]:
     for place in _places(folder):
         for path in _listed(place):
             match = _FILE_NAME.fullmatch(path.name)
-            # A hidden file is no data: macOS leaves "._NAME" beside every NAME.
+            # A hidden file is not data: macOS writes "._NAME" next to every NAME.
             if match is None or path.name.startswith("."):
                 continue
             split = "train" if match["split"].lower() == "train" else "test"
@@ -195,7 +195,7 @@ def find_files(folder: Path) -> dict[Role, Path]:
 
 
 def _places(folder: Path) -> list[Path]:
-    """Return the folders in which the files may lie."""
+    """Return the folders in which the files may be."""
     try:
         is_folder = stat.S_ISDIR(folder.stat().st_mode)
     except FileNotFoundError as error:
@@ -203,7 +203,7 @@ def _places(folder: Path) -> list[Path]:
     except (OSError, ValueError) as error:
         raise path_error(folder, f"{reason(error)}; check the path") from error
     if not is_folder:
-        raise path_error(folder, "not a folder; name the folder that holds the files")
+        raise path_error(folder, "not a folder; name the folder of the files")
     inner = [folder / "raw", *(path / "raw" for path in _listed(folder))]
     return [folder, *(path for path in inner if os.path.isdir(path))]
 
@@ -219,27 +219,27 @@ def _listed(folder: Path) -> list[Path]:
 
 
 def _pick(paths: list[Path]) -> Path:
-    """Return the one file of a role: a file before a folder, a plain one before its .gz."""
-    # Some unpackers make a folder with the name of the file that they put into it.
+    """Return the file of a role: a file before a folder, a plain one before its .gz."""
+    # Some unpackers create a folder with the name of the file that they put into it.
     files = [path for path in paths if os.path.isfile(path)] or paths
     chosen = [
         path for path in files if path.suffix.lower() != ".gz" or path.with_suffix("") not in files
     ]
     if len(chosen) > 1:
         names = ", ".join(printable(Path(path.name)) for path in chosen)
-        raise path_error(chosen[0].parent, f"{names} could each be meant; move all but one away")
+        raise path_error(chosen[0].parent, f"{names} have the same role; move all but one away")
     return chosen[0]
 
 
-# --- what the labels mean
+# --- check the labels
 
 
 def label_range(train: Part, test: Part, classes: int | None) -> tuple[int, int]:
-    """Return how many classes there are, and the label that the first of them has."""
+    """Return the number of classes and the label of the first class."""
     seen, seen_in_test = Counter(train.labels), Counter(test.labels)
     highest = max(seen)
     from_one = min(seen) == 1 and min(seen_in_test) >= 1
-    # Given the number of classes, labels from 1 fit as they are unless the last is one too many.
+    # With a given number of classes, labels from 1 fit unchanged unless the last is one too many.
     first = 1 if from_one and classes in (None, highest) else 0
     if classes is None:
         _refuse_gaps(seen, first, train.labels_file)
@@ -261,9 +261,9 @@ def label_range(train: Part, test: Part, classes: int | None) -> tuple[int, int]
 
 
 def _refuse_gaps(seen: Counter[int], first: int, path: Path) -> None:
-    """Take training labels that leave some out for damage: one wild byte looks like that.
+    """Refuse training labels with gaps as damaged: one corrupted byte looks like that.
 
-    Where all labels are common and more than half of the classes occur, the data lacks a class.
+    If all labels are frequent and more than half of the classes occur, the data just lacks a class.
     """
     missing = first
     while missing in seen:
@@ -282,6 +282,6 @@ def _refuse_gaps(seen: Counter[int], first: int, path: Path) -> None:
 
 
 def _is_hole(seen: Counter[int]) -> bool:
-    """Whether labels that leave some out do so on purpose, as Sign Language MNIST's do."""
+    """Return whether labels skip classes on purpose, as those of Sign Language MNIST do."""
     least = max(COMMON, FEW * median(seen.values()))
     return min(seen.values()) >= least and min(seen) >= 0 and max(seen) < 2 * len(seen)

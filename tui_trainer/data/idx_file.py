@@ -1,8 +1,8 @@
-"""One half of a dataset from its two IDX files, read and checked with the standard library alone.
+"""Read and check a split of a dataset from its two IDX files, with the standard library alone.
 
-An IDX file is two zero bytes, one byte for the type of its numbers, one for how many dimensions it
-has, the length of each dimension as a 32-bit integer, then the numbers themselves in row-major
-order; all integers big-endian (Y. LeCun, "The MNIST database of handwritten digits").
+An IDX file is two zero bytes, one byte for the type of its numbers, one for the number of its
+dimensions, the length of each dimension as a 32-bit integer, then the numbers in row-major order;
+all integers are big-endian (Y. LeCun, "The MNIST database of handwritten digits").
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from tui_trainer.text.fmt import plural, printable
 
 MIN_SIZE, MAX_SIZE = 8, 128
 MAX_RANK = 4
-"""The most dimensions that a file has which is read."""
+"""The most dimensions of a file."""
 
 QMNIST_COLUMNS = 8
 """Numbers of each label in QMNIST's files: the class, then where the image comes from (C. Yadav,
 L. Bottou, "Cold Case: the Lost MNIST Digits", NeurIPS 2019)."""
 
 LINE_ENDS = 16
-"""So many bytes 0a, each behind a 0d, are no chance."""
+"""So many bytes 0a, each after a 0d, are no coincidence."""
 
 MAX_BYTES = 2 << 30
-"""The most one file may hold, unpacked: a header that promises more is damaged."""
+"""The largest unpacked file; a header that promises more is damaged."""
 
 _CHUNK = 1 << 20
 _BLOCK = 512
@@ -51,14 +51,14 @@ _LABEL_ARRAYS = {0x08: "B", 0x0B: "h", 0x0C: "i"}
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The training or the test half of a dataset, its labels not yet judged.
+    """The training or the test split of a dataset; its labels are not checked yet.
 
     Attributes:
         images: (count, size, size) unsigned bytes, row-major.
         labels: ``count`` labels as the file has them, typecode ``i``.
-        size: Side of an image in pixels.
-        images_file: Where the images come from, for messages.
-        labels_file: Where the labels come from, for messages.
+        size: Height and width of an image in pixels.
+        images_file: The file of the images, for messages.
+        labels_file: The file of the labels, for messages.
     """
 
     images: bytearray
@@ -69,13 +69,13 @@ class Part:
 
 
 def read_part(images: Path, labels: Path) -> Part:
-    """Read the images and the labels of one half.
+    """Read the images and the labels of one split.
 
     Images may have one channel, (count, 1, size, size) or (count, size, size, 1). Of labels with
-    several numbers each, QMNIST's, the first one counts: it is the class.
+    several numbers each, as in QMNIST, the first is the class.
 
     Raises:
-        InputError: If a file cannot be used.
+        InputError: If a file is unusable.
     """
     with _opened(images) as stream:
         _, (total, size, width) = _read_header(stream, images, (0x08,), dimensions=3)
@@ -102,7 +102,7 @@ def read_part(images: Path, labels: Path) -> Part:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BufferedIOBase]:
-    """Open a file, gzipped or not; until it is closed, its every fault is an InputError."""
+    """Open a file, gzipped or not; until it is closed, each of its errors is an InputError."""
     try:
         # Opening a pipe would wait for a writer forever.
         if not stat.S_ISREG(path.stat().st_mode):
@@ -132,7 +132,7 @@ def _opened(path: Path) -> Iterator[BufferedIOBase]:
 def _read_header(
     stream: BufferedIOBase, path: Path, codes: tuple[int, ...], *, dimensions: int
 ) -> tuple[int, tuple[int, ...]]:
-    """Return the type and the shape of the numbers that follow."""
+    """Return the type and the shape of the numbers after the header."""
     magic = stream.read(4)
     if not magic:
         raise path_error(path, "the file is empty; get it again")
@@ -161,21 +161,21 @@ def _read_header(
 
 
 def _without_channel(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return a shape of images without a single channel, first or last; empty if it is another."""
+    """Return an image shape without its single channel, first or last; empty if it is invalid."""
     if len(shape) == 4 and 1 in (shape[1], shape[3]):
         shape = (shape[0], *shape[2:]) if shape[1] == 1 else shape[:3]
     return shape if len(shape) == 3 else ()
 
 
 def _without_columns(shape: tuple[int, ...], code: int) -> tuple[int, ...]:
-    """Return a shape of labels: (count), or QMNIST's (count, columns); empty if it is another."""
+    """Return a label shape, (count) or QMNIST's (count, columns); empty if it is invalid."""
     if len(shape) == 2 and (shape[1] == 1 or (shape[1] == QMNIST_COLUMNS and code == 0x0C)):
         return shape
     return shape if len(shape) == 1 else ()
 
 
 def _read_body(stream: BufferedIOBase, path: Path, expected: int) -> bytearray:
-    """Return the rest of the file, which must be ``expected`` bytes; reads at most one more."""
+    """Return the rest of the file, which must be ``expected`` bytes; read at most one more."""
     promise = f"{expected:,} bytes that its header promises"
     if expected > MAX_BYTES:
         raise path_error(
@@ -196,10 +196,10 @@ def _read_body(stream: BufferedIOBase, path: Path, expected: int) -> bytearray:
 
 
 def _transposed(pixels: bytearray, size: int) -> bytearray:
-    """Swap rows and columns of each image, one pixel of many images at a time."""
+    """Transpose each image, one pixel of many images at a time."""
     area = size * size
     upright = bytearray(len(pixels))
-    block = area * _BLOCK  # as much as stays in a processor's cache
+    block = area * _BLOCK  # fits into the cache of a processor
     for start in range(0, len(pixels), block):
         lying = pixels[start : start + block]
         for pixel in range(area):

@@ -1,7 +1,7 @@
-"""Pictures from files as ink: any size, dark on light or light on dark.
+"""Read pictures from files as ink: any size, dark on light or light on dark.
 
-Paper is the grey along the border. Ink is what differs from it: to the darker or to the lighter
-side, whichever goes further. Of a photograph, the paper's shades are taken off first.
+The grey along the border is paper. Ink is darker or lighter than paper, whichever differs more. In
+a photograph, uneven lighting of the paper is subtracted first.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ MAX_BYTES = 1 << 28
 """The largest file that is read."""
 
 MAX_PIXELS = 64_000_000
-"""The largest picture that is decoded; its header tells the size."""
+"""The largest picture that is decoded; the size is in its header."""
 
 ENOUGH = 1_024
-"""Larger pictures are made smaller at once, in pixels of the longer side."""
+"""Larger pictures are reduced at once; pixels of the longer side."""
 
 DARK_ALL_OVER = 96
-"""A picture that is darker everywhere, with no contrast, may be all ink."""
+"""A picture without contrast that is darker than this may be all ink."""
 
 DEEPEST = 3
-"""Sheets on sheets: a card on a page on a desk."""
+"""Nested sheets: a card on a page on a table."""
 
 LOSSY = ("JPEG", "MPO", "WEBP", "JPEG2000", "AVIF")
 """Formats that leave faint traces around ink."""
 
 ONE_OF_MANY = ("MPO", "PSD", "ICO", "ICNS")
-"""Formats whose other frames belong to the first one: another eye, a layer, another size."""
+"""Formats whose further frames belong to the first: another eye, a layer, another size."""
 
 
 def files_of(path: Path) -> list[Path]:
-    """Return a file, or the pictures right in a folder by their names' endings, sorted.
+    """Return a file, or the pictures in a folder by their suffixes, sorted.
 
     Raises:
-        InputError: If the folder cannot be read, or there is none in it.
+        InputError: If the folder cannot be read, or has no pictures.
     """
     try:
         if not path.is_dir():
@@ -67,28 +67,26 @@ def files_of(path: Path) -> list[Path]:
 
 
 def read_ink(path: Path, ink: str = AUTO, *, is_whole: bool = False) -> Tensor:
-    """Return the ink of the digit of a picture (H, W) as uint8: 0 for paper, 255 for the strongest.
+    """Return the ink of the digit in a picture (H, W) as uint8: 0 is paper, 255 the strongest ink.
 
-    A sheet that lies on something else is cut out; frames, ruled lines, stains and specks are
-    removed. A transparent picture is laid on white; if nothing is to be seen then, its opaque part
-    is ink.
+    A sheet on another background is cropped; frames, ruled lines, stains and specks are removed. A
+    transparent picture is composited on white; if nothing is visible then, its opaque part is ink.
 
     Args:
         path: The file.
         ink: One of :data:`INKS`.
-        is_whole: Take all ink of all of the picture, whatever it is.
+        is_whole: Return all ink of the whole picture.
 
     Raises:
-        InputError: If it is no picture, too large, damaged, has no ink, or not one digit; in one
-            line.
+        InputError: If it is not a picture, too large, damaged, or has no ink or not one digit.
     """
-    with _in_silence():
+    with _without_warnings():
         file = _opened(path)
         try:
             picture, opaque = _decoded(file)
         except InputError:
             raise
-        except (Exception, MemoryError) as error:  # whatever a decoder trips over
+        except (Exception, MemoryError) as error:  # a decoder can raise anything
             raise path_error(path, f"is damaged, or not whole: {reason(error)}") from None
     if opaque is not None and not bool(opaque.any()):
         raise path_error(path, "is fully transparent: there is nothing to see")
@@ -105,7 +103,7 @@ def read_ink(path: Path, ink: str = AUTO, *, is_whole: bool = False) -> Tensor:
 
 
 def _blank(picture: Tensor, ink: str) -> str:
-    """Return the words for a picture (C, H, W) without ink, or without anything but ink."""
+    """Return the message for a picture (C, H, W) that has no ink, or only ink."""
     what = "ink" if ink == AUTO else f"{ink} ink"
     is_full = ink == AUTO and float(picture.max()) < DARK_ALL_OVER
     return f"is blank: there is no {what} in it{', or no paper around it' if is_full else ''}"
@@ -129,8 +127,8 @@ def _found(picture: Tensor, ink: str, *, is_clean: bool, is_whole: bool) -> Tens
 
 
 @contextmanager
-def _in_silence() -> Iterator[None]:
-    """Keep Pillow from warning, and from judging sizes: that is done here, and told in words."""
+def _without_warnings() -> Iterator[None]:
+    """Disable Pillow's warnings and its size limit: this module checks the size itself."""
     limit = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = None
     try:
@@ -145,7 +143,7 @@ def _opened(path: Path) -> Image.Image:
     """Return a picture of which only the header is read.
 
     Raises:
-        InputError: If it cannot be used.
+        InputError: If it is unusable.
     """
     content = read_at_most(path, MAX_BYTES)
     if not content:
@@ -155,9 +153,9 @@ def _opened(path: Path) -> Image.Image:
     try:
         picture = Image.open(io.BytesIO(content))
     except UnidentifiedImageError:
-        raise path_error(path, "is no picture of a known format") from None
+        raise path_error(path, "is not a picture of a known format") from None
     except Exception as error:
-        raise path_error(path, f"is damaged, or no picture: {reason(error)}") from None
+        raise path_error(path, f"is damaged, or not a picture: {reason(error)}") from None
     width, height = picture.size
     if width * height > MAX_PIXELS:
         most = MAX_PIXELS // 1_000_000
@@ -167,13 +165,13 @@ def _opened(path: Path) -> Image.Image:
     frames = getattr(picture, "n_frames", 1)
     if frames > 1 and picture.format not in ONE_OF_MANY:
         raise path_error(
-            path, f"is animated, or has pages: {plural(frames, 'frame')}; give one alone"
+            path, f"is animated, or has pages: {plural(frames, 'frame')}; give a single frame"
         )
     return picture
 
 
 def _decoded(picture: Image.Image) -> tuple[Tensor, Tensor | None]:
-    """Return a picture on white and how opaque it is where it is not; both (C, H, W), 0 to 255."""
+    """Return a picture on white, and its alpha channel if it has one; both (C, H, W), 0 to 255."""
     picture.draft(None, (ENOUGH, ENOUGH))
     picture.load()
     picture = ImageOps.exif_transpose(picture)
@@ -188,7 +186,7 @@ def _decoded(picture: Image.Image) -> tuple[Tensor, Tensor | None]:
 
 
 def _deep(picture: Image.Image) -> Tensor:
-    """Return the greys of a picture of more than 8 bits; its numbers can mean anything."""
+    """Return the greys of a picture of more than 8 bits, whose range is not standardized."""
     greys = torch.frombuffer(bytearray(picture.convert("F").tobytes()), dtype=torch.float32)
     greys = greys.view(picture.height, picture.width).nan_to_num(0.0, 0.0, 0.0)
     least, most = float(greys.min()), float(greys.max())
@@ -201,7 +199,7 @@ def _deep(picture: Image.Image) -> Tensor:
 
 
 def _smaller(picture: Image.Image) -> Image.Image:
-    """Return a picture with pixels joined until it is not much larger than is of use."""
+    """Reduce a picture by a whole factor, to less than twice ``ENOUGH`` pixels."""
     times = max(picture.size) // ENOUGH
     return picture.reduce(times) if times > 1 else picture
 

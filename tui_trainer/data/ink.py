@@ -1,11 +1,11 @@
-"""From ink, whatever its size and place, to a digit as the dataset's own images are made.
+"""Turn ink of any size and position into a digit in the format of the dataset.
 
-MNIST's are made so (Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits"):
-the digit is scaled to fit a box of 20×20 pixels with its aspect kept, and placed so that its centre
-of mass is at the centre of 28×28. Measured on its 60,000 training images: the longer side of the
-box around all ink is 20 pixels in 59,987 of them and 19 in the others; the centre of mass is within
-0.52 pixels of pixel 14 (counted from 0) in both directions, on average at 14.00 and 14.01; the
-brightest pixel is 254 or 255.
+MNIST's format (Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits"): the
+digit is scaled to fit a box of 20×20 pixels, keeping its aspect ratio, and placed so that its
+centre of mass is at the centre of 28×28. Measured on its 60,000 training images: the longer side of
+the box around all ink is 20 pixels in 59,987 of them and 19 in the others; the centre of mass is
+within 0.52 pixels of pixel 14 (counted from 0) in both directions, on average at 14.00 and 14.01;
+the brightest pixel is 254 or 255.
 """
 
 from __future__ import annotations
@@ -15,26 +15,25 @@ from torch import Tensor
 from torch.nn import functional
 
 SIDE, BOX = 28, 20
-"""MNIST's images, and the box that a digit fits into, in pixels."""
+"""The size of MNIST's images, and of the box around a digit, in pixels."""
 
 THIN, THICK = 1.77, 3.76
-"""The widths of MNIST's strokes, in pixels: 5 % of its training images have thinner ones, 5 %
-thicker ones, by :func:`thickness`."""
+"""The 5th and the 95th percentile of MNIST's stroke widths, in pixels, by :func:`thickness`."""
 
 FINE = 4
-"""Strokes are made wider, or narrower, at so many times the resolution of the digit."""
+"""Strokes are widened and narrowed at this multiple of the digit's resolution."""
 
 
 def as_digit(ink: Tensor, side: int = SIDE) -> Tensor | None:
-    """Return ink as the dataset's images are made; None if there is none.
+    """Return ink in the format of the dataset; None if there is none.
 
-    The brightest ink becomes 255. Strokes that are thinner than MNIST's thin ones are widened
-    until they are so wide, and thick ones narrowed: a pen's line on a large sheet would otherwise
-    be a pale trace. Ink that is as MNIST's already comes back as it is.
+    The brightest ink becomes 255. Strokes thinner or thicker than those of most MNIST digits are
+    widened or narrowed: a pen's line on a large sheet would otherwise be a pale trace. Ink in
+    MNIST's format is returned unchanged.
 
     Args:
         ink: Greys (H, W) of any size, from 0 for paper to 255.
-        side: The side of the images, in pixels.
+        side: The image size, in pixels.
 
     Returns:
         Greys (side, side) as uint8.
@@ -49,11 +48,11 @@ def as_digit(ink: Tensor, side: int = SIDE) -> Tensor | None:
 
 
 def as_it_lies(ink: Tensor, side: int = SIDE) -> Tensor:
-    """Return ink as it is, all paper around it included: only scaled to fit, in the middle.
+    """Return ink with all paper around it, only scaled to fit and centred.
 
     Args:
         ink: Greys (H, W) of any size, from 0 for paper to 255.
-        side: The side of the images, in pixels.
+        side: The image size, in pixels.
 
     Returns:
         Greys (side, side) as uint8.
@@ -64,11 +63,11 @@ def as_it_lies(ink: Tensor, side: int = SIDE) -> Tensor:
 
 
 def thickness(ink: Tensor) -> float:
-    """Return how wide the strokes of an image (H, W) are, in pixels.
+    """Return the stroke width of an image (H, W), in pixels.
 
-    A stroke of length l and width w has an area of l·w, and its grey rises and falls by its full
-    height along both of its sides: twice the area by the sum of the slopes is its width, whatever
-    its grey and however soft its edges.
+    A stroke of length l, width w and grey g has a sum of greys g·l·w, and a sum of gradient
+    magnitudes 2·g·l along its two sides: twice the first by the second is its width, independent of
+    its grey and the softness of its edges.
     """
     padded = functional.pad(ink.to(torch.float32), (1, 1, 1, 1))
     down = (padded[1:] - padded[:-1]).unfold(1, 2, 1).mean(dim=2)
@@ -80,9 +79,9 @@ def thickness(ink: Tensor) -> float:
 def widened(images: Tensor) -> Tensor:
     """Return images (N, H, W) with strokes about two pixels wider.
 
-    Each pixel becomes the brightest of itself and the four beside it: a dilation by a cross.
+    Each pixel becomes the brightest of itself and its four neighbours: a dilation by a cross.
     """
-    # By hand: max_pool2d takes ten times as long on a CPU.
+    # Not max_pool2d: it takes ten times as long on a CPU.
     wide = images.clone()
     for new, old in (
         (wide[:, 1:], images[:, :-1]),
@@ -95,12 +94,12 @@ def widened(images: Tensor) -> Tensor:
 
 
 def narrowed(images: Tensor) -> Tensor:
-    """Return images (N, H, W) with strokes about two pixels narrower; beyond them is paper."""
+    """Return images (N, H, W) with strokes about two pixels narrower; the outside is paper."""
     return -widened(functional.pad(-images, (1, 1, 1, 1)))[:, 1:-1, 1:-1]
 
 
 def _cropped(ink: Tensor) -> Tensor | None:
-    """Return the box around all ink (h, w); None without any."""
+    """Return the bounding box of all ink (h, w); None without any."""
     rows, columns = (torch.nonzero((ink > 0).any(dim=1 - along)).flatten() for along in (0, 1))
     if not len(rows):
         return None
@@ -108,7 +107,7 @@ def _cropped(ink: Tensor) -> Tensor | None:
 
 
 def _fitted(ink: Tensor, box: int) -> Tensor:
-    """Return an image scaled, with its aspect kept, so that its longer side has so many pixels."""
+    """Scale an image so that its longer side has ``box`` pixels; keep the aspect ratio."""
     height, width = ink.shape
     longer = max(height, width)
     if longer == box:
@@ -120,26 +119,26 @@ def _fitted(ink: Tensor, box: int) -> Tensor:
 
 
 def _bright(ink: Tensor) -> Tensor:
-    """Return an image with its brightest pixel at 255; 254 counts, as in MNIST's own."""
+    """Scale greys so that the brightest is 255; 254 is left, as in MNIST's images."""
     most = float(ink.max())
     return ink if 254 <= most <= 255 else ink * (255 / most)
 
 
 def _even(ink: Tensor, box: int) -> Tensor:
-    """Return the ink of a box with strokes about as wide as MNIST's, once it is scaled."""
+    """Widen or narrow strokes so that, after scaling, they are about as wide as MNIST's."""
     low, high = THIN * box / BOX, THICK * box / BOX
     width = thickness(_fitted(ink, box))
     if low <= width <= high:
         return ink
     fine = _bright(_fitted(ink, FINE * box))
     if width < low:
-        # Measured after each step: a hair's width is that of the scaling, not its own.
+        # Measure after each step: the width of a hairline after scaling is that of the filter.
         for _ in range(FINE * box):
             fine = widened(functional.pad(fine[None], (1,) * 4))[0]
             if thickness(_fitted(fine, box)) >= low:
                 break
         return fine
-    # By a fixed amount: the solid parts of a blob would ask for more, and thin ones would be lost.
+    # A fixed number of times: the solid parts of a blob would need more, and thin ones vanish.
     for _ in range(round((width - high) * FINE / 2)):
         thinner = _cropped(narrowed(fine[None])[0])
         if thinner is None:
@@ -149,7 +148,7 @@ def _even(ink: Tensor, box: int) -> Tensor:
 
 
 def _placed(ink: Tensor, top: int, left: int, side: int) -> Tensor:
-    """Return an image (side, side) of uint8 with ink at a place in it."""
+    """Return an image (side, side) of uint8 with the ink at this position."""
     height, width = ink.shape
     image = torch.zeros(side, side)
     image[top : top + height, left : left + width] = ink
@@ -157,9 +156,9 @@ def _placed(ink: Tensor, top: int, left: int, side: int) -> Tensor:
 
 
 def _start(profile: Tensor, side: int) -> int:
-    """Return where a line of sums of grey begins, for its centre of mass to be at side / 2.
+    """Return the offset of a row or column profile that puts its centre of mass at side / 2.
 
-    It is rounded to whole pixels, and nothing leaves the image.
+    It is rounded to whole pixels and clamped, so that all ink stays inside the image.
     """
     places = torch.arange(len(profile), dtype=torch.float32)
     centre = float((profile * places).sum() / profile.sum())

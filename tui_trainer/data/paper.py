@@ -1,4 +1,4 @@
-"""Paper and ink told apart: the axis of colours, the sheet, its shades, the ink on it."""
+"""Separate ink from paper: colour axis, sheet, uneven lighting, ink."""
 
 from __future__ import annotations
 
@@ -23,64 +23,65 @@ from tui_trainer.data.regions import (
 
 AUTO, DARK, LIGHT = "auto", "dark", "light"
 INKS = (AUTO, DARK, LIGHT)
-"""What is ink: told by the border, or what is darker, or lighter, than the paper."""
+"""Which pixels are ink: decided by the border, or darker, or lighter than the paper."""
 
 FAINTEST = 20
-"""Ink that is not as far from the paper, of 255 greys, is none …"""
+"""Ink differs from the paper by at least so many of 255 greys …"""
 
 ABOVE_GRAIN = 6
-"""… nor if it is not so many times as far as the paper's grain goes, by standard deviations."""
+"""… and by at least so many standard deviations of the paper's grain."""
 
 GRAINY = 100
-"""A photograph of so many pixels, or more, is smoothed by one."""
+"""A photograph with at least so many pixels per side is smoothed with a 3×3 mean."""
 
 COARSE = 48
-"""Pixels of the longer side at which the shades of a paper are looked at."""
+"""Pixels of the longer side at which the lighting of the paper is estimated."""
 
 BORDER = 0.04
-"""The border's width, as a share of the shorter side."""
+"""The width of the border as a share of the shorter side."""
 
 LUMA = (19_595, 38_470, 7_471)
-"""The weights of red, green and blue in a grey, of 65,536, as Pillow has them (ITU-R 601-2)."""
+"""The weights of red, green and blue in a grey, times 65,536, as in Pillow (ITU-R 601-2)."""
 
 ALIKE = 0.7
-"""Greys whose contrast is a smaller share of the colours' own hide the ink …"""
+"""Greys with a smaller share of the colours' contrast hide the ink …"""
 
 COLOURFUL = 0.1
-"""… and those of colours that have so much of their variance off their principal axis may."""
+"""… and greys may, of colours with more of their variance off the principal axis."""
 
 CLEANABLE = 48
-"""A picture of fewer pixels a side is taken as it is: its parts are a few pixels each."""
+"""A smaller picture is used unchanged: its parts have few pixels."""
 
 SHEET_PIXELS = 128
-"""Pixels of the longer side at which a sheet is searched."""
+"""Pixels of the longer side at which a sheet is searched for."""
 
 SMALLEST_SHEET, LARGEST_SHEET = 0.05, 0.97
-"""What a sheet covers of the picture; a larger one is the picture."""
+"""The share of the picture that a sheet covers; a larger one is the picture."""
 
 BAY = 5
-"""Half the width of a bay that ink makes into a sheet, in pixels of the search."""
+"""Half the width of a notch that ink cuts into a sheet, in pixels of the search."""
 
 BLANK_SHEET = 0.2
-"""A solid shape of this share of the picture is a sheet, or whatever else, but no ink."""
+"""A solid shape of this share of the picture is not ink, but a sheet or another object."""
 
-SHEET_OWN = 0.6
-"""The least share of blank paper on a sheet; ink takes the rest."""
+BLANK_SHARE = 0.6
+"""The least share of blank paper on a sheet; the rest is ink."""
 
 CONVEX, QUADRILATERAL = 0.9, 0.85
-"""How much of its hull a sheet fills, and of that a quadrilateral: an ellipse has 0.64."""
+"""The least share of its hull that a sheet fills, and of the hull that a quadrilateral fills: of an
+ellipse 0.64."""
 
 SHARP = 0.6
-"""A sheet's edge has at least so much of the contrast of its whole: the edge of a shadow less."""
+"""The edge of a sheet has at least this share of its contrast; the edge of a shadow has less."""
 
 BROAD = 0.3
-"""A sheet covers this share of the square of its diagonal: sides up to 3 to 1. A 1 covers less."""
+"""The least area of a sheet as a share of its squared diagonal: sides up to 3:1. A 1 has less."""
 
 ROUNDS = 8
-"""How often the surface of the light is fitted anew."""
+"""Iterations of the fit of the lighting."""
 
 WRITTEN, RUNNING_OFF = 0.12, 0.15
-"""What is written on a sheet has at least so much of its shorter side, and at most so much of its
+"""Ink on a sheet has at least this share of its shorter side, and at most this share of its
 border."""
 
 
@@ -89,15 +90,15 @@ class UnclearError(Exception):
 
 
 def greys_of(picture: Tensor) -> Tensor:
-    """Return a picture's greys, or where they hide the ink, its place along the axis that shows it.
+    """Return the greys of a picture, or its projection on a colour axis if greys hide the ink.
 
-    The axis is the principal one of the colours' differences from the paper, the border's colour.
+    That is the principal axis of the differences from the paper, the colour of the border.
 
     Args:
         picture: Grey (1, H, W), or red, green and blue (3, H, W), 0 to 255.
 
     Returns:
-        Numbers (H, W) as floats; on the axis, lighter colours are the larger ones.
+        Floats (H, W); on the axis, lighter colours have larger values.
     """
     if len(picture) == 1:
         return picture[0]
@@ -118,7 +119,7 @@ def greys_of(picture: Tensor) -> Tensor:
 def ink_of(greys: Tensor, ink: str, *, is_clean: bool) -> Tensor | None:
     """Return the ink (H, W) of greys on paper as uint8; None if there is none.
 
-    Where the border is not of one grey, or the format lossy, the paper has shades and grain.
+    Paper has uneven lighting and grain if its border is not of one grey, or the format is lossy.
     """
     border = border_of(greys)
     middle = border.median()
@@ -128,7 +129,7 @@ def ink_of(greys: Tensor, ink: str, *, is_clean: bool) -> Tensor | None:
         greys = functional.avg_pool2d(greys[None], 3, 1, 1, count_include_pad=False)[0]
     is_dark = paper - greys.min() >= greys.max() - paper if ink == AUTO else ink == DARK
     if not is_clean:
-        paper = _shades(greys, is_dark=bool(is_dark))
+        paper = _lighting(greys, is_dark=bool(is_dark))
     found = paper - greys if is_dark else greys - paper
     edge = border_of(found)
     grain = 0.0 if is_clean else 1.48 * float((edge - edge.median()).abs().median())
@@ -137,22 +138,22 @@ def ink_of(greys: Tensor, ink: str, *, is_clean: bool) -> Tensor | None:
         return None
     found = found.clamp(min=0) * (255 / most)
     if not is_clean:
-        found[found < parting(found) / 2] = 0
+        found[found < otsu_threshold(found) / 2] = 0
     return found.round().to(torch.uint8)
 
 
 def sheet_of(picture: Tensor, ink: str) -> Tensor | None:
-    """Return the part of a picture that is a sheet with ink on it; None if it is all of it.
+    """Return the part of a picture that is a sheet with ink on it; None without such a part.
 
-    A sheet is a convex region with four corners and sharp edges, of another grey than what is
-    around it, and with ink in it. What belongs to its bounding box alone has its own colour.
+    A sheet is a convex region with four corners and sharp edges, of another grey than its
+    surroundings, with ink on it. The rest of its bounding box is filled with the sheet's colour.
 
     Args:
         picture: Grey (1, H, W), or red, green and blue (3, H, W), 0 to 255.
         ink: One of :data:`INKS`.
 
     Raises:
-        UnclearError: If there is a sheet, but no ink that stands alone on it.
+        UnclearError: If there is a sheet, but no separate ink on it.
     """
     greys = greys_of(picture)
     if max(greys.shape) < CLEANABLE:
@@ -162,12 +163,12 @@ def sheet_of(picture: Tensor, ink: str) -> Tensor | None:
     least, most = float(coarse.min()), float(coarse.max())
     if most - least < 2 * FAINTEST:
         return None
-    split = least + (most - least) * parting((coarse - least) * (255 / (most - least))) / 255
+    split = least + (most - least) * otsu_threshold((coarse - least) * (255 / (most - least))) / 255
     sheets = []
     for mask in (coarse > split, coarse <= split):
         opened = grown(shrunk(mask, 1), 1) & mask
         for region in regions_of(opened, least=int(SMALLEST_SHEET / 2 * coarse.numel())):
-            # What runs off the picture may be a shadow: a bay in it is a digit on its edge.
+            # A region at the border may be a shadow: a notch in it can be a digit.
             bay = 0 if region.touches_border else BAY
             whole = filled(closed(region.mask, bay) if bay else region.mask)
             if _is_sheet(whole, mask, coarse):
@@ -181,18 +182,17 @@ def sheet_of(picture: Tensor, ink: str) -> Tensor | None:
     least = BLANK_SHEET * coarse.numel()
     if any(sheet.area >= least and not sheet.touches_border for sheet in sheets):
         raise UnclearError(
-            "holds a sheet or a solid shape, and no ink that stands alone on it;"
-            " crop it to the digit"
+            "holds a sheet or a solid shape, and no separate ink on it; crop it to the digit"
         )
     return None
 
 
 def _is_sheet(whole: Tensor, kind: Tensor, coarse: Tensor) -> bool:
-    """Whether a region without holes has the form and the edges of a sheet.
+    """Return whether a region without holes has the shape and the edges of a sheet.
 
     Args:
         whole: The region (H, W).
-        kind: Pixels of the sheet's kind of grey, in the whole picture (H, W).
+        kind: The pixels of the picture (H, W) on the sheet's side of the threshold.
         coarse: The greys (H, W).
     """
     area = int(whole.sum())
@@ -201,9 +201,9 @@ def _is_sheet(whole: Tensor, kind: Tensor, coarse: Tensor) -> bool:
     hull = hull_of(whole)
     if area < BROAD * max(math.dist(one, two) for one in hull for two in hull) ** 2:
         return False
-    if int((whole & kind).sum()) < SHEET_OWN * area or area < CONVEX * area_of(hull):
+    if int((whole & kind).sum()) < BLANK_SHARE * area or area < CONVEX * area_of(hull):
         return False
-    inside, outside = _beside(~whole), _beside(whole)
+    inside, outside = _around(~whole), _around(whole)
     if not bool(outside.any()) or quadrilateral_share(hull) < QUADRILATERAL:
         return False
     contrast = abs(float(coarse[whole].median() - coarse[~whole].median()))
@@ -211,13 +211,13 @@ def _is_sheet(whole: Tensor, kind: Tensor, coarse: Tensor) -> bool:
     return edge >= max(FAINTEST, SHARP * contrast)
 
 
-def _beside(mask: Tensor) -> Tensor:
-    """Return the pixels near a mask (H, W), without those that its edge blurs."""
+def _around(mask: Tensor) -> Tensor:
+    """Return the pixels near a mask (H, W), without the blurred ones at its edge."""
     return grown(mask, 3) & ~grown(mask, 1)
 
 
 def _cut_out(picture: Tensor, sheet: Region, times: int) -> Tensor | None:
-    """Return a sheet without its outermost pixels, cut out of a picture (C, H, W)."""
+    """Crop a sheet from a picture (C, H, W), without its outermost pixels."""
     mask = shrunk(functional.pad(sheet.mask, (2, 2, 2, 2), value=True), 2)[2:-2, 2:-2]
     if not bool(mask.any()):
         return None
@@ -232,7 +232,7 @@ def _cut_out(picture: Tensor, sheet: Region, times: int) -> Tensor | None:
 
 
 def _is_written(inner: Tensor, ink: str, running_off: float) -> bool:
-    """Whether there is ink on a sheet (C, H, W), with at most a share of the edges."""
+    """Return whether a sheet (C, H, W) has ink, on at most a share of its border."""
     found = ink_of(greys_of(inner), ink, is_clean=False)
     if found is None:
         return False
@@ -241,12 +241,12 @@ def _is_written(inner: Tensor, ink: str, running_off: float) -> bool:
     return strong.size >= WRITTEN * min(found.shape) and on_edges <= running_off
 
 
-def _shades(greys: Tensor, *, is_dark: bool) -> Tensor:
-    """Return the paper's own grey at each pixel (H, W): the picture without what is narrow.
+def _lighting(greys: Tensor, *, is_dark: bool) -> Tensor:
+    """Return the grey of the paper at each pixel (H, W): the picture without narrow structures.
 
     It is a morphological closing of dark ink, or an opening of light ink, at a coarse resolution,
-    with a window of a third of the picture: wider than any stroke. A smooth change of light is
-    taken off before, since the window ends at the sides of the picture.
+    with a window of a third of the picture: wider than any stroke. A smooth gradient of light is
+    subtracted before, since the window is cut at the sides of the picture.
     """
     height, width = greys.shape
     rows, columns = (max(1, round(n * COARSE / max(height, width))) for n in (height, width))
@@ -262,9 +262,9 @@ def _shades(greys: Tensor, *, is_dark: bool) -> Tensor:
 
 
 def _light(greys: Tensor) -> Tensor:
-    """Return the surface of second degree (H, W) that most of the greys lie on.
+    """Fit a quadratic surface (H, W) to the greys.
 
-    Least absolute deviations, by iteratively reweighted least squares: ink does not bend it.
+    By least absolute differences with iteratively reweighted least squares: robust against ink.
     """
     down, across = (torch.linspace(-1, 1, size) for size in greys.shape)
     y, x = (each.flatten() for each in torch.meshgrid(down, across, indexing="ij"))
@@ -280,7 +280,7 @@ def _light(greys: Tensor) -> Tensor:
 
 
 def border_of(greys: Tensor) -> Tensor:
-    """Return the pixels along the four sides of a picture, as one row."""
+    """Return the pixels along the four sides of a picture, flat."""
     height, width = greys.shape
     wide = max(1, round(BORDER * min(height, width)))
     inner = torch.zeros(height, width, dtype=torch.bool)
@@ -288,8 +288,8 @@ def border_of(greys: Tensor) -> Tensor:
     return greys[~inner]
 
 
-def parting(ink: Tensor) -> float:
-    """Return the grey that parts a picture (H, W) into two kinds of pixels that differ most.
+def otsu_threshold(ink: Tensor) -> float:
+    """Return Otsu's threshold of a picture (H, W).
 
     Source: N. Otsu, "A threshold selection method from gray-level histograms", IEEE Transactions on
     Systems, Man, and Cybernetics 9 (1979), 62-66.

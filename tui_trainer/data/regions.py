@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 Corner = tuple[int, int]
-"""A place in a mask: row and column."""
+"""A position in a mask: row and column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +19,11 @@ class Region:
 
     Attributes:
         mask: Its pixels (H, W), as bool.
-        area: How many there are.
+        area: The number of its pixels.
         top: Its first row.
         left: Its first column.
-        bottom: The row below its last one.
-        right: The column after its last one.
+        bottom: The row after its last row.
+        right: The column after its last column.
     """
 
     mask: Tensor
@@ -50,7 +50,7 @@ class Region:
 
     @property
     def touches_border(self) -> bool:
-        """Whether it reaches one of the four sides of its mask."""
+        """Whether it touches one of the four sides of its mask."""
         height, width = self.mask.shape
         return self.top == 0 or self.left == 0 or self.bottom == height or self.right == width
 
@@ -123,32 +123,32 @@ def holes_of(mask: Tensor, *, least: int = 1) -> list[Region]:
 
 
 def filled(mask: Tensor) -> Tensor:
-    """Return a mask (H, W) with its holes."""
+    """Fill the holes of a mask (H, W)."""
     around = functional.pad(~mask, (1, 1, 1, 1), value=True)
     outside = next(part for part in regions_of(around, diagonal=False) if part.mask[0, 0])
     return ~outside.mask[1:-1, 1:-1]
 
 
 def grown(mask: Tensor, by: int) -> Tensor:
-    """Return a mask (H, W) with all pixels within a distance, measured along rows and columns."""
+    """Dilate a mask (H, W) by a square of half-width ``by``."""
     if by < 1:
         return mask
     return functional.max_pool2d(mask[None].to(torch.float32), 2 * by + 1, 1, by)[0] > 0
 
 
 def shrunk(mask: Tensor, by: int) -> Tensor:
-    """Return a mask (H, W) without the pixels within a distance of others, or of its sides."""
+    """Erode a mask (H, W) by a square of half-width ``by``, also from the sides."""
     return ~grown(functional.pad(~mask, (by,) * 4, value=True), by)[by:-by, by:-by] if by else mask
 
 
 def closed(mask: Tensor, by: int) -> Tensor:
-    """Return a mask (H, W) with its gaps and bays, up to twice a distance wide."""
+    """Close gaps and notches of a mask (H, W), up to a width of 2 ``by``."""
     around = functional.pad(mask, (by,) * 4)
     return shrunk(grown(around, by), by)[by:-by, by:-by] | mask
 
 
 def opened(ink: Tensor, window: tuple[int, int]) -> Tensor:
-    """Return ink (H, W) without what is smaller than a window: a morphological opening."""
+    """Remove from ink (H, W) what is smaller than a window: a morphological opening."""
     height, width = window
     up, left = (height - 1) // 2, (width - 1) // 2
     down, right = height - 1 - up, width - 1 - left
@@ -159,7 +159,7 @@ def opened(ink: Tensor, window: tuple[int, int]) -> Tensor:
 
 
 def _pooled(ink: Tensor, window: tuple[int, int]) -> Tensor:
-    """Return the maximum over a window, along one axis after the other: far less work."""
+    """Return the maximum over a window, one axis after the other: far less work."""
     return functional.max_pool2d(functional.max_pool2d(ink, (window[0], 1), 1), (1, window[1]), 1)
 
 
@@ -202,9 +202,9 @@ def area_of(corners: Sequence[Corner]) -> float:
 
 
 def quadrilateral_share(hull: Sequence[Corner]) -> float:
-    """Return how much of a convex polygon its largest inscribed quadrilateral covers.
+    """Return the share of a convex polygon that its largest inscribed quadrilateral covers.
 
-    A sheet of paper reaches 1 from whatever side it is photographed, an ellipse 2/π.
+    A sheet of paper has 1 from any perspective, an ellipse 2/π.
     """
     best = 0.0
     count = len(hull)

@@ -1,6 +1,6 @@
-"""One digit among what else a picture has: stains, ruled lines, frames, specks, other digits.
+"""Segment one digit from stains, ruled lines, frames, specks and other digits.
 
-Everything happens on a mask of at most :data:`PIXELS` a side; what is removed there is removed from
+Everything works on a mask of at most :data:`PIXELS` a side; what is removed there is removed from
 the ink.
 """
 
@@ -11,72 +11,73 @@ from torch import Tensor
 from torch.nn import functional
 
 from tui_trainer.data.ink import thickness
-from tui_trainer.data.paper import CLEANABLE, FAINTEST, UnclearError, parting
+from tui_trainer.data.paper import CLEANABLE, FAINTEST, UnclearError, otsu_threshold
 from tui_trainer.data.regions import Region, grown, holes_of, opened, region_of, regions_of, shrunk
 from tui_trainer.text.fmt import plural
 
 PIXELS = 256
-"""Pixels of the longer side at which the parts of a picture are looked at."""
+"""Pixels of the longer side at which a picture is segmented."""
 
 INK = 64
-"""The grey from which a pixel is ink."""
+"""The least grey of an ink pixel."""
 
 WIDE = 3
-"""What is so many times as wide as the strokes is a stain, if it is also paler than they …"""
+"""A part so many times as wide as the strokes is a stain, if it is also paler …"""
 
 PALE = 0.7
 """… by this factor."""
 
 RULED = 0.9
-"""A ruled line is as long as this share of the picture, or of all ink …"""
+"""A ruled line has at least this share of the extent of all ink …"""
 
 RULED_WIDTH = 0.045
-"""… at most so wide, as a share of its length: half of MNIST's finest strokes …"""
+"""… and at most this width, as a share of its length: half of MNIST's finest strokes …"""
 
 CROSSING = 17
-"""Pixels of a dot that is no longer a crossing of two lines."""
+"""The least pixels of a dot that is not the crossing of two lines."""
 
 OVERHANG = 0.8
-"""… and what is left without such lines is at most this share of their length."""
+"""… and what remains without such lines has at most this share of their length."""
 
 FRAMED, FILLING = 0.3, 0.2
-"""A frame's hole has so much of the box around all ink, and what it frames so much of the hole's
-side."""
+"""The hole of a frame has at least this share of the bounding box of all ink, and the ink in it
+this share of the hole's side."""
 
 GAP = 0.12
 """Parts of one digit are nearer to each other than this share of its longer side …"""
 
 SLIT = 0.03
-"""… and two that stand side by side are nearer than this, …"""
+"""… and two that are side by side are nearer than this, …"""
 
 BOTH_TALL, BROADER = 0.65, 1.1
-"""… where each is so tall, as a share of the taller one, and both are so much broader than tall."""
+"""… if each has this share of the height of the taller one, and both are so much wider than
+tall."""
 
 ANOTHER = 0.35
-"""Another digit is at least this share as tall, or as wide, as the largest …"""
+"""Another digit has at least this share of the size of the largest …"""
 
 ANOTHER_INK = 0.12
-"""… and has at least so much of its ink."""
+"""… and at least this share of its ink."""
 
 SPECK = 0.02
-"""What is apart and has less than this share of the largest part's ink is a speck."""
+"""A separate part with less than this share of the ink of the largest is a speck."""
 
 WIDEST = 2.2
-"""How many times as wide as tall a digit is: at most 2.0 in MNIST."""
+"""The largest ratio of width to height of a digit: 2.0 in MNIST."""
 
 MOST_HOLES = 5
-"""A digit has fewer holes: an 8 has two, and a slip of the pen may add one."""
+"""A digit has fewer holes: an 8 has two, and a slip of the pen can add one."""
 
 SOLID, DENSE = 0.5, 0.4
-"""A square of this share of a digit's longer side fits into its ink: in no digit of MNIST, and in
+"""The share of a digit's longer side of a square that fits into its ink: in no MNIST digit, and in
 one of a thousand."""
 
 OFF = 0.6
-"""What runs off the picture and is paler than this share of the darkest ink is not ink."""
+"""A part at the border of the picture that is paler than this share of the darkest is not ink."""
 
 
 def segment_digit(ink: Tensor) -> Tensor:
-    """Return the ink (H, W) of the one digit of a picture, as uint8 of the same size.
+    """Return the ink (H, W) of the single digit in a picture, as uint8 of the same size.
 
     Raises:
         UnclearError: If there is no such digit, or more than one.
@@ -93,7 +94,7 @@ def segment_digit(ink: Tensor) -> Tensor:
 
 
 def _kept(ink: Tensor, mask: Tensor) -> Tensor:
-    """Return the ink (H, W) of a coarse mask, with its soft edges, and no other."""
+    """Return the ink (H, W) of a coarse mask with its soft edges, and no other ink."""
     coarse = _coarse(ink)
     near = grown(mask, max(1, round(thickness(mask) / 2)))
     others = (coarse >= INK) & ~mask
@@ -103,7 +104,7 @@ def _kept(ink: Tensor, mask: Tensor) -> Tensor:
 
 
 def picture_warnings(ink: Tensor) -> list[str]:
-    """Return why a network's answer to the ink (H, W) of a digit may be worth little."""
+    """Return the reasons for which a prediction for the ink (H, W) of a digit is unreliable."""
     box = region_of(ink > 0)
     height, width = ink.shape
     sides = {
@@ -114,18 +115,20 @@ def picture_warnings(ink: Tensor) -> list[str]:
     }
     warnings = []
     touched = [side for side, touches in sides.items() if touches]
-    # A picture cut out along the ink touches them all, and is whole.
+    # A picture cropped to the ink touches all four, and is complete.
     if touched and len(touched) < len(sides):
-        warnings.append(f"the ink touches the {' and '.join(touched)} edge: it may be cut off")
+        warnings.append(
+            f"the ink touches the {' and '.join(touched)} edge: part of it may be missing"
+        )
     if _has_square(_coarse(ink) >= INK, DENSE):
-        warnings.append("its strokes are as wide as in no digit that was trained on")
+        warnings.append("its strokes are wider than in any training digit")
     return warnings
 
 
 def _without_stains(ink: Tensor) -> Tensor:
-    """Return ink (H, W) less what is wider than any stroke and paler: stains, shadows, folds."""
+    """Remove from ink (H, W) what is wider and paler than any stroke: stains, shadows, folds."""
     scaled = functional.adaptive_avg_pool2d(ink[None].float(), _size(ink))[0]
-    strokes = scaled >= max(INK * 2, parting(scaled))
+    strokes = scaled >= max(INK * 2, otsu_threshold(scaled))
     window = 2 * round(WIDE * thickness(strokes) / 2) + 1
     if window >= min(scaled.shape):
         return ink
@@ -138,32 +141,32 @@ def _without_stains(ink: Tensor) -> Tensor:
 
 
 def _without_pale(ink: Tensor) -> Tensor:
-    """Return ink (H, W) without pale parts: without a dark pixel, or that run off the picture.
+    """Remove from ink (H, W) the parts without a dark pixel, and pale ones at the border.
 
-    A digit's own pale strokes stay: they belong to its dark ones, and end on the paper.
+    Pale strokes of a digit stay: they are connected to its dark ones, and end on the paper.
     """
     coarse = _coarse(ink)
-    dark = parting(ink)
+    dark = otsu_threshold(ink)
     kept = torch.zeros_like(coarse, dtype=torch.bool)
     for part in regions_of(coarse > FAINTEST):
-        own = part.mask & (coarse >= (max(dark, OFF * 255) if part.touches_border else dark))
-        if not bool(own.any()):
+        dark_part = part.mask & (coarse >= (max(dark, OFF * 255) if part.touches_border else dark))
+        if not bool(dark_part.any()):
             continue
-        runs_off = part.touches_border and not region_of(own).touches_border
-        kept |= part.mask & grown(own, 1) if runs_off else part.mask
+        runs_off = part.touches_border and not region_of(dark_part).touches_border
+        kept |= part.mask & grown(dark_part, 1) if runs_off else part.mask
     if not bool(((coarse > FAINTEST) & ~kept).any()):
         return ink
     return torch.where(_fine(grown(kept, 1), ink), ink, 0)
 
 
 def _without_ruled(mask: Tensor) -> Tensor:
-    """Return a mask (H, W) without straight thin lines from side to side, if a digit is left."""
+    """Remove from a mask (H, W) straight thin lines from side to side, if a digit remains."""
     ruled = torch.zeros_like(mask)
     longest = 0
     everything = region_of(mask)
     for flipped in (mask, mask.T):
         extent = everything.width if flipped is mask else everything.height
-        # Lines may be slightly tilted: so much thicker, they still hold a straight piece.
+        # A slightly tilted line still contains a straight piece once it is this much thicker.
         pieces = opened(_taller(flipped).float(), (1, max(3, extent // 5))) > 0
         for line in regions_of(pieces & flipped):
             if line.width < RULED * extent or line.area > RULED_WIDTH * line.width**2:
@@ -173,7 +176,7 @@ def _without_ruled(mask: Tensor) -> Tensor:
             tall = opened(flipped.float(), (thick + 1, 1)) > 0
             found = line.mask & ~tall
             ruled |= found if flipped is mask else found.T
-    # Where two lines cross, a dot is left.
+    # Where two lines cross, a dot remains.
     parts = regions_of(mask & ~ruled, least=CROSSING) if longest else []
     if not parts:
         return mask
@@ -183,12 +186,12 @@ def _without_ruled(mask: Tensor) -> Tensor:
 
 
 def _taller(mask: Tensor) -> Tensor:
-    """Return a mask (H, W) one pixel taller, upwards and downwards."""
+    """Grow a mask (H, W) by one pixel upwards and downwards."""
     return functional.max_pool2d(mask[None].float(), (3, 1), 1, (1, 0))[0] > 0
 
 
 def _framed(mask: Tensor) -> Tensor:
-    """Return what a frame in a mask (H, W) holds; the mask if there is none.
+    """Return the content of a frame in a mask (H, W); the mask without a frame.
 
     Raises:
         UnclearError: If there are several frames side by side.
@@ -219,7 +222,7 @@ def _framed(mask: Tensor) -> Tensor:
 def _digits(mask: Tensor) -> list[Region]:
     """Return the parts of a mask (H, W) that could each be a digit, the largest first.
 
-    Small parts beside a digit belong to it if they are near, and are specks if they are not.
+    Small parts next to a digit belong to it if they are near; otherwise they are specks.
     """
     parts = regions_of(mask)
     specks = [part.mask for part in parts if part.area < SPECK * parts[0].area]
@@ -239,14 +242,14 @@ def _digits(mask: Tensor) -> list[Region]:
 
 
 def _groups(mask: Tensor, gap: float) -> list[Region]:
-    """Return the parts of a mask (H, W) that are farther apart than a gap, the largest first."""
+    """Return the parts of a mask (H, W) that are separated by a gap, the largest first."""
     near = max(1, round(gap / 2))
     groups = [region_of(part.mask & mask) for part in regions_of(grown(mask, near))]
     return sorted(groups, key=lambda group: -group.area)
 
 
 def _side_by_side(parts: list[Region]) -> bool:
-    """Whether the two largest parts stand beside each other as two digits do."""
+    """Return whether the two largest parts are side by side like two digits."""
     if len(parts) < 2:
         return False
     one, two = sorted(parts[:2], key=lambda part: part.left)
@@ -256,7 +259,7 @@ def _side_by_side(parts: list[Region]) -> bool:
 
 
 def _refuse(parts: list[Region]) -> None:
-    """Raise an UnclearError unless there is one part with the form of a digit."""
+    """Raise an UnclearError unless there is one part with the shape of a digit."""
     if len(parts) > 1:
         raise UnclearError(f"holds {len(parts)} separate shapes; crop it to one digit")
     part = parts[0]
@@ -277,13 +280,13 @@ def _refuse(parts: list[Region]) -> None:
 
 
 def _has_square(mask: Tensor, share: float) -> bool:
-    """Whether a square fits into a mask (H, W) with a share of the longer side of its box."""
+    """Return whether a square with this share of the longer side of its box fits into a mask."""
     reach = int(share * region_of(mask).size / 2)
     return reach > 1 and bool(shrunk(mask, reach).any())
 
 
 def _coarse(ink: Tensor) -> Tensor:
-    """Return ink (H, W) at the resolution of masks; of joined pixels the strongest."""
+    """Return ink (H, W) at the resolution of masks: the maximum of joined pixels."""
     times = _times(ink)
     return functional.max_pool2d(ink[None].float(), times, ceil_mode=True)[0]
 
