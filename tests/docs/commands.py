@@ -181,14 +181,18 @@ class Playground:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        (folder / "net.py").write_text(NET_PY, encoding="utf-8")
-        write_dataset(folder / "digits", train=600, test=100)
+
+    def _prepare(self) -> None:
+        (self.folder / "net.py").write_text(NET_PY, encoding="utf-8")
+        write_dataset(self.folder / "digits", train=600, test=100)
         self._draw_digits()
         for name in ("runs/NAME", "runs/LAST"):
             self._run(f"{PROGRAM} --no-ui --model small --epochs 2 --out {name}")
 
     def play(self, page: Path) -> Iterator[str]:
         """Run the code of a page from its top, and yield what is wrong with it."""
+        if any(PROGRAM in block.text for block in blocks(page) if block.language == "sh"):
+            self._prepare()
         for block in blocks(page):
             if block.language == "python" and not block.is_excerpt:
                 yield from self._execute(block)
