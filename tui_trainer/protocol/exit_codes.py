@@ -9,7 +9,7 @@ class ExitCode(IntEnum):
     """An exit code of ``mnist-tui``, with its meaning.
 
     Attributes:
-        meaning: A description for ``--help`` and the README.
+        meaning: A description for ``--help`` and ``docs/scripts.md``.
     """
 
     meaning: str

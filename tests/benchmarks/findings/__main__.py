@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", parents=[shared], help="train what is not there yet")
     train.add_argument("--estimate", action="store_true", help="only tell how long it would take")
     judge = commands.add_parser("judge", parents=[shared], help="apply the rules of today")
-    judge.add_argument("--markdown", action="store_true", help="tables for the README")
+    judge.add_argument("--markdown", action="store_true", help="tables for docs/findings.md")
     judge.add_argument("--show", metavar="PATTERN", help="what was said of these runs, and when")
     judge.add_argument(
         "--values",
