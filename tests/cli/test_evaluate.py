@@ -96,7 +96,7 @@ def test_a_view_is_printed_and_the_run_is_unchanged(run: Cli, trained: RunFolder
     assert "step 16, epoch 2" in " ".join(lines[2:4])
     (judged,) = [line for line in lines if line.startswith("40 validation images: ")]
     assert judged.endswith("] right")
-    assert lines[lines.index("CONFUSION MATRIX") + 1] == "  which classes it takes for which"
+    assert lines[lines.index("CONFUSION MATRIX") + 1] == "  true class by predicted class"
     assert "    numbers = counts  (counts, shares)" in lines
     assert not any("images = " in line for line in lines)
     assert max(map(len, lines)) <= 76

@@ -88,7 +88,7 @@ def test_an_arm_that_diverges_is_said_to_be_lost_and_ranks_nowhere(context_of: C
         parameter.data.fill_(float("nan"))
     arms = [arm(context, "sound", context.build(small)), arm(context, "broken", broken)]
     last = finished(context, arms, images=160)[-1]
-    assert "broken is no number" in last.result
+    assert "broken is not finite" in last.result
     assert last.result.index("sound") < last.result.index("broken")
     table = next(block for block in last.blocks if isinstance(block, Table))
     assert table.rows[1][3] == "lost"
@@ -120,20 +120,20 @@ def test_settled_statistics_are_the_plain_mean_over_training_batches(
 
 
 def test_differences_are_told_apart_from_chance() -> None:
-    nobody = "No difference is more than the choice of images explains."
+    nobody = "No difference is significant (McNemar, Holm)."
     assert differences({"a": right(900), "b": right(905, first=50)}) == nobody
     told = differences({"a": right(500), "b": right(900), "c": right(905, first=50)})
-    assert "images explains: c over a; b over a." in told
-    assert "other differences may be" in told
+    assert "Significant (McNemar, Holm): c over a; b over a." in told
+    assert "other differences are not significant" in told
     assert "other" not in differences({"a": right(500), "b": right(900)})
 
 
 def test_the_lead_is_in_points_and_says_whether_it_may_be_chance() -> None:
     assert lead({"c": right(910, first=60), "b": right(900)}) == (
-        "Ahead: c, by 1.00 points over b, which may be chance."
+        "c leads b by 1.00 points, not significant."
     )
-    assert lead({"b": right(900), "a": right(700)}) == "Ahead: b, by 20.00 points over a."
-    assert lead({"a": right(700), "d": right(700)}) == "a and d are level."
+    assert lead({"b": right(900), "a": right(700)}) == "b leads a by 20.00 points."
+    assert lead({"a": right(700), "d": right(700)}) == "a and d are equal."
 
 
 def test_statistics_of_every_norm_are_settled_on_as_many_images_for_every_arm(

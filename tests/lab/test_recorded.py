@@ -102,7 +102,9 @@ def test_what_would_change_the_run_is_refused(tiny: Path, folder: RunFolder) -> 
     events = looked(tiny, folder, SetBaseLr(0.1), EvaluateTest())
     refused = of(CommandRejected, events)
     assert [event.command for event in refused] == ["SetBaseLr", "EvaluateTest"]
-    assert {event.reason for event in refused} == {"the run is only shown here"}
+    assert {event.reason for event in refused} == {
+        "this is a recorded run: only questions are answered"
+    }
     assert content(folder) == before
 
 

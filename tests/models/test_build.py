@@ -590,7 +590,7 @@ def test_a_missing_or_changed_file_is_reported(write: Write, tmp_path: Path, dig
         f"{path}: does not fit: the model has no scores.bias"
     )
     assert message(lambda: load_model(path)).startswith(
-        f"{path}: its network cannot be built: the model has no scores.bias"
+        f"{path}: its model cannot be built: the model has no scores.bias"
     )
     write(
         "net.py",

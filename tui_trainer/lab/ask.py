@@ -1,4 +1,4 @@
-"""What may be asked of a model: the topics, what answers each, and how much time that may take."""
+"""Questions about a model: the topics, their answers, and the time that they may take."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ from tui_trainer.protocol.reference import model_name
 from tui_trainer.text.fmt import one_line
 
 BACKGROUND_SHARE = 0.01
-"""The share of the time that an answer in the background may take."""
+"""The share of the time for an answer in the background."""
 
 INTERACTIVE_SHARE = 0.5
-"""The share that an answer in slices may take while somebody waits for it."""
+"""The share of the time for an answer in slices while somebody waits for it."""
 
 CREDIT = 0.3
-"""Seconds that an answer in slices may take at once, if there was time enough before."""
+"""Seconds of work that an answer in slices can save up while it is idle."""
 
 VIEW_TOPICS = tuple(f"view/{name}" for name in NAMES)
 
 Parts = Iterator[Content | None]
-"""An answer at work: after each part a content, or None."""
+"""An answer in progress: a content or None after each slice."""
 
 View = Callable[[Context, Choices, bool], Iterator[Exhibit | None]]
 Experiment = Callable[[Context, Choices, bool], Iterator[Exhibit]]
-"""What shows a view or a lesson; the last argument is whether enter was pressed."""
+"""The ``show`` of a view or a lesson; the last argument is whether enter was pressed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """How questions of a kind are answered.
+    """How a kind of question is answered.
 
     Attributes:
-        begin: Returns the answer at work.
-        in_slices: Whether it is worked on between batches, on a copy of the model, in parts of 30
-            to 50 ms. Else the run waits, and a command that ends it is looked for after each part.
-        total: How many parts a check has.
-        ended: Why there is no more when a command has ended it; empty if that is not reported.
+        begin: Starts the answer.
+        in_slices: Whether it runs between batches, on a copy of the model, in slices of 30 to 50
+            ms. Otherwise the run waits, and checks for a command that ends it after each part.
+        total: The number of parts of a check.
+        ended: The reason to report when a command ends it early; empty if none is reported.
     """
 
     begin: Callable[[Context, Ask], Parts]
@@ -62,7 +62,7 @@ class Topic:
 
 
 def topic_of(question: Ask) -> Topic:
-    """Return how a question is answered.
+    """Return the topic of a question.
 
     Raises:
         ValueError: If there is no such topic.
@@ -73,7 +73,7 @@ def topic_of(question: Ask) -> Topic:
 
 
 def view_named(name: str) -> View:
-    """Return what shows a view.
+    """Return the ``show`` of a view.
 
     Raises:
         ValueError: If there is no such view.
@@ -107,7 +107,7 @@ def _check(context: Context, question: Ask) -> Parts:
 
 
 def _field(context: Context, question: Ask) -> Parts:
-    """Measure what one feature sees.
+    """Measure the theoretical and the effective receptive field of one feature.
 
     Raises:
         ValueError: If there is no such layer or feature, or it cannot be measured.
@@ -123,10 +123,10 @@ def _field(context: Context, question: Ask) -> Parts:
     try:
         measured = measured_field(context.copy(), data.shape, place, row, column)
         effective = effective_field(context.copy(), digit.model_input, place, row, column)
-    except Exception as error:  # it was run with other weights and types than its author meant
+    except Exception as error:  # a custom model may not support the weights and dtypes used here
         words = one_line(f"{type(error).__name__}: {error}")
         name = layers[place].name
-        raise ValueError(f"what {name} sees cannot be measured in this model: {words}") from None
+        raise ValueError(f"the receptive field of {name} cannot be measured: {words}") from None
     yield MeasuredField(
         place=place,
         row=row,
@@ -140,7 +140,7 @@ def _field(context: Context, question: Ask) -> Parts:
 
 
 def _brightness(field: Tensor) -> Tensor:
-    """Return sizes of gradients (H, W) as 0 to 255; of weights that are lost, all 0."""
+    """Return gradient magnitudes (H, W) scaled to 0 to 255; all 0 if they are not finite."""
     field = torch.nan_to_num(field.detach().float(), nan=0.0, posinf=0.0, neginf=0.0)
     most = float(field.max())
     return (field * (255 / most)).round() if most > 0 else torch.zeros_like(field)
@@ -151,7 +151,7 @@ def _numbers(picture: Tensor) -> tuple[int, ...]:
 
 
 def _network(context: Context, question: Ask) -> Parts:
-    """Build another model, for images and classes like this run's, and describe it.
+    """Build another model for the images and classes of this run, and describe it.
 
     Raises:
         InputError: If it cannot be built.
@@ -178,14 +178,14 @@ TOPICS: Mapping[str, Topic] = {
 
 @dataclass
 class Job:
-    """An answer at work.
+    """An answer in progress.
 
     Attributes:
-        question: What was asked.
-        context: What it works with.
+        question: The question.
+        context: The context of the answer.
         parts: The answer.
-        turn: How many parts are done.
-        is_done: Whether there are no more.
+        turn: The number of finished slices.
+        is_done: Whether the answer is complete.
     """
 
     question: Ask
@@ -197,10 +197,10 @@ class Job:
 
 @dataclass
 class Scheduler:
-    """Holds the one answer that is worked on in slices, and keeps account of the time.
+    """Runs at most one answer in slices, within its share of the time.
 
     Attributes:
-        job: That answer; None while there is nothing to do.
+        job: The answer in progress; None if there is none.
     """
 
     job: Job | None = None
@@ -209,11 +209,11 @@ class Scheduler:
 
     @property
     def is_busy(self) -> bool:
-        """Whether an answer is worked on."""
+        """Whether an answer is in progress."""
         return self.job is not None
 
     def may_work(self, now: float) -> bool:
-        """Whether there is time for another part, by a clock in seconds."""
+        """Whether the time budget allows another slice; ``now`` is a clock in seconds."""
         is_interactive = self.job is not None and self.job.question.mode != "background"
         share = INTERACTIVE_SHARE if is_interactive else BACKGROUND_SHARE
         if self._at is not None:
@@ -222,13 +222,13 @@ class Scheduler:
         return self._credit > 0
 
     def spend(self, seconds: float) -> None:
-        """Book the time that a part took."""
+        """Subtract the time of a slice from the budget."""
         self._credit -= seconds
 
 
 @contextmanager
 def single_thread() -> Iterator[None]:
-    """Let one thread work alone: one image is done before several have found together."""
+    """Use one torch thread: for one image, synchronizing threads takes longer than the work."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

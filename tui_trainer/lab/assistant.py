@@ -1,4 +1,4 @@
-"""The laboratory beside a run: it answers what is asked of the model, between two batches."""
+"""The laboratory of a run: answers questions about the model between two batches."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tui_trainer.protocol.probed import ModelProbed
 from tui_trainer.text.fmt import clip, one_line
 
 LONGEST_REASON = 300
-"""The characters of an error that are reported; torch's can be pages long."""
+"""Characters of an error message that are reported; torch's can be pages long."""
 
 
 class Laboratory(Assistant):
@@ -42,8 +42,8 @@ class Laboratory(Assistant):
 
     Attributes:
         run: The run, once it is prepared.
-        scheduler: The answer that is worked on in slices.
-        predictions: The newest predictions of each split.
+        scheduler: Runs answers in slices.
+        prediction_store: The newest predictions of each split.
         forgetting: How each validation image was classified, epoch by epoch.
     """
 
@@ -72,7 +72,7 @@ class Laboratory(Assistant):
     def try_batch_size(
         self, model: nn.Module, data: Data, config: RunConfig, batch_size: int
     ) -> None:
-        """Try a step of a custom model with another batch size, on a copy.
+        """Try a training step of a custom model with another batch size, on a copy.
 
         Raises:
             InputError: If it would fail.
@@ -87,7 +87,7 @@ class Laboratory(Assistant):
         reached: Callable[[int, Tensor], None],
         finished: Callable[[Tensor], None],
     ) -> None:
-        """Run a model on images, and report the output of each layer and the logits."""
+        """Run a model on images; report the output of each layer and the logits."""
         trace.trace(
             model,
             images,
@@ -96,19 +96,19 @@ class Laboratory(Assistant):
         )
 
     def begin(self, run: Run) -> None:
-        """Take the run that is about to be trained."""
+        """Attach the run that is about to be trained."""
         self.run = run
         self.forgetting = ExampleForgetting(len(run.data.val))
 
     @property
     def is_busy(self) -> bool:
-        """Whether a view is worked on."""
+        """Whether a view is in progress."""
         return self.scheduler.is_busy
 
     def answer(self, question: Question) -> Iterator[Event]:
-        """Answer a question, or begin to; or say why there is no answer.
+        """Answer a question or start the answer; reject it with the reason if that fails.
 
-        Whatever a custom model does when it is looked at, the run goes on.
+        An exception of a custom model never ends the run.
         """
         try:
             yield from self.begin_answer(question)
@@ -116,9 +116,9 @@ class Laboratory(Assistant):
             yield self._rejected(question, error)
 
     def work(self, *, waits: bool) -> Iterator[Event]:
-        """Work on an answer: as long as there is time, or, if the run ``waits``, until a command.
+        """Continue an answer while time allows; if the run ``waits``, until a command arrives.
 
-        Whatever a custom model does when it is looked at, the run goes on.
+        An exception of a custom model never ends the run.
         """
         try:
             yield from self.continue_answer(waits=waits)
@@ -128,7 +128,7 @@ class Laboratory(Assistant):
                 yield self._rejected(job.question, error)
 
     def evaluates_test(self, question: Question) -> bool:
-        """Return whether a question is to be answered by another evaluation of the test set."""
+        """Return whether the answer needs a new test evaluation."""
         if isinstance(question, CancelQuestion) or question.topic not in VIEW_TOPICS:
             return False
         found = self.prediction_store.by_split.get(TEST)
@@ -137,19 +137,19 @@ class Laboratory(Assistant):
         return is_confirmed and is_old and (IMAGES.name, TEST) in question.choices
 
     def begin_answer(self, question: Question) -> Iterator[Event]:
-        """Answer a question; of one that is answered in slices, begin the work.
+        """Answer a question; if it is answered in slices, start the job.
 
-        An evaluation of the test set, if that is asked for, is reported at once.
+        A test evaluation is reported before the answer.
 
         Raises:
             Exception: Whatever the answer raises.
         """
         if isinstance(question, CancelQuestion):
-            return  # what was under way has ended by its arrival
+            return  # its arrival has already ended the current answer
         topic = topic_of(question)
         if self.evaluates_test(question):
             if self.run.control.state == "diverged":
-                raise ValueError("the weights are lost: there is nothing to judge on the test set")
+                raise ValueError("the weights are not finite: the test set is not evaluated")
             yield self.run.evaluate_test()
         context = self.open_context(question)
         job = Job(question, context, topic.begin(context, question))
@@ -167,10 +167,10 @@ class Laboratory(Assistant):
                 return
 
     def continue_answer(self, *, waits: bool = False) -> Iterator[Answered]:
-        """Work on the answer in slices.
+        """Continue the answer in slices.
 
         Args:
-            waits: Whether nothing else is to be done: it is worked on until a command arrives.
+            waits: Whether the run has nothing else to do: continue until a command arrives.
 
         Raises:
             Exception: Whatever the answer raises.
@@ -182,7 +182,7 @@ class Laboratory(Assistant):
             began = stopwatch.now
             if not waits and not scheduler.may_work(began):
                 return
-            # A part is too small to be divided: several threads would wait for each other.
+            # A slice is too small for several threads: they would wait for each other.
             with single_thread():
                 answered = self._advance(scheduler.job)
             if scheduler.job.is_done:
@@ -194,10 +194,10 @@ class Laboratory(Assistant):
                 yield answered
 
     def _advance(self, job: Job) -> Answered | None:
-        """Do one part of an answer; return what is to be shown, if there is something.
+        """Run one slice of an answer; return its content if it is to be shown.
 
-        Around each part, not around the whole, the run's random generators are put back: between
-        two parts they are the run's.
+        The rng states are restored after each slice, not after the whole answer: between two slices
+        the run uses them.
         """
         with preserve_rng_state(self.run.device), preserve_globals(self.run.model):
             seed_all(SEED + job.turn)
@@ -219,12 +219,12 @@ class Laboratory(Assistant):
             total=total,
             seconds=job.context.clock() - began,
         )
-        # Who waits sees it grow; in the background the last complete one stays meanwhile.
+        # Interactive answers show partial results; in the background only complete ones are shown.
         is_shown = answered.is_last or job.question.mode != "background"
         return answered if is_shown else None
 
     def open_context(self, question: Ask) -> Context:
-        """Return what a question's answer works with; in slices, with a copy of the model."""
+        """Return the context of an answer; for one in slices, with a copy of the model."""
         run = self.run
         config = replace(run.config, lr=run.base_lr, batch_size=run.batches.batch_size)
         if run.dropout is not None and config.dropout is not None:
@@ -249,12 +249,12 @@ class Laboratory(Assistant):
         return context
 
     def _rejected(self, question: Question, error: Exception) -> CommandRejected:
-        told = custom_model_error(error, self.run.config.model) or error
-        words = clip(one_line(str(told) or type(told).__name__), LONGEST_REASON)
-        return reject(self.run, question, words)
+        located = custom_model_error(error, self.run.config.model) or error
+        message = one_line(str(located) or type(located).__name__)
+        return reject(self.run, question, clip(message, LONGEST_REASON))
 
     def evaluated(self, images: str, result: Evaluation) -> None:
-        """Keep the predictions of a split; of the validation images, epoch by epoch."""
+        """Keep the predictions of a split; record those of the validation split by epoch."""
         assert result.logits is not None
         run = self.run
         predictions = Predictions(
@@ -270,16 +270,16 @@ class Laboratory(Assistant):
             self.forgetting.update(run.progress.epoch, predictions.predicted, predictions.labels)
 
     def state(self) -> tuple[Mapping[str, object], Mapping[str, Tensor]]:
-        """Return the plain values and the tensors that a checkpoint keeps of it."""
+        """Return the plain values and the tensors for a checkpoint."""
         forgetting = self.forgetting
         tensors = {"example_forgetting": forgetting.table} if forgetting.epochs else {}
         return {"example_forgetting": [forgetting.epochs, forgetting.since]}, tensors
 
     def check(self, state: Checkpoint, path: Path) -> None:
-        """Make sure that the table is one of these images; version 0.1 wrote none.
+        """Check that the forgetting table fits these images; version 0.1 wrote none.
 
         Raises:
-            InputError: If it is not.
+            InputError: If it does not.
         """
         table, own = state.tensors.get("example_forgetting"), self.forgetting.table
         counted = state.metadata.get("example_forgetting", [0, 0])
@@ -287,12 +287,10 @@ class Laboratory(Assistant):
         if not is_pair or not all(type(n) is int and 0 <= n < 1 << 31 for n in counted):
             raise path_error(path, f"example_forgetting cannot be {str(counted)[:40]!r}")
         if table is not None and (table.shape, table.dtype) != (own.shape, own.dtype):
-            raise path_error(
-                path, "does not fit: example_forgetting is not one of these validation images"
-            )
+            raise path_error(path, "does not fit: example_forgetting is of other validation images")
 
     def restore(self, state: Checkpoint) -> None:
-        """Go back to a checkpoint: the model's weights are others now."""
+        """Restore the state of a checkpoint; earlier predictions are invalid."""
         self.prediction_store.forget()
         epochs, since = state.metadata.get("example_forgetting", (0, 0))
         self.forgetting.restore(state.tensors.get("example_forgetting"), epochs, since)

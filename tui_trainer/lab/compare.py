@@ -1,11 +1,11 @@
-"""Networks compared by training them side by side: curves, a table, and how sure the result is.
+"""Compare models by training them side by side: curves, a table, and the certainty of the result.
 
 An experiment makes its arms with :func:`arm` and hands them to :func:`compare`::
 
     arms = [arm(context, "8 kernels", context.build(lambda: stack(8))), ...]
     yield from compare(context, arms, setup=blocks)
 
-``compare`` yields exhibits while it trains, and at last one with result and certainty. A name has
+``compare`` yields exhibits while it trains, and a last one with result and certainty. A name has
 at most 18 characters: the table is then no wider than 74 columns.
 """
 
@@ -27,13 +27,13 @@ from tui_trainer.stats.intervals import mcnemar, wilson
 from tui_trainer.text.fmt import accuracy_with_interval, count, percent
 
 IMAGES = 12_000
-"""Training images that each arm gets, if there is time."""
+"""Training images of each arm, if the time suffices."""
 
 VAL_IMAGES = 1_500
-"""Validation images on which the arms are judged."""
+"""Validation images on which the arms are evaluated."""
 
 TRAINED = 14.0
-"""Seconds that the arms train together: what is left of 20 is for judging them."""
+"""Seconds for the training of all arms: the rest of 20 is for their evaluation."""
 
 RECIPE: Mapping[str, object] = {
     "optimizer": "sgd",
@@ -44,35 +44,35 @@ RECIPE: Mapping[str, object] = {
     "label_smoothing": 0.0,
     "batch_size": 32,
 }
-"""How arms are trained, whatever the run's own settings are: what is compared is not these."""
+"""The settings of all arms, independent of those of the run: they are not compared."""
 
 RECALIBRATED_ON = 640
-"""Training images over which batch norm is recalibrated before an arm is judged."""
+"""Training images on which batch norm is recalibrated before an arm is evaluated."""
 
 WORST = 3.0
-"""Losses are capped at so many times that of a network that knows nothing."""
+"""Losses are capped at this multiple of the loss of uniform guessing."""
 
-CHANCE = 0.05
-"""How likely it may be that any pair is told apart where there is no difference at all."""
+ALPHA = 0.05
+"""The family-wise error rate: P(any pair differs significantly) if there is no difference."""
 
 
 Evaluations = Mapping[str, Evaluation]
-"""How the arms do, by their names."""
+"""The evaluation of each arm, by name."""
 
 Found = Callable[[Sequence[Arm], Evaluations], tuple[Block, ...]]
-"""What else there is to see once the arms are trained and judged."""
+"""Returns more blocks once the arms are trained and evaluated."""
 
 
 def arm(
     context: Context, name: str, model: nn.Module, data: Data | None = None, **settings: object
 ) -> Arm:
-    """Return a training of a copy of a network by ``RECIPE``; ``settings`` change that."""
+    """Return the training of a copy of a model with ``RECIPE``; ``settings`` override it."""
     trial = context.trial(model, data, **{**RECIPE, **settings})
     return Arm(name, trial, cap=loss_cap(context))
 
 
 def loss_cap(context: Context) -> float:
-    """Return the largest loss that is drawn, in nats."""
+    """Return the largest plotted loss, in nats."""
     return WORST * math.log(context.data.classes)
 
 
@@ -86,19 +86,19 @@ def compare(
     val_images: int = VAL_IMAGES,
     by_time: bool = False,
 ) -> Iterator[Exhibit]:
-    """Train arms side by side, judge them, and say how sure the result is.
+    """Train arms side by side, evaluate them, and test the differences for significance.
 
     Args:
-        context: Where they are trained.
-        arms: The trainings, each with a name of its own.
-        setup: What was to be seen before; it stays below the curves.
-        found: Gives more to see at the end, between the table and the curves.
-        images: How many training images each gets at most, unless they get equal seconds.
-        val_images: On how many images of validation they are judged.
-        by_time: Equal seconds for each, and not equal images.
+        context: The context of the experiment.
+        arms: The trainings, with unique names.
+        setup: Blocks that stay below the curves.
+        found: Returns blocks for the end, between the table and the curves.
+        images: The most training images per arm; ignored if ``by_time``.
+        val_images: The number of validation images for the evaluation.
+        by_time: Give each arm equal seconds instead of equal images.
     """
     yield Exhibit(blocks=setup, progress=0.0)
-    # Where time is equal, none may run out of images before the others.
+    # With equal time, no arm may run out of images before the others.
     most = math.inf if by_time else images
     for share in race(arms, images=most, clock=context.clock, seconds=TRAINED, by_time=by_time):
         yield Exhibit(blocks=(losses(arms), *setup), progress=share)
@@ -116,17 +116,17 @@ def compare(
 
 
 def score(trial: Trial, split: Split) -> Evaluation:
-    """Return how a trial's network does on images, in evaluation mode."""
+    """Evaluate the model of a trial on images, in evaluation mode."""
     return evaluate(trial.model, trial.data, split)
 
 
 def recalibrate_trial(trial: Trial) -> None:
-    """Recalibrate batch norm statistics with the weights as they are now.
+    """Recalibrate the batch norm statistics with the current weights.
 
-    After so short a training they are still those of weights long gone, and an evaluation would
-    judge that delay. Nothing is learned by it.
+    After such a short training the running statistics lag behind the weights, and an evaluation
+    would measure that lag. No weight changes.
     """
-    # As many images for each arm, whatever its batches are.
+    # The same number of images for each arm, whatever its batch size.
     count = math.ceil(RECALIBRATED_ON / trial.config.batch_size)
     recalibrate(trial.model, (trial.batch()[0] for _ in range(count)))
 
@@ -142,7 +142,7 @@ def losses(arms: Sequence[Arm]) -> Curves:
 
 
 def outcome(arms: Sequence[Arm], evaluations: Evaluations) -> Table:
-    """Return what each arm is and how far it came; the best one is marked."""
+    """Return a table of the arms with loss and accuracy; the best one is marked."""
     accuracies = [evaluations[each.name].accuracy for each in arms]
     return Table(
         caption="after the training",
@@ -152,7 +152,7 @@ def outcome(arms: Sequence[Arm], evaluations: Evaluations) -> Table:
                 each.name,
                 count(parameters(each.trial.model)),
                 count(each.trial.images),
-                "lost"
+                "diverged"
                 if each.is_nonfinite
                 else f"{each.losses[-1]:.4f}"
                 if each.losses
@@ -171,36 +171,36 @@ def accuracy_text(correct: int, total: int) -> str:
 
 
 def parameters(model: nn.Module) -> int:
-    """Return how many numbers a network learns."""
+    """Return the number of parameters of a model."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def result(arms: Sequence[Arm], evaluations: Evaluations) -> str:
-    """Return who leads, who got how many images right, best first, and who was lost."""
+    """Return the leading arm, the accuracies in order, and the diverged arms."""
     ranked = sorted(
         (each for each in arms if not each.is_nonfinite),
         key=lambda each: evaluations[each.name].accuracy,
         reverse=True,
     )
     parts = [f"{each.name} {percent(evaluations[each.name].accuracy)}" for each in ranked]
-    lost = [each.name for each in arms if each.is_nonfinite]
-    sentences = [f"Right: {', '.join(parts)}."] if parts else []
+    diverged = [each.name for each in arms if each.is_nonfinite]
+    sentences = [f"Accuracy: {', '.join(parts)}."] if parts else []
     if len(ranked) > 1:
         sentences.insert(0, lead({each.name: evaluations[each.name] for each in ranked}))
-    if lost:
-        sentences.append(f"The loss of {', '.join(lost)} is no number any more.")
+    if diverged:
+        sentences.append(f"The loss of {', '.join(diverged)} is not finite.")
     return " ".join(sentences)
 
 
 def lead(ranked: Evaluations) -> str:
-    """Return by how many points the first of several, best first, is ahead of the second."""
+    """Return the lead of the first arm over the second, in points; ``ranked`` is best first."""
     first, second = list(ranked)[:2]
     points = 100 * (ranked[first].accuracy - ranked[second].accuracy)
     if not points:
-        return f"{first} and {second} are level."
-    is_sure = (first, second) in distinguishable(ranked)
-    chance = "" if is_sure else ", which may be chance"
-    return f"Ahead: {first}, by {points:.2f} points over {second}{chance}."
+        return f"{first} and {second} are equal."
+    is_significant = (first, second) in distinguishable(ranked)
+    note = "" if is_significant else ", not significant"
+    return f"{first} leads {second} by {points:.2f} points{note}."
 
 
 def certainty(
@@ -211,52 +211,56 @@ def certainty(
     *,
     by_time: bool = False,
 ) -> str:
-    """Return on how much a result rests, and which differences are more than chance."""
+    """Return the data behind a result, and which differences are significant."""
     seen = [each.trial.images for each in arms if not each.is_nonfinite] or [0]
     few, many = count(min(seen)), count(max(seen))
     amount = f"{few} training images each" if few == many else f"{few} to {many} training images"
     if by_time:
         amount = f"{max(each.seconds for each in arms):.1f} s each, {amount}"
     return (
-        f"{amount}; judged on {count(len(split))} {context.split_name} images with 95 % Wilson "
+        f"{amount}; evaluated on {count(len(split))} {context.split_name} images with 95 % Wilson "
         f"intervals. {differences(evaluations)} One seed each: after such a short training, other "
         "initial weights can change each accuracy by some points."
     )
 
 
 def differences(evaluations: Evaluations) -> str:
-    """Return which accuracies differ by more than the choice of the images explains."""
+    """Return a sentence on which accuracies differ significantly."""
     over: dict[str, list[str]] = {}
     for better, worse in distinguishable(evaluations):
         over.setdefault(better, []).append(worse)
     if not over:
-        return "No difference is more than the choice of images explains."
+        return "No difference is significant (McNemar, Holm)."
     ranked = sorted(over, key=lambda name: evaluations[name].accuracy, reverse=True)
     pairs = "; ".join(f"{better} over {', '.join(over[better])}" for better in ranked)
     total = len(evaluations) * (len(evaluations) - 1) // 2
-    rest = " The other differences may be chance." if sum(map(len, over.values())) < total else ""
-    return f"More than the choice of images explains: {pairs}.{rest}"
+    rest = (
+        " The other differences are not significant."
+        if sum(map(len, over.values())) < total
+        else ""
+    )
+    return f"Significant (McNemar, Holm): {pairs}.{rest}"
 
 
 def distinguishable(evaluations: Evaluations) -> list[tuple[str, str]]:
-    """Return the pairs, better one first, whose difference in accuracy is more than chance.
+    """Return the pairs, better one first, whose accuracies differ significantly.
 
-    All are judged on the same images, so that each pair is compared image by image. Of many pairs
-    some differ by chance: the smaller its p value, the fewer others a pair is weighed against.
+    All are evaluated on the same images, so McNemar's test compares each pair image by image. The
+    Holm correction accounts for the number of pairs.
 
     Source: S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal
     of Statistics 6 (1979), 65-70.
     """
     ranked = sorted(evaluations, key=lambda name: evaluations[name].correct, reverse=True)
     pairs = sorted(
-        (_by_chance(evaluations[a], evaluations[b]), a, b) for a, b in combinations(ranked, 2)
+        (_p_value(evaluations[a], evaluations[b]), a, b) for a, b in combinations(ranked, 2)
     )
     left = range(len(pairs), 0, -1)
-    sure = takewhile(lambda one: one[0][0] <= CHANCE / one[1], zip(pairs, left, strict=True))
-    return [(better, worse) for (_, better, worse), _ in sure]
+    significant = takewhile(lambda one: one[0][0] <= ALPHA / one[1], zip(pairs, left, strict=True))
+    return [(better, worse) for (_, better, worse), _ in significant]
 
 
-def _by_chance(one: Evaluation, other: Evaluation) -> float:
+def _p_value(one: Evaluation, other: Evaluation) -> float:
     return mcnemar(
         int((one.is_correct & ~other.is_correct).sum()),
         int((~one.is_correct & other.is_correct).sum()),

@@ -1,4 +1,4 @@
-"""What answers work with: the run's images, its model to look at, and fresh ones to train."""
+"""The context of an answer: the run's images, a copy of its model, and new models to train."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ from tui_trainer.protocol.exhibit import Control, Exhibit, counting
 from tui_trainer.protocol.layers import LayerRow
 
 DIGIT = counting("digit", "digit", 100)
-"""Which digit is looked at."""
+"""The control that selects an image."""
 
 Parts = Iterator[Exhibit | None]
-"""A view at work: after each part of a few hundredths of a second an exhibit, or None."""
+"""A view in progress: after each slice of a few hundredths of a second an exhibit, or None."""
 
 SEED = 1
-"""What is drawn in an experiment is drawn from this seed, so that it can be shown again."""
+"""The random seed of experiments, so that they are reproducible."""
 
 IMAGES = Control(name="images", label="images", value=VALIDATION, steps=(VALIDATION, TEST))
-"""Which images are judged. The test set is opened by enter alone, and each look is counted."""
+"""The evaluated split. Only enter evaluates the test set, and each evaluation is counted."""
 
 MOST_TRAINING = 5_000
-"""Training images that are judged where there is no validation split."""
+"""Training images that are evaluated if there is no validation split."""
 
 MAX_AGE = 20.0
-"""Seconds that predictions are used while batches are trained, unless they are of the same step."""
+"""Seconds for which predictions of an earlier step are reused during training."""
 
 PART_PIXELS = 128 * 28 * 28
-"""Pixels that are judged in one part."""
+"""Pixels per slice of an evaluation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +51,10 @@ class Digit:
     """An image of the validation split.
 
     Attributes:
-        number: Which, from 0.
+        number: Its index in the split.
         label: Its class.
         pixels: Its greys (H, H), 0 to 255.
-        model_input: The same as the network gets it (1, 1, H, H).
+        model_input: The normalized input of the model (1, 1, H, H).
     """
 
     number: int
@@ -65,28 +65,28 @@ class Digit:
 
 @dataclass(slots=True, eq=False)
 class Context:
-    """What an answer works with: the model as it is, its images, and its past. It is only read.
+    """The read-only input of an answer: the current model, its images, and its history.
 
     Attributes:
-        initial: The settings that the run began with.
-        config: The same, its knobs where they stand now.
-        data: Its images; the test set stays sealed.
-        device: Where they lie.
+        initial: The settings at the start of the run.
+        config: The current settings, with the current values of the knobs.
+        data: The images of the run; the test set stays sealed.
+        device: The device of the images.
         layers: The layer table of the model.
-        model: The model as it is now. A view's is a copy in evaluation mode, which stays as it
-            is while the run goes on; what changes it, or hooks into it, takes a copy. Any other's
-            is the run's own in the middle of its training: only to be copied.
-        step: After how many batches.
-        forgetting: What became of each validation image.
-        prediction_store: What was found before.
-        checkpoints: The saved states of the run, by name: where each is.
-        began: When it was asked, by the run's clock in seconds.
-        max_age: How many seconds old predictions may be: while batches are trained, what a person
-            has opened is to fit what it was opened from.
-        is_background: Whether nobody waits: any predictions will do that were not shown yet.
-        clock: Seconds that only go up.
-        shown_step: After how many batches the weights were as they are shown; predictions may be
-            older.
+        model: The current model. For a view it is a copy in evaluation mode that does not change
+            while the run continues; code that modifies or hooks it copies it again. For other
+            answers it is the run's own model in the middle of its training: only copy it.
+        step: The training step of the model.
+        forgetting: The history of the predictions of each validation image.
+        prediction_store: Earlier predictions.
+        checkpoints: The path of each checkpoint of the run, by name.
+        began: The time of the question, by the run's clock in seconds.
+        max_age: The largest age of reused predictions in seconds. During training it is above 0, so
+            that a view that is opened from another one shows the same predictions.
+        is_background: Whether nobody waits: any predictions that were not shown yet are good
+            enough.
+        clock: A monotonic clock in seconds.
+        shown_step: The step of the shown predictions, which may be older than ``step``.
     """
 
     initial: RunConfig
@@ -110,21 +110,21 @@ class Context:
 
     @property
     def test(self) -> Split:
-        """The test images; only to be shown once they were judged."""
+        """The test images; show them only after an evaluation."""
         return self.data.test.shown()
 
     @property
     def digits(self) -> Split:
-        """The images to look at: those of validation, or of training where there is none."""
+        """The validation images, or the training images if there is no validation split."""
         return self.data.val if len(self.data.val) else self.data.train
 
     @property
     def split_name(self) -> str:
-        """Which images these are."""
+        """The name of the split of ``digits``."""
         return "validation" if len(self.data.val) else "training"
 
     def split(self, images: str) -> Split:
-        """Return the images of a split by its name; of training images the first few thousand."""
+        """Return a split by name; of the training split the first :data:`MOST_TRAINING` images."""
         if images == TEST:
             return self.test
         if images == VALIDATION:
@@ -132,7 +132,7 @@ class Context:
         return Split(self.digits.images[:MOST_TRAINING], self.digits.labels[:MOST_TRAINING])
 
     def digit(self, number: int, images: str | None = None) -> Digit:
-        """Return one of the digits, or of the images of a split; beyond the last it wraps."""
+        """Return an image of ``digits`` or of a named split; the index wraps around."""
         split = self.digits if images is None else self.split(images)
         number %= len(split)
         pixels = split.images[number]
@@ -144,11 +144,11 @@ class Context:
         )
 
     def sample(self, count: int, *, training: bool = False) -> Split:
-        """Return so many images, each class with its share; of validation unless told otherwise."""
+        """Return a stratified sample of ``digits``, or of the training split."""
         return (self.data.train if training else self.digits).sample(count)
 
     def copy(self, *, training: bool = False) -> nn.Module:
-        """Return a copy of the run's network as it is now, in evaluation mode or in training's."""
+        """Return a copy of the current model, in evaluation or training mode."""
         model = copy_model(self.model)
         if training:
             begin_training(model)
@@ -157,10 +157,10 @@ class Context:
         return model
 
     def fresh(self, reference: str | None = None) -> nn.Module:
-        """Return an untrained network for these images, the run's own kind if none is named.
+        """Return an untrained model for these images; by default the run's own.
 
         Raises:
-            InputError: If it cannot be built.
+            InputError: If the model cannot be built.
         """
         return self.build(
             lambda: build_model(
@@ -172,7 +172,7 @@ class Context:
         )
 
     def build(self, build: Callable[[], nn.Module], seed: int = SEED) -> nn.Module:
-        """Return a network built from a seed, where the images are, for training."""
+        """Return a model built from a seed, on the device of the images, in training mode."""
         seed_all(seed)
         model = build().to(self.device)
         if self.device.type == "cpu":
@@ -181,35 +181,40 @@ class Context:
         return model
 
     def trial(self, model: nn.Module, data: Data | None = None, **settings: object) -> Trial:
-        """Return a training of a copy of a network, at a constant rate unless told otherwise.
+        """Return a training of a copy of a model; by default with a constant learning rate.
 
         Args:
-            model: Where it begins.
+            model: The initial model.
             data: Other images than the run's.
-            settings: Fields of ``RunConfig`` that take the place of the run's own; without an
-                ``lr`` it is that of the run.
+            settings: Fields of ``RunConfig`` that override the run's own; without ``lr``, its
+                learning rate is used.
         """
-        still = dict.fromkeys(("rotate", "shift", "scale", "shear", "crop", "crop_probability"))
-        changed = {"schedule": "constant", "augment": "none", "seed": SEED, **still, **settings}
+        no_augmentation = dict.fromkeys(
+            ("rotate", "shift", "scale", "shear", "crop", "crop_probability")
+        )
+        changed = {
+            "schedule": "constant",
+            "augment": "none",
+            "seed": SEED,
+            **no_augmentation,
+            **settings,
+        }
         config = replace(self.config, **changed)  # type: ignore[arg-type]
         return make_trial(model, data or self.data, config)
 
     @property
     def images_control(self) -> Control:
-        """The control of the images that are judged.
-
-        Where there is no validation split, the training images stand in.
-        """
+        """The control of the evaluated split; training if there is no validation split."""
         return replace(IMAGES, value=self.split_name, steps=(self.split_name, TEST))
 
     def predict(self, images: str) -> Generator[None, None, Predictions | None]:
-        """Return what the network says of all images of a split; after each part it breathes.
+        """Return the predictions for a split; yield after each slice.
 
-        Of the test set it is what the latest look has found, whenever that was; None before one.
+        For the test set they are those of the latest test evaluation; None before the first one.
         """
         found = self.prediction_store.by_split.get(images)
-        if images == TEST or (found is not None and self._will_do(found)):
-            return self._shown(found)
+        if images == TEST or (found is not None and self._is_recent(found)):
+            return self._mark_shown(found)
         split = self.split(images)
         parts: list[Tensor] = []
         size = max(1, PART_PIXELS // self.data.image_size**2)
@@ -220,18 +225,18 @@ class Context:
             images, self.step, torch.cat(parts), split.labels.cpu(), at=self.began
         )
         self.prediction_store.keep(predictions)
-        return self._shown(predictions)
+        return self._mark_shown(predictions)
 
-    def _shown(self, predictions: Predictions | None) -> Predictions | None:
-        """Return predictions, now that they are to be shown."""
+    def _mark_shown(self, predictions: Predictions | None) -> Predictions | None:
+        """Record that predictions are shown, and return them."""
         if predictions is not None:
             self.shown_step = self.prediction_store.shown_steps[predictions.images] = (
                 predictions.step
             )
         return predictions
 
-    def _will_do(self, found: Predictions) -> bool:
-        """Return whether predictions are new enough."""
+    def _is_recent(self, found: Predictions) -> bool:
+        """Return whether predictions are recent enough to be reused."""
         if found.step == self.step:
             return True
         if self.is_background:
@@ -244,11 +249,12 @@ class Context:
             logits = (model or self.model)(self.data.prepare(images))
         return probabilities_of(logits).cpu()
 
-    def at_start(self) -> nn.Module:
-        """Return the network as it was before its first batch, on the CPU.
+    def initial_model(self) -> nn.Module:
+        """Return the initial model, as it was before the first batch, on the CPU.
 
         Raises:
-            InputError: If it cannot be built, or a custom model is another one each time.
+            InputError: If it cannot be built, or the initial weights of a custom model are not
+                reproducible.
             CustomModelError: If a custom model raises; the message names the line.
         """
         model = self._seeded()
@@ -266,7 +272,7 @@ class Context:
         return model
 
     def built(self) -> nn.Module:
-        """Return a model built as the run begins with it, from the global random generators."""
+        """Build the model as the run does, with the current state of the global rngs."""
         return build_model(
             self.initial.model,
             image_size=self.data.image_size,
@@ -276,7 +282,7 @@ class Context:
 
 
 def _are_alike(one: nn.Module, other: nn.Module) -> bool:
-    """Say whether two models have the same state, bit by bit."""
+    """Return whether two models have bitwise equal states."""
     state, again = one.state_dict(), other.state_dict()
     return state.keys() == again.keys() and all(
         torch.equal(_bits(tensor), _bits(again[name])) for name, tensor in state.items()
@@ -284,6 +290,6 @@ def _are_alike(one: nn.Module, other: nn.Module) -> bool:
 
 
 def _bits(tensor: Tensor) -> Tensor:
-    """Return a tensor of any kind as bytes: NaN equals itself there."""
+    """Return a tensor of any kind as bytes, so that NaN equals itself."""
     dense = tensor.to_dense() if tensor.layout != torch.strided else tensor
     return dense.resolve_conj().contiguous().reshape(-1).view(torch.uint8)

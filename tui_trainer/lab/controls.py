@@ -1,4 +1,4 @@
-"""The controls of an exhibit, and what the reader chose."""
+"""The controls of an exhibit, and the values that the reader chose."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tui_trainer.protocol.exhibit import (
 
 
 def word_control(name: str, steps: Iterable[str], *, label: str = "", value: str = "") -> Control:
-    """Return a control of words, labelled by its name and beginning at the first by default."""
+    """Return a control of words; by default its label is its name, its value the first word."""
     words = tuple(steps)
     return Control(name=name, label=label or name, value=value or words[0], steps=words)
 
@@ -39,19 +39,19 @@ def number_control(
 
 
 def link_to(view: str, hint: str, **choices: Value) -> Link:
-    """Return the way to another view, whose controls stand at these values."""
+    """Return a link to another view, with the values of its controls."""
     values = {name: v if isinstance(v, str) else float(v) for name, v in choices.items()}
     return Link(view=view, choices=tuple(values.items()), hint=hint)
 
 
 class Controls:
-    """The controls that an exhibit has, in the order in which they are asked for.
+    """The controls of an exhibit, in the order in which they are read.
 
-    A control is added when its choice is read; ``is_shown=False`` reads without adding. One that is
-    added again under the same name takes the place of the former.
+    Reading a choice adds its control; ``is_shown=False`` reads without adding. A control that is
+    added again replaces the earlier one of that name.
 
     Attributes:
-        choices: What the reader chose, by name.
+        choices: The chosen values, by control name.
     """
 
     def __init__(self, choices: Choices) -> None:
@@ -60,15 +60,15 @@ class Controls:
 
     @property
     def shown(self) -> tuple[Control, ...]:
-        """The controls that were added, each at its value."""
+        """The added controls with their values."""
         return tuple(self._shown.values())
 
     def add(self, control: Control, value: Value | None = None) -> None:
-        """Add a control at a value; as it is if None."""
+        """Add a control with a value; None keeps its own."""
         self._shown[control.name] = control if value is None else at(control, value)
 
     def word(self, control: Control, *, is_shown: bool = True) -> str:
-        """Return the chosen word; where the control begins if there is no such word."""
+        """Return the chosen word; the initial one if the choice is not valid."""
         word = chosen_text(self.choices, control)
         if is_shown:
             self.add(control, word)
@@ -94,12 +94,12 @@ Show = Callable[[Context, Controls, bool], Iterator[Exhibit]]
 
 
 def with_controls(show: Show) -> Callable[[Context, Choices, bool], Iterator[Exhibit]]:
-    """Give each exhibit of a ``show`` the controls that it has read so far."""
+    """Wrap a ``show``: each exhibit gets the controls that were read so far."""
 
     def shown(context: Context, choices: Choices, confirmed: bool) -> Iterator[Exhibit]:
         controls = Controls(choices)
         for exhibit in show(context, controls, confirmed):
-            # A view yields None after a part that has nothing to show.
+            # A view yields None after a slice without an exhibit.
             yield exhibit and replace(exhibit, controls=controls.shown)
 
     return shown

@@ -1,4 +1,4 @@
-"""What a convolution costs, in plain arithmetic for several lessons."""
+"""The cost of a convolution, in plain arithmetic for several lessons."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from typing import NamedTuple
 
 
 class Cost(NamedTuple):
-    """What a layer costs: numbers that it learns, and multiply-adds for one image."""
+    """The cost of a layer: parameters, and multiply-adds for one image."""
 
     parameters: int
     multiply_adds: int
 
 
 def convolution(channels: int, kernels: int, places: int, *, side: int = 3) -> Cost:
-    """Return the cost of a convolution without biases: side² · channels weights a kernel.
+    """Return the cost of a convolution without biases: side² · channels weights per kernel.
 
-    Each of them is used once at each place.
+    Each weight is used once per output position.
 
     Args:
-        channels: Maps that come in.
-        kernels: Maps that go out.
-        places: Height times width of its output.
-        side: Of the square kernel.
+        channels: Input channels.
+        kernels: Output channels.
+        places: Height × width of the output.
+        side: Side of the square kernel.
     """
     parameters = kernels * side * side * channels
     return Cost(parameters, parameters * places)

@@ -1,4 +1,4 @@
-"""The feature maps of a digit, layer by layer: the run's network, or one that has what it lacks."""
+"""The feature maps of an image, layer by layer, in the run's model or a fallback of the zoo."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tui_trainer.protocol.reference import model_name
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A network to look at; what is done to it, the run does not see.
+    """A copy of a model to examine: the run's, or a fallback of the zoo.
 
     Attributes:
-        name: What it is called.
-        model: A copy of its own, in evaluation mode.
+        name: The name of the model.
+        model: The copy, in evaluation mode.
         layers: Its layer table.
-        stands_in: Why it is not the run's own network; empty if it is.
+        stands_in: Why it is not the run's own model; empty if it is.
     """
 
     name: str
@@ -37,16 +37,16 @@ class Subject:
 
     @property
     def note(self) -> tuple[Words, ...]:
-        """The block that says so where it is not the run's own; none where it is."""
+        """A block with that reason; none if it is the run's own model."""
         return (Words(text=self.stands_in, tone="warning"),) if self.stands_in else ()
 
     def weight(self, place: int) -> Tensor | None:
-        """Return the weights of the layer at a place of the table; None where none is found."""
+        """Return the weights of a layer by its index in the table; None if it has none."""
         weight = getattr(self._module(place), "weight", None)
         return weight.detach().float().cpu() if isinstance(weight, Tensor) else None
 
     def bias(self, place: int) -> Tensor | None:
-        """Return its biases (channels); None where it has none."""
+        """Return the biases (channels) of a layer; None if it has none."""
         bias = getattr(self._module(place), "bias", None)
         return bias.detach().float().cpu() if isinstance(bias, Tensor) else None
 
@@ -61,16 +61,16 @@ def subject(
     fallback: str = "small",
     lacks: str = "convolution",
 ) -> Subject:
-    """Return the run's network if it fits, else an untrained one of the zoo.
+    """Return the run's model if it fits, else an untrained model of the zoo.
 
     Args:
-        context: Where to look.
-        fits: Whether a network has what is wanted.
-        fallback: The name of the network of the zoo that has it.
-        lacks: What is said to be missing from a network that does not fit, as in "no convolution".
+        context: The context.
+        fits: Whether a model has the required layers.
+        fallback: A model of the zoo that fits.
+        lacks: What a model that does not fit lacks, as in "no convolution".
 
     Raises:
-        InputError: If the other one cannot be built.
+        InputError: If the fallback cannot be built.
     """
     own = Subject(model_name(context.config.model), context.copy(), context.layers)
     if fits(own):
@@ -82,16 +82,16 @@ def subject(
         fallback,
         model,
         layers_of(zoo_model, side, fallback, side, classes),
-        f"{own.name} has no {lacks}: here stands {fallback} in its place, untrained.",
+        f"{own.name} has no {lacks}: an untrained {fallback} is shown instead.",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class LayerMaps:
-    """What a layer makes of a digit.
+    """The feature maps of a layer for one image.
 
     Attributes:
-        place: The layer's place in the layer table.
+        place: The index of the layer in the layer table.
         row: Its row there.
         values: Its maps (channels, height, width), on the CPU.
     """
@@ -102,7 +102,7 @@ class LayerMaps:
 
     @property
     def is_nonfinite(self) -> bool:
-        """Whether some of the values are no finite numbers, as in a run that diverged."""
+        """Whether some values are not finite, as after a divergence."""
         return not bool(torch.isfinite(self.values).all())
 
 
@@ -113,14 +113,14 @@ def maps_of(
     *,
     flat: bool = False,
 ) -> list[LayerMaps]:
-    """Return the maps of a digit in the order of the layers.
+    """Return the feature maps of an image in layer order.
 
     Args:
-        seen: The network, as :func:`subject` gives it.
-        digit_input: One image as the network gets it (1, channels, height, width).
-        kinds: The kinds of layers of the table whose maps are wanted; None for all, the input too.
-            What has no map, such as a fully connected layer, is left out.
-        flat: Whether a flat layer is told too, with maps of 1×1.
+        seen: The model, from :func:`subject`.
+        digit_input: One model input (1, channels, height, width).
+        kinds: The kinds of layers to return; None for all, including the input. Layers without
+            maps, such as fully connected ones, are left out.
+        flat: Whether to include flat layers, with maps of 1×1.
     """
     found: list[LayerMaps] = []
 
@@ -133,7 +133,7 @@ def maps_of(
             return
         is_flat = flat and (height, width) == (1, 1) and result.ndim == 2
         if is_flat or result.shape[1:] == (channels, height, width):
-            # A copy: the ReLU behind it may write into it.
+            # A copy: an in-place ReLU after it may overwrite it.
             values = magnitudes(result[0]).clone().cpu()
             found.append(LayerMaps(place, row, values[:, None, None] if is_flat else values))
 
@@ -147,14 +147,14 @@ def maps_of(
 
 
 def is_convolution(row: LayerRow, *, side: int | None = None) -> bool:
-    """Say whether a row is a convolution on a map, of this kernel's side if one is told."""
+    """Return whether a row is a convolution on a map, optionally with kernel size ``side``."""
     if row.kind not in CONVOLUTIONS or row.kernel_size is None or row.output_shape[:2] == (1, 1):
         return False
     return side is None or row.kernel_size == (side, side)
 
 
 def place_after(layers: Sequence[LayerRow], place: int, kinds: Collection[str]) -> int:
-    """Return the last of the rows of these kinds that follow a row at once; itself if none do."""
+    """Return the last row of the given kinds directly after a row; the row itself if none."""
     while place + 1 < len(layers) and layers[place + 1].kind in kinds:
         place += 1
     return place
@@ -164,17 +164,17 @@ def batch_of_maps(seen: Subject, inputs: Tensor, place: int) -> Tensor:
     """Return a layer's maps (N, channels, height, width) of several images, on the CPU.
 
     Raises:
-        IndexError: If the network has no such layer.
+        IndexError: If the model has no such layer.
     """
     with torch.no_grad():
         found = inputs if place == 0 else output_at(seen.model, seen.layers, place, inputs)
     if found is None:
-        raise IndexError(f"the network has no layer {place}")
+        raise IndexError(f"the model has no layer {place}")
     return magnitudes(found).cpu()
 
 
 class _LayerReached(BaseException):
-    """The layer was reached. No network's own ``except Exception`` is to hold it up."""
+    """Stops a forward pass at a layer. A model's own ``except Exception`` must not catch it."""
 
     def __init__(self, result: Tensor) -> None:
         super().__init__()
@@ -184,11 +184,11 @@ class _LayerReached(BaseException):
 def output_at(
     model: nn.Module, rows: Sequence[LayerRow], place: int, inputs: Tensor
 ) -> Tensor | None:
-    """Return what the layer at a place of the table gives; None where it is not reached.
+    """Return the output of a layer by its index in the table; None if it is not reached.
 
-    What comes after it is not run.
+    The layers after it are not run.
     """
-    # A row has its module's own name where that is all that it does, for the first time.
+    # A row is named after its module if it is the first call and the only operation of it.
     module = dict(model.named_modules()).get(rows[place].name)
     if module is not None:
         return _output_of(model, module, inputs)
@@ -207,9 +207,9 @@ def output_at(
 def input_and_output(
     model: nn.Module, layer: nn.Module, inputs: Tensor
 ) -> tuple[Tensor, Tensor] | None:
-    """Return what a layer of a network reads and what it gives; None where it is not reached.
+    """Return input and output of a layer; None if it is not reached.
 
-    What comes after it is not run. Of several tensors, as of an LSTM, it is the first.
+    The layers after it are not run. Of several tensors, as of an LSTM, the first one counts.
     """
     read: list[Tensor] = []
 
@@ -239,14 +239,14 @@ def _output_of(model: nn.Module, layer: nn.Module, inputs: Tensor) -> Tensor | N
 
 
 def middle_frame(row: LayerRow, size: Sequence[int]) -> tuple[int, int, int, int] | None:
-    """Return what the middle feature of a layer sees, as far as it lies on the image.
+    """Return the receptive field of the middle feature of a layer, clipped to the image.
 
     Args:
         row: The layer's row.
         size: Height and width of the image.
 
     Returns:
-        Top, left, height and width in pixels; None where its field is not defined.
+        Top, left, height and width in pixels; None if the receptive field is not defined.
     """
     down, across, _ = row.output_shape
     box = row.box(down // 2, across // 2)

@@ -1,4 +1,4 @@
-"""Small networks to train in an experiment, from a plan."""
+"""Small models for experiments, built from a plan."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Conv(NamedTuple):
 
 
 POOL = "pool"
-"""Stands in a plan for a 2×2 max pooling."""
+"""A 2×2 max pooling in a plan."""
 
 Plan = Sequence[Conv | str]
 
@@ -31,14 +31,13 @@ Plan = Sequence[Conv | str]
 def stack(
     plan: Plan, classes: int, *, norm: bool = True, last_side: int | None = None
 ) -> nn.Sequential:
-    """Build a network of a plan: then the mean over each map, and a fully connected layer.
+    """Build a model from a plan, with global average pooling and a fully connected layer.
 
     Args:
-        plan: Its convolutions and pools.
-        classes: How many scores it gives to each image (N, 1, H, H).
-        norm: Whether there is batch norm; the convolutions have a bias where there is none.
-        last_side: The side of its last maps, if all their places go into the fully connected layer
-            and not their mean.
+        plan: The convolutions and poolings.
+        classes: The number of logits per image (N, 1, H, H).
+        norm: Whether to use batch norm; without it, the convolutions have a bias.
+        last_side: The side of the last maps, to flatten them instead of averaging.
     """
     layers: list[nn.Module] = []
     channels = 1
@@ -59,7 +58,7 @@ def stack(
 
 
 def zoo_model(name: str, image_size: int, classes: int) -> nn.Module:
-    """Build a network of the zoo."""
+    """Build a model of the zoo."""
     return zoo.build(name, image_size=image_size, classes=classes)
 
 
@@ -67,6 +66,6 @@ def zoo_model(name: str, image_size: int, classes: int) -> nn.Module:
 def layers_of(
     build: Callable[..., nn.Module], image_size: int, *args: Hashable
 ) -> tuple[LayerRow, ...]:
-    """Return the layer table of what a function builds from its arguments, traced only once."""
+    """Return the layer table of the model that ``build`` makes; traced only once."""
     with preserve_rng_state(torch.device("cpu")):
         return layer_table(build(*args), (image_size, image_size, 1))

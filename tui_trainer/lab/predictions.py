@@ -1,4 +1,4 @@
-"""The predictions of the network for every image of a split, kept until there are newer ones."""
+"""The predictions of the model for every image of a split, kept until there are newer ones."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 VALIDATION, TEST = "validation", "test"
-"""Splits that are judged; where there is no validation split it is ``training``."""
+"""Splits with predictions; without a validation split, ``training`` replaces it."""
 
 NO_CLASS = -1
-"""What an image is given whose logits are no numbers: it is wrong, whatever its label."""
+"""The predicted class if the logits are not finite: it counts as misclassified."""
 
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """The predictions of a network for every image of a split.
+    """The predictions of a model for every image of a split.
 
     Attributes:
         images: The split: ``validation``, ``training`` or ``test``.
-        step: After how many batches the weights were as they were used.
-        probabilities: Of each class (N, classes), on the CPU.
+        step: The training step of the weights.
+        probabilities: The probabilities (N, classes), on the CPU.
         labels: The true classes (N), on the CPU.
-        test_evaluation: Which reading of the test set it was; 0 for other splits.
-        at: When that was, by the run's clock in seconds.
+        test_evaluation: The number of the test evaluation; 0 for other splits.
+        at: The time of the evaluation, by the run's clock in seconds.
     """
 
     images: str
@@ -35,13 +35,13 @@ class Predictions:
 
     @property
     def predicted(self) -> Tensor:
-        """The class that each image is given (N): the most probable one, or :data:`NO_CLASS`."""
-        most, predicted = self.probabilities.max(dim=1)
-        return predicted.masked_fill(most.isnan(), NO_CLASS)
+        """The predicted class of each image (N): the most probable one, or :data:`NO_CLASS`."""
+        confidence, predicted = self.probabilities.max(dim=1)
+        return predicted.masked_fill(confidence.isnan(), NO_CLASS)
 
     @property
     def confidence(self) -> Tensor:
-        """The probability of that class (N)."""
+        """The probability of the predicted class (N)."""
         return self.probabilities.amax(dim=1)
 
     @property
@@ -55,18 +55,18 @@ class PredictionStore:
     """The newest predictions of each split.
 
     Attributes:
-        by_split: Each by its split.
-        shown_steps: The step of the one of each split that was shown last.
+        by_split: The predictions by split name.
+        shown_steps: The step of the predictions that were shown last, by split name.
     """
 
     by_split: dict[str, Predictions] = field(default_factory=dict)
     shown_steps: dict[str, int] = field(default_factory=dict)
 
     def keep(self, predictions: Predictions) -> None:
-        """Keep predictions, in place of the ones before of their split."""
+        """Keep predictions; they replace the earlier ones of their split."""
         self.by_split[predictions.images] = predictions
 
     def forget(self) -> None:
-        """Forget all: the weights are others at the same step."""
+        """Forget all predictions: the same step can have other weights now."""
         self.by_split.clear()
         self.shown_steps.clear()

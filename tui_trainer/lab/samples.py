@@ -1,4 +1,4 @@
-"""Few images, drawn anew at will: as many as can be looked at while a run waits."""
+"""Small samples of images: as many as are affordable while a run waits."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from tui_trainer.models.tensors import to_dense_float
 from tui_trainer.protocol.layers import FLOAT_BYTES, LayerRow, totals
 
 WORK = 3e9
-"""Multiply-adds, and what stands for them, that a look may take: a few tenths of a second."""
+"""The budget in multiply-adds and their equivalents: a few tenths of a second."""
 
 ACTIVATION_WORK = 50
-"""How many multiply-adds it takes as long to write and read a number of a map, on a CPU."""
+"""The multiply-adds that take as long as writing and reading one activation, on a CPU."""
 
 BACKWARD = 3
-"""A pass forward and back takes as long as so many forward."""
+"""A forward and backward pass takes as long as this many forward passes."""
 
 
 def affordable(layers: Sequence[LayerRow], passes: float, *, least: int, most: int) -> int:
-    """Return how many images can be looked at, by the layer table and not by the clock.
+    """Return how many images are affordable, by the layer table and not by the clock.
 
     Args:
-        layers: The network's table.
-        passes: How often the network is run forward on each image.
-        least: As many in any case.
-        most: Never more.
+        layers: The layer table of the model.
+        passes: The number of forward passes per image.
+        least: The lower bound of the result.
+        most: The upper bound of the result.
     """
     model = totals(layers)
     cost = model.multiply_adds + ACTIVATION_WORK * model.activation_bytes / FLOAT_BYTES
@@ -39,14 +39,14 @@ def affordable(layers: Sequence[LayerRow], passes: float, *, least: int, most: i
 
 
 def drawn(context: Context, count: int, draw: int) -> tuple[Tensor, Tensor]:
-    """Return training images as the network gets them (N, 1, H, H), and their labels (N).
+    """Return a random sample of training images as model input (N, 1, H, H), and labels (N).
 
-    They are not augmented, and none comes twice.
+    The sample is without replacement and without augmentation.
 
     Args:
-        context: Where they come from.
-        count: How many; all of them if there are not so many.
-        draw: Which draw: the same number gives the same images.
+        context: The context.
+        count: The size of the sample; at most all images.
+        draw: The number of the draw: the same number gives the same images.
     """
     train = context.data.train
     rng = torch.Generator().manual_seed(SEED + draw)
@@ -55,7 +55,7 @@ def drawn(context: Context, count: int, draw: int) -> tuple[Tensor, Tensor]:
 
 
 def flat_gradient(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
-    """Return the gradient of the mean loss by all parameters, one after another."""
+    """Return the gradient of the mean loss with respect to all parameters, flattened."""
     loss = functional.cross_entropy(model(inputs), labels)
     parameters = [p for p in model.parameters() if p.requires_grad]
     found = torch.autograd.grad(loss, parameters, allow_unused=True)
@@ -67,7 +67,7 @@ def flat_gradient(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
 
 @contextmanager
 def seeded_rng(device: torch.device, seed: int) -> Iterator[None]:
-    """Draw what a network draws, such as its dropout, from a seed, and put the state back."""
+    """Seed the rngs that a model uses, for example for dropout, and restore their states."""
     with preserve_rng_state(device):
         seed_all(seed)
         yield

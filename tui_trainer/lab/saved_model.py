@@ -1,4 +1,4 @@
-"""The model of a checkpoint, built again with its weights."""
+"""The model of a checkpoint, rebuilt with its weights."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from tui_trainer.protocol.errors import InputError, path_error, reason
 from tui_trainer.text.fmt import clip
 
 LONGEST_REASON = 400
-"""The characters of why weights do not fit that are reported: torch names every single one."""
+"""Characters of a state dict error that are reported: torch lists every key."""
 
 
 def load_model(path: Path, reference: str | None = None) -> nn.Module:
-    """Return the network of a checkpoint, with its weights, on the CPU.
+    """Return the model of a checkpoint with its weights, on the CPU.
 
     Args:
         path: The checkpoint.
-        reference: Where the model is now, if it is not where it was.
+        reference: The current location of a custom model, if it was moved.
 
     Raises:
-        InputError: If the checkpoint cannot be used, this version has no such network, or the
-            model that is built now is another one.
+        InputError: If the checkpoint cannot be used, this version has no such model, or the
+            rebuilt model differs from the saved one.
     """
     state = read_checkpoint(path)
     metadata = state.metadata
@@ -40,7 +40,8 @@ def load_model(path: Path, reference: str | None = None) -> nn.Module:
                 reference,  # type: ignore[arg-type]
                 image_size=metadata["image_size"],
                 classes=metadata["classes"],
-                # As it was built, not as its knob stood: one's own can have other layers without.
+                # The value at construction, not that of the knob: a custom model can have other
+                # layers without dropout.
                 dropout=metadata.get("built_dropout", metadata["dropout"]),
             )
         unregistered = UnregisteredState(model) if is_custom(str(reference)) else None
@@ -48,10 +49,10 @@ def load_model(path: Path, reference: str | None = None) -> nn.Module:
         if unregistered is not None:
             restore_unregistered(unregistered, metadata, state.part("outside"))
     except InputError as error:
-        raise path_error(path, f"its network cannot be built: {error}") from None
+        raise path_error(path, f"its model cannot be built: {error}") from None
     except (KeyError, RuntimeError, TypeError, ValueError, ArithmeticError) as error:
-        told = clip(reason(error), LONGEST_REASON)
-        raise path_error(path, f"its network cannot be built: {told}") from None
+        message = clip(reason(error), LONGEST_REASON)
+        raise path_error(path, f"its model cannot be built: {message}") from None
     if metadata["dropout"] not in (None, dropout_of(model)):
         set_dropout(model, metadata["dropout"])
     check_same_model(
@@ -61,9 +62,9 @@ def load_model(path: Path, reference: str | None = None) -> nn.Module:
 
 
 def differing_bits(one: Checkpoint, other: Checkpoint) -> tuple[int, int]:
-    """Return how many bits of the network's state differ, and how many there are in ``one``.
+    """Return how many bits of the model states differ, and how many bits ``one`` has.
 
-    A tensor that the other has not, or has with another shape or type, counts whole.
+    A tensor that is missing in the other, or differs in shape or dtype, counts in full.
     """
     differing = total = 0
     theirs = other.part("model")

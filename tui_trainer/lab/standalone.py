@@ -1,4 +1,4 @@
-"""Questions answered without a training: about a recorded run, or a run before its first batch."""
+"""Answers without training: about a recorded run, or a run before its first batch."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def inspect_run(
     *,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Event]:
-    """Prepare a recorded run and answer questions about it, until told to stop.
+    """Prepare a recorded run and answer questions about it until a stop command.
 
-    Nothing in its folder is changed, but that a look at the test set is counted there.
+    Its folder is unchanged, except that test evaluations are counted there.
 
     Args:
         config: The run's settings.
-        inbox: Where the questions arrive.
-        folder: Where the run lies.
-        resume: The state that is looked at.
-        clock: Seconds that only go up.
+        inbox: The inbox for the questions.
+        folder: The folder of the run.
+        resume: The checkpoint to inspect.
+        clock: A monotonic clock in seconds.
 
     Raises:
-        InputError: If the device, the data, the network, the checkpoint or the combination of
+        InputError: If the device, the data, the model, the checkpoint or the combination of
             settings cannot be used.
         CustomModelError: If a custom model raises; the message names the line.
     """
@@ -50,11 +50,11 @@ def inspect_run(
         resume_from(run, resume)
         checkpoint = resume.path.name.removesuffix(resume.path.suffix)
         yield from run.enter("viewing", f"{folder.name} · checkpoint {checkpoint}")
-        yield from answer_until_stopped(run, "the run is only shown here")
+        yield from answer_until_stopped(run, "this is a recorded run: only questions are answered")
 
 
 class _CountingLaboratory(Laboratory):
-    """Counts each evaluation of the test set in the run's folder, before anyone sees it."""
+    """Records each test evaluation in the run's folder before its result is shown."""
 
     def __init__(self, folder: RunFolder) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class _CountingLaboratory(Laboratory):
         evaluations = test.evaluations
         try:
             recorded = self._folder.read_events()
-            # Others may have looked since this began.
+            # Another process may have evaluated the test set since this one started.
             test.evaluations = max(evaluations, recorded.test_evaluations)
             yield from counted(super().answer(question), self._folder, recorded)
         except InputError as error:
@@ -89,12 +89,12 @@ def answers(
 
     Args:
         config: The run's settings.
-        questions: The questions; each is taken when the one before has been answered.
-        resume: From where a recorded run is shown; an untrained one if None.
-        clock: Seconds that only go up.
+        questions: The questions, answered one after another.
+        resume: The checkpoint of a recorded run; None for an untrained model.
+        clock: A monotonic clock in seconds.
 
     Raises:
-        InputError: If the device, the data, the network, the checkpoint or the combination of
+        InputError: If the device, the data, the model, the checkpoint or the combination of
             settings cannot be used.
         CustomModelError: If a custom model raises; the message names the line.
     """

@@ -1,4 +1,4 @@
-"""Trainings of their own next to a run, one alone or several in turns on equal terms."""
+"""Short trainings next to a run, alone or several in turns under equal conditions."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from tui_trainer.protocol.exhibit import Curve
 from tui_trainer.protocol.schedules import factor
 
 SECONDS = 15.0
-"""What trainings may take together; what is then measured on validation comes on top."""
+"""Seconds for all trainings together, without the evaluation that follows."""
 
 SLICE = 0.3
-"""Seconds between two moments at which an experiment can be stopped and shown."""
+"""Seconds between two exhibits; an experiment can be stopped at each."""
 
 HALF_LIFE = 600
-"""Images after which an earlier batch counts half in the smoothed loss."""
+"""Half-life of the smoothed loss, in images."""
 
 
 @dataclass
 class Trial:
-    """A network in training on its own copies of all that changes.
+    """A training that shares no mutable state with the run.
 
     Attributes:
-        config: How it is trained.
-        data: What it is trained on; read only.
-        model: The network, its own.
-        optimizer: Moves its weights.
-        batches: Its batches: those of the run's first epoch.
+        config: The settings.
+        data: The data, read-only.
+        model: Its own copy of the model.
+        optimizer: The optimizer.
+        batches: Its batches, the same as in the run's first epoch.
         images: Training images seen so far.
     """
 
@@ -50,20 +50,20 @@ class Trial:
 
     @property
     def lr(self) -> float:
-        """The rate of the next update: base times schedule."""
+        """The learning rate of the next update: base_lr × schedule."""
         return self.config.base_lr * factor(self.config, self.images / len(self.data.train))
 
     def batch(self) -> tuple[Tensor, Tensor]:
-        """Return the next batch as the run would meet it: input (N, 1, H, H) and labels (N)."""
+        """Return the next batch as the run would: inputs (N, 1, H, H) and labels (N)."""
         if not self.batches.stream.remaining:
             self.batches.stream.begin_epoch()
         return self.batches.next()
 
     def step(self, batch: tuple[Tensor, Tensor] | None = None, lr: float | None = None) -> Tensor:
-        """Train one batch as the engine's loop does; return its loss without smoothing.
+        """Train one batch as the engine's loop does; return its loss without label smoothing.
 
         Args:
-            batch: Input and labels; the next batch of the run if None.
+            batch: Inputs and labels; the next batch of the run if None.
             lr: The learning rate; the schedule's if None.
         """
         images, labels = self.batch() if batch is None else batch
@@ -78,7 +78,7 @@ class Trial:
 
 
 def make_trial(model: nn.Module, data: Data, config: RunConfig) -> Trial:
-    """Return a training of a copy of ``model``, from its first batch on."""
+    """Return the training of a copy of ``model``, from the first batch on."""
     own = copy_model(model)
     begin_training(own)
     return Trial(
@@ -92,16 +92,16 @@ def make_trial(model: nn.Module, data: Data, config: RunConfig) -> Trial:
 
 @dataclass
 class Arm:
-    """One of the trainings.
+    """One of several compared trainings.
 
     Attributes:
-        name: What it is called in the plot and in the table.
+        name: Its name in plot and table.
         trial: The training.
         images: Training images after each step.
         losses: The training loss after each step, smoothed; capped at ``cap``.
-        batch_losses: The loss of each batch, as it was.
-        is_lost: Whether its loss is no finite number any more: it takes no further step.
-        seconds: What its steps took.
+        batch_losses: The loss of each batch.
+        is_nonfinite: Whether its loss is no longer finite; then it takes no further step.
+        seconds: The time of its steps.
     """
 
     name: str
@@ -129,7 +129,7 @@ class Arm:
         self.losses.append(self._smooth)
 
     def curve(self) -> Curve:
-        """Return its loss over the images that it has seen."""
+        """Return its smoothed loss by training images."""
         return Curve(name=self.name, x=tuple(self.images), y=tuple(self.losses))
 
 
@@ -143,15 +143,15 @@ def race(
 ) -> Iterator[float]:
     """Train the arms in turns; yield the share that is done, several times a second.
 
-    The arms see equally many images: ``images``, or as many as there is time for. Each step goes to
-    the arm that is behind, so that all are equally far whenever it is stopped.
+    All arms see the same number of images: ``images``, or fewer if the time runs out. Each step
+    goes to the arm that is behind, so that all are equally far at any time.
 
     Args:
         arms: The trainings.
-        images: How many training images each gets at most.
-        clock: Seconds that only go up.
-        seconds: How long they may take together.
-        by_time: Equal seconds instead of equal images.
+        images: The most training images per arm.
+        clock: A monotonic clock in seconds.
+        seconds: The time for all arms together.
+        by_time: Give each arm equal seconds instead of equal images.
     """
     began = shown = clock()
     while True:

@@ -85,4 +85,4 @@ def test_each_arm_has_the_first_kernels_of_its_name(context_of: Contexts) -> Non
     for row, k in zip(table.rows, experiment.FIRST_KERNELS, strict=True):
         weights = 9 * k + 9 * k * 2 * k + 9 * 2 * k * 4 * k + 2 * (k + 2 * k + 4 * k)
         assert row[1] == f"{weights + 4 * k * 10 + 10:,}"
-    assert re.search(r"Right: .* \d+\.\d\d %", last.result)
+    assert re.search(r"Accuracy: .* \d+\.\d\d %", last.result)

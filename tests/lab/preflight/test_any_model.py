@@ -61,7 +61,7 @@ def test_a_healthy_model_is_not_blamed(data: Data, kind: type[nn.Module]) -> Non
     context = check_context_of(data, made(kind))
     for group, names in (
         (gradient_items, ("gradients", "optimizer")),
-        (logit_items, ("initial-loss", "scores", "softmax")),
+        (logit_items, ("initial-loss", "logits", "softmax")),
         (unit_items, ("dead-units",)),
     ):
         for name in names:
@@ -74,7 +74,7 @@ def test_what_is_cut_off_fails(data: Data, kind: type[nn.Module]) -> None:
     seen = item(gradient_items, check_context_of(data, made(kind)), "gradients")
 
     assert seen.severity == "error"
-    assert "used in forward and not on the way to the loss" in seen.evidence
+    assert "used in forward but detached from the loss" in seen.evidence
     assert "detach()" in seen.advice
 
 
@@ -82,7 +82,7 @@ def test_what_is_cut_off_fails(data: Data, kind: type[nn.Module]) -> None:
     ("kind", "told"),
     [
         (models.Frozen, "conv.weight, conv.bias frozen (requires_grad is off)"),
-        (models.UnusedLayer, "idle.weight, idle.bias not used in forward"),
+        (models.UnusedLayer, "idle.weight, idle.bias unused in forward"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -101,9 +101,9 @@ def test_logits_that_depend_on_the_batch_fail(data: Data, kind: type[nn.Module])
 
     assert (seen.severity, seen.title) == (
         "error",
-        "the scores depend on the other images of the batch",
+        "the logits depend on the other images of the batch",
     )
-    assert "alone, an image gets others" in seen.evidence
+    assert "those of an image alone differ" in seen.evidence
 
 
 @pytest.mark.parametrize("kind", [models.AlwaysDropped, models.DrawsEverywhere])
@@ -112,7 +112,7 @@ def test_logits_that_are_random_in_evaluation_are_to_look_at(
 ) -> None:
     seen = item(logit_items, check_context_of(data, made(kind)), "softmax")
 
-    assert (seen.severity, seen.title) == ("warning", "the scores are random in evaluation mode")
+    assert (seen.severity, seen.title) == ("warning", "the logits are random in evaluation mode")
 
 
 def test_zeros_that_stay_fail(data: Data) -> None:
@@ -122,7 +122,7 @@ def test_zeros_that_stay_fail(data: Data) -> None:
 
     assert item(gradient_items, context, "gradients").severity == "error"
     seen = item(unit_items, context, "dead-units")
-    assert (seen.severity, seen.title) == ("error", "the scores are the same for every image")
+    assert (seen.severity, seen.title) == ("error", "the logits are the same for every image")
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -38,7 +38,7 @@ def moved() -> Context:
 def test_the_start_is_what_a_run_of_this_seed_begins_with(model: str) -> None:
     run = session_of(model, seed=7)
     context = open_context(run)
-    start = context.at_start().state_dict()
+    start = context.initial_model().state_dict()
     for name, values in run.model.state_dict().items():
         assert torch.equal(start[name], values), name
     found, missing = weights_of(context, context.copy())
@@ -50,7 +50,7 @@ def test_the_start_is_what_a_run_of_this_seed_begins_with(model: str) -> None:
 def test_the_change_is_that_of_numpy(moved: Context, seen: Seen) -> None:
     layers = seen(moved, "kernels").figures["layers"]
     assert isinstance(layers, list)
-    start = moved.at_start().state_dict()
+    start = moved.initial_model().state_dict()
     for layer in layers:
         now = dict(moved.model.named_modules())[layer["layer"]].weight.numpy()
         then = start[f"{layer['layer']}.weight"].numpy()
@@ -143,7 +143,7 @@ def test_a_start_that_is_drawn_from_a_generator_of_its_own_is_not_made_up(
     path = write_odd(tmp_path)
     context = open_context(session_of(f"{path}:Whim"))
     with pytest.raises(InputError, match="generator other than torch's, NumPy's and Python's"):
-        context.at_start()
+        context.initial_model()
     assert "initial weights cannot be shown" in words(seen(context, "kernels"))
     changes = seen(context, "histograms", of="changes")
     assert changes.controls[0].value == "weights"
@@ -153,4 +153,4 @@ def test_a_start_that_is_drawn_from_pythons_generator_is_built_again(tmp_path: P
     run = session_of(f"{write_odd(tmp_path)}:Seeded")
     before = run.model.get_parameter("last.weight")
 
-    assert torch.equal(open_context(run).at_start().get_parameter("last.weight"), before)
+    assert torch.equal(open_context(run).initial_model().get_parameter("last.weight"), before)

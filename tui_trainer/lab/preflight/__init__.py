@@ -1,7 +1,7 @@
-"""The first steps of a run, tried before it: is there a reason why it would fail?
+"""The preflight check: try the first steps of a run and report what would make it fail.
 
-Everything is tried on copies: a fresh network, its own optimizer, generators and order of images. A
-run under way is left as it is, to the last bit, and the test set stays sealed.
+Everything is tried on copies: a new model with its own optimizer, rngs and order of images. A run
+in progress stays the same bit by bit, and the test set stays sealed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ GROUPS: tuple[tuple[Group, int], ...] = (
     (lr_items, 1),
     (shuffled_label_items, 1),
 )
-"""What is tried, and how many items come of each; the quick ones first."""
+"""The groups of check items with their numbers of items, the fast ones first."""
 
 TOTAL = sum(count for _, count in GROUPS)
 
@@ -41,7 +41,7 @@ def check(context: Context) -> Iterator[Diagnosis]:
     """Try the first steps of a run from the beginning; yield each item as it is done.
 
     Raises:
-        InputError: If the network cannot be built anew.
+        InputError: If the model cannot be rebuilt.
     """
     check_context = open_check(context)
     for group, _ in GROUPS:

@@ -1,4 +1,4 @@
-"""Where the first steps are tried: a fresh network, some images, and chance of its own."""
+"""The context of a check: a new model, a sample of images, and its own rng states."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.layers import LayerRow
 
 SPEED_STEPS = 4
-"""Steps by which the plan is made, after a first one; the fastest counts."""
+"""Steps that are timed for the plan, after a warm-up step; the fastest counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckContext:
-    """What the items of a check work with. None of them changes anything in it.
+    """The read-only input of the check items.
 
     Attributes:
-        config: The run that is checked.
-        data: Its images; the test set is left sealed.
-        device: Where they lie.
-        layers: The layer table of the network.
-        model: A fresh network, built with the run's seed as the run builds it.
-        rng_states: The states of the global generators after that, from which dropout is drawn.
+        config: The settings of the checked run.
+        data: Its images; the test set stays sealed.
+        device: The device of the images.
+        layers: The layer table of the model.
+        model: A new model, built with the run's seed as the run builds it.
+        rng_states: The states of the global rngs after that, as dropout will use them.
         plan: How much is tried.
-        sample: Some training images, each class with its share.
-        val_sample: As many of the validation split, or all; empty where there is none.
-        clock: Seconds that only go up.
+        sample: A stratified sample of training images.
+        val_sample: A stratified sample of the validation split; empty if there is none.
+        clock: A monotonic clock in seconds.
     """
 
     config: RunConfig
@@ -53,30 +53,30 @@ class CheckContext:
 
     @contextmanager
     def seeded_rng(self) -> Generator[None]:
-        """Draw from the generators as a run of this seed would, and put them back."""
+        """Set the global rngs as at the start of the run, and restore them afterwards."""
         with preserve_rng_state(self.device):
             seed_all(self.config.seed)
             set_rng_tensors(self.rng_states)
             yield
 
     def copy(self) -> nn.Module:
-        """Return a copy of the network, in training mode."""
+        """Return a copy of the model, in training mode."""
         return copy_model(self.model)
 
     def trial(self, **settings: object) -> Trial:
-        """Return a training of a copy of the network; ``settings`` take the place of the run's."""
+        """Return the training of a copy of the model; ``settings`` override those of the run."""
         return make_trial(self.model, self.data, replace(self.config, **settings))  # type: ignore[arg-type]
 
     def name_of(self, place: int, step: Step) -> str:
-        """Return what the layer table calls a step of the network's trace."""
+        """Return the name of a traced operation in the layer table."""
         return self.layers[place].name if place < len(self.layers) else step.call.name
 
 
 def open_check(context: Context) -> CheckContext:
-    """Build a fresh network and choose the images; nothing of a run under way is touched.
+    """Build a new model and sample the images; a run in progress is not affected.
 
     Raises:
-        InputError: If the network cannot be built.
+        InputError: If the model cannot be built.
     """
     config, data, clock = context.initial, context.data, context.clock
     with preserve_rng_state(context.device):
@@ -99,7 +99,7 @@ def open_check(context: Context) -> CheckContext:
 
 
 def _speed(model: nn.Module, data: Data, config: RunConfig, clock: Callable[[], float]) -> float:
-    """Return how many images a second are trained on, by the fastest of a few steps."""
+    """Return the training speed in images per second, from the fastest of a few steps."""
     trial = make_trial(model, data, config)
     float(trial.step())
     fastest = 0.0

@@ -1,8 +1,8 @@
-"""The first step of a custom model, tried before it counts.
+"""Try the first steps of a custom model before the run starts.
 
-A model can work for two images in evaluation mode, and fail in training mode, in the last batch of
-the first epoch, on one image alone, or in its second step. All of that is tried on a copy before
-anything is recorded. What is wrong is one line with the place in the person's own code.
+A model can work for two images in evaluation mode and still fail in training mode, in the last
+batch of the first epoch, on a single image, or in its second step. All of that is tried on a copy
+before anything is recorded. An error is one line with file and line of the custom code.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from tui_trainer.protocol.reference import Reference, parse_reference
 from tui_trainer.text.fmt import plural, size
 
 FEW = 8
-"""Images by which it is seen how the model answers."""
+"""Images on which the behaviour of the model is tested."""
 
 LARGEST_GAP = 1e9
-"""A gap that stands for one between a number and none: JSON has no infinity."""
+"""The value of an infinite gap: JSON has no infinity."""
 
 
 def try_model(model: nn.Module, data: Data, config: RunConfig) -> ModelProbed:
-    """Try first steps on a copy: the run's own batch, evaluation mode, the smallest batch, again.
+    """Try the first steps on a copy: the run's batch, evaluation mode, then the smallest batch.
 
     Args:
         model: The model, on the device and in the memory layout that it will be trained in.
@@ -51,7 +51,7 @@ def try_model(model: nn.Module, data: Data, config: RunConfig) -> ModelProbed:
         config: The run's settings, with the model's path written out.
 
     Returns:
-        How the model answers.
+        The behaviour of the model.
 
     Raises:
         InputError: If the run would fail; in one line.
@@ -60,8 +60,8 @@ def try_model(model: nn.Module, data: Data, config: RunConfig) -> ModelProbed:
     place = _forward_line(model, reference)
     if names := iterators(model):
         raise InputError(
-            f"{place}: {names[0]} is an iterator, and how far it has come cannot be saved; keep a "
-            "list and a counter in its place"
+            f"{place}: {names[0]} is an iterator, whose position cannot be saved in a checkpoint; "
+            "use a list and a counter instead"
         )
     images = data.train.images
     sizes = batch_sizes(config.batch_size, len(data.train))
@@ -85,7 +85,7 @@ def try_batch_size(model: nn.Module, data: Data, config: RunConfig, size: int) -
     """Try a training step with another batch size, on a copy.
 
     Raises:
-        InputError: If the model cannot follow; in one line.
+        InputError: If the step fails; in one line.
     """
     reference = _reference(config.model)
     place = _forward_line(model, reference)
@@ -105,7 +105,7 @@ def _try_steps(
     """Train a batch of each size.
 
     Raises:
-        InputError: If one fails, or the model gives something else than logits.
+        InputError: If one fails, or the model does not return logits.
     """
     optimizer = make_optimizer(twin, config)
     _check_size(twin, optimizer, place)
@@ -130,10 +130,10 @@ def _forward_backward(twin: nn.Module, images: Tensor, labels: Tensor, smoothing
 
 @torch.no_grad()
 def _try_evaluation(twin: nn.Module, few: Tensor, reference: Reference, place: str) -> None:
-    """Try several images and one alone in evaluation mode; the modes are put back.
+    """Try several images and a single one in evaluation mode; the modes are restored.
 
     Raises:
-        InputError: If one fails, or the model gives something else than logits.
+        InputError: If one fails, or the model does not return logits.
     """
     with _refused(reference, place, "in evaluation mode"), evaluating(twin):
         _check_logits(twin(few.clone()), len(few), None, place, "in evaluation mode")
@@ -146,17 +146,17 @@ def _check_logits(logits: Any, count: int, classes: int | None, place: str, wher
     if not isinstance(logits, Tensor):
         kind = type(logits).__name__
         raise InputError(
-            f"{place}: {where}, forward returns a {kind} in place of a tensor of logits; "
-            "return the logits alone, in both modes"
+            f"{place}: {where}, forward returns a {kind} instead of a tensor of logits; "
+            "return only the logits, in both modes"
         )
-    is_due = logits.ndim == 2 and len(logits) == count and classes in (None, logits.shape[1])
-    if not is_due:
-        due = f"({count}, {classes})" if classes else f"({count}, classes)"
-        raise InputError(f"{place}: {where}, forward returns {tuple(logits.shape)}, not {due}")
+    is_valid = logits.ndim == 2 and len(logits) == count and classes in (None, logits.shape[1])
+    if not is_valid:
+        expected = f"({count}, {classes})" if classes else f"({count}, classes)"
+        raise InputError(f"{place}: {where}, forward returns {tuple(logits.shape)}, not {expected}")
 
 
 def _check_size(twin: nn.Module, optimizer: Optimizer, place: str) -> None:
-    """Refuse a model whose checkpoints could not be read again.
+    """Reject a model whose checkpoints would be too large to read.
 
     Raises:
         InputError: If it is too large.
@@ -165,23 +165,23 @@ def _check_size(twin: nn.Module, optimizer: Optimizer, place: str) -> None:
     stored = sum(tensor.nbytes for tensor in kept)
     if stored > MAX_BYTES:
         raise InputError(
-            f"{place}: its checkpoints would have {size(stored)}, with the optimizer's state and a "
-            f"gradient; mnist-tui reads {size(MAX_BYTES)} at most: train a smaller model"
+            f"{place}: its checkpoints would have {size(stored)}, including the optimizer's state "
+            f"and a gradient; the limit is {size(MAX_BYTES)}: train a smaller model"
         )
 
 
 def _check_apart(model: nn.Module, twin: nn.Module, place: str) -> None:
-    """Make sure that training a copy has left the model alone.
+    """Check that training a copy did not change the model.
 
     Raises:
-        InputError: If the copy still uses tensors of the model.
+        InputError: If the copy shares tensors with the model.
     """
     ours = {id(parameter) for parameter in model.parameters()}
     shared = any(id(parameter) in ours for parameter in twin.parameters())
     if shared or any(parameter.grad is not None for parameter in model.parameters()):
         raise InputError(
-            f"{place}: a copy of the model still uses the model's own weights; a global variable "
-            "or a function holds them: keep layers as attributes of the module"
+            f"{place}: a copy of the model shares weights with the model: a global variable or a "
+            "function holds them; keep layers as attributes of the module"
         )
 
 
@@ -189,12 +189,12 @@ def _check_apart(model: nn.Module, twin: nn.Module, place: str) -> None:
 def _refused(
     reference: Reference, place: str, where: str, again: Callable[[], object] | None = None
 ) -> Iterator[None]:
-    """Turn what the model raises into one line.
+    """Turn an exception of the model into a one-line error.
 
-    ``again`` repeats it, to find the line of ``forward`` behind an error of autograd.
+    ``again`` repeats the step, to find the line of ``forward`` that caused an autograd error.
 
     Raises:
-        InputError: In its place.
+        InputError: Instead of that exception.
     """
     try:
         with custom_code(reference):

@@ -1,4 +1,4 @@
-"""Are there units that never speak, before anything is learned?"""
+"""Are there dead units before the first step?"""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from tui_trainer.models.units import is_dead
 from tui_trainer.protocol.diagnosis import Diagnosis, Severity
 
 IMAGES = 256
-"""A unit that is silent on all of them, at every place, is called dead."""
+"""A unit that is 0 on all of them, at every position, is called dead."""
 
 FEW_STEPS = 4
-"""Updates after which logits that were the same for every image are looked at again."""
+"""Updates after which logits that were equal for all images are checked again."""
 
 LAYER_WARNING = 0.5
-"""The share of a layer's units that may be dead …"""
+"""The share of dead units in a layer that gives a warning …"""
 
 MODEL_WARNING = 0.2
-"""… and of the network's: of the zoo, none has more than a tenth."""
+"""… and in the model: no model of the zoo has more than 0.1."""
 
 MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """An activation: its name, its units, and the places of the dead ones."""
+    """A ReLU: its name, its number of units, and the indices of the dead ones."""
 
     name: str
     units: int
@@ -41,17 +41,17 @@ class _Layer:
 
 
 def unit_items(context: CheckContext) -> Iterator[Diagnosis]:
-    """Judge the units of every ReLU, and whether the scores depend on the image at all."""
+    """Check the units of every ReLU, and whether the logits depend on the image at all."""
     try:
         layers, answers = _watched(context, _recalibrated(context, context.copy()))
-        if not answers:  # as behind a last layer of zeros, which the first updates move
+        if not answers:  # for example a last layer initialized to 0, which the first updates change
             _, answers = _watched(context, _recalibrated(context, _trained(context)))
-    except Exception as error:  # one's own network does what nobody has foreseen
+    except Exception as error:  # a custom model can raise anything
         yield Diagnosis(
             code="dead-units",
             severity="warning",
-            title="the units cannot be seen",
-            evidence=f"{type(error).__name__} while the network was watched",
+            title="the units cannot be checked",
+            evidence=f"{type(error).__name__} in a traced forward pass",
             lesson=8,
         )
         return
@@ -63,24 +63,24 @@ def _item(layers: list[_Layer], answers: bool) -> Diagnosis:
     worst = sorted(layers, key=lambda layer: len(layer.dead) / layer.units, reverse=True)
     silent = [layer.name for layer in layers if len(layer.dead) == layer.units]
     severity: Severity = "ok"
-    title, advice = "hardly a unit is dead" if dead else "no unit is dead", ""
+    title, advice = "few dead units" if dead else "no dead units", ""
     if not answers:
-        severity, title = "error", "the scores are the same for every image"
+        severity, title = "error", "the logits are the same for every image"
     elif silent:
-        severity, title = "error", f"{silent[0]} is dead as a whole"
+        severity, title = "error", f"all units of {silent[0]} are dead"
     elif units and (
         dead > MODEL_WARNING * units or len(worst[0].dead) > LAYER_WARNING * worst[0].units
     ):
-        severity, title = "warning", "many units are dead before the first step"
+        severity, title = "warning", "many dead units before the first step"
     if severity != "ok":
-        advice = "draw other first weights (He's for ReLU), biases at 0, or put a norm before it"
-    told = f"{dead} of {units} ReLU units are never active over {IMAGES} images"
+        advice = "use He initialization with zero biases, or add a norm before the ReLU"
+    text = f"{dead} of {units} ReLU units are inactive on all {IMAGES} images"
     named = [f"{w.name} {_places(w)} of {w.units}" for w in worst[:MOST_NAMED] if w.dead]
     return Diagnosis(
         code="dead-units",
         severity=severity,
         title=title,
-        evidence=told + (": " + "; ".join(named) if named else ""),
+        evidence=text + (": " + "; ".join(named) if named else ""),
         advice=advice,
         lesson=8,
         value=dead / units if units else 0.0,
@@ -94,9 +94,9 @@ def _places(layer: _Layer) -> str:
 
 
 def _recalibrated(context: CheckContext, model: nn.Module) -> nn.Module:
-    """Return a copy whose batch norm has taken the statistics of the sample.
+    """Return the model with batch norm recalibrated on the sample.
 
-    The running ones of a network that has not been trained are of no image at all.
+    The running statistics of an untrained model are of no image at all.
     """
     set_dropout(model, 0.0)
     recalibrate(model, [context.data.prepare(context.sample.images[:IMAGES])])
@@ -104,7 +104,7 @@ def _recalibrated(context: CheckContext, model: nn.Module) -> nn.Module:
 
 
 def _trained(context: CheckContext) -> nn.Module:
-    """Return a copy after a few updates."""
+    """Return a copy of the model after a few updates."""
     trial = context.trial()
     for _ in range(FEW_STEPS):
         trial.step(lr=context.config.base_lr)
@@ -113,7 +113,7 @@ def _trained(context: CheckContext) -> nn.Module:
 
 @torch.no_grad()
 def _watched(context: CheckContext, model: nn.Module) -> tuple[list[_Layer], bool]:
-    """Return every ReLU's units, and whether the scores differ between images."""
+    """Return the units of every ReLU, and whether the logits differ between images."""
     layers: list[_Layer] = []
     last: list[Tensor] = []
 

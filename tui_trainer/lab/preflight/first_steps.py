@@ -1,4 +1,4 @@
-"""The first steps of the run itself, batch by batch as it will meet them."""
+"""The first steps of the run, with its own batches and settings."""
 
 from __future__ import annotations
 
@@ -23,42 +23,43 @@ from tui_trainer.stats.intervals import wilson
 from tui_trainer.text import fmt
 
 SAMPLE_EVERY = 10
-"""Steps between two that are looked at closely."""
+"""Steps between two samples of the update-to-weight ratio."""
 
 USUAL_RATIO = (1e-4, 1e-2)
-"""An update's norm by its weights'.
+"""The usual update-to-weight ratio, ‖update‖ / ‖weight‖.
 
 Source: A. Karpathy, notes of Stanford's CS231n, "Neural Networks Part 3", ratio of weights to
-updates: it "should be somewhere around 1e-3"; a decade on either side is let pass.
+updates: it "should be somewhere around 1e-3"; one decade on either side is accepted.
 """
 
 EARLY = 3.0
-"""How far above that it may lie: at first the weights are small."""
+"""The factor by which early ratios may exceed it: at first the weights are small."""
 
 STILL, WILD = 1e-6, 0.3
-"""Where nothing moves, and where a single step replaces a third of the weights."""
+"""Ratios at which nothing moves, and at which one step changes the weights by a third."""
 
 ERRORS = 3.0
-"""Standard errors by which a fall must exceed the noise of the batches."""
+"""Standard errors by which a decrease must exceed the noise of the batches."""
 
 LONG_EPOCH = 1_800.0
-"""Seconds."""
+"""Seconds of an epoch that give a warning."""
 
 
 @dataclass
 class FirstSteps:
-    """What was seen of the first steps.
+    """Measurements of the first steps.
 
     Attributes:
         losses: The loss of each batch, before its update.
-        rates: The rate of each update.
-        seconds: How long each step took.
-        ratios: By weight tensor, the norm of an update by that of the weights.
-        correct: Validation images right at the end, and of how many.
+        lrs: The learning rate of each update.
+        seconds: The time of each step.
+        ratios: The sampled update-to-weight ratios of each weight tensor.
+        correct: Correct validation images at the end, and their number.
+        val_seconds: The time of the evaluation.
     """
 
     losses: list[float] = field(default_factory=list)
-    rates: list[float] = field(default_factory=list)
+    lrs: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     ratios: dict[str, list[float]] = field(default_factory=dict)
     correct: tuple[int, int] = (0, 0)
@@ -66,7 +67,7 @@ class FirstSteps:
 
 
 def step_items(context: CheckContext) -> Iterator[Diagnosis]:
-    """Train the first steps; judge the loss, the updates, and what an epoch will take and bring."""
+    """Train the first steps; check the loss, the updates, and the time of an epoch."""
     first_steps = _train_first_steps(context)
     reference, why_not = _reference(context, first_steps)
     yield _loss_item(context, first_steps, reference, why_not)
@@ -80,7 +81,7 @@ def _train_first_steps(context: CheckContext) -> FirstSteps:
         is_sampled = number % SAMPLE_EVERY == 0
         before = _weights(trial) if is_sampled else {}
         began = context.clock()
-        first_steps.rates.append(trial.lr)
+        first_steps.lrs.append(trial.lr)
         first_steps.losses.append(float(trial.step()))
         first_steps.seconds.append(context.clock() - began)
         trained = {n for n, p in trial.model.named_parameters() if p.grad is not None}
@@ -99,13 +100,13 @@ def _train_first_steps(context: CheckContext) -> FirstSteps:
 
 
 def _steps_of_run(context: CheckContext) -> int:
-    """Return how many steps the run has: behind its end a schedule's rate is 0."""
+    """Return the number of steps of the run: after its end the schedule's lr is 0."""
     per_epoch = -(-len(context.data.train) // context.config.batch_size)
     return context.config.epochs * per_epoch
 
 
 def _weights(trial: Trial, *, copy: bool = True) -> dict[str, Tensor]:
-    """Return what mixes inputs and is trained: two dimensions or more."""
+    """Return the trainable weights: parameters with two dimensions or more."""
     named = trial.model.named_parameters()
     weights = {n: p.detach() for n, p in named if p.dim() > 1 and p.requires_grad and p.numel()}
     return {name: w.clone() for name, w in weights.items()} if copy else weights
@@ -121,30 +122,31 @@ def _loss_item(
     parts = max(1, min(envelope.LAST_STEPS, len(losses) // 3))
     (first, error), (last, last_error) = _mean(losses[:parts]), _mean(losses[-parts:])
     guess = entropy(context.data.train)
-    told = f"loss {first:.3f} ± {error:.3f} → {last:.3f} ± {last_error:.3f} in {len(losses)} steps"
+    text = f"loss {first:.3f} ± {error:.3f} → {last:.3f} ± {last_error:.3f} in {len(losses)} steps"
     if context.plan.share < 1:
-        told += f" (of {envelope.STEPS}: more would take too long here)"
-    told += f", guessing is {guess:.3f}"
+        text += f" (of {envelope.STEPS}: more would take too long here)"
+    text += f", guessing {guess:.3f}"
     severity, title, advice = _learned(
         context, first_steps, last + ERRORS * last_error < guess, first
     )
     if first_steps.correct[1]:
-        right, total = first_steps.correct
-        told += f"; validation {fmt.accuracy_with_interval(right / total, wilson(right, total))}"
+        correct, total = first_steps.correct
+        accuracy = fmt.accuracy_with_interval(correct / total, wilson(correct, total))
+        text += f"; validation accuracy {accuracy}"
     if reference:
-        told += f"; {_runs(reference)} had {_span([run.first_steps for run in reference])}"
+        text += f"; {_runs(reference)}: {_span([run.first_steps for run in reference])}"
         most = envelope.most_expected(reference)
         if severity == "ok" and last - ERRORS * last_error > most:
-            severity, title = "warning", "it learns, but slower than healthy networks of its size"
-            told += f", and one in forty is above {most:.2f}"
-            advice = "see which other items do not pass; else try another rate or first weights"
+            severity, title = "warning", "it learns more slowly than healthy models of its size"
+            text += f"; 97.5 % of them are below {most:.2f}"
+            advice = "fix the other failed items first; else try another --lr or initialization"
     else:
-        told += f"; {why_not}"
+        text += f"; {why_not}"
     return Diagnosis(
         code="first-steps",
         severity=severity,
         title=title,
-        evidence=told,
+        evidence=text,
         advice=advice,
         lesson=19,
         value=last,
@@ -155,17 +157,17 @@ def _loss_item(
 def _learned(
     context: CheckContext, first_steps: FirstSteps, is_below: bool, first: float
 ) -> Verdict:
-    """Return the judgement, from the course of the loss alone."""
+    """Return severity, title and advice, from the loss alone."""
     last = first_steps.losses[-1]
     if not math.isfinite(last) or last > 2 * first + 1:
-        return "error", "the loss blows up in the first steps", "a tenth of the learning rate"
+        return "error", "the loss diverges in the first steps", "divide the learning rate by 10"
     if is_below:
-        return "ok", "the loss falls in the first steps", ""
+        return "ok", "the loss decreases in the first steps", ""
     if not has_norm(context.layers) or len(first_steps.losses) < envelope.STEPS:
-        words = "train an epoch and see; a norm behind the convolutions gets it going"
-        return "warning", "the loss has not begun to fall", words
-    words = "are the labels those of the images? Is the rate right, does each parameter learn?"
-    return "error", "nothing is learned in the first steps", words
+        words = "train one epoch and check again; batch norm after the convolutions speeds it up"
+        return "warning", "the loss does not decrease yet", words
+    words = "check the labels, the learning rate, and that each parameter gets a gradient"
+    return "error", "it learns nothing in the first steps", words
 
 
 def _ratio_item(first_steps: FirstSteps) -> Diagnosis:
@@ -174,15 +176,15 @@ def _ratio_item(first_steps: FirstSteps) -> Diagnosis:
         return Diagnosis(
             code="updates",
             severity="warning",
-            title="no update was seen",
-            evidence=f"{len(first_steps.losses)} steps, or no weights to look at",
+            title="no update was measured",
+            evidence=f"{len(first_steps.losses)} steps, or no trainable weights",
             lesson=7,
         )
     middle = statistics.median(medians.values())
     low, high = min(medians, key=lambda n: medians[n]), max(medians, key=lambda n: medians[n])
     severity: Severity = "ok"
-    title, advice = "each step moves the weights by a usual part", ""
-    # Not the median of all: weights that are thrown far away are long, and then seem to move less.
+    title, advice = "usual update-to-weight ratio", ""
+    # Not the median of all steps: after a huge update the norm is large, later ratios are small.
     worst = max(map(statistics.median, zip(*first_steps.ratios.values(), strict=False)))
     if middle < STILL or not worst <= WILD:
         severity = "error"
@@ -190,19 +192,19 @@ def _ratio_item(first_steps: FirstSteps) -> Diagnosis:
         severity = "warning"
     if severity != "ok":
         is_low = middle < USUAL_RATIO[0]
-        title = f"each step moves the weights {'hardly' if is_low else 'too far'}"
-        advice = f"a {'higher' if is_low else 'lower'} learning rate; a step of 0.001 is usual"
+        title = f"the update-to-weight ratio is too {'low' if is_low else 'high'}"
+        advice = f"{'raise' if is_low else 'lower'} the learning rate; a ratio of 0.001 is usual"
     return Diagnosis(
         code="updates",
         severity=severity,
         title=title,
-        evidence=f"update by weight {middle:.2g} in the median of {len(medians)} tensors, from "
+        evidence=f"median ratio {middle:.2g} of {len(medians)} tensors, from "
         f"{medians[low]:.2g} ({low}) to {medians[high]:.2g} ({high}), at most {worst:.2g} "
-        f"in one step; usual are {USUAL_RATIO[0]:g} to {USUAL_RATIO[1]:g}",
+        f"in one step; usual: {USUAL_RATIO[0]:g} to {USUAL_RATIO[1]:g}",
         advice=advice,
         lesson=7,
         value=middle,
-        figure=f"{100 * middle:.2g} % a step",
+        figure=f"{100 * middle:.2g} % per step",
     )
 
 
@@ -217,40 +219,40 @@ def _epoch_item(
     training = images / size * statistics.median(first_steps.seconds)
     val = first_steps.val_seconds * len(context.data.val) / max(1, first_steps.correct[1])
     seconds = training + val
-    told = f"an epoch of {images:,} images takes about {fmt.duration(seconds)} "
-    told += f"({fmt.rate(images / max(1e-9, training))}), {context.config.epochs} of them "
-    told += f"{fmt.duration(seconds * context.config.epochs)}"
+    text = f"an epoch of {images:,} images takes about {fmt.duration(seconds)} "
+    text += f"({fmt.rate(images / max(1e-9, training))}), {context.config.epochs} of them "
+    text += f"{fmt.duration(seconds * context.config.epochs)}"
     if reference:
-        told += f"; after one, {_runs(reference)} had "
-        told += _span([run.first_epoch for run in reference])
+        text += f"; after one epoch, {_runs(reference)}: "
+        text += _span([run.first_epoch for run in reference])
     else:
-        told += f"; {why_not}"
+        text += f"; {why_not}"
     is_long = seconds > LONG_EPOCH
     return Diagnosis(
         code="first-epoch",
         severity="warning" if is_long else "ok",
-        title="an epoch takes long" if is_long else "what one epoch takes and brings",
-        evidence=told,
-        advice="fewer kernels while the maps are large, or an earlier pooling" if is_long else "",
+        title="an epoch takes long" if is_long else "time and result of one epoch",
+        evidence=text,
+        advice="use fewer kernels while the maps are large, or pool earlier" if is_long else "",
         lesson=19,
         value=seconds,
-        figure=f"{fmt.duration(seconds)} an epoch",
+        figure=f"{fmt.duration(seconds)} per epoch",
     )
 
 
 def _reference(
     context: CheckContext, first_steps: FirstSteps
 ) -> tuple[list[envelope.HealthyRun], str]:
-    """Return the healthy runs to compare with; if there are none, why not."""
+    """Return comparable healthy runs; if there are none, the reason."""
     if len(first_steps.losses) < envelope.STEPS:
-        return [], f"the reference is of {envelope.STEPS} steps"
+        return [], f"healthy runs are recorded at {envelope.STEPS} steps"
     return healthy_like(context.config, context.data, context.layers, context.model)
 
 
 def healthy_like(
     config: RunConfig, data: Data, layers: Sequence[LayerRow], model: nn.Module
 ) -> tuple[list[envelope.HealthyRun], str]:
-    """Return the healthy runs of networks like this one; if there are none, why not."""
+    """Return healthy runs of models like this one; if there are none, the reason."""
     asked = envelope.Asked(
         dataset=data.name if config.data_dir is None else "data of one's own",
         train_size=len(data.train),
@@ -266,12 +268,12 @@ def healthy_like(
 
 
 def has_norm(layers: Sequence[LayerRow]) -> bool:
-    """Say whether a network normalizes its features."""
+    """Return whether a model has a normalization layer."""
     return any(row.kind.endswith(" norm") for row in layers)
 
 
 def entropy(split: Split) -> float:
-    """Return the loss of guessing each class by its share, in nats."""
+    """Return the entropy of the labels in nats: the loss of predicting the class frequencies."""
     shares = torch.bincount(split.labels).double() / len(split)
     return float(-(shares[shares > 0] * shares[shares > 0].log()).sum())
 
@@ -285,14 +287,14 @@ def _mean(losses: Sequence[float]) -> tuple[float, float]:
 
 
 def _runs(reference: Sequence[envelope.HealthyRun]) -> str:
-    return f"{len(reference)} healthy runs of networks like it"
+    return f"{len(reference)} healthy runs of similar models"
 
 
 def _span(reached: Sequence[envelope.Reached]) -> str:
-    """Return in words from where to where a reference reaches."""
+    """Return the range of loss and accuracy of the healthy runs."""
     losses = sorted(place.train_loss for place in reached)
     accuracies = sorted(place.val_accuracy for place in reached)
     return (
         f"loss {losses[0]:.2f} to {losses[-1]:.2f}, validation {100 * accuracies[0]:.1f} to "
-        f"{100 * accuracies[-1]:.1f} %, {100 * statistics.median(accuracies):.1f} % in the middle"
+        f"{100 * accuracies[-1]:.1f} %, median {100 * statistics.median(accuracies):.1f} %"
     )

@@ -1,4 +1,4 @@
-"""Does every parameter learn: has it a gradient, and does the optimizer move it?"""
+"""Gradient flow: does every parameter get a gradient, and does the optimizer update it?"""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.text.fmt import listed
 
 MOST_IMAGES = 256
-"""Of the batch that is tried: a gradient of all of them is not 0 by chance."""
+"""The most images in the batch: with so many, a gradient is not 0 by coincidence."""
 
 READ_IMAGES = 8
-"""Images on which it is seen which parameters forward uses."""
+"""Images of the forward pass that finds unused parameters."""
 
 MORE_STEPS = 4
-"""Steps after which each gradient was something else than 0 once."""
+"""Steps within which every gradient should be nonzero once."""
 
 NOISE = 1e-5
-"""A gradient of so small a share of the largest is rounding: a bias before a norm has no other."""
+"""A gradient below this share of the largest is rounding error, as of a bias before a norm."""
 
 
 def gradient_items(context: CheckContext) -> Iterator[Diagnosis]:
-    """Judge the gradients of one batch, and the update that follows."""
+    """Check the gradients of one batch, and the update after it."""
     trial = context.trial()
     model, parameters = trial.model, trial.optimizer.parameters
     images = context.data.prepare(context.sample.images[:MOST_IMAGES])
@@ -48,13 +48,13 @@ def gradient_items(context: CheckContext) -> Iterator[Diagnosis]:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What the first backward passes gave: the parameters that can learn, and their gradients.
+    """The result of the first backward passes, by parameter name.
 
     Attributes:
-        frozen: Those that do not require a gradient.
-        reached: The numbers of each gradient.
-        unreached: Those that got none.
-        still: The weights whose gradient was exactly 0 in every number; fewer batch by batch.
+        frozen: Parameters with ``requires_grad=False``.
+        reached: The gradient of each parameter that got one.
+        unreached: Parameters without a gradient.
+        still: Weights whose gradients were all exactly 0 so far.
     """
 
     frozen: list[str]
@@ -72,13 +72,13 @@ def _seen(model: nn.Module) -> _Seen:
         frozen=[name for name in named if name not in learning],
         reached=reached,
         unreached=[name for name in learning if name not in reached],
-        # A bias can have nothing to do, as before a norm; what mixes inputs cannot.
+        # The gradient of a bias may be 0, as before a norm; that of a weight matrix may not.
         zero=[n for n, grad in reached.items() if named[n].dim() > 1 and not bool(grad.any())],
     )
 
 
 def _train_more(context: CheckContext, trial: Trial, seen: _Seen) -> None:
-    """Train more batches while a gradient is 0: behind a layer of zeros all are, at first."""
+    """Train more batches while a gradient is 0, as before a zero-initialized layer."""
     named = dict(trial.model.named_parameters())
     for _ in range(MORE_STEPS):
         if not seen.zero:
@@ -98,25 +98,25 @@ def _gradient_item(seen: _Seen, unused: Sequence[str]) -> Diagnosis:
     broken = [n for n, grad in seen.reached.items() if not bool(torch.isfinite(grad).all())]
     kinds = {
         "frozen (requires_grad is off)": seen.frozen,
-        "not used in forward": idle,
-        "used in forward and not on the way to the loss": cut,
+        "unused in forward": idle,
+        "used in forward but detached from the loss": cut,
         "with a gradient of exactly 0": seen.zero,
-        "with a gradient that is no number": broken,
+        "with a non-finite gradient": broken,
     }
     total, bad = len(seen.reached) + len(cut), len(cut) + len(seen.zero) + len(broken)
-    told = [f"{listed(names)} {kind}" for kind, names in kinds.items() if names]
+    parts = [f"{listed(names)} {kind}" for kind, names in kinds.items() if names]
     if not bad:
         norm = float(sum((grad.double() ** 2).sum() for grad in seen.reached.values())) ** 0.5
-        told.insert(0, f"{total} tensors; together the norm {norm:.3g}")
+        parts.insert(0, f"{total} tensors; gradient norm {norm:.3g}")
     return Diagnosis(
         code="gradients",
         severity="error" if bad else "ok",
-        title=f"{bad} of {total} parameter tensors do not learn"
+        title=f"{bad} of {total} parameter tensors get no useful gradient"
         if bad
-        else "every parameter that is trained has a gradient"
+        else "every trainable parameter gets a gradient"
         if seen.frozen or idle
-        else "every parameter has a gradient",
-        evidence="; ".join(told),
+        else "every parameter gets a gradient",
+        evidence="; ".join(parts),
         advice=_advice(cut, seen.zero) if bad else "",
         lesson=19,
         value=float(bad),
@@ -126,14 +126,14 @@ def _gradient_item(seen: _Seen, unused: Sequence[str]) -> Diagnosis:
 
 def _advice(cut: Sequence[str], zero: Sequence[str]) -> str:
     if cut:
-        return "remove detach(), no_grad(), .data or .item() after them; or freeze them on purpose"
+        return "remove detach(), no_grad(), .data or .item() after them, or set requires_grad=False"
     if zero:
-        return "look at what lies behind them: a dead ReLU, a factor 0"
-    return "draw smaller first weights; look for a division by 0 or a logarithm of 0"
+        return "check the layers after them: a dead ReLU, a factor of 0"
+    return "initialize with smaller weights; look for a division by 0 or a logarithm of 0"
 
 
 def _update_item(context: CheckContext, trial: Trial, unregistered: int) -> Diagnosis:
-    """Take one step of the run's optimizer, and see what has moved."""
+    """Take one step of the run's optimizer, and find parameters that did not change."""
     found = {name: (p, gradient_of(p)) for name, p in trial.model.named_parameters()}
     sizes = {n: rms(grad) for n, (_, grad) in found.items() if grad is not None}
     most = max(sizes.values(), default=0.0)
@@ -141,29 +141,29 @@ def _update_item(context: CheckContext, trial: Trial, unregistered: int) -> Diag
     before = {name: p.detach().clone() for name, p in moving.items()}
     trial.optimizer.step(context.config.base_lr)
     left = [name for name, p in moving.items() if torch.equal(p.detach(), before[name])]
-    told = f"{len(moving) - len(left)} of {len(moving)} tensors with a gradient are moved by a step"
+    text = f"one step updates {len(moving) - len(left)} of {len(moving)} tensors with a gradient"
     if left:
-        told += f"; not {listed(left)}"
+        text += f"; not {listed(left)}"
     if unregistered:
-        told += f"; {unregistered} tensors that learn are no parameters of the network"
+        text += f"; {unregistered} tensors with a gradient are not in model.parameters()"
     return Diagnosis(
         code="optimizer",
         severity="error" if left or unregistered else "ok",
-        title="the optimizer leaves parameters where they are"
+        title="the optimizer does not update every parameter"
         if left or unregistered
-        else "the optimizer moves every parameter",
-        evidence=told,
+        else "the optimizer updates every parameter",
+        evidence=text,
         advice="register them: as attributes, in nn.ModuleList or nn.ParameterList"
         if unregistered
         else ("raise the learning rate" if left else ""),
         lesson=19,
         value=float(len(left) + unregistered),
-        figure=f"{len(left) + unregistered} left out",
+        figure=f"{len(left) + unregistered} not updated",
     )
 
 
 def _unregistered(loss: Tensor, model: nn.Module) -> int:
-    """Return how many tensors get a gradient that are no parameters of the network."""
+    """Return how many leaf tensors get a gradient but are not registered as parameters."""
     known = {id(parameter) for parameter in model.parameters()}
     found: set[int] = set()
     seen, waiting = set(), [loss.grad_fn]

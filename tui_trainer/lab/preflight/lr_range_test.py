@@ -1,8 +1,8 @@
-"""Is the learning rate one that this network can use? A short range test.
+"""A short learning rate range test: is the run's learning rate in the useful range?
 
-Source: L. N. Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017: the rate is
-raised from batch to batch; where the loss begins to fall and where it blows up bound what is of
-use.
+Source: L. N. Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017: the learning
+rate is raised from batch to batch; the points where the loss starts to decrease and where it
+diverges bound the useful range.
 """
 
 from __future__ import annotations
@@ -19,59 +19,59 @@ from tui_trainer.protocol.diagnosis import Diagnosis, Severity, Verdict
 from tui_trainer.text import fmt
 
 BELOW, ABOVE = 1e-3, 1e2
-"""The range, as factors of the optimizer's usual rate: five decades."""
+"""The range, as factors of the optimizer's default learning rate: five decades."""
 
 WINDOW = 5
-"""Batches that a loss is smoothed over, half of them on either side."""
+"""Batches of the centered moving average of the loss."""
 
 BEGINS, LOST = 0.1, 0.5
-"""Shares of the whole fall: where it begins, and how much is lost where the loss blows up."""
+"""Shares of the whole decrease: where it begins, and what is lost again at divergence."""
 
 LOW_WARNING, LOW_ERROR = 5.0, 30.0
-"""How far below the rate at which the loss begins to fall is slow, and how far hopeless."""
+"""Factors below the rate at which the loss begins to decrease: warning, error."""
 
 TURNED_WARNING, TURNED_ERROR = 3.0, 10.0
-"""How far above the rate at which the loss is lowest."""
+"""Factors above the rate with the lowest loss: warning, error."""
 
-BLOWN_WARNING, BLOWN_ERROR = 1.5, 4.0
-"""How far above the one at which it has blown up."""
+DIVERGED_WARNING, DIVERGED_ERROR = 1.5, 4.0
+"""Factors above the rate at which it diverged: warning, error."""
 
 LEAST_FALL = 0.2
-"""Nats that a loss must fall for its course to say anything."""
+"""The smallest conclusive decrease of the loss, in nats."""
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """What a range test has shown, in rates.
+    """The result of a range test, in learning rates.
 
     Attributes:
-        begins: Where the loss has begun to fall; None where it never fell.
-        fastest: Where it falls fastest.
+        begins: Where the loss begins to decrease; None if it never did.
+        fastest: Where it decreases fastest.
         lowest: Where it is lowest.
-        blows_up: Where it has lost half of its fall again; None if it never did.
-        fall: How far it fell, in nats.
-        low: The lowest rate that was tried.
-        high: The highest.
+        diverges: Where half of the decrease is lost again; None if it never was.
+        fall: The decrease of the loss, in nats.
+        low: The lowest tried learning rate.
+        high: The highest tried learning rate.
     """
 
     begins: float | None
     fastest: float
     lowest: float
-    blows_up: float | None
+    diverges: float | None
     fall: float
     low: float
     high: float
 
     @property
     def suggested(self) -> float | None:
-        """A rate in the middle of what is useful, in one digit; None where that was not seen."""
+        """A learning rate in the middle of the useful range, to one digit; None if unknown."""
         if self.begins is None:
             return None
         return float(f"{math.sqrt(self.begins * max(self.begins, self.lowest)):.0e}")
 
 
 def lr_items(context: CheckContext) -> Iterator[Diagnosis]:
-    """Judge the run's highest rate."""
+    """Check the run's base learning rate, the highest of its schedule."""
     usual = RunConfig(optimizer=context.config.optimizer).base_lr
     count = context.plan.range_steps
     rates = [usual * BELOW * (ABOVE / BELOW) ** (i / (count - 1)) for i in range(count)]
@@ -85,10 +85,10 @@ def lr_items(context: CheckContext) -> Iterator[Diagnosis]:
 
 
 def read_range(rates: Sequence[float], losses: Sequence[float]) -> Range:
-    """Return what the losses of a range test show; they may end early, where they blew up.
+    """Evaluate a range test; the losses may end early, at divergence.
 
     Args:
-        rates: Every rate that was meant to be tried, rising.
+        rates: All planned learning rates, rising.
         losses: The loss of each batch, before its update.
     """
     ended_early = len(losses) < len(rates)
@@ -103,15 +103,15 @@ def read_range(rates: Sequence[float], losses: Sequence[float]) -> Range:
     falling = slopes[:bottom] or [0.0]
     steepest = falling.index(max(falling))
     after = range(bottom, len(smooth))
-    lost = next((i for i in after if smooth[i] >= floor + LOST * fall), None)
-    if lost is None and ended_early:
-        lost = len(losses) - 1
+    end = next((i for i in after if smooth[i] >= floor + LOST * fall), None)
+    if end is None and ended_early:
+        end = len(losses) - 1
     is_seen = fall >= LEAST_FALL
     return Range(
         begins=rates[begins] if is_seen and begins is not None else None,
         fastest=rates[steepest],
         lowest=rates[bottom],
-        blows_up=rates[lost] if lost is not None and (is_seen or ended_early) else None,
+        diverges=rates[end] if end is not None and (is_seen or ended_early) else None,
         fall=fall,
         low=rates[0],
         high=rates[-1],
@@ -119,21 +119,21 @@ def read_range(rates: Sequence[float], losses: Sequence[float]) -> Range:
 
 
 def _item(seen: Range, rate: float) -> Diagnosis:
-    severity, title, advice = _judged(seen, rate)
+    severity, title, advice = _verdict(seen, rate)
     if seen.begins is None:
-        told = f"the loss fell by {max(0.0, seen.fall):.2f}, which says nothing"
+        text = f"the loss decreases by only {max(0.0, seen.fall):.2f}, which is inconclusive"
     else:
-        told = (
-            f"the loss begins to fall at {_r(seen.begins)}, falls fastest at {_r(seen.fastest)} "
-            f"and is lowest at {_r(seen.lowest)}"
+        text = (
+            f"the loss begins to decrease at {_r(seen.begins)}, decreases fastest at "
+            f"{_r(seen.fastest)} and is lowest at {_r(seen.lowest)}"
         )
-    lost = f"blows up at {_r(seen.blows_up)}" if seen.blows_up else "does not blow up"
+    end = f"diverges at {_r(seen.diverges)}" if seen.diverges else "does not diverge"
     return Diagnosis(
         code="learning-rate",
         severity=severity,
         title=title,
-        evidence=f"{_r(rate)} at its highest; raised from {_r(seen.low)} to {_r(seen.high)}, "
-        f"{told}; it {lost}",
+        evidence=f"base lr {_r(rate)}; raised from {_r(seen.low)} to {_r(seen.high)}, "
+        f"{text}; it {end}",
         advice=advice,
         lesson=7,
         value=rate,
@@ -141,24 +141,28 @@ def _item(seen: Range, rate: float) -> Diagnosis:
     )
 
 
-def _judged(seen: Range, rate: float) -> Verdict:
-    use = f"--lr {_r(seen.suggested)}" if seen.suggested else "a tenth of where it blows up"
-    tops = [(seen.blows_up, BLOWN_WARNING, BLOWN_ERROR)] if seen.blows_up else []
+def _verdict(seen: Range, rate: float) -> Verdict:
+    advice = (
+        f"set --lr {_r(seen.suggested)}"
+        if seen.suggested
+        else "use a tenth of the rate at which it diverges"
+    )
+    tops = [(seen.diverges, DIVERGED_WARNING, DIVERGED_ERROR)] if seen.diverges else []
     if seen.begins is not None:
         tops.append((seen.lowest, TURNED_WARNING, TURNED_ERROR))
     grades: tuple[tuple[Severity, int, float], ...]
     grades = (("error", 2, LOW_ERROR), ("warning", 1, LOW_WARNING))
     for severity, place, _ in grades:
         if over := [rate / top[0] for top in tops if rate > top[place] * top[0]]:
-            return severity, f"the learning rate is {max(over):,.0f} times too high", use
+            return severity, f"the learning rate is {max(over):,.0f} times too high", advice
     if seen.begins is None:
-        words = "raise the rate slowly, or put a norm behind the convolutions"
-        return "warning", "no learning rate moves the loss in so few steps", words
+        words = "use a warm-up schedule, or add batch norm after the convolutions"
+        return "warning", "no learning rate lowers the loss in so few steps", words
     for severity, _, times in grades:
         if rate * times < seen.begins:
             title = f"the learning rate is {seen.begins / rate:,.0f} times too low"
-            return severity, title, use
-    return "ok", "the learning rate is one that it can use", ""
+            return severity, title, advice
+    return "ok", "the learning rate is in the useful range", ""
 
 
 def _r(rate: float) -> str:

@@ -1,4 +1,4 @@
-"""Can the network learn one batch by heart? If not, no setting will help it."""
+"""Can the model overfit one batch? If not, no setting helps."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from tui_trainer.models.build import dropout_of, set_dropout
 from tui_trainer.protocol.diagnosis import Diagnosis, Severity
 
 LR = 0.003
-"""Adam's rate here, its usual one in this program."""
+"""The learning rate of Adam, its default in this program."""
 
 MEMORIZED, HALF_MEMORIZED = 0.95, 0.6
-"""The share of the batch that is known by heart, and less than which is as good as nothing."""
+"""The accuracy from which on the batch is memorized, and below which the item is an error."""
 
 STOP_LOSS = 0.02
-"""Nats at which nothing more is to be shown."""
+"""The loss in nats at which the trial ends."""
 
 
 def overfit_items(context: CheckContext) -> Iterator[Diagnosis]:
-    """Train on one batch until it is known by heart.
+    """Train on one batch until it is memorized.
 
-    With Adam, whatever the run's optimizer is: the question is what the network can learn, and how
-    the run's own rate does is judged by itself. Nothing that makes learning by heart harder is on:
-    no augmentation, dropout, weight decay nor label smoothing.
+    The optimizer is always Adam: the question is what the model can learn; the run's own learning
+    rate is a separate item. All regularization is off: augmentation, dropout, weight decay and
+    label smoothing.
     """
     trial = context.trial(
         optimizer="adam", lr=LR, weight_decay=0.0, label_smoothing=0.0, schedule="constant"
@@ -46,21 +46,21 @@ def overfit_items(context: CheckContext) -> Iterator[Diagnosis]:
 def _item(losses: list[float], correct: int, total: int) -> Diagnosis:
     share = correct / total
     severity: Severity = "ok"
-    title, advice = "one batch can be learned by heart", ""
+    title, advice = "it can overfit one batch", ""
     if not share >= HALF_MEMORIZED:
-        severity, title = "error", "one batch cannot be learned by heart"
-        advice = "look for what loses the image on the way: a frozen or dead layer, bounded scores"
+        severity, title = "error", "it cannot overfit one batch"
+        advice = "look for a frozen or dead layer, a missing gradient, or bounded logits"
     elif share < MEMORIZED:
-        severity, title = "warning", "one batch is learned by heart slowly"
-        advice = "a wider or shallower network, or a norm behind the convolutions, learns faster"
+        severity, title = "warning", "it overfits one batch slowly"
+        advice = "use a wider or shallower model, or batch norm after the convolutions"
     return Diagnosis(
         code="one-batch",
         severity=severity,
         title=title,
-        evidence=f"{correct} of {total} images right after {len(losses)} steps of adam at {LR:g}, "
+        evidence=f"{correct} of {total} correct after {len(losses)} steps of Adam (lr {LR:g}), "
         f"loss {losses[0]:.3f} → {losses[-1]:.3f}",
         advice=advice,
         lesson=19,
         value=share,
-        figure=f"{correct} of {total} right",
+        figure=f"{correct} of {total} correct",
     )

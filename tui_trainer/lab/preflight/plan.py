@@ -1,26 +1,26 @@
-"""How much a check tries, so that it is done in about twenty seconds."""
+"""The plan of a check: how much is tried, so that it takes about twenty seconds."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 SECONDS = 16.0
-"""What the trials may take together; loading torch and the images comes on top."""
+"""Seconds for all trials, without loading torch and the images."""
 
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.125)
-"""How much of the long trials is left for a slow network; below the last it takes longer."""
+"""Shares of the long trials for slow models; even the last one may take longer than planned."""
 
-FEWEST, FEWEST_RATES = 15, 40
-"""Steps of a trial that still say something; over five decades of rates it takes more."""
+FEWEST, FEWEST_LRS = 15, 40
+"""The fewest useful steps of a trial, and of a learning rate range test over five decades."""
 
 BATCH = 32
-"""The images that are learned by heart: several of each digit, and quick."""
+"""The images of the batch to overfit: several of each class, and fast."""
 
 SHUFFLED_BATCH, RANGE_BATCH = 64, 128
-"""The images a step of the control with shuffled labels, and at most of the range test."""
+"""Batch size of the shuffled labels control, and the largest one of the range test."""
 
 USUAL_OVERFIT = 50
-"""Steps after which one batch is mostly known by heart: the trial ends there."""
+"""Steps after which one batch is usually memorized, where the trial ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +28,13 @@ class Plan:
     """How much is tried.
 
     Attributes:
-        share: The share of the whole plan that the long trials have.
+        share: The share of the full plan for the long trials.
         steps: The first steps of the run, at its batch size.
-        range_steps: The steps of the learning rate's range test.
-        overfit_steps: At most so many steps to learn one batch by heart.
+        range_steps: The steps of the learning rate range test.
+        overfit_steps: The most steps to overfit one batch.
         control_steps: The steps on shuffled labels.
-        sample: Training images that are looked at.
-        val_sample: Validation images, likewise.
+        sample: The number of sampled training images.
+        val_sample: The number of sampled validation images.
     """
 
     share: float = 1.0
@@ -46,7 +46,7 @@ class Plan:
     val_sample: int = 1_000
 
     def images(self, batch_size: int) -> int:
-        """Return how many images are trained on; one that is only looked at costs a third."""
+        """Return the cost in training images; a forward pass alone counts a third."""
         trained = self.steps * batch_size + self.range_steps * min(batch_size, RANGE_BATCH)
         memorizing = min(self.overfit_steps, USUAL_OVERFIT) * BATCH
         apart = memorizing + self.shuffled_steps * SHUFFLED_BATCH
@@ -54,14 +54,14 @@ class Plan:
 
 
 def whole_plan(batch_size: int, images_per_second: float) -> Plan:
-    """Return the largest plan that a network of that speed gets through in :data:`SECONDS`."""
+    """Return the largest plan that a model of that speed finishes in :data:`SECONDS`."""
     plan = whole = Plan()
     for share in SHARES:
         plan = replace(
             whole,
             share=share,
             steps=int(whole.steps * share),
-            range_steps=max(FEWEST_RATES, int(whole.range_steps * share)),
+            range_steps=max(FEWEST_LRS, int(whole.range_steps * share)),
             shuffled_steps=max(FEWEST, int(whole.shuffled_steps * share)),
         )
         if plan.images(batch_size) <= SECONDS * images_per_second:

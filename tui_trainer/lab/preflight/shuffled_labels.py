@@ -1,8 +1,8 @@
-"""A control: who learns shuffled labels can know nothing of the true ones.
+"""A negative control: a model trained on shuffled labels cannot predict the true ones.
 
-A network that does all the same has not learned them here. Its weights knew the classes before
-(they were trained elsewhere, on these images perhaps), the answer is built into its code, or the
-true labels reach it by another way. What it then reaches on validation is not what it has learned.
+If it does, it has not learned them here: its weights are pretrained (perhaps on these images), the
+answer is in its code, or the true labels leak to it. Its validation accuracy then measures no
+learning.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from tui_trainer.stats.intervals import wilson
 from tui_trainer.text import fmt
 
 PERMUTATIONS = 1_000
-"""Ways to name the classes anew, by which chance is told from knowledge."""
+"""Random permutations of the classes, for a permutation test of the accuracy."""
 
 SIGNIFICANCE = 0.002
-"""The share of them that may do as well as the true names."""
+"""The significance level of the permutation test."""
 
 LR = 0.003
 SEED = 20
 
 
 def shuffled_label_items(context: CheckContext) -> Iterator[Diagnosis]:
-    """Train on shuffled labels with Adam, and look whether validation beats guessing."""
+    """Train on shuffled labels with Adam, and test whether the accuracy beats guessing."""
     if not len(context.val_sample):
         yield Diagnosis(
             code="shuffled-labels",
             severity="warning",
-            title="the control needs validation images",
+            title="the shuffled labels control needs validation images",
             evidence="there is no validation split",
-            advice="keep some images for validation: --val-size 1000",
+            advice="use a validation split: --val-size 1000",
             lesson=19,
         )
         return
@@ -53,50 +53,51 @@ def shuffled_label_items(context: CheckContext) -> Iterator[Diagnosis]:
         images = context.data.prepare(train.images[places])
         trial.step((images, train.labels[order[places]]))
     found = evaluate(trial.model, context.data, context.val_sample)
-    assert found.logits is not None, "evaluate keeps them"
+    assert found.logits is not None, "evaluate keeps the logits"
     table = confusion_matrix(found.labels, found.logits.argmax(dim=1), context.data.classes)
     yield _item(table, context.plan.shuffled_steps, rng)
 
 
 def _item(table: Tensor, steps: int, rng: torch.Generator) -> Diagnosis:
-    total, right = int(table.sum()), int(table.diagonal().sum())
-    low, high = wilson(right, total)
+    total, correct = int(table.sum()), int(table.diagonal().sum())
+    low, high = wilson(correct, total)
     guess = max(1 / len(table), float(table.sum(dim=1).max()) / total)
     severity: Severity = "ok"
-    title, advice = "on shuffled labels it stays at guessing", ""
-    told = f"{fmt.accuracy_with_interval(right / total, (low, high))} of {total:,} validation "
-    told += f"images right after {steps} steps; guessing the commonest class {fmt.percent(guess)}"
+    title, advice = "shuffled labels: accuracy of guessing", ""
+    accuracy = fmt.accuracy_with_interval(correct / total, (low, high))
+    text = f"accuracy {accuracy} on {total:,} validation images after {steps} steps; "
+    text += f"majority class {fmt.percent(guess)}"
     if low > guess:
-        share = _as_good(table, right, rng)
-        told += f"; of {PERMUTATIONS:,} other ways to name the classes {share:.1%} do as well"
+        share = _as_good(table, correct, rng)
+        text += f"; {share:.1%} of {PERMUTATIONS:,} class permutations do as well"
         if share <= SIGNIFICANCE:
-            severity, title = "error", "it knows labels that it was never shown"
+            severity, title = "error", "it predicts labels that it never saw"
             advice = (
-                "what it reaches on validation is not learned here: are its weights trained "
-                "already, or is the answer in its code or in the images?"
+                "its accuracy is not learned here: check for pretrained weights, and for the label "
+                "in its code or in the images"
             )
     return Diagnosis(
         code="shuffled-labels",
         severity=severity,
         title=title,
-        evidence=told,
+        evidence=text,
         advice=advice,
         lesson=19,
-        value=right / total,
-        figure=f"{100 * right / total:.1f} % right",
+        value=correct / total,
+        figure=f"accuracy {100 * correct / total:.1f} %",
     )
 
 
-def _as_good(table: Tensor, right: int, rng: torch.Generator) -> float:
-    """Return the share of random namings of the classes that get as many images right.
+def _as_good(table: Tensor, correct: int, rng: torch.Generator) -> float:
+    """Return the share of class permutations with at least as many correct images.
 
-    An untrained network gives all images that look alike the same class. By luck that is the right
-    one for a whole class, so that its accuracy spreads far wider than Wilson's interval says, which
-    takes images as independent. What luck can do, the other namings show.
+    An untrained model predicts the same class for similar images. By luck it is the true one for a
+    whole class, so its accuracy varies far more than Wilson's interval, which assumes independent
+    images. The permutations show how much.
     """
     classes, good = len(table), 0
     places = torch.arange(classes)
     for _ in range(PERMUTATIONS):
         names = torch.randperm(classes, generator=rng)
-        good += int(table[places, names].sum()) >= right
+        good += int(table[places, names].sum()) >= correct
     return good / PERMUTATIONS

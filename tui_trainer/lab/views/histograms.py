@@ -68,7 +68,7 @@ def _activations(
     yield _exhibit(context, distributions, ACTIVATIONS, chosen, missing, progress)
     if not is_start:
         return
-    start = recalibrated(context, context.at_start())
+    start = recalibrated(context, context.initial_model())
     yield None
     begun = yield from unit_statistics(context, start, places, first.taken)
     distributions = [

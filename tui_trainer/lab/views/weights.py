@@ -103,7 +103,7 @@ def weights_of(context: Context, model: nn.Module) -> tuple[list[Weights], str]:
     now = _used(model, rows, black.to(context.device), side)
     start, reason = dict[int, Tensor](), ""
     try:
-        start = _used(context.at_start(), rows, black.cpu(), side)
+        start = _used(context.initial_model(), rows, black.cpu(), side)
     except (InputError, CustomModelError) as error:
         reason = f"The initial weights cannot be shown: {error}"
     if not reason and any(p not in start or start[p].shape != now[p].shape for p in now):
