@@ -1,4 +1,4 @@
-"""What holds for every test, whatever started them."""
+"""Fixtures of all tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BY_DEFAULT = {
 
 
 def pytest_collection_finish() -> None:
-    """Look for garbage seldom, and never among what is loaded: a tenth of all time."""
+    """Collect garbage rarely, and never in loaded modules: it takes a tenth of all time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
@@ -28,7 +28,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _signals() -> Iterator[None]:
-    """A job in the background ignores SIGINT, one under nohup SIGHUP, and so would its children."""
+    """Restore signals: background jobs and their children ignore SIGINT, under nohup SIGHUP."""
     before = {number: signal.signal(number, handler) for number, handler in BY_DEFAULT.items()}
     yield
     for number, handler in before.items():

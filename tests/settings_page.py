@@ -1,4 +1,4 @@
-"""The reference of the settings in ``docs/settings.md``, made from their table.
+"""Writes ``docs/settings.md`` from the table of settings.
 
 python -m tests.settings_page
 """

@@ -1,4 +1,4 @@
-"""The page on the architecture names what there is."""
+"""Every name on the architecture page exists."""
 
 from __future__ import annotations
 

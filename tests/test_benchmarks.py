@@ -60,7 +60,7 @@ def test_growth_is_the_slope_of_the_second_half() -> None:
     result = memory.growth(samples)
     assert (result.first_mb, result.last_mb, result.peak_mb) == (500.0, 501.0, 900.0)
     assert result.mb_per_hour == pytest.approx(100.0)
-    assert "+100.0 MB an hour" in memory.table(samples, result)[-1]
+    assert "+100.0 MB per hour" in memory.table(samples, result)[-1]
 
 
 def test_comparisons_are_chosen_by_name_family_or_entry() -> None:
@@ -148,7 +148,7 @@ def test_a_crash_costs_only_that_comparison(
     )
     out, err = capsys.readouterr()
     assert "last words" in err
-    assert "left out: not installed" in err
+    assert "skipped: not installed" in err
     assert "quick/slow" in out
     assert "0.250–0.500" in out
     assert "met" in out
@@ -200,7 +200,7 @@ def test_a_key_is_seen_by_its_lr_or_a_later_one() -> None:
     pressed = [(1.0, "0.05"), (1.25, "0.02"), (1.5, "0.05"), (9.0, "0.1")]
     shown = [(0.5, "0.1"), (1.125, "0.05"), (1.375, "0.02"), (2.0, "0.05")]
     assert screen.effect_seconds(pressed, shown) == [0.125, 0.125, 0.5]
-    # The first key's own rate was never on the screen, the second's shows that it arrived.
+    # The first key's own learning rate never was on the screen; the second's shows that it arrived.
     assert screen.effect_seconds(pressed[:2], [(1.5, "0.02")]) == [0.5, 0.25]
 
 

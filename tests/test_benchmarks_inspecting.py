@@ -1,4 +1,4 @@
-"""The parts of the Inspect screen's benchmark that need no measuring."""
+"""The parts of the Inspect benchmark that need no measuring."""
 
 from __future__ import annotations
 

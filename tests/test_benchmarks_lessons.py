@@ -1,4 +1,4 @@
-"""The benchmark of the lessons: what it refuses, and a line for each lesson."""
+"""The benchmark of the lessons: its input errors, and a line for each lesson."""
 
 from __future__ import annotations
 

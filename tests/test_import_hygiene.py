@@ -1,4 +1,4 @@
-"""What is not loaded: torch by a front end, anything of others by the language of runs."""
+"""What is not loaded: torch by a front end, third-party packages by the protocol."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEAVY = {"torch", "torchvision", "numpy"}
 
 
 def loaded_by(code: str) -> set[str]:
-    """Return the roots of the modules that ``code`` loads in a fresh interpreter."""
+    """Return the top-level packages that ``code`` loads in a fresh interpreter."""
     script = (
         "import sys, json, contextlib, io\n"
         "before = set(sys.modules)\n"

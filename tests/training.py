@@ -1,4 +1,4 @@
-"""Training as the command line does it: with the laboratory beside it."""
+"""Training as the command line does it, with the laboratory as assistant."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What one update of a chart costs, by size and by number of points.
+"""The cost of one chart update, by size and number of points.
 
-Run by hand: ``python tests/benchmarks/chart.py``. Each cost is a ratio to the cheapest of all, in
-one run on one machine, which holds better than milliseconds do.
+Run by hand: ``python tests/benchmarks/chart.py``. Each cost is a ratio to the cheapest one in the
+same run, which is more stable across machines than milliseconds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ REPEATS = 25
 
 
 def noisy_line(count: int, role: str, start: float) -> Line:
-    """Return a falling curve in a band of noise."""
+    """Return a falling curve with a noise band."""
     draw = random.Random(role)
     x = [EPOCHS * (i + 1) / count for i in range(count)]
     trend = [0.03 + start * math.exp(-place) for place in x]
@@ -32,7 +32,7 @@ def noisy_line(count: int, role: str, start: float) -> Line:
 
 
 def update(width: int, height: int, count: int) -> Callable[[], list[Row]]:
-    """Return a picture's painting: two curves with bands, validation points and a mark."""
+    """Return a function that paints two curves with bands, validation points and a mark."""
     lines = [noisy_line(count, "train", 2.3), noisy_line(count, "other", 3.0)]
     places = [float(epoch) for epoch in range(1, EPOCHS + 1)]
     points = [Points(places, [0.04 + 2.0 * math.exp(-x) for x in places], "validation")]
@@ -44,14 +44,14 @@ def update(width: int, height: int, count: int) -> Callable[[], list[Row]]:
 
 
 def milliseconds(call: Callable[[], object]) -> float:
-    """Return the least cost of a call on this thread's own clock, the first call left out."""
+    """Return the minimum CPU time of a call on this thread; the first call is not counted."""
     call()
     times = timeit.repeat(call, number=4, repeat=REPEATS, timer=time.thread_time)
     return min(times) / 4 * 1_000
 
 
 def main() -> None:
-    """Print a table of sizes by numbers of points."""
+    """Print a table: sizes by number of points."""
     costs = {
         (size, count): milliseconds(update(*size, count)) for size, count in product(SIZES, COUNTS)
     }

@@ -1,4 +1,4 @@
-"""What is compared with what, in which unit, and what is hoped for."""
+"""The comparisons: what runs against what, the units, the goals."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Entry:
     Attributes:
         name: ``first/second``.
         unit: The unit of both.
-        goal: What is hoped for, in words; empty if nothing is.
-        met: Whether a figure is as hoped for.
+        goal: The goal as text; empty without one.
+        met: Whether a figure meets the goal.
     """
 
     name: str
@@ -33,10 +33,10 @@ class Comparison:
     """Contenders that run in turn.
 
     Attributes:
-        name: What to call it on the command line.
-        sentence: What is compared.
-        entries: The lines of the result, in their order.
-        measure: Runs one round, whose number it gets, and returns a pair for each entry it could
+        name: Its name on the command line.
+        sentence: A description.
+        entries: The lines of the result, in order.
+        measure: Runs one round, given its number, and returns a pair for each entry it could
             measure.
     """
 
@@ -47,12 +47,12 @@ class Comparison:
 
 
 def select(names: list[str]) -> list[Comparison]:
-    """Return the comparisons that are wanted, each with only the entries that are wanted.
+    """Return the selected comparisons, each with only the selected entries.
 
-    A name may be a comparison's or an entry's, or the part of either before the slash.
+    A name is that of a comparison or an entry, or its part before the slash.
 
     Raises:
-        KeyError: With the first name that is unknown.
+        KeyError: With the first unknown name.
     """
     wanted: dict[str, set[str]] = {}
     for name in names:
@@ -95,43 +95,49 @@ KEY_EFFECT = {95: ("a ≤ b + 20", lambda figure: figure.a <= figure.b + 20)}
 COMPARISONS = (
     Comparison(
         "era-s6/script",
-        "an epoch of the course's network: the engine, and the course's own script",
+        "one epoch of the course's model: the engine against the course's own script",
         (Entry("era-s6/script", EPOCH, *_ratio("≤ 1/3", lambda r: r <= 1 / 3)),),
         rounds.era_script,
     ),
     Comparison(
         "small/script",
-        "an epoch of the small network in the engine, and one of the course's own script",
+        "one epoch: the small model in the engine against the course's own script",
         (Entry("small/script", EPOCH, *_ratio("≤ 1/15", lambda r: r <= 1 / 15)),),
         rounds.small_script,
     ),
     Comparison(
         "plain/bare",
-        "PyTorch's own example, pictures from a DataLoader, and a bare loop over tensors",
+        (
+            "PyTorch's own example with PIL pictures from a DataLoader against a bare loop over "
+            "tensors"
+        ),
         (Entry("plain/bare", SPEED),),
         rounds.plain_bare,
     ),
     Comparison(
         "augmented/plain",
-        "a bare loop over the small network, the quickest to feel it: images moved, and not moved",
+        (
+            "a bare loop over the small model, where it shows most: augmented images against plain "
+            "ones"
+        ),
         (Entry("augmented/plain", SPEED, *_ratio("≥ 0.90", lambda r: r >= 0.90)),),
         rounds.augmented_plain,
     ),
     Comparison(
         "saved/unsaved",
-        "the engine over the small network, where a step is shortest: saved, and not",
+        "the engine with the small model, whose step is shortest: saved against not saved",
         (Entry("saved/unsaved", SPEED),),
         rounds.saved_unsaved,
     ),
     Comparison(
         "headless/bare",
-        "the engine without a window, and a bare loop that does the same work",
+        "the engine without the window against a bare loop that does the same work",
         (Entry("headless/bare", SPEED, *_ratio("≥ 0.98", lambda r: r >= 0.98)),),
         rounds.headless_bare,
     ),
     Comparison(
         "app/bare",
-        "the app in a terminal, and a bare loop that does the same work",
+        "the app in a terminal against a bare loop that does the same work",
         (
             Entry("app/bare", SPEED, *_ratio("≥ 0.97", lambda r: r >= 0.97)),
             Entry("app-numbers/target", "Hz"),
@@ -141,49 +147,49 @@ COMPARISONS = (
     ),
     Comparison(
         "lightning/bare",
-        "Lightning's loop with its progress bar over tensors, and a bare loop over tensors",
+        "Lightning with its progress bar, over tensors, against a bare loop over tensors",
         (Entry("lightning/bare", SPEED),),
         rounds.lightning_bare,
     ),
     Comparison(
         "version/python",
-        "mnist-tui --version, and a Python that does nothing",
+        "mnist-tui --version against a Python process that does nothing",
         (Entry("version/python", "s", *_first("≤ 0.3", lambda a: a <= 0.3)),),
         rounds.version_python,
     ),
     Comparison(
         "first-frame/textual",
-        "from the start to the first frame: the app, and the least Textual app",
+        "time to the first frame: the app against a minimal Textual app",
         (Entry("first-frame/textual", "s", *_first("≤ 1.0", lambda a: a <= 1.0)),),
         rounds.first_frame,
     ),
     Comparison(
         "first-step/bare",
-        "from the start to the first training step: the app, and the bare loop",
+        "time to the first training step: the app against the bare loop",
         (Entry("first-step/bare", "s", *_first("≤ 4", lambda a: a <= 4)),),
         rounds.first_step,
     ),
     Comparison(
         "memory/bare",
-        "the most memory with batches of 128: the app, and the bare loop",
+        "peak memory with batch size 128: the app against the bare loop",
         (Entry("memory/bare", MEMORY, *_first("< 700", lambda a: a < 700)),),
         rounds.memory,
     ),
     Comparison(
         "memory-512/bare",
-        "the most memory with batches of 512: the engine without a window, and the bare loop",
+        "peak memory with batch size 512: the engine without the window against the bare loop",
         (Entry("memory-512/bare", MEMORY, *_first("< 700", lambda a: a < 700)),),
         rounds.memory_512,
     ),
     Comparison(
         "key-screen/paused",
-        "from a key to its effect on the screen: while training, and while paused",
+        "from a key to its effect on the screen: while training against while paused",
         tuple(Entry(f"key-screen-p{p}/paused", "ms", *KEY_SCREEN.get(p, ())) for p in PERCENTILES),
         rounds.key_screen,
     ),
     Comparison(
         "key-effect/batch",
-        "from a key to the engine's answer, and the duration of one batch",
+        "from a key to the engine's response against the duration of one batch",
         tuple(Entry(f"key-effect-p{p}/batch", "ms", *KEY_EFFECT.get(p, ())) for p in PERCENTILES),
         rounds.key_effect,
     ),

@@ -1,4 +1,4 @@
-"""The slices that comparisons are made of: each runs one contender and returns what it measured."""
+"""Runs one contender for a slice of time, and returns its measurements."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.benchmarks.processes import PATIENCE, ContenderError, SkippedError, f
 from tests.benchmarks.terminal import terminal
 
 TRIAL = 3.0
-"""Seconds of a trial that only chooses between two settings, at most."""
+"""Maximum seconds of a trial between two settings."""
 
 LAUNCHES = 5
 SCRIPT = ("--model", "era-s6", "--batch-size", "512")
@@ -28,7 +28,7 @@ ERA = ("--model", "era-s6", "--batch-size", "128", "--augment", "light")
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What the window did on the screen: changes a second of its numbers and of its curves."""
+    """How often the screen changed: updates per second of the numbers and of the curves."""
 
     numbers: float
     curves: float
@@ -36,12 +36,12 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """A round of keys: percentiles in milliseconds, the screen's empty without pyte.
+    """The latencies of a round of keys: percentiles in milliseconds, no screen without pyte.
 
     Attributes:
-        training: From a key to the screen, while the network trains.
-        paused: The same while it is paused.
-        answer: From a key to the engine's answer, while it trains.
+        training: From a key to the screen, while training.
+        paused: From a key to the screen, while paused.
+        answer: From a key to the engine's response, while training.
         step: The median duration of a step.
     """
 
@@ -55,8 +55,8 @@ class ContenderRunner:
     """Runs contenders, one at a time.
 
     Attributes:
-        seconds: How long a slice is measured.
-        threads_seen: The numbers of torch threads that contenders have told of.
+        seconds: The duration of a slice.
+        threads_seen: The numbers of torch threads that contenders reported.
     """
 
     def __init__(
@@ -75,9 +75,9 @@ class ContenderRunner:
 
     @cached_property
     def threads(self) -> tuple[str, ...]:
-        """The option for the threads of both: as given, or those of the fastest bare loop.
+        """The thread option of both contenders: as given, or the fastest for the bare loop.
 
-        By a short trial of one and of every core.
+        Chosen by a short trial of one thread and of all cores.
         """
         if self._threads is not None:
             return ("--threads", str(self._threads))
@@ -85,21 +85,19 @@ class ContenderRunner:
 
     @cached_property
     def workers(self) -> tuple[str, ...]:
-        """The option for as many loader workers as make the course's script fastest: 0 or 2."""
+        """The number of loader workers that is fastest for the course's script: 0 or 2."""
         return ("--workers", self._faster("script", SCRIPT, "--workers", (0, 2)))
 
     @cached_property
     def has_pyte(self) -> bool:
-        """Whether screens can be read; says so once if not."""
+        """Whether the screen can be read; reports once if not."""
         found = importlib.util.find_spec("pyte") is not None
         if not found:
-            self._report_progress(
-                "pyte is not installed: the figures of what is on the screen are left out"
-            )
+            self._report_progress("pyte is not installed: the figures of the screen are left out")
         return found
 
     def train(self, name: str, *options: str, seconds: float | None = None) -> Report:
-        """Run a contender without a window.
+        """Run a contender without the window.
 
         Raises:
             ContenderError: If it crashes or hangs.
@@ -110,7 +108,7 @@ class ContenderRunner:
         return self._report()
 
     def window(self, *options: str) -> tuple[Report, Shown | None]:
-        """Run the app in a terminal; what was on the screen is None without pyte.
+        """Run the app in a terminal; the screen updates are None without pyte.
 
         Raises:
             ContenderError: If it crashes or hangs.
@@ -125,7 +123,7 @@ class ContenderRunner:
         return report, Shown(screen.number_frames(story, *span), screen.curve_frames(story, *span))
 
     def first_step(self, name: str, *options: str) -> float:
-        """Return the seconds from a contender's start until its first step is done.
+        """Return the seconds from a contender's start to the end of its first step.
 
         Raises:
             ContenderError: If it crashes or hangs.
@@ -140,16 +138,16 @@ class ContenderRunner:
         return self._report().first_step - started
 
     def first_frame(self, *command: str) -> float:
-        """Return the seconds from a program's start until its name or a panel is on the screen.
+        """Return the seconds from a program's start to its name or a panel on the screen.
 
         Raises:
-            ContenderError: If that never comes.
+            ContenderError: If neither appears.
         """
         with terminal((sys.executable, *command)) as view:
             return view.wait_for((b"mnist-tui", b"accuracy"), PATIENCE) - view.started
 
     def launch(self, *command: str) -> float:
-        """Return the seconds that a Python command takes, the median of a few.
+        """Return the median duration of a few launches of a Python command, in seconds.
 
         Raises:
             ContenderError: If it fails.
@@ -162,9 +160,9 @@ class ContenderRunner:
         return statistics.median(times)
 
     def waits(self, number: int) -> Waits:
-        """Press keys in the app, first while it trains and then while it is paused.
+        """Press keys in the app, first while it trains, then while it is paused.
 
-        A round is measured once, whichever comparisons ask for it.
+        Each round is measured once, for all comparisons.
 
         Raises:
             ContenderError: If the app crashes, or fewer than nine keys in ten have an effect.
@@ -191,7 +189,7 @@ class ContenderRunner:
         return Waits(
             training=self._on_screen("training", training, shown),
             paused=self._on_screen("paused", paused, shown),
-            answer=self._percentiles("an answer of the engine", answers),
+            answer=self._percentiles("a response of the engine", answers),
             step=1_000 * report.step_seconds,
         )
 
@@ -204,7 +202,7 @@ class ContenderRunner:
         return self._percentiles(f"an effect on the screen while {when}", seconds)
 
     def _percentiles(self, what: str, seconds: Sequence[float]) -> dict[int, float]:
-        """Return the percentiles of waits, if nearly every key had one."""
+        """Return the percentiles of latencies, if nearly every key has one."""
         if len(seconds) < 0.9 * keys.COUNT:
             raise ContenderError(f"only {len(seconds)} of {keys.COUNT} keys had {what}")
         if len(seconds) < keys.COUNT:
@@ -216,7 +214,7 @@ class ContenderRunner:
     def _faster(
         self, name: str, options: Sequence[str], option: str, choices: tuple[int, int]
     ) -> str:
-        """Return the choice with which a contender trains faster, by one short trial of each."""
+        """Return the faster choice for a contender, by a short trial of each."""
         speeds: dict[int, float] = {}
         for value in dict.fromkeys(choices) if choices[0] != choices[1] else ():
             self._report_progress(f"trial: {name} {option} {value}")
@@ -246,24 +244,24 @@ class ContenderRunner:
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores available to this process."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def need_lightning() -> None:
-    """Make sure that there is a Lightning to compare with.
+    """Check that Lightning is installed.
 
     Raises:
-        SkippedError: If there is not.
+        SkippedError: If it is not.
     """
     if not any(importlib.util.find_spec(name) for name in ("lightning", "pytorch_lightning")):
         raise SkippedError("neither lightning nor pytorch_lightning is installed")
 
 
 def torch_version() -> str:
-    """Return torch's version, without loading it into this process."""
+    """Return torch's version without loading it in this process."""
     code = "import importlib.metadata as m; print(m.version('torch'))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     return done.stdout.strip() or "unknown"

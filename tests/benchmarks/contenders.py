@@ -1,7 +1,7 @@
-"""The process that is measured: ``python -m tests.benchmarks.contenders NAME --report FILE …``.
+"""The measured process: ``python -m tests.benchmarks.contenders NAME --report FILE …``.
 
-It trains one contender through a warm-up and for a number of seconds and writes a report. torch is
-imported by the contender itself: the app shows its first frame before, as it does for a person.
+It trains one contender through a warm-up and for a number of seconds, and writes a report. torch
+is imported by the contender itself: the app shows its first frame before that, as in normal use.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SETTINGS = {"model": str, "batch_size": int, "augment": str, "threads": int, "lr
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train one contender and write what it measured."""
+    """Train one contender and write its report."""
     options = parser().parse_args(arguments)
     meter = Meter(options.seconds, options.marker)
     config = config_of(options)
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             more = (options.workers,) if name in ("script", "plain") else ()
             train(config, meter, *more)
     meter.write(options.report)
-    # At once: whatever a loader or a thread still holds must not delay the next slice.
+    # At once: a loader or a thread that is still busy must not delay the next slice.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
@@ -54,23 +54,27 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the contender's options."""
     made = argparse.ArgumentParser(description="Train one contender for a while.")
     made.add_argument("name", choices=NAMES)
-    made.add_argument("--report", type=Path, required=True, help="where the report goes")
-    made.add_argument("--seconds", type=float, default=8.0, help="measured after the warm-up")
-    made.add_argument("--marker", type=Path, help="a file to make when the warm-up is over")
-    made.add_argument("--workers", type=int, default=0, help="of the script's or plain's loader")
-    made.add_argument("--preset", help="a shipped recipe for the settings that are not given")
+    made.add_argument("--report", type=Path, required=True, help="path of the report")
+    made.add_argument(
+        "--seconds", type=float, default=8.0, help="measured seconds after the warm-up"
+    )
+    made.add_argument("--marker", type=Path, help="file to create when the warm-up ends")
+    made.add_argument(
+        "--workers", type=int, default=0, help="workers of the loader in script and plain"
+    )
+    made.add_argument("--preset", help="a preset for the settings that are not given")
     for name, kind in SETTINGS.items():
         made.add_argument(f"--{name.replace('_', '-')}", type=kind)
     return made
 
 
 def config_of(options: argparse.Namespace) -> RunConfig:
-    """Return the run that the options ask for, on all 60,000 images."""
+    """Return the run for these options, on all 60,000 images."""
     from tui_trainer.protocol.config_file import Source, compose, read_preset
 
     given: dict[str, Any] = {name: getattr(options, name) for name in SETTINGS}
-    # Long enough for any slice. The window's curves span all epochs: not so long that what is
-    # drawn would shrink into one column.
+    # Long enough for any slice. The window's curves span all epochs: with too many, the drawn part
+    # would shrink into one column.
     epochs = max(10, math.ceil(options.seconds)) if options.name == "app" else 10_000
     given |= {"device": "cpu", "val_size": 0, "epochs": epochs}
     sources = [read_preset(options.preset)] if options.preset else []
@@ -78,7 +82,7 @@ def config_of(options: argparse.Namespace) -> RunConfig:
 
 
 def measured(events: Iterator[Event], inbox: Inbox, meter: Meter) -> Iterator[Event]:
-    """Pass a run's events on, note the time of each step, and stop the run when time is up."""
+    """Pass on a run's events, record the time of each step, and stop the run when time is up."""
     for event in events:
         if isinstance(event, StepDone):
             if meter.step(event.batch_size):
@@ -92,7 +96,7 @@ def measured(events: Iterator[Event], inbox: Inbox, meter: Meter) -> Iterator[Ev
 
 
 def start(config: RunConfig, inbox: Inbox, meter: Meter, folder: Path | None) -> Iterator[Event]:
-    """Begin a run as the command line does, saved in a folder if one is named, with the meter."""
+    """Start a run as the command line does, with the meter; save it if there is a folder."""
     from tui_trainer.cli.starts import Job, Start
     from tui_trainer.recording.recorder import Recorder
 
@@ -101,7 +105,7 @@ def start(config: RunConfig, inbox: Inbox, meter: Meter, folder: Path | None) ->
 
 
 def engine(config: RunConfig, meter: Meter, folder: Path | None) -> None:
-    """Train without a window, the data thrown away, the prose where a crash would be read."""
+    """Train without the window; discard data, print messages to stderr, where crashes are read."""
     from tui_trainer.headless.runner import run_headless
 
     inbox = Inbox()
@@ -111,7 +115,7 @@ def engine(config: RunConfig, meter: Meter, folder: Path | None) -> None:
 
 
 def app(config: RunConfig, meter: Meter, folder: Path) -> None:
-    """Train in the real window, in the terminal that this process was given."""
+    """Train in the real window, in the terminal of this process."""
     from tui_trainer.ui.app import MnistTui
 
     def begin(config: RunConfig, inbox: Inbox) -> Iterator[Event]:

@@ -1,12 +1,12 @@
-"""The reference envelope of ``mnist-tui check``: how healthy runs go at first.
+"""The reference envelope of ``mnist-tui check``: the first steps of healthy runs.
 
     nice python -m tests.benchmarks.envelope
 
-Trains several networks of the zoo on the 55,000 images of MNIST, as ``mnist-tui`` does by default
-but for what is named in :data:`SETS`, and writes after 100 steps and after one epoch the loss of
-the last training batches and the accuracy on the 5,000 validation images. The test set is not read.
-About 15 minutes of one core. The file is rewritten after each run, and what is in it is not
-trained again: delete it to begin anew.
+Trains several built-in models on the 55,000 training images of MNIST, with the defaults of
+``mnist-tui`` except for :data:`SETS`, and writes after 100 steps and after one epoch the loss of
+the last training batches and the accuracy on the 5,000 validation images. The test set is not
+read. About 15 minutes on one core. The file is rewritten after each run, and runs in it are not
+trained again: delete it to start over.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tui_trainer.stats.envelope import DATA_FILE, LAST_STEPS, STEPS
 MODELS = ("mlp", "conv-fc", "small", "conv-gap", "tiny", "squeeze-norm", "squeeze", "era-s6")
 
 SLOW = ("squeeze", "era-s6")
-"""What needs most of a minute for an epoch; they are trained with the default schedule only."""
+"""Models that need most of a minute per epoch; trained with the default schedule only."""
 
 SETS = (("one-cycle", 0), ("constant", 0), ("one-cycle", 1))
 """Schedules, each with a seed."""
@@ -41,14 +41,16 @@ SETS = (("one-cycle", 0), ("constant", 0), ("one-cycle", 1))
 OPTIMIZERS = ("sgd", "adam")
 
 KEYS = ("model", "optimizer", "schedule", "seed")
-"""What tells one run from another."""
+"""What identifies a run."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train every run of the envelope, and write what each has reached."""
+    """Train every run of the envelope, and write its losses and accuracies."""
     parser = Parser(prog="envelope.py", description=__doc__)
     parser.add_argument("--threads", type=whole, default=1, help="CPU threads (1)")
-    parser.add_argument("--to", type=Path, default=DATA_FILE, help="the file (the package's own)")
+    parser.add_argument(
+        "--to", type=Path, default=DATA_FILE, help="output file (the package's own)"
+    )
     parser.add_argument("--models", nargs="*", default=MODELS, help="which models")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
@@ -83,7 +85,7 @@ def runs(models: Sequence[str], threads: int) -> Iterator[RunConfig]:
 
 
 def measured(config: RunConfig, data: Data) -> dict[str, Any]:
-    """Train one epoch, and return what was reached on the way and at its end."""
+    """Train one epoch, and return losses and accuracies after 100 steps and at its end."""
     torch.manual_seed(config.seed)
     model = build_model(config.model, image_size=data.image_size, classes=data.classes)
     model = to_channels_last(model, data.image_size)

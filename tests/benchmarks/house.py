@@ -1,9 +1,9 @@
-"""Measure how the package is laid out: ``python -m tests.benchmarks.house [CHECKOUT]``.
+"""Measure the layout of the package: ``python -m tests.benchmarks.house [CHECKOUT]``.
 
 Counts lines by room, the modules that the trainer loads, file names that occur more than once, the
-longest functions and classes, import circles, those for type checkers included, and the stations
-of ``docs/architecture.md``: what a newcomer reads to follow a batch to a pixel and a key to the
-optimizer.
+longest functions and classes, import cycles (including imports for type checkers), and the
+stations of ``docs/architecture.md``: what a newcomer reads to follow a batch to a pixel and a key
+to the optimizer.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def modules_of(checkout: Path) -> dict[str, Path]:
 
 
 def imports_of(tree: ast.Module, names: Mapping[str, object]) -> Iterator[str]:
-    """Yield the modules that a module imports anywhere, also in a function or for types alone."""
+    """Yield the modules that a module imports anywhere, also in functions or only for types."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             for alias in node.names:
@@ -71,7 +71,7 @@ def circles(arrows: Mapping[str, set[str]]) -> list[list[str]]:
 
 
 def stations(checkout: Path) -> Iterator[tuple[str, str, int]]:
-    """Yield the walk, the place (``room/file.py:name``) and the lines of each station.
+    """Yield the walk, the place (``room/file.py:name``) and the number of lines of each station.
 
     Raises:
         LookupError: If there is no such class or function.
@@ -94,7 +94,7 @@ def stations(checkout: Path) -> Iterator[tuple[str, str, int]]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the table of one checkout; this one if none is named."""
+    """Print the table of a checkout; default: this one."""
     checkout = Path(arguments[0]) if arguments else Path(__file__).resolve().parents[2]
     modules = modules_of(checkout)
     texts = {name: path.read_text(encoding="utf-8") for name, path in modules.items()}
@@ -114,7 +114,7 @@ def main(arguments: Sequence[str]) -> int:
     print(f"modules that engine.loop loads: {loaded.stdout.strip()}")
     names = Counter(p.name for p in modules.values() if p.name != "__init__.py")
     twice = {name: count for name, count in names.items() if count > 1}
-    print(f"files with a name that occurs elsewhere: {sum(twice.values())} {dict(twice)}")
+    print(f"files with a name that occurs more than once: {sum(twice.values())} {dict(twice)}")
     for kind in (ast.FunctionDef, ast.ClassDef):
         longest = sorted(
             ((node.end_lineno or 0) - node.lineno + 1, f"{name}.{node.name}")
@@ -127,7 +127,7 @@ def main(arguments: Sequence[str]) -> int:
         name: {other for other in imports_of(tree, modules) if other in modules and other != name}
         for name, tree in trees.items()
     }
-    print(f"import circles: {circles(arrows)}")
+    print(f"import cycles: {circles(arrows)}")
     walk = ""
     for walk_now, place, lines in stations(checkout):
         if walk_now != walk:

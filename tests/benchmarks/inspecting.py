@@ -1,8 +1,8 @@
-"""What the open Inspect screen costs the training: ``python -m tests.benchmarks.inspecting``.
+"""The cost of the open Inspect screen for the training: ``python -m tests.benchmarks.inspecting``.
 
-The window stands on a view that follows the training, and nobody touches a key. Its images a second
-are compared with those of the bare loop, in turn, as in ``speed.py``. Beside the table stands how
-many answers a minute were shown: a view that never follows costs nothing.
+The window shows a view that follows the training, and no key is pressed. Its images per second are
+compared with those of the bare loop, in turn, as in ``speed.py``. The number of answers shown per
+minute is printed too: a view that never updates costs nothing.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ from tui_trainer.recording.recorder import Recorder
 VIEWS = ("confusion", "maps", "histograms")
 GOAL = 0.95
 VALIDATION = 5_000
-"""Images that are judged in the views of errors: as many as a run keeps by itself."""
+"""Images in the views of errors: as many as a run holds out by default."""
 
 WINDOW = "--window"
 TRAIN = "train"
-"""The screen of the run, for comparison: what of the cost is that of any window."""
+"""The screen of the run, for comparison: the share of the cost of any window."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure the views, and return the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given[:1] == [WINDOW]:  # the process that is measured
+    if given[:1] == [WINDOW]:  # the measured process
         show(given[1:])
     options = made_parser().parse_args(given)
     end_on_terminate()
@@ -63,18 +63,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def made_parser() -> Parser:
     """Return the parser of the command line."""
-    parser = Parser("inspecting", "Measure what the open Inspect screen costs the training.")
+    parser = Parser("inspecting", "Measure the cost of the open Inspect screen for the training.")
     parser.add_argument("model", nargs="?", choices=MODELS, default="era-s6")
     parser.add_argument("--views", nargs="*", choices=(TRAIN, *NAMES), default=VIEWS)
-    parser.add_argument("--seconds", type=above_zero, default=20.0, help="measured a slice (20)")
-    parser.add_argument("--rounds", type=whole, default=3, help="how often each runs (3)")
-    parser.add_argument("--threads", type=whole, help="torch's; by a trial if not given")
-    parser.add_argument("--json", metavar="FILE", type=output_file, help="write figures there, too")
+    parser.add_argument("--seconds", type=above_zero, default=20.0, help="seconds of a slice (20)")
+    parser.add_argument("--rounds", type=whole, default=3, help="number of rounds (3)")
+    parser.add_argument("--threads", type=whole, help="threads of torch; default: by a trial")
+    parser.add_argument(
+        "--json", metavar="FILE", type=output_file, help="also write the figures there"
+    )
     return parser
 
 
 def load() -> str:
-    """Return how busy the machine is."""
+    """Return the load of the machine."""
     return f"load {os.getloadavg()[0]:.1f} at the end"
 
 
@@ -93,7 +95,7 @@ def measure(
             pairs[view].append((ours.images_per_second, bare.images_per_second))
             answers[view].append(shown)
     for view, shown_each in answers.items():
-        speed.report_progress(f"{view}: {statistics.median(shown_each):.0f} answers a minute")
+        speed.report_progress(f"{view}: {statistics.median(shown_each):.0f} answers per minute")
     entry = partial(Entry, unit="images/s", goal=f"≥ {GOAL}", met=lambda f: f.ratio >= GOAL)
     return [
         (entry(f"{view}/bare"), paired(f"{view}/bare", pairs[view], "images/s")) for view in views
@@ -103,7 +105,7 @@ def measure(
 def window(
     seconds: float, folder: Path, view: str, settings: Sequence[str]
 ) -> tuple[Report, float]:
-    """Train in the window, on a view, in a terminal; return also the answers shown a minute.
+    """Train in the window with a view open; return the report and the answers per minute.
 
     Raises:
         ContenderError: If it crashes or hangs.
@@ -122,7 +124,7 @@ def window(
 
 
 def show(arguments: Sequence[str]) -> None:
-    """Train in the window, on a view, and end this process: the contender itself."""
+    """Train in the window with a view open, and exit: the contender itself."""
     view, *rest = arguments
     options = contenders.parser().parse_args(rest)
     meter = Meter(options.seconds)
@@ -137,9 +139,9 @@ def show(arguments: Sequence[str]) -> None:
 
 
 def train_shown(view: str, config: RunConfig, meter: Meter, folder: Path) -> list[float]:
-    """Train in the window until the meter's time is up; return when there were answers.
+    """Train in the window until the meter's time is up; return the times of the answers.
 
-    What is measured begins after the first answer, for which a person waits: it may cost more.
+    The measurement starts after the first answer, which the user waits for: it may cost more.
     """
     from tui_trainer.ui.app import MnistTui
     from tui_trainer.ui.screens.inspect_screen import InspectScreen
@@ -179,7 +181,7 @@ def train_shown(view: str, config: RunConfig, meter: Meter, folder: Path) -> lis
 
 
 def noted(events: Iterator[Event], answered: list[float], meter: Meter) -> Iterator[Event]:
-    """Pass a run's events on, and note when a view was answered as a whole."""
+    """Pass on a run's events, and record the times of complete answers."""
     for event in events:
         if isinstance(event, RunStarted):
             meter.threads = event.threads

@@ -1,4 +1,4 @@
-"""Keys pressed while a network trains, and how long each takes to have its effect."""
+"""Keys pressed during training, and how long each takes to have an effect."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from tui_trainer.protocol.knobs import next_lr
 from tui_trainer.text import fmt
 
 COUNT = 48
-"""Keys in a row: a whole number of times down and up, so that they end where they began."""
+"""The number of keys: whole cycles down and up, so that they end at the first learning rate."""
 
 FIRST_LR = 0.1
 RUN = 6
-"""Keys in one direction before it turns.
+"""Keys in one direction.
 
-Six of "-", six of "+", and so on: every key then shows a rate that the two keys before it did not,
-so that no effect can be taken for another key's even where the screen is slow.
+Six of "-", six of "+", and so on: every key then shows a learning rate that the two keys before it
+did not, so that no effect can be mistaken for another key's even if the screen is slow.
 """
 
 MIN_PAUSE, MAX_PAUSE = 0.1, 0.4
-"""Seconds between two keys, drawn evenly: not in step with anything that repeats."""
+"""Seconds between two keys, uniformly random: not in step with anything periodic."""
 
 REST = 0.8
-"""Seconds before and after the keys, for the last effect to arrive."""
+"""Seconds before and after the keys, so that the last effect can arrive."""
 
 PERCENTILES = (50, 95, 99)
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key to be pressed after a pause, and the learning rate that it asks for."""
+    """A key to press after a pause, and the learning rate it sets."""
 
     pause: float
     key: str
@@ -45,14 +45,14 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Press:
-    """A key that was pressed, when, and the learning rate that it asked for."""
+    """A pressed key: its time, and the learning rate it sets."""
 
     at: float
     lr: float
 
     @property
     def shown(self) -> tuple[float, str]:
-        """When it was pressed, and the rate as the status line writes it."""
+        """The time of the key, and the learning rate as in the status line."""
         return self.at, fmt.knob("base_lr", self.lr)
 
 
@@ -68,7 +68,7 @@ def plan(seed: int, count: int = COUNT) -> list[Key]:
 
 
 def duration(keys: Sequence[Key]) -> float:
-    """Return how many seconds pressing them takes, rests included."""
+    """Return the seconds that pressing them takes, including the rests."""
     return sum(key.pause for key in keys) + 2 * REST
 
 
@@ -84,10 +84,10 @@ def press_all(window: Terminal, keys: Sequence[Key]) -> list[Press]:
 
 
 def wait_until_warm(window: Terminal, marker: Path) -> None:
-    """Wait for the file that a contender makes when its warm-up is over.
+    """Wait for the file that a contender creates after its warm-up.
 
     Raises:
-        ContenderError: If it ends before, or takes a minute.
+        ContenderError: If it ends before, or takes more than a minute.
     """
     until = time.monotonic() + PATIENCE
     while not marker.exists():
@@ -97,7 +97,7 @@ def wait_until_warm(window: Terminal, marker: Path) -> None:
 
 
 def answer_seconds(pressed: Sequence[Press], changes: Sequence[tuple[float, float]]) -> list[float]:
-    """Return the seconds from each key to the engine's answer; unanswered keys are left out."""
+    """Return the seconds from each key to the engine's response; keys without one are left out."""
     seconds, rest = [], list(changes)
     for press in pressed:
         for number, (at, lr) in enumerate(rest):
@@ -109,7 +109,7 @@ def answer_seconds(pressed: Sequence[Press], changes: Sequence[tuple[float, floa
 
 
 def milliseconds(seconds: Sequence[float]) -> dict[int, float]:
-    """Return the percentiles of some waits, in milliseconds.
+    """Return the percentiles of latencies, in milliseconds.
 
     Raises:
         ValueError: If there are none.

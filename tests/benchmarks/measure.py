@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 Pair = tuple[float, float]
-"""What one round measured: the first contender, then the second."""
+"""The measurements of one round: the first contender, then the second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One comparison's result over all rounds.
+    """The result of a comparison over all rounds.
 
     Attributes:
-        name: What was compared, ``first/second``.
+        name: ``first/second``.
         ratio: The median over the rounds of the paired ratio a/b.
         low: The smallest paired ratio.
         high: The largest paired ratio.
@@ -39,16 +39,17 @@ class Figure:
 
 
 def paired(name: str, pairs: Sequence[Pair], unit: str) -> Figure:
-    """Return the figure of a comparison from what its rounds measured.
+    """Return the figure of a comparison from the measurements of its rounds.
 
-    Each ratio is taken within a round, whose two slices ran one after the other, so that a machine
-    that grows slower between the rounds does not move it.
+    Each ratio is computed within a round, whose two slices ran one after the other, so that a
+    machine
+    that becomes slower between rounds does not change it.
 
     Raises:
         ValueError: If there is no pair, or a number is not finite, or the second is not above 0.
     """
     if not pairs:
-        raise ValueError(f"{name}: nothing was measured")
+        raise ValueError(f"{name}: no measurements")
     for a, b in pairs:
         if not (math.isfinite(a) and math.isfinite(b) and b > 0):
             raise ValueError(f"{name}: {a} over {b} is no ratio")
@@ -65,13 +66,13 @@ def paired(name: str, pairs: Sequence[Pair], unit: str) -> Figure:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Return the value below which ``share`` (0 to 1) of the values lie, linear between two.
+    """Return the value below which ``share`` (0 to 1) of the values lie, linearly interpolated.
 
     Raises:
         ValueError: If there are no values.
     """
     if not values:
-        raise ValueError("no values to take a percentile of")
+        raise ValueError("no values for a percentile")
     ordered = sorted(values)
     place = share * (len(ordered) - 1)
     below = math.floor(place)
@@ -80,14 +81,14 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float:
-    """Return the slope of the line of least squares through (x, y); 0 where it has none."""
+    """Return the slope of the least-squares line through (x, y); 0 if undefined."""
     if len({x for x, _ in points}) < 2:
         return 0.0
     return statistics.linear_regression([x for x, _ in points], [y for _, y in points]).slope
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write JSON so that the file is there whole or, if anything fails, as it was before.
+    """Write JSON so that the file is complete, or unchanged after a failure.
 
     Raises:
         OSError: If it cannot be written.

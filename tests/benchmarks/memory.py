@@ -1,7 +1,7 @@
-"""Whether a long run grows: ``python tests/benchmarks/memory.py --minutes 60``.
+"""The memory growth of a long run: ``python tests/benchmarks/memory.py --minutes 60``.
 
-The real app trains in a terminal for as long as asked; the resident memory of its process is read
-from Linux's /proc every half minute. What it draws is read and thrown away.
+The real app trains in a terminal; the resident memory of its process is read from Linux's /proc
+every half minute. Its screen output is read and discarded.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-if __package__ in (None, ""):  # run as a file: Python then looks beside it, not in the checkout
+if __package__ in (None, ""):  # run as a file: Python searches next to it, not in the checkout
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from tests.benchmarks.measure import slope, write_json
@@ -24,10 +24,10 @@ from tui_trainer.protocol.config import MAX_EPOCHS, MODELS
 
 INTERVAL = 30.0
 MIN_SAMPLES = 20
-"""A short run is sampled more often, so that its curve has some points, too."""
+"""A short run is sampled more often, so that its curve has some points too."""
 
 KEPT = 64
-"""Pieces of what the app draws that are kept, for its last words if it dies."""
+"""Pieces of the app's output to keep, for the error message if it dies."""
 
 ROWS = 25
 WARM_UP_SECONDS = 600.0
@@ -38,12 +38,12 @@ Sample = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """What a run's samples say.
+    """The growth of a run's memory.
 
     Attributes:
-        first_mb: The first sample of the second half: the run has settled by then.
+        first_mb: The first sample of the second half, after the warm-up.
         last_mb: The last sample.
-        peak_mb: The largest of all.
+        peak_mb: The largest sample.
         mb_per_hour: The slope of the second half, by least squares.
     """
 
@@ -56,9 +56,9 @@ class Growth:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the app, sample its memory, and return the exit code."""
     parser = Parser("memory.py", "Sample the memory of a long run of the app.")
-    parser.add_argument("--minutes", type=above_zero, default=60.0, help="how long (60)")
-    parser.add_argument("--model", choices=MODELS, default="small", help="which network (small)")
-    parser.add_argument("--threads", type=whole, default=1, help="torch's threads (1)")
+    parser.add_argument("--minutes", type=above_zero, default=60.0, help="duration in minutes (60)")
+    parser.add_argument("--model", choices=MODELS, default="small", help="model (small)")
+    parser.add_argument("--threads", type=whole, default=1, help="threads of torch (1)")
     parser.add_argument("--json", metavar="FILE", type=output_file, help="write the samples there")
     options = parser.parse_args(arguments)
     if not Path("/proc/self/status").exists():
@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def report_progress(words: str) -> None:
-    """Tell what is under way."""
+    """Print a message to stderr."""
     print(words, file=sys.stderr, flush=True)
 
 
@@ -118,7 +118,7 @@ def resident_mb(view: Terminal) -> float:
 
 
 def growth(samples: Sequence[Sample]) -> Growth:
-    """Return what samples say; the first half is a run's warming up."""
+    """Return the growth of the second half; the first half is the warm-up."""
     later = samples[len(samples) // 2 :]
     return Growth(
         first_mb=later[0][1],
@@ -129,22 +129,22 @@ def growth(samples: Sequence[Sample]) -> Growth:
 
 
 def table(samples: Sequence[Sample], result: Growth) -> list[str]:
-    """Return the curve in at most about 25 rows, and what it says."""
+    """Return the curve in about 25 rows at most, and a summary."""
     step = -(-len(samples) // ROWS)
     rows = [f"{at / 60:8.1f}  {memory:7.1f}" for at, memory in samples[::step]]
-    settling = ["under ten minutes a run is still settling: its slope says little"]
+    settling = ["a run shorter than ten minutes is still warming up: ignore its slope"]
     return [
         " minutes       MB",
         *rows,
         "",
         *(settling if samples[-1][0] < WARM_UP_SECONDS else ()),
-        f"second half: {result.mb_per_hour:+.1f} MB an hour, from {result.first_mb:.1f} to "
+        f"second half: {result.mb_per_hour:+.1f} MB per hour, from {result.first_mb:.1f} to "
         f"{result.last_mb:.1f} MB; peak of the whole run {result.peak_mb:.1f} MB",
     ]
 
 
 def content(samples: Sequence[Sample], result: Growth) -> dict[str, object]:
-    """Return the result as what JSON can hold."""
+    """Return the result for JSON."""
     return {
         "samples": [{"seconds": at, "mb": memory} for at, memory in samples],
         "first_mb": result.first_mb,

@@ -1,4 +1,4 @@
-"""What a contender notes while it trains: the time of each step, and nothing else."""
+"""The meter of a contender: it records the time of each step."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ EPOCH_IMAGES = 60_000
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a slice has measured; times are of the machine's monotonic clock, in seconds.
+    """The measurements of a slice; times are seconds of the machine's monotonic clock.
 
     Attributes:
         images_per_second: The speed between ``began`` and ``ended``.
         step_seconds: The median duration of a step.
-        first_step: When the first step was done.
-        began: When the warm-up was over.
-        ended: When the slice was over.
-        rss_mb: The process's largest resident memory so far, in MB.
-        threads: torch's threads.
-        changes: When the engine told of a new learning rate, and which.
+        first_step: The end of the first step.
+        began: The end of the warm-up.
+        ended: The end of the slice.
+        rss_mb: The process's peak resident memory, in MB.
+        threads: Threads of torch.
+        changes: The times and values of new learning rates.
     """
 
     images_per_second: float
@@ -46,12 +46,12 @@ class Report:
 
     @property
     def epoch_seconds(self) -> float:
-        """How long all 60,000 images take at that speed."""
+        """The seconds for all 60,000 images at that speed."""
         return EPOCH_IMAGES / self.images_per_second
 
     @classmethod
     def read(cls, path: Path) -> Report:
-        """Return the report that a contender has written.
+        """Return a contender's report.
 
         Raises:
             OSError: If there is none.
@@ -62,12 +62,12 @@ class Report:
 
 
 class Meter:
-    """Counts steps through a warm-up and then for so many seconds.
+    """Counts steps through a warm-up and then for a number of seconds.
 
     Attributes:
         finished: Whether the time is up.
-        threads: torch's threads, for the contender to fill in.
-        changes: When a learning rate changed, and to what, for the contender to fill in.
+        threads: Threads of torch, set by the contender.
+        changes: The times and values of new learning rates, set by the contender.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Meter:
         self._times: list[float] = []
 
     def step(self, images: int) -> bool:
-        """Note a step that is done; return whether the time is up."""
+        """Record a step; return whether the time is up."""
         now = self._clock()
         self._steps += 1
         if self._times:
@@ -105,7 +105,7 @@ class Meter:
         return False
 
     def report(self) -> Report:
-        """Return what was measured.
+        """Return the measurements.
 
         Raises:
             RuntimeError: If the training ended before the time was up.

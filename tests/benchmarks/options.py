@@ -1,4 +1,4 @@
-"""Command lines of the benchmarks: whatever cannot be used is told in one line."""
+"""Command lines of the benchmarks: each input error is one line."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ MOST = 1_000
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line and leaves with exit code 2."""
+    """Prints an error in one line and exits with code 2."""
 
     def __init__(self, prog: str, description: str) -> None:
         super().__init__(prog=prog, description=description, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
-        """Leave."""
+        """Print the error and exit."""
         self.exit(UNUSABLE, f"{self.prog}: error: {message}\n")
 
 
@@ -49,12 +49,12 @@ def whole(text: str) -> int:
 
 
 def output_file(text: str) -> Path:
-    """Return the path of a file that can be made: a long run must not be lost at its end.
+    """Return the path of a file that can be created: a long run must not be lost at its end.
 
     Raises:
-        argparse.ArgumentTypeError: If its folder is not there.
+        argparse.ArgumentTypeError: If its folder does not exist.
     """
     path = Path(text)
     if path.is_dir() or not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r} is no file in a folder that is there")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a file in an existing folder")
     return path

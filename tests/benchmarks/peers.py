@@ -1,4 +1,4 @@
-"""The loops that others write, and a bare one: each trains until the meter's time is up."""
+"""Training loops as others write them, and a bare one: each trains until the meter's time is up."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tui_trainer.models.torchvision_compat import import_torchvision
 from tui_trainer.protocol.config import RunConfig
 
 MEAN, STD = 0.1307, 0.3081
-"""What scripts for MNIST commonly normalize with."""
+"""The usual normalization of scripts for MNIST."""
 
 CPU = torch.device("cpu")
 READ_EVERY = 100
@@ -39,13 +39,13 @@ def resident(config: RunConfig) -> Data:
 
 
 def new_model(config: RunConfig) -> nn.Module:
-    """Return the run's network with fresh weights."""
+    """Return the run's model with new weights."""
     torch.manual_seed(config.seed)
     return zoo.build(config.model, image_size=28, classes=10, dropout=config.dropout)
 
 
 def usual_optimizer(model: nn.Module, config: RunConfig) -> torch.optim.Optimizer:
-    """Return PyTorch's SGD with the run's settings: what others train with."""
+    """Return PyTorch's SGD with the run's settings, as other loops use it."""
     return torch.optim.SGD(
         model.parameters(),
         lr=config.base_lr,
@@ -56,14 +56,14 @@ def usual_optimizer(model: nn.Module, config: RunConfig) -> torch.optim.Optimize
 
 
 def set_threads(config: RunConfig, meter: Meter) -> None:
-    """Use as many threads as asked for, or torch's own choice, and tell the meter."""
+    """Use the requested number of threads, or torch's own choice, and set it in the meter."""
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     meter.threads = torch.get_num_threads()
 
 
 class PictureSet(Dataset[tuple[Tensor, int]]):
-    """Images as torchvision's MNIST gives them: a PIL picture at a time through a transform."""
+    """Images as torchvision's MNIST returns them: one PIL picture at a time through a transform."""
 
     def __init__(self, images: Tensor, labels: Tensor, transform: Callable[[Any], Tensor]) -> None:
         self._image = importlib.import_module("PIL.Image")
@@ -80,7 +80,7 @@ class PictureSet(Dataset[tuple[Tensor, int]]):
 
 
 def picture_loader(config: RunConfig, workers: int, *, course: bool) -> DataLoader[Any]:
-    """Return a loader over PIL pictures, with the course's augmentation or with none."""
+    """Return a loader over PIL pictures, with the course's augmentation or none."""
     transforms: Any = importlib.import_module(f"{import_torchvision().__name__}.transforms")
     moves = [
         transforms.RandomApply([transforms.CenterCrop(22)], p=0.1),
@@ -95,7 +95,7 @@ def picture_loader(config: RunConfig, workers: int, *, course: bool) -> DataLoad
 
 
 def script(config: RunConfig, meter: Meter, workers: int) -> None:
-    """Train as the course's script does, with its network, its batches and its bookkeeping."""
+    """Train as the course's script does: its model, its batches, its statistics."""
     set_threads(config, meter)
     model = new_model(config)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
@@ -115,7 +115,7 @@ def script(config: RunConfig, meter: Meter, workers: int) -> None:
 
 
 def plain(config: RunConfig, meter: Meter, workers: int) -> None:
-    """Train as PyTorch's own MNIST example does: pictures from a loader, the loss now and then."""
+    """Train as PyTorch's MNIST example does: pictures from a loader, the loss read now and then."""
     set_threads(config, meter)
     model = new_model(config)
     optimizer = usual_optimizer(model, config)
@@ -133,7 +133,7 @@ def plain(config: RunConfig, meter: Meter, workers: int) -> None:
 
 
 def bare(config: RunConfig, meter: Meter) -> None:
-    """Train as fast as a loop without events or a window can, doing the engine's work a step."""
+    """Train as fast as a loop without events or a window can, with the engine's work per step."""
     set_threads(config, meter)
     keep_freed_memory()
     data = resident(config)
@@ -168,7 +168,7 @@ def bare(config: RunConfig, meter: Meter) -> None:
 
 def lightning_module() -> Any:
     """Import Lightning under either of its names."""
-    import_torchvision()  # Lightning imports it too, and cannot where it does not fit torch
+    import_torchvision()  # Lightning imports torchvision too, and fails if it does not match torch
     try:
         return importlib.import_module("lightning")
     except ModuleNotFoundError:

@@ -1,9 +1,9 @@
-"""How good a preset is over seeds, on the test set after its last epoch.
+"""The accuracy of a preset over several seeds, on the test set after its last epoch.
 
     python tests/benchmarks/presets.py fast --seeds 5
 
-Each seed is one run of ``mnist-tui --no-ui --preset NAME --seed N`` in a process of its own, and
-reads the test set once, at its end.
+Each seed is one run of ``mnist-tui --no-ui --preset NAME --seed N`` in its own process, with one
+test evaluation at its end.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-if __package__ in (None, ""):  # run as a file: Python then looks beside it, not in the checkout
+if __package__ in (None, ""):  # run as a file: Python searches next to it, not in the checkout
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from tests.benchmarks.options import Parser, whole
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the preset with each seed, then print the mean and its interval."""
     parser = Parser(prog="presets.py", description=__doc__)
     parser.add_argument("preset", help="the preset's name")
-    parser.add_argument("--seeds", type=whole, default=5, help="how many seeds, from 0 on (5)")
+    parser.add_argument("--seeds", type=whole, default=5, help="number of seeds, from 0 (5)")
     parser.add_argument("--threads", type=whole, default=None, help="CPU threads of each run")
     options = parser.parse_args(arguments)
     more = [] if options.threads is None else ["--threads", str(options.threads)]
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def trained(preset: str, seed: int, more: Sequence[str]) -> dict[str, Any] | None:
-    """Train once and return the run's last event, None if it failed; it has then said why."""
+    """Train once and return the run's last event, None if it failed; it has printed why."""
     command = [sys.executable, "-m", "tui_trainer", "--no-ui", "--json", "--preset", preset]
     done = subprocess.run(
         [*command, "--seed", str(seed), *more], cwd=ROOT, stdout=subprocess.PIPE, text=True
@@ -69,7 +69,7 @@ def trained(preset: str, seed: int, more: Sequence[str]) -> dict[str, Any] | Non
 
 
 def interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return low end, mean and high end of Student's 95 % interval of the mean."""
+    """Return the lower end, mean and upper end of Student's 95 % interval of the mean."""
     mean = statistics.fmean(values)
     if len(values) < 2:
         return math.nan, mean, math.nan

@@ -1,8 +1,8 @@
-"""What the probes cost: ``python -m tests.benchmarks.probes era-s6 small tiny mlp``.
+"""The cost of the probes: ``python -m tests.benchmarks.probes era-s6 small tiny mlp``.
 
-Trains a few epochs and takes the time of every look inside, in the same run that it is a share of:
-another busy program makes both longer. It is CPU time of the training thread, so that it does not
-matter who else has the core.
+Trains a few epochs and measures the time in the probes as a share of the same run: other busy
+programs slow both down. It is CPU time of the training thread, so the load of the cores does not
+matter.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ EVENT_METHODS = ("before_training", "after_step", "at_end_of_epoch")
 
 @dataclass(slots=True)
 class Cost:
-    """CPU seconds spent in looks, and altogether."""
+    """CPU seconds in the probes, and in total."""
 
     probing: float = 0.0
     training: float = 0.0
 
     @property
     def share(self) -> float:
-        """The share of the training that the looks take."""
+        """The share of the training time spent in the probes."""
         return self.probing / self.training
 
     def timed(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function, with the time in it counted."""
+        """Return the function, with its time counted."""
 
         @wraps(function)
         def called(*args: Any, **kwargs: Any) -> Any:
@@ -47,7 +47,7 @@ class Cost:
         return called
 
     def timed_events(self, function: Callable[..., Iterator[Any]]) -> Callable[..., Any]:
-        """Return the generator function, with the time in it counted, not that of its reader."""
+        """Return the generator function, with its time counted, without that of its consumer."""
 
         @wraps(function)
         def called(*args: Any, **kwargs: Any) -> Any:
@@ -57,7 +57,7 @@ class Cost:
 
 
 def measure(model: str, epochs: int, images: int, batch_size: int) -> Cost:
-    """Train a network on so many images, and return what looking inside has cost."""
+    """Train a model on ``images`` images, and return the cost of the probes."""
     from tests.training import train
     from tui_trainer.engine.probes import Probes
     from tui_trainer.protocol.commands import Inbox
@@ -92,8 +92,8 @@ def measure(model: str, epochs: int, images: int, batch_size: int) -> Cost:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the cost for each network and return the exit code."""
-    parser = Parser("probes", "Measure what the probes cost")
+    """Print the cost for each model and return the exit code."""
+    parser = Parser("probes", "Measure the cost of the probes")
     parser.add_argument("models", nargs="*", default=["era-s6", "small", "tiny", "mlp"])
     parser.add_argument("--epochs", type=whole, default=3)
     parser.add_argument("--batch-size", type=whole, default=128)
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     for model in chosen.models:
         if model not in MODELS:
-            parser.error(f"unknown network {model!r}")
+            parser.error(f"unknown model {model!r}")
     for model in chosen.models:
         cost = measure(model, chosen.epochs, chosen.images, chosen.batch_size)
         print(

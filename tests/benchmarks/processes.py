@@ -1,4 +1,4 @@
-"""Processes that are measured: each in a group of its own, none of which outlives its block."""
+"""Measured processes: each in its own process group, which ends with its block."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0
-"""Seconds beyond its own that a contender may take before it counts as hung."""
+"""Seconds beyond its own time after which a contender counts as hung."""
 
 TAIL_LINES = 12
 
 
 class ContenderError(Exception):
-    """A contender crashed or hung; the text ends with the last lines it wrote."""
+    """A contender crashed or hung; the text ends with its last lines of output."""
 
 
 class SkippedError(Exception):
-    """A comparison cannot be made here; the text says why."""
+    """A comparison is not possible here; the text says why."""
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return the environment of a contender: ours, but that Python may keep compiled modules."""
+    """Return the environment of a contender: ours, but Python may write compiled modules."""
     ours = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     return {**ours, **more}
 
 
 @contextmanager
 def child(command: Sequence[str], **settings: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a process in a group of its own; leaving the block ends the whole group."""
+    """Start a process in its own group; leaving the block ends the whole group."""
     settings.setdefault("env", environment())
     process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, **settings)
     try:
@@ -62,7 +62,7 @@ def finish(command: Sequence[str], seconds: float, folder: Path) -> None:
 
 
 def wait(process: subprocess.Popen[bytes], seconds: float, written: Any) -> None:
-    """Wait for a process; ``written`` returns what it has written, for the error.
+    """Wait for a process; ``written`` returns its output, for the error.
 
     Raises:
         ContenderError: If it fails, or takes a minute longer than ``seconds``.
@@ -71,17 +71,17 @@ def wait(process: subprocess.Popen[bytes], seconds: float, written: Any) -> None
         code = process.wait(seconds + PATIENCE)
     except subprocess.TimeoutExpired:
         raise ContenderError(
-            f"no end after {seconds + PATIENCE:.0f} s\n{tail(written())}"
+            f"still running after {seconds + PATIENCE:.0f} s\n{tail(written())}"
         ) from None
     if code != 0:
         raise ContenderError(f"exit code {code}\n{tail(written())}")
 
 
 def tail(raw: bytes) -> str:
-    """Return the last lines of what a process has written."""
+    """Return the last lines of a process's output."""
     return "\n".join(raw.decode("utf-8", "replace").splitlines()[-TAIL_LINES:])
 
 
 def end_on_terminate() -> None:
-    """Let SIGTERM unwind the program, so that its processes are ended and its files removed."""
+    """Let SIGTERM unwind the program, so that its processes end and its files are removed."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

@@ -1,4 +1,4 @@
-"""One round of each comparison: what runs in turn, and what is read from it."""
+"""One round of each comparison: what runs in turn, and which values it returns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.benchmarks.measure import Pair
 from tests.benchmarks.processes import ROOT, SkippedError
 
 NUMBERS_HZ, CURVES_HZ = 4.0, 2.0
-"""How often a second the window is to renew its numbers and its curves."""
+"""The target refresh rates of the window's numbers and curves, in Hz."""
 
 ERA_PLAIN = ("--model", "era-s6", "--batch-size", "128", "--augment", "none")
 SMALL = ("--model", "small", "--batch-size", "128")
@@ -92,7 +92,7 @@ def app_bare(runner: ContenderRunner, number: int) -> Mapping[str, Pair]:
 
 def version_python(runner: ContenderRunner, number: int) -> Mapping[str, Pair]:
     ours, python = ("-m", "tui_trainer", "--version"), ("-c", "pass")
-    if number == 0:  # once unmeasured, for the disk's sake
+    if number == 0:  # once without measuring, to fill the disk cache
         runner.launch(*ours)
     return {"version/python": (runner.launch(*ours), runner.launch(*python))}
 

@@ -1,4 +1,4 @@
-"""What was on the screen and when, worked out afterwards from the bytes a program wrote."""
+"""The content of a screen over time, reconstructed from the bytes that a program wrote."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ FRAME = 0.02
 """Changes closer together than this, in seconds, are one frame read in pieces."""
 
 MAX_DELAY = 2.0
-"""Seconds after a key beyond which a rate on the screen is another key's."""
+"""Seconds after a key beyond which a learning rate on the screen is another key's."""
 
 _LR = re.compile(r"\blr (\d\S*)(?: ×\S+)?(?: → (\S+))?")
 _BRAILLE = re.compile("[\u2801-\u28ff]")
-# Private forms of "m" and "u" (keyboard protocols), which pyte takes for colours and for text.
+# Private forms of "m" and "u" (keyboard protocols), which pyte mistakes for colours and text.
 _PRIVATE = re.compile(rb"\x1b\[[<=>?][0-9;:]*[mu]")
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A row of the screen that looks different from ``at`` on; ``text`` is all it says."""
+    """A row of the screen that changed at ``at``; ``text`` is its new content."""
 
     at: float
     row: int
@@ -33,7 +33,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ScreenHistory:
-    """Every change of a screen, oldest first, and its rows at the end."""
+    """Every change of a screen, oldest first, and its final rows."""
 
     changes: list[Change]
     rows: list[str]
@@ -42,7 +42,7 @@ class ScreenHistory:
 def read_screen(
     chunks: Iterable[Chunk], *, columns: int = COLUMNS, lines: int = LINES
 ) -> ScreenHistory:
-    """Play what a program wrote to a terminal that is not there.
+    """Replay a program's output in an emulated terminal.
 
     Raises:
         ImportError: If pyte is not installed.
@@ -67,7 +67,7 @@ def read_screen(
 
 
 def _whole_sequences(chunks: Iterable[Chunk]) -> Iterable[Chunk]:
-    """Move a control sequence that was cut in two to the piece with its end."""
+    """Move a control sequence that was split to the piece with its end."""
     rest = b""
     for at, raw in chunks:
         whole = rest + raw
@@ -78,18 +78,18 @@ def _whole_sequences(chunks: Iterable[Chunk]) -> Iterable[Chunk]:
 
 
 def status_row(story: ScreenHistory) -> int | None:
-    """Return the lowest row that shows the learning rate, None if there is none."""
+    """Return the lowest row with a learning rate, None without one."""
     found = [row for row, text in enumerate(story.rows) if _LR.search(text)]
     return max(found, default=None)
 
 
 def curve_rows(story: ScreenHistory) -> set[int]:
-    """Return the rows in which curves are drawn."""
+    """Return the rows with curves."""
     return {row for row, text in enumerate(story.rows) if _BRAILLE.search(text)}
 
 
 def frames(times: Iterable[float], began: float, ended: float) -> float:
-    """Return how many frames a second the times make between two moments."""
+    """Return the frames per second between two times."""
     count, last = 0, float("-inf")
     for at in sorted(times):
         if began <= at <= ended:
@@ -99,7 +99,7 @@ def frames(times: Iterable[float], began: float, ended: float) -> float:
 
 
 def number_frames(story: ScreenHistory, began: float, ended: float) -> float:
-    """Return how often a second the status line said something new."""
+    """Return the updates per second of the status line."""
     row, before, times = status_row(story), "", []
     for change in story.changes:
         if change.row == row and change.text != before:
@@ -109,15 +109,15 @@ def number_frames(story: ScreenHistory, began: float, ended: float) -> float:
 
 
 def curve_frames(story: ScreenHistory, began: float, ended: float) -> float:
-    """Return how often a second the curves looked different."""
+    """Return the updates per second of the curves."""
     rows = curve_rows(story)
     return frames((c.at for c in story.changes if c.row in rows), began, ended)
 
 
 def lrs_shown(story: ScreenHistory) -> list[tuple[float, str]]:
-    """Return when the status line showed another learning rate, and which.
+    """Return the times and values of new learning rates in the status line.
 
-    Where it shows a wish (``lr 0.1 → 0.2``), that is the one.
+    A requested one (``lr 0.1 → 0.2``) counts.
     """
     row, before, shown = status_row(story), "", []
     for change in story.changes:
@@ -134,11 +134,12 @@ def effect_seconds(
 ) -> list[float]:
     """Return the seconds from each key to its effect on the screen; unseen keys are left out.
 
-    A screen that shows the rate of one of the next two keys shows this key's effect too, unless
-    the same rate stood there before the key.
+    If the screen shows the learning rate of one of the next two keys, this key has had its effect
+    too,
+    unless that rate was already there before the key.
 
     Args:
-        pressed: When each key was pressed, and the rate it asks for.
+        pressed: The time of each key, and the learning rate it sets.
         shown: As of :func:`lrs_shown`.
     """
     seconds = []

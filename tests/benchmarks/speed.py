@@ -1,7 +1,7 @@
-"""How fast the app is beside what people use instead: ``python tests/benchmarks/speed.py``.
+"""The speed of the app, compared with common alternatives: ``python tests/benchmarks/speed.py``.
 
-Every figure is a ratio between two things that run in turn on one machine, A B A B, which holds
-better than seconds do. The table goes to standard output, what is under way to standard error.
+Every figure is a ratio of two contenders that run in turn on one machine, A B A B, which is more
+stable than seconds. The table goes to standard output, the progress to standard error.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-if __package__ in (None, ""):  # run as a file: Python then looks beside it, not in the checkout
+if __package__ in (None, ""):  # run as a file: Python searches next to it, not in the checkout
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from tests.benchmarks.comparisons import COMPARISONS, Comparison, Entry, select
@@ -29,7 +29,7 @@ Result = tuple[Entry, Figure]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what is asked for, and return the exit code."""
+    """Run the selected comparisons, and return the exit code."""
     parser = made_parser()
     options = parser.parse_args(arguments)
     if options.list:
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen = select(options.only)
     except KeyError as unknown:
         names = ", ".join(comparison.name for comparison in COMPARISONS)
-        parser.error(f"--only: no comparison {unknown.args[0]!r}; there are {names}")
+        parser.error(f"--only: no comparison {unknown.args[0]!r}; choose {names}")
     end_on_terminate()
     try:
         with tempfile.TemporaryDirectory(prefix="mnist-tui-speed-") as folder:
@@ -56,25 +56,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def made_parser() -> Parser:
     """Return the parser of the command line."""
-    parser = Parser("speed.py", "Compare the app's speed with what people use instead.")
-    parser.add_argument("--only", metavar="NAME", action="append", default=[], help="only this")
-    parser.add_argument("--seconds", type=above_zero, default=8.0, help="measured a slice (8)")
-    parser.add_argument("--rounds", type=whole, default=5, help="how often each runs (5)")
-    parser.add_argument("--threads", type=whole, help="torch's, where both use the same number")
-    parser.add_argument("--json", metavar="FILE", type=output_file, help="write figures there, too")
-    parser.add_argument("--list", action="store_true", help="say what there is to compare")
+    parser = Parser("speed.py", "Compare the app's speed with common alternatives.")
+    parser.add_argument(
+        "--only", metavar="NAME", action="append", default=[], help="run only this comparison"
+    )
+    parser.add_argument("--seconds", type=above_zero, default=8.0, help="seconds of a slice (8)")
+    parser.add_argument("--rounds", type=whole, default=5, help="number of rounds (5)")
+    parser.add_argument(
+        "--threads", type=whole, help="threads of torch, if both contenders use the same number"
+    )
+    parser.add_argument(
+        "--json", metavar="FILE", type=output_file, help="also write the figures there"
+    )
+    parser.add_argument("--list", action="store_true", help="list the comparisons")
     return parser
 
 
 def report_progress(words: str) -> None:
-    """Tell what is under way."""
+    """Print a message to stderr."""
     print(words, file=sys.stderr, flush=True)
 
 
 def measure(
     runner: ContenderRunner, chosen: Sequence[Comparison], rounds: int, json: Path | None = None
 ) -> int:
-    """Run comparisons one after the other; a crash of one does not lose the others' figures."""
+    """Run comparisons one after the other; a crash of one keeps the figures of the others."""
     results: list[Result] = []
     code = 0
     load = _load()
@@ -82,7 +88,7 @@ def measure(
         try:
             results += compare(runner, comparison, rounds)
         except SkippedError as reason:
-            report_progress(f"{comparison.name}: left out: {reason}")
+            report_progress(f"{comparison.name}: skipped: {reason}")
         except ContenderError as error:
             report_progress(f"{comparison.name}: a contender failed: {error}")
             code = CRASHED
@@ -98,7 +104,7 @@ def compare(runner: ContenderRunner, comparison: Comparison, rounds: int) -> lis
 
     Raises:
         ContenderError: If a contender crashes or hangs.
-        SkippedError: If it cannot be made here.
+        SkippedError: If it is not possible here.
     """
     pairs: dict[str, list[Pair]] = {}
     for number in range(rounds):
@@ -113,7 +119,7 @@ def compare(runner: ContenderRunner, comparison: Comparison, rounds: int) -> lis
 
 
 def table(results: Sequence[Result]) -> list[str]:
-    """Return the lines of the table, its numbers flush right."""
+    """Return the lines of the table, numbers right-aligned."""
     rows = [HEADINGS, *(_cells(entry, figure) for entry, figure in results)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
     numbers = {1, 2, 4, 5}
@@ -141,13 +147,13 @@ def _cells(entry: Entry, figure: Figure) -> tuple[str, ...]:
 
 
 def _number(value: float) -> str:
-    """Return a number with about three significant digits, none cut off before the point."""
+    """Return a number with about three significant digits, all of those before the point."""
     digits = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3
     return f"{value:,.{digits}f}"
 
 
 def machine(runner: ContenderRunner, load: str) -> str:
-    """Return the line that says on what it was measured."""
+    """Return a line that describes the machine."""
     threads = "/".join(str(count) for count in sorted(runner.threads_seen)) or "–"
     parts = (f"{cores()} cores", _processor(), f"torch {torch_version()}", f"threads {threads}")
     return "machine: " + ", ".join((*parts, f"Python {platform.python_version()}", load))
@@ -163,7 +169,7 @@ def _processor() -> str:
 
 
 def _load() -> str:
-    """Return how busy the machine was before anything was measured."""
+    """Return the load of the machine before the measurements."""
     return f"load {os.getloadavg()[0]:.1f} at the start"
 
 

@@ -1,4 +1,4 @@
-"""A pseudo-terminal with a program in it: keys go in, what it draws is kept with its time."""
+"""A pseudo-terminal with a program: keys go in, its output is kept with its time."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _ESCAPES = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\
 
 
 class Terminal:
-    """The terminal of a program that runs.
+    """The terminal of a running program.
 
     Attributes:
         process: The program.
-        started: When it was started, on the machine's monotonic clock.
-        chunks: What it has written, each piece with the time it was read.
+        started: Its start, on the machine's monotonic clock.
+        chunks: Its output, each piece with the time it was read.
     """
 
     def __init__(
@@ -44,37 +44,37 @@ class Terminal:
         self._thread.start()
 
     def _drain(self) -> None:
-        """Keep what comes; anything more here would take time from the training."""
+        """Only store the output: any further work here would take time from the training."""
         while True:
             try:
                 raw = os.read(self._master, 1 << 16)
-            except OSError:  # nobody holds the other end any more
+            except OSError:  # the other end is closed
                 return
             if not raw:
                 return
             self.chunks.append((time.monotonic(), raw))
 
     def press(self, key: str) -> float:
-        """Press a key; return when."""
+        """Press a key; return the time."""
         at = time.monotonic()
         os.write(self._master, key.encode())
         return at
 
     def written(self) -> bytes:
-        """Return what is kept, without the control sequences."""
+        """Return the stored output without control sequences."""
         return _ESCAPES.sub(b"\n", b"".join(raw for _, raw in list(self.chunks)))
 
     def wait_for(self, words: Sequence[bytes], patience: float) -> float:
-        """Return when the first of some words was on the way to the screen.
+        """Return the time at which one of some words was on its way to the screen.
 
         Raises:
-            ContenderError: If none comes, or the program ends before.
+            ContenderError: If none appears, or the program ends before.
         """
         until = time.monotonic() + patience
         has_ended = False
         while not has_ended and time.monotonic() < until:
             has_ended = self.process.poll() is not None
-            if has_ended:  # all that it wrote before counts
+            if has_ended:  # all output before the end counts
                 self._thread.join(2.0)
             seen = b""
             for at, raw in list(self.chunks):
@@ -85,7 +85,7 @@ class Terminal:
         raise ContenderError(f"nothing was shown in {patience:.0f} s\n{tail(self.written())}")
 
     def close(self) -> None:
-        """Let go of the terminal, once its program has ended."""
+        """Close the terminal after its program has ended."""
         self._thread.join(2.0)
         os.close(self._master)
 
@@ -96,7 +96,7 @@ def terminal(command: Sequence[str], *, keep: int | None = None) -> Iterator[Ter
 
     Args:
         command: The program and its arguments.
-        keep: How many pieces of what it writes are kept, all if None.
+        keep: The number of pieces of output to keep; all if None.
     """
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))

@@ -9,7 +9,7 @@ from tests.border.writer import Writer
 Block = Callable[[Writer], None]
 Fixed = Mapping[str, int]
 BLOCKS: dict[str, Block] = {}
-"""Each piece by its name; one that does not fit the map's size writes something that does."""
+"""The pieces by name; a piece that does not fit the map's size writes another one that does."""
 
 
 def block(write: Block) -> Block:
@@ -129,7 +129,7 @@ def adaptive_pool(w: Writer) -> None:
 @block
 def pooled_places(w: Writer) -> None:
     size = w.height // 2 * 2
-    w.is_counted = False  # the places of maxima pass no gradient on
+    w.is_counted = False  # the indices of the maxima pass no gradient
     w.add(
         f"x = x[..., :{size}, :{size}]",
         "pooled, places = F.max_pool2d(x, 2, return_indices=True)",

@@ -1,4 +1,4 @@
-"""Commands of mnist-tui on a custom model, each in a process of its own, and what they leave."""
+"""Commands of mnist-tui on a custom model, each in its own process, and their results."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from tui_trainer.recording.folder import RunFolder
 
 FOLDER = Path(__file__).parent / "cases"
 PATIENCE = 900.0
-"""Seconds after which a command hangs: exporting 784 time steps takes minutes."""
+"""Seconds after which a command counts as hung: exporting 784 time steps takes minutes."""
 
 BRIEF = ("--no-ui", "--epochs", 2, "--augment", "none", "--val-size", 80, "--batch-size", 32)
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One row of the first table of ``shared/cases/README.md``, with a model of our own.
+    """One row of the first table of ``shared/cases/README.md``, with a model of this project.
 
     Attributes:
         name: The model's file in ``cases``, and its class.
-        options: Of training, beyond the brief ones.
-        review: The exit code of the review; None where its verdict is no matter.
-        check: The exit code of the check, likewise.
+        options: Training options, beyond the brief ones.
+        review: The exit code of the review; None for any.
+        check: The exit code of the check; None for any.
     """
 
     name: str
@@ -43,13 +43,13 @@ class Case:
 
     @property
     def model(self) -> str:
-        """What ``--model`` takes."""
+        """The value of ``--model``."""
         file, _, name = self.name.partition(":")
         return f"{FOLDER / file}.py:{name or 'Net'}"
 
     @property
     def slug(self) -> str:
-        """Its name, as part of a file's."""
+        """Its name, as part of a file name."""
         return self.name.replace(":", "-")
 
     def __str__(self) -> str:
@@ -58,10 +58,10 @@ class Case:
 
 @dataclass
 class Lab:
-    """A folder for runs, and the data that they are trained on.
+    """A folder for runs, and the data to train on.
 
     Attributes:
-        place: Where runs and outputs lie.
+        place: The folder of runs and outputs.
         data: A folder of IDX files.
     """
 
@@ -75,7 +75,7 @@ class Lab:
         return self.work(command(*arguments))
 
     def work(self, what: Callable[[], object]) -> Ended:
-        """Do something in a process of its own, in the lab's folder."""
+        """Call a function in its own process, in the lab's folder."""
 
         def there() -> object:
             os.chdir(self.place)
@@ -85,34 +85,34 @@ class Lab:
         return call(there, self.place / "said" / str(self._calls), PATIENCE)
 
     def options(self, case: Case, threads: int | None = 1) -> tuple[object, ...]:
-        """Return the options of a training of the case."""
+        """Return the options to train the case."""
         several = () if threads is None else ("--threads", threads)
         given = ("--model", case.model, "--data-dir", self.data)
         return (*BRIEF, *several, *given, *case.options)
 
     def trained(self, case: Case) -> RunFolder:
-        """Return a run of the case in one thread, trained once; it is not to be changed."""
+        """Return a run of the case in one thread, trained once; do not change it."""
         if case not in self._trained:
             self._trained[case] = self.train(case, f"{case.slug}-whole-{len(self._trained)}")
         return self._trained[case]
 
     def train(self, case: Case, out: str, threads: int | None = 1) -> RunFolder:
-        """Train, and make sure that it went well."""
+        """Train, and assert that it succeeded."""
         ended = self.run(*self.options(case, threads), "--out", out)
         assert_fine(ended)
         folder = RunFolder(self.place / out)
-        assert told(folder, "RunFinished")["reason"] == "completed"
+        assert last_event(folder, "RunFinished")["reason"] == "completed"
         return folder
 
     def copied(self, folder: RunFolder) -> RunFolder:
-        """Return a copy of a run, to be changed."""
+        """Return a copy of a run, which may be changed."""
         target = self.place / f"copy-{self._calls}"
         shutil.copytree(folder.path, target)
         return RunFolder(target)
 
 
 def assert_fine(ended: Ended, code: int | None = 0) -> None:
-    """Make sure that a command ended with this code, None for any verdict, and no traceback."""
+    """Assert that a command ended with this code, None for any verdict, and without a traceback."""
     assert "Traceback" not in ended.err, ended.err
     codes = (0, ExitCode.DESIGN_ERROR, ExitCode.CHECK_FAILED) if code is None else (code,)
     assert ended.signal == 0, ended.err
@@ -120,7 +120,7 @@ def assert_fine(ended: Ended, code: int | None = 0) -> None:
 
 
 def refusal(ended: Ended) -> str:
-    """Return the one line with which a command refused its input."""
+    """Return the line in which a command refused its input."""
     assert (ended.code, ended.out) == (2, ""), (ended.code, ended.out, ended.err)
     lines = [line for line in ended.err.splitlines() if not line.startswith("preparing: ")]
     assert len(lines) == 1, ended.err
@@ -129,7 +129,7 @@ def refusal(ended: Ended) -> str:
 
 
 def killed_at(step: int, *arguments: object) -> Callable[[], object]:
-    """Return work that saves after each step, and dies of SIGKILL once a step is saved."""
+    """Return a function that saves after each step, and dies of SIGKILL after a saved step."""
 
     def work() -> object:
         keep = CheckpointStore.keep
@@ -155,17 +155,17 @@ def last(folder: RunFolder) -> Checkpoint:
 
 
 def assert_same_bits(one: RunFolder, other: RunFolder) -> None:
-    """Make sure that two runs ended in the same state, to the last bit."""
+    """Assert that two runs ended in the same state, bit for bit."""
     assert differences(last(one), last(other)) == []
 
 
 def records(ended: Ended) -> list[dict[str, Any]]:
-    """Return the JSON objects that a command printed, a line each."""
+    """Return the JSON objects that a command printed, one per line."""
     return [json.loads(line) for line in ended.out.splitlines()]
 
 
-def told(folder: RunFolder, event: str) -> dict[str, Any]:
-    """Return the last event of a kind that a run recorded."""
+def last_event(folder: RunFolder, event: str) -> dict[str, Any]:
+    """Return the last recorded event of a kind."""
     lines = folder.events.read_text(encoding="utf-8").splitlines()
     found = [record for record in map(json.loads, lines) if record["event"] == event]
     return dict(found[-1])

@@ -15,7 +15,7 @@ from tests.border.images import write_digits, write_idx
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    """No pool outlives a fork, and no test is about speed."""
+    """No thread pool outlives a fork, and no test is about speed."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -24,7 +24,7 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _defaults() -> Iterator[None]:
-    """What a model changes in the process, and is not put back, fails its own test alone."""
+    """Restore defaults, so that a model that changes the process fails only its own test."""
     streams = sys.stdout, sys.stderr
     yield
     torch.set_default_dtype(torch.float32)
@@ -34,7 +34,7 @@ def _defaults() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    """Six hundred training images and a hundred test images, and a place for runs."""
+    """Six hundred training images and a hundred test images, and a folder for runs."""
     place = tmp_path_factory.mktemp("lab")
     return Lab(place, write_idx(place / "data"))
 

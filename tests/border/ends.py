@@ -1,4 +1,4 @@
-"""What comes before the maps of a composed model, after them, and around the whole."""
+"""The start of a composed model before its maps, its head, and its frame."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Step = Callable[[Writer], None]
 
 
 def as_it_is(w: Writer) -> None:
-    """Take the image as it is."""
+    """Take the image unchanged."""
 
 
 def scaled_in_place(w: Writer) -> None:
@@ -113,7 +113,7 @@ RESULTS = (
 
 
 def plain(w: Writer) -> None:
-    """Leave the model as it is."""
+    """Leave the model unchanged."""
 
 
 def custom_train(w: Writer) -> None:

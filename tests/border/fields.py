@@ -1,9 +1,9 @@
-"""Which pixels the last maps of a composed model see, counted without the product's code.
+"""The pixels that the last maps of a composed model see, counted independently of the package.
 
-The model's text is rewritten to compute in float64, and its weights are drawn anew, in every other
-round all positive. A pixel is seen by one place of the last maps if that has a gradient by it in
-any of many random images (a maximum or a ReLU that hides it in one does not in others), or changes
-when the pixel does (what is detached, or looked up by number, has no gradient).
+The model's text is rewritten to compute in float64, and its weights are randomized, all positive
+in every other round. A pixel is seen by one position of the last maps if that has a gradient with
+respect to it in any of many random images (a maximum or a ReLU that hides it in one image does
+not in others), or changes with the pixel (detached values and indices have no gradient).
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from tui_trainer.protocol.layers import Box
 
 IMAGES = 256
 MOST_ROUNDS = 12
-"""Batches of images, each with other weights: after so many, what has no gradient is not seen."""
+"""Batches of images, each with other weights: a pixel without a gradient in all is not seen."""
 
 ROUNDING = 1e-11
-"""A share of the largest value: smaller changes are differences of rounding."""
+"""A share of the largest value: smaller changes are rounding."""
 
 _WIDER = (
     (r'torch\.autocast\("cpu", dtype=torch\.bfloat16\)', 'torch.autocast("cpu", enabled=False)'),
@@ -37,7 +37,7 @@ _STATISTICS = (*("batch_norm", "layer_norm", "group_norm", "instance_norm", "loc
 
 
 class _StatisticsGiven(TorchFunctionMode):
-    """Norms do not mix places: the layer table takes their statistics as given."""
+    """Norms do not mix positions: the layer table takes their statistics as given."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -48,23 +48,23 @@ class _StatisticsGiven(TorchFunctionMode):
 
 
 def widened(source: str) -> str:
-    """Return a model's text, made to compute in float64."""
+    """Return a model's text, rewritten to compute in float64."""
     for pattern, wide in _WIDER:
         source = re.sub(pattern, wide, source)
     return source
 
 
 def field_problem(composed: Composed, measured: Tensor) -> str:
-    """Return what is wrong with the pixels that the middle of the last maps is said to see.
+    """Return the problem with the reported field of the middle of the last maps.
 
-    It sees all that have a gradient, and none but those and the ones whose change changes it.
+    It must see all pixels with a gradient, and only those and the pixels whose change changes it.
 
     Args:
         composed: The model.
         measured: (SIDE, SIDE) of bool.
 
     Returns:
-        A few words; empty if nothing is wrong.
+        A short text; empty if there is no problem.
     """
     least = torch.zeros(SIDE, SIDE, dtype=torch.bool)
     most = least.clone()
@@ -81,14 +81,14 @@ def field_problem(composed: Composed, measured: Tensor) -> str:
 
 
 def box_problem(composed: Composed, box: Box) -> str:
-    """Return which pixels with a gradient lie outside a box of the layer table, in a few words."""
+    """Return the pixels with a gradient outside a box of the layer table, as a short text."""
     rng = torch.Generator().manual_seed(0)
     edges = bounds(_with_gradient(_model(composed, 0), rng))
     if edges is None:
         return ""
     before = box.top <= edges.top and box.left <= edges.left
     behind = box.bottom >= edges.bottom and box.right >= edges.right
-    return "" if before and behind else f"is said to see {box}, counted {edges}"
+    return "" if before and behind else f"reported field {box}, counted {edges}"
 
 
 def _size(seen: Tensor) -> str:
@@ -97,9 +97,9 @@ def _size(seen: Tensor) -> str:
 
 
 def _with_gradient(model: nn.Module, rng: torch.Generator) -> Tensor:
-    """Return which pixels have a gradient in any of many images."""
+    """Return the pixels that have a gradient in any of many images."""
     images = torch.rand(IMAGES, 1, SIDE, SIDE, generator=rng, dtype=torch.float64)
-    # Of some, the pixels differ so much that each is the maximum of any window in one of them.
+    # In some images, the pixels differ so much that each is once the maximum of its window.
     images[IMAGES // 2 :] = 10 ** (4 * images[IMAGES // 2 :] - 2)
     images.requires_grad_()
     place = _middle(model, images.clone())
@@ -115,7 +115,7 @@ def _with_gradient(model: nn.Module, rng: torch.Generator) -> Tensor:
 
 @torch.no_grad()
 def _with_change(model: nn.Module, rng: torch.Generator) -> Tensor:
-    """Return which pixels of an image change the place when they change by themselves."""
+    """Return the pixels of an image whose change alone changes the position."""
     image = torch.rand(SIDE * SIDE, generator=rng, dtype=torch.float64)
     images = image + torch.diag(torch.full((SIDE * SIDE,), 0.4, dtype=torch.float64))
     images = torch.cat([image[None], images]).view(-1, 1, SIDE, SIDE)
@@ -131,7 +131,7 @@ def _middle(model: nn.Module, images: Tensor) -> Tensor:
 
 
 def _last_maps(model: nn.Module, images: Tensor) -> Tensor:
-    """Return what the last maps' layer gives in a forward pass."""
+    """Return the output of the last maps' layer in a forward pass."""
     found: list[Tensor] = []
     layer = model.get_submodule(LAST)
     handle = layer.register_forward_hook(lambda module, given, maps: found.append(maps))

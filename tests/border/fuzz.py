@@ -1,6 +1,7 @@
 """Compose custom models at random and try each: ``python -m tests.border.fuzz``.
 
-Prints what was refused and why, then tracebacks and differences; exit code 1 if there are any.
+Prints the refusals with their reasons, then tracebacks and differences; exit code 1 if there are
+any of those.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from tests.border.trial import Outcome, try_model, write_images
 def trials(
     indices: Iterable[int], seed: int, folder: Path, exported: Container[int] | None = None
 ) -> Iterator[Outcome]:
-    """Try the models with these indices, in one thread; export all, or those alone."""
+    """Try the models with these indices, in one thread; export all of them, or only some."""
     images = write_images(folder / "images")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -38,7 +39,7 @@ def trials(
 
 
 def summary(outcomes: list[Outcome]) -> list[str]:
-    """Return how many held, and what was refused or limited and why, a line each."""
+    """Return the number of successes, and each refusal or limit with its reason, one per line."""
     lines = [f"{len(outcomes)} models"]
     for what in ("train", "table", "resume", "rebuild", "export"):
         done = sum(what in outcome.done for outcome in outcomes)
@@ -55,12 +56,12 @@ def summary(outcomes: list[Outcome]) -> list[str]:
         for o in outcomes
         for problem in o.problems
     ]
-    return [*lines, f"{len(problems)} faults", *problems]
+    return [*lines, f"{len(problems)} problems", *problems]
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Discard what the models write to file descriptors 1 and 2."""
+    """Discard the models' output to file descriptors 1 and 2."""
     sys.stdout.flush()
     kept = [os.dup(number) for number in (1, 2)]
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -79,9 +80,9 @@ def quiet() -> Iterator[None]:
 def main() -> int:
     """Read the arguments, try the models and print the summary."""
     parser = argparse.ArgumentParser(prog="python -m tests.border.fuzz", description=__doc__)
-    parser.add_argument("--count", type=int, default=200, help="how many models (200)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed gives other models (0)")
-    parser.add_argument("--only", type=int, nargs="+", help="these alone, by their index")
+    parser.add_argument("--count", type=int, default=200, help="number of models (200)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the models (0)")
+    parser.add_argument("--only", type=int, nargs="+", help="only the models with these indices")
     parser.add_argument("--keep", type=Path, help="write models and runs to this folder")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:

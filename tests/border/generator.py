@@ -1,6 +1,6 @@
-"""Custom models composed at random, each as the text of a file of its own.
+"""Custom models composed at random, each as the text of its own file.
 
-The same seed and index give the same text, whatever Python runs it.
+The same seed and index give the same text with any Python.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tests.border.ends import HEADS, INPUTS, RESULTS, WHOLES, signature
 from tests.border.writer import Writer
 
 LAST = "maps"
-"""The attribute that makes the last maps: a convolution, in every model."""
+"""The attribute of the last maps' convolution, which every model has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +23,12 @@ class Composed:
     """A composed model.
 
     Attributes:
-        name: Of its file, without suffix.
+        name: The name of its file, without suffix.
         source: The text of its file; its class is ``Net``.
-        parts: The pieces that it is composed of.
-        is_random: Whether its logits are drawn, in part, in evaluation mode.
+        parts: The pieces in it.
+        is_random: Whether its logits are partly random in evaluation mode.
         is_counted: Whether the pixels that its last maps see can be counted by gradients.
-        optimizer: What to train it with.
+        optimizer: The optimizer to train it with.
         cut: The step after which to stop and resume.
     """
 
@@ -41,14 +41,14 @@ class Composed:
     cut: int
 
     def write(self, folder: Path) -> str:
-        """Write its file; return what ``--model`` takes."""
+        """Write its file; return the value of ``--model``."""
         path = folder / f"{self.name}.py"
         path.write_text(self.source, encoding="utf-8")
         return f"{path}:Net"
 
 
 def compose(index: int, seed: int = 0) -> Composed:
-    """Compose a model; among the first so many, each piece occurs."""
+    """Compose a model; each piece occurs in the first models."""
     rng = random.Random(f"{seed}/{index}")
     w = Writer(rng)
     names = list(BLOCKS)

@@ -1,4 +1,4 @@
-"""Parts of MNIST as files and pictures, as other people publish and photograph them."""
+"""Parts of MNIST as files and pictures, as they are published and photographed."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ def transposed(image: bytes) -> bytes:
 
 
 def with_hole(label: int) -> int:
-    """Leave one label out, as Sign Language MNIST leaves 9 out."""
+    """Omit one label, as Sign Language MNIST omits 9."""
     return label if label < 7 else label + 1
 
 
 def write_qmnist(folder: Path, train: int = 600, test: int = 100) -> Path:
-    """Write QMNIST's own files: eight 32-bit integers a label, of which the first is the class."""
+    """Write QMNIST's own files: eight 32-bit integers per label; the first is the class."""
     for name, split, count in (("train", "train", train), ("test", "test", test)):
         pixels, labels = part(split, count)
         lead = folder / f"qmnist-{name}"
@@ -86,7 +86,7 @@ def write_digits(folder: Path, count: int) -> list[Path]:
     return paths
 
 
-# --- pictures as people take them
+# --- pictures as users take them
 
 
 def ink(label: int, nth: int = 0, side: int = 180) -> Image.Image:
@@ -125,7 +125,7 @@ def on_a_table(label: int) -> Image.Image:
 
 
 def same_brightness(label: int) -> Image.Image:
-    """Red ink on green paper: as grey, both are nearly the same."""
+    """Red ink on green paper: in grey, both are nearly equal."""
     paper = Image.new("RGB", (300, 300), (0, 128, 0))
     return written(paper, ink(label), (60, 60), (250, 0, 0))
 
@@ -150,6 +150,6 @@ def several(labels: Sequence[int]) -> Image.Image:
 
 
 def jittered(picture: Image.Image, seed: int) -> Image.Image:
-    """Turn a picture by a few degrees, as a hand does."""
+    """Rotate a picture by a few degrees, as a hand does."""
     degrees = random.Random(seed).uniform(-4, 4)
     return picture.rotate(degrees, Image.Resampling.BICUBIC, fillcolor=picture.getpixel((2, 2)))

@@ -1,4 +1,4 @@
-"""Pieces of a model that keep a state, draw numbers, print, or compute in unusual ways."""
+"""Pieces of a model that keep state, draw random numbers, print, or compute in unusual ways."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def custom_rng(w: Writer) -> None:
             ("random.Random(3)", "{1}.gauss(0, 1)"),
         )
     )
-    generator = w.make("rng", way[0])
-    noise = way[1].format(f"({w.channels}, 1, 1)", generator)
+    rng = w.make("rng", way[0])
+    noise = way[1].format(f"({w.channels}, 1, 1)", rng)
     w.add("if self.training:", f"    x = x + 0.1 * {noise}")
 
 

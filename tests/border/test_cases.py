@@ -1,6 +1,6 @@
-"""Every command on every model of ``cases``: one for each row of ``shared/cases/README.md``.
+"""Every command on every model of ``cases``: one per row of ``shared/cases/README.md``.
 
-What is particular to a row is in ``test_rows.py``; here is what must hold for all of them.
+``test_rows.py`` tests what is specific to a row; here are the assertions for all rows.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from tests.border.commands import (
     assert_same_bits,
     killed_at,
     last,
+    last_event,
     records,
-    told,
 )
 from tui_trainer.models.build import build_model
 from tui_trainer.recording.folder import RunFolder
 
 CACHED = ("--batch-size", 128, "--val-size", 128)
-"""The last batch of validation has the shape of the first of training."""
+"""The last validation batch has the shape of the first training batch."""
 
 CASES = [
     Case("weight_norm"),
@@ -58,10 +58,10 @@ CASES = [
 SLOW_ONES = [
     Case("pixel_steps", ("--train-size", 64, "--val-size", 32, "--optimizer", "adam"), check=None)
 ]
-"""One pixel a step: a training step takes as long as a hundred of the others."""
+"""One pixel per time step: a training step takes as long as a hundred of the others."""
 
 MIDDLE = 9
-"""The step after which a run is killed: in its first epoch, or in its second where it is short."""
+"""The step after which a run is killed: in its first epoch, or in its second if that is short."""
 
 TEST = 100
 
@@ -74,8 +74,8 @@ slow = pytest.mark.slow
 def test_it_trains_in_one_thread(lab: Lab, case: Case) -> None:
     folder = lab.trained(case)
 
-    assert told(folder, "RunStarted")["threads"] == 1
-    assert told(folder, "TestEvaluated")["test_total"] == TEST
+    assert last_event(folder, "RunStarted")["threads"] == 1
+    assert last_event(folder, "TestEvaluated")["test_total"] == TEST
 
 
 @every_case
@@ -111,17 +111,17 @@ def test_its_layers_are_measured(lab: Lab, case: Case) -> None:
 
     assert_fine(ended)
     record = json.loads(ended.out)
-    network = build_model(case.model, image_size=28, classes=10)
-    assert record["totals"]["parameters"] == sum(p.numel() for p in network.parameters())
+    model = build_model(case.model, image_size=28, classes=10)
+    assert record["totals"]["parameters"] == sum(p.numel() for p in model.parameters())
     assert all("measured" in layer for layer in record["layers"])
-    assert record["layers"][-1]["type"] != type(network).__name__, "no layer was seen"
+    assert record["layers"][-1]["type"] != type(model).__name__, "no layer was seen"
 
 
 @every_case
 @slow
 def test_killed_in_the_middle_it_resumes_to_the_same_bits(lab: Lab, case: Case) -> None:
     whole, cut = lab.trained(case), lab.place / f"{case.slug}-cut"
-    step = min(MIDDLE, told(whole, "RunFinished")["step"] - 1)
+    step = min(MIDDLE, last_event(whole, "RunFinished")["step"] - 1)
 
     killed = lab.work(killed_at(step, *lab.options(case), "--out", cut))
     assert killed.signal == 9, killed.err
@@ -134,7 +134,7 @@ def test_killed_in_the_middle_it_resumes_to_the_same_bits(lab: Lab, case: Case) 
 @every_case
 @slow
 def test_it_is_evaluated(lab: Lab, case: Case) -> None:
-    """On the test images, as it was at the end of its training."""
+    """On the test images, with the weights of the end of training."""
     folder = lab.copied(lab.trained(case))
 
     ended = lab.run("evaluate", folder.path, "--test", "--view", "confusion", "--json")
@@ -146,10 +146,10 @@ def test_it_is_evaluated(lab: Lab, case: Case) -> None:
 @every_case
 @slow
 def test_it_predicts_as_it_was_trained(lab: Lab, digits: Path, case: Case) -> None:
-    """As many of the test images are right, as pictures, as were in the run's own evaluation."""
+    """As many test images are correct, as pictures, as in the run's own test evaluation."""
     folder = lab.trained(case)
     if case.name == "batch_softmax":
-        pytest.skip("one image alone has no answer: test_rows.py")
+        pytest.skip("a single image has no answer: test_rows.py")
 
     ended = lab.run("predict", digits, "--run", folder.path, "--raw", "--ink", "light", "--json")
 
@@ -157,7 +157,7 @@ def test_it_predicts_as_it_was_trained(lab: Lab, digits: Path, case: Case) -> No
     found = records(ended)
     right = sum(str(record["class"]) == Path(record["path"]).name[0] for record in found)
     assert len(found) == TEST
-    assert abs(right - told(folder, "TestEvaluated")["test_correct"]) <= 1
+    assert abs(right - last_event(folder, "TestEvaluated")["test_correct"]) <= 1
 
 
 @every_case
@@ -168,10 +168,10 @@ def test_its_weights_are_exported(lab: Lab, case: Case, tmp_path: Path) -> None:
     assert_fine(lab.run("export", folder.path, "--as", "weights", "--to", tmp_path))
 
     weights = load_file(tmp_path / "weights.safetensors")
-    network = build_model(case.model, image_size=28, classes=10)
-    network.load_state_dict(weights)
+    model = build_model(case.model, image_size=28, classes=10)
+    model.load_state_dict(weights)
     state = last(folder).part("model")
-    for name, tensor in network.state_dict().items():
+    for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, state.get(name, weights[name])), name
 
 
@@ -179,7 +179,7 @@ def test_its_weights_are_exported(lab: Lab, case: Case, tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", ["torch", "onnx"])
 @slow
 def test_it_is_exported_as_a_program(lab: Lab, case: Case, form: str, tmp_path: Path) -> None:
-    """It gives every test image the class that it gives it in torch; or says why it cannot."""
+    """It predicts the same class as in torch for every test image, or says why it cannot."""
     folder = lab.trained(case)
 
     ended = lab.run("export", folder.path, "--as", form, "--to", tmp_path)
@@ -192,7 +192,7 @@ def test_it_is_exported_as_a_program(lab: Lab, case: Case, form: str, tmp_path: 
 
 
 def assert_refused_program(code: int, err: str, folder: Path) -> None:
-    """Make sure that a refusal is one line and leaves no half-written file."""
+    """Assert that a refusal is one line and leaves no incomplete file."""
     lines = err.strip().splitlines()
     assert (code, len(lines)) == (2, 1), err
     assert len(lines[0]) < 600

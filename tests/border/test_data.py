@@ -1,4 +1,4 @@
-"""The rows of data: IDX files as they are published, and pictures as people take them."""
+"""The rows about data: IDX files as published, and pictures as users take them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.border import images
-from tests.border.commands import Lab, assert_fine, records, told
+from tests.border.commands import Lab, assert_fine, last_event, records
 from tui_trainer.recording.folder import RunFolder
 
 slow = pytest.mark.slow
@@ -23,27 +23,27 @@ SURE = 0.95
 
 @slow
 def test_the_label_files_of_qmnist(lab: Lab) -> None:
-    """Of eight numbers a label, the first is the class: the run is that on MNIST's own files."""
+    """The first of eight numbers is the class: the run equals that on MNIST's own files."""
     folder = images.write_qmnist(lab.place / "qmnist")
 
     assert_fine(lab.run(*BRIEF, "--data-dir", folder, "--out", "on-qmnist"))
     assert_fine(lab.run(*BRIEF, "--data-dir", lab.data, "--out", "on-mnist"))
 
     of_qmnist, of_mnist = (RunFolder(lab.place / f"on-{name}") for name in ("qmnist", "mnist"))
-    assert told(of_qmnist, "RunStarted")["classes"] == 10
+    assert last_event(of_qmnist, "RunStarted")["classes"] == 10
     key = "test_loss"
-    assert told(of_qmnist, "TestEvaluated")[key] == told(of_mnist, "TestEvaluated")[key]
+    assert last_event(of_qmnist, "TestEvaluated")[key] == last_event(of_mnist, "TestEvaluated")[key]
 
 
 def test_labels_with_a_hole(lab: Lab) -> None:
-    """A class without an image is said, and the others are trained."""
+    """A class without an image is reported, and the others are trained."""
     folder = images.write_idx(lab.place / "hole", label=images.with_hole)
 
     ended = lab.run(*BRIEF, "--data-dir", folder, "--out", "on-hole")
 
     assert_fine(ended)
     assert "class 7" in ended.err
-    assert told(RunFolder(lab.place / "on-hole"), "RunStarted")["classes"] == 11
+    assert last_event(RunFolder(lab.place / "on-hole"), "RunStarted")["classes"] == 11
 
 
 @slow
@@ -58,22 +58,22 @@ def test_transposed_images_get_a_warning(lab: Lab) -> None:
     assert "transposed" not in upright.err
 
 
-# --- pictures as people take them
+# --- pictures as users take them
 
 
 @pytest.fixture(scope="module")
 def judge(lab: Lab) -> Path:
-    """A run that knows digits: of some thousand images, 95 % right."""
+    """A run trained on some thousand images: 95 % accuracy."""
     data = images.write_idx(lab.place / "large", train=5_000, test=1_000)
     given = ("--model", "small", "--epochs", 4, "--batch-size", 64, "--threads", 1)
     assert_fine(lab.run("--no-ui", *given, "--data-dir", data, "--out", "judge"))
     folder = lab.place / "judge"
-    assert told(RunFolder(folder), "TestEvaluated")["test_accuracy"] > SURE
+    assert last_event(RunFolder(folder), "TestEvaluated")["test_accuracy"] > SURE
     return folder
 
 
 def predicted(lab: Lab, judge: Path, picture: Image.Image, name: str) -> tuple[Any, str]:
-    """Return what is said of a picture, None if it is refused, and the words on stderr."""
+    """Return the prediction for a picture, None if it is refused, and the output on stderr."""
     path = lab.place / "pictures" / f"{name}.png"
     path.parent.mkdir(exist_ok=True)
     picture.save(path)
@@ -96,7 +96,7 @@ PICTURES: dict[str, Callable[[int], Image.Image]] = {
 @pytest.mark.parametrize("kind", PICTURES)
 @pytest.mark.parametrize("label", [2, 3, 5, 7])
 def test_a_picture_of_a_digit(lab: Lab, judge: Path, kind: str, label: int) -> None:
-    """It is read rightly, or refused with a reason; it is never surely another digit."""
+    """It is predicted correctly, or refused with a reason; never confidently wrong."""
     record, words = predicted(lab, judge, PICTURES[kind](label), f"{kind}-{label}")
 
     if record is None:

@@ -1,4 +1,4 @@
-"""Custom models composed at random: none may end in a traceback, or answer wrongly in silence."""
+"""Custom models composed at random: no traceback, and no wrong answer without a warning."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tests.border.trial import Outcome
 
 COUNT = 200
 FEW = (2, 19, 46, 63, 72, 85, 96, 105, 128, 137, 163, 190)
-"""Models of the default run, of which three are exported."""
+"""Models of the default run; three of them are exported."""
 
 
 def assert_held(outcomes: list[Outcome]) -> None:
-    """Print what was refused and why; fail if anything ended otherwise than it should."""
+    """Print the refusals with their reasons; fail if there are tracebacks or differences."""
     report = "\n".join(summary(outcomes))
     print(report)
     assert [outcome.composed.name for outcome in outcomes if outcome.problems] == [], report

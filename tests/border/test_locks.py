@@ -19,10 +19,10 @@ CODES = ("ENOLCK", "ENOSYS", "ENOTSUP", "EBADF")
 
 
 def without_locks(name: str, work: Callable[[], object]) -> Callable[[], object]:
-    """Return work on a file system that refuses locks with an error.
+    """Return a function that runs on a file system which refuses locks with an error.
 
-    With EBADF only an exclusive lock on a file that is open for reading is refused, as by Linux's
-    NFS client.
+    With EBADF only an exclusive lock on a file opened for reading is refused, as by Linux's NFS
+    client.
     """
 
     def patched() -> object:
@@ -44,7 +44,7 @@ def without_locks(name: str, work: Callable[[], object]) -> Callable[[], object]
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CODES)
 def test_a_run_where_there_are_no_locks(lab: Lab, name: str) -> None:
-    """It trains, says once that its folder is not locked, and can be killed and resumed."""
+    """It trains, reports once that its folder is not locked, and can be killed and resumed."""
     runs, out = lab.place / f"runs-{name}", lab.place / f"runs-{name}" / "one"
     given = (*BRIEF, "--data-dir", lab.data)
     killed = lab.work(without_locks(name, killed_at(3, *given, "--out", out)))

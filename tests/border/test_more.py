@@ -1,10 +1,10 @@
 """Further cases of each kind of issue 16: at least three that are not in ``shared/cases``.
 
-Models that break other tools, after public reports about them: weight norm written by hand (deq),
-adapters that are merged in ``train()`` (loralib), ``requires_grad`` switched in the forward pass
+Models that break other tools, after public reports: weight norm written by hand (deq), adapters
+that are merged in ``train()`` (loralib), ``requires_grad`` switched in the forward pass
 (stochastic depth), sparse adjacencies (PyTorch Geometric), rotary tables outside the state
 (transformers), inference tensors kept in a cache (flash-attention), distributions as outputs
-(torchinfo#329), generators that a resume does not restore (ignite#795).
+(torchinfo#329), random generators that a resume does not restore (ignite#795).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ slow = pytest.mark.slow
 
 @dataclass(frozen=True, slots=True)
 class Written(Composed):
-    """A model that is written by hand, tried like a composed one."""
+    """A model written by hand, tried like a composed one."""
 
     model: str = ""
 
@@ -88,7 +88,7 @@ QUICK = {"copying:OwnWeightNorm", "tensors:FileGlobals"}
 def test_it_trains_resumes_and_is_built_again(
     images: Path, tmp_path: Path, name: str, optimizer: str
 ) -> None:
-    """To the same bits, with the same answers; it is exported, or that is refused in one line."""
+    """With the same bits and outputs; it is exported, or that is refused in one line."""
     outcome = tried(images, tmp_path, name, optimizer)
 
     assert outcome.problems == []
@@ -111,7 +111,7 @@ def test_a_compiled_model_trains_and_resumes(images: Path, tmp_path: Path, name:
     ["copying:Stream", "tensors:SparseBuffer", "tensors:Quantized", "tensors:DrawnByTheClock"],
 )
 def test_it_is_right_or_refused_in_one_line(images: Path, tmp_path: Path, name: str) -> None:
-    """Never another answer in silence, and no traceback."""
+    """Never another answer without a warning, and no traceback."""
     outcome = tried(images, tmp_path, name)
 
     assert outcome.problems == []
@@ -157,9 +157,9 @@ def test_it_is_refused_before_the_first_step(images: Path, tmp_path: Path, name:
     outcome = tried(images, tmp_path, name)
 
     assert outcome.problems == []
-    said = outcome.refused["train"]
-    assert re.match(r"\S+\.py:\w+: ", said), said
-    assert REFUSED[name] in said
+    printed = outcome.refused["train"]
+    assert re.match(r"\S+\.py:\w+: ", printed), printed
+    assert REFUSED[name] in printed
     checkpoints = tmp_path / "tried" / "whole" / "checkpoints"
     assert not checkpoints.exists()
 
@@ -168,7 +168,7 @@ def test_it_is_refused_before_the_first_step(images: Path, tmp_path: Path, name:
 
 
 def test_a_model_that_changes_the_present_folder(lab: Lab) -> None:
-    """The run is written where it was to be written, though it is named by a relative path."""
+    """The run is written to the requested folder, although that is given as a relative path."""
     name = f"{MORE / 'steps'}.py:ChangesFolder"
     images = write_images(lab.place / "small")
     given = ("--no-ui", "--data-dir", images, "--val-size", 10, "--epochs", 1, "--threads", 1)
@@ -194,11 +194,11 @@ def test_what_a_model_changes_in_the_process_is_put_back(
     assert (sys.stdout, sys.stderr) == streams
 
 
-# --- kind 7: worthless answers
+# --- kind 7: meaningless answers
 
 
 def trained_run(lab: Lab, name: str) -> tuple[str, str]:
-    """Train for an epoch; return what was said and the run's name."""
+    """Train for an epoch; return the output and the run's name."""
     images = lab.place / "small-images"
     if not images.exists():
         write_images(images)
@@ -221,12 +221,12 @@ WORTHLESS = {
 @slow
 @pytest.mark.parametrize("name", WORTHLESS)
 def test_a_meaningless_answer_comes_with_a_warning(lab: Lab, name: str) -> None:
-    said, _ = trained_run(lab, name)
+    printed, _ = trained_run(lab, name)
 
-    assert WORTHLESS[name] in said
+    assert WORTHLESS[name] in printed
 
 
-# --- kind 8: whose fault
+# --- kind 8: whose error
 
 
 @slow
@@ -234,7 +234,7 @@ def test_a_meaningless_answer_comes_with_a_warning(lab: Lab, name: str) -> None:
 def test_a_failed_export_gives_the_reason_in_one_sentence(
     lab: Lab, name: str, tmp_path: Path
 ) -> None:
-    """The other formats are still written, and no half-written file stays."""
+    """The other formats are still written, and no incomplete file remains."""
     _, out = trained_run(lab, name)
 
     ended = lab.run("export", out, "--as", "torch,onnx,weights", "--to", tmp_path)
@@ -263,7 +263,7 @@ def test_an_error_of_ours_is_not_blamed_on_the_model(
     assert "train" not in outcome.refused
 
 
-# --- kind 9: surroundings
+# --- kind 9: environments
 
 
 def within(environment: dict[str, str | None], *arguments: object) -> Callable[[], object]:
@@ -282,9 +282,9 @@ def within(environment: dict[str, str | None], *arguments: object) -> Callable[[
 
 @pytest.mark.parametrize("term", ["dumb", "no-such-terminal", None])
 def test_a_window_that_cannot_open_gives_advice(lab: Lab, term: str | None) -> None:
-    said = refusal(lab.work(within({"TERM": term}, "--no-save")))
+    printed = refusal(lab.work(within({"TERM": term}, "--no-save")))
 
-    assert "--no-ui" in said
+    assert "--no-ui" in printed
 
 
 @slow
@@ -304,7 +304,7 @@ def test_a_table_in_any_environment(lab: Lab, environment: dict[str, str | None]
 
 
 def table(lab: Lab, name: str, *options: object) -> dict[str, dict[str, Any]]:
-    """Return the layer table of a model, by the names of its rows."""
+    """Return the layer table of a model by row name."""
     model = f"{MORE / 'figures'}.py:{name}"
     ended = lab.run("model", model, "--image-size", 16, "--json", *options)
     assert_fine(ended)
@@ -316,7 +316,7 @@ PRODUCTS = {
     "Permuted": {"widen": (16 * 256, 16 * 288), "narrow": (16 * 256, 16 * 264)},
     "Products": {"layer": (16**3, 16**3), "matmul": (16**3, 16**3), "einsum": (16**3, 16**3)},
 }
-"""The fewest and the most multiply-adds of a row: with and without the additions of a bias."""
+"""The fewest and the most multiply-adds of a row: without and with the additions of a bias."""
 
 
 @slow

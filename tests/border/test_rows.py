@@ -1,4 +1,4 @@
-"""What is particular to a row of the first table of ``shared/cases/README.md``."""
+"""What is specific to a row of the first table of ``shared/cases/README.md``."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tests.border.commands import (
     assert_fine,
     assert_same_bits,
     last,
+    last_event,
     records,
     refusal,
-    told,
 )
 from tests.border.trial import raw
 from tests.engine.runs import ScriptedInbox, of, only, run, tiny_config
@@ -58,7 +58,7 @@ def findings(folder: RunFolder) -> str:
 def test_a_norm_in_evaluation_mode_stays_there(
     lab: Lab, case: Case, still: list[str], moving: list[str]
 ) -> None:
-    """In every epoch and after a resume: its statistics are those that it was built with."""
+    """In every epoch and after a resume: it keeps the statistics it was built with."""
     state = last(lab.trained(case)).part("model")
 
     for name in still:
@@ -134,11 +134,11 @@ def test_logits_of_two_heads_are_refused_before_the_first_step(lab: Lab, command
     train = ("--no-ui", "--model", case.model, "--out", out)
     arguments = train if command == "train" else ("check", case.model)
 
-    said = refusal(lab.run(*arguments, *given))
+    printed = refusal(lab.run(*arguments, *given))
 
     line = _line_of(Path(FOLDER / "two_heads.py"), "def forward")
-    assert f"two_heads.py:{line}" in said
-    assert "tuple" in said
+    assert f"two_heads.py:{line}" in printed
+    assert "tuple" in printed
     assert not out.exists()
 
 
@@ -148,7 +148,7 @@ def _line_of(path: Path, words: str) -> int:
 
 
 def test_a_key_that_the_model_cannot_follow_is_refused(tmp_path: Path) -> None:
-    """A batch of one image has no statistics in batch norm: the run goes on with the last size."""
+    """Batch norm has no statistics of one image: the run continues with the last batch size."""
     from tests.data.idx_files import write_dataset
 
     data = write_dataset(tmp_path / "data", size=8, train=60, test=20)
@@ -182,7 +182,7 @@ def test_writing_into_the_images_changes_no_figure(lab: Lab) -> None:
     assert states[0].keys() == states[1].keys()
     assert [name for name in states[0] if raw(states[0][name]) != raw(states[1][name])] == []
     for kind in ("EpochDone", "TestEvaluated"):
-        mine, theirs = told(one, kind), told(twin, kind)
+        mine, theirs = last_event(one, kind), last_event(twin, kind)
         same = {key for key in mine if "second" not in key and key != "at"}
         assert {k: mine[k] for k in same} == {k: theirs[k] for k in same}
 
@@ -227,13 +227,13 @@ def test_json_of_each_command_stays_json(lab: Lab, digits: Path, name: str, comm
 
 @slow
 def test_a_tensor_cached_in_validation_serves_the_next_step(lab: Lab) -> None:
-    """The last batch of validation and the first of the next epoch have the same shape."""
+    """The last validation batch and the first batch of the next epoch have the same shape."""
     folder = lab.trained(Case("cached_mask", ("--batch-size", 128, "--val-size", 128)))
 
-    assert told(folder, "RunFinished")["epochs"] == 2
+    assert last_event(folder, "RunFinished")["epochs"] == 2
 
 
-# --- worthless answers
+# --- meaningless answers
 
 
 def test_softmax_over_the_batch_is_an_error_of_the_review(lab: Lab) -> None:
@@ -336,7 +336,7 @@ def test_a_file_that_its_neighbour_imports_back(lab: Lab, tmp_path: Path) -> Non
 
 
 def test_a_file_that_needs_the_root_of_its_repository(lab: Lab, tmp_path: Path) -> None:
-    """The message says from where, or how, it can be loaded; and so it can."""
+    """The message says from where, or how, it can be loaded; and that works."""
     files = {"src/parts.py": "WIDTH = 6\n", "src/__init__.py": ""}
     model = IMPORTED_BACK["network.py"].replace(
         "from helpers import width", "from src.parts import WIDTH"
@@ -346,8 +346,8 @@ def test_a_file_that_needs_the_root_of_its_repository(lab: Lab, tmp_path: Path) 
     ended = lab.run("model", f"{tmp_path}/src/network.py:Net")
     if ended.code == 0:
         return
-    said = refusal(ended)
-    assert "src.network:Net" in said
+    printed = refusal(ended)
+    assert "src.network:Net" in printed
 
     def from_its_root() -> object:
         from tests.faults.forks import command

@@ -1,4 +1,4 @@
-"""Whoever asks for a prediction is told where the model's answers are worthless."""
+"""A prediction comes with a warning if the model's answers are meaningless."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is tried with a composed model: training, resume, layer table, rebuilding, export."""
+"""The trial of a composed model: training, resume, layer table, rebuilding, export."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def write_images(folder: Path) -> Path:
 
 @dataclass
 class Outcome:
-    """What came of a model.
+    """The results of a model.
 
     Attributes:
         composed: The model.
-        refused: What was refused, and why, by what was tried: one line each.
-        limits: What was done with a limit that was said, likewise.
-        faults: Tracebacks and differences.
-        done: What was tried and held.
+        refused: The refusals with their reasons, by step of the trial: one line each.
+        limits: The steps done with a reported limit, likewise.
+        problems: Tracebacks and differences.
+        done: The successful steps.
     """
 
     composed: Composed
@@ -66,7 +66,7 @@ class Outcome:
 
     @contextmanager
     def trying(self, what: str) -> Iterator[None]:
-        """Count what is refused in one line, and anything else as a fault."""
+        """Record a refusal of one line, and any other exception as a problem."""
         before = len(self.problems)
         try:
             yield
@@ -76,14 +76,14 @@ class Outcome:
             if not words or "\n" in words or "Traceback" in words:
                 self.problems.append(f"{what}: not one line: {words!r}")
         except Exception as error:
-            self.problems.append(f"{what}: {_told(error)}")
+            self.problems.append(f"{what}: {_described(error)}")
         else:
             if len(self.problems) == before:
                 self.done.add(what)
 
 
-def _told(error: Exception) -> str:
-    """Return an exception with the last line of ours that it came through."""
+def _described(error: Exception) -> str:
+    """Return an exception with the last line of this project that it came through."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if "tui_trainer" in frame.filename]
     frame = (ours or frames)[-1]
@@ -108,8 +108,8 @@ def try_model(composed: Composed, images: Path, folder: Path, *, exports: bool =
 
     Args:
         composed: The model.
-        images: What :func:`write_images` wrote.
-        folder: Where its file and its runs are written; made.
+        images: The folder from :func:`write_images`.
+        folder: The folder for its file and its runs; created.
         exports: Whether to export it too, which takes longer than all the rest.
     """
     outcome = Outcome(composed)
@@ -167,7 +167,7 @@ def run(
 
 
 def _try_resume(outcome: Outcome, config: RunConfig, whole: Trained, folder: Path) -> None:
-    """Stop in the middle, go on in another state of the process, and compare every bit."""
+    """Stop in the middle, resume in another state of the process, and compare every bit."""
     cut = run(config, folder / "cut", stop=outcome.composed.cut)
     assert cut.last.metadata["step"] == outcome.composed.cut
     torch.manual_seed(99)
@@ -180,7 +180,7 @@ def _try_resume(outcome: Outcome, config: RunConfig, whole: Trained, folder: Pat
 
 
 def differences(one: Checkpoint, other: Checkpoint) -> list[str]:
-    """Return the names of tensors and facts in which two checkpoints differ."""
+    """Return the names of tensors and metadata that differ between two checkpoints."""
     names = sorted(one.tensors.keys() ^ other.tensors.keys())
     for name in sorted(one.tensors.keys() & other.tensors.keys()):
         mine, theirs = one.tensors[name], other.tensors[name]
@@ -197,7 +197,7 @@ def raw(tensor: Tensor) -> bytes:
 
 
 def _try_table(outcome: Outcome, config: RunConfig) -> None:
-    """Compare the layer table with the parameters there are and the pixels that are seen."""
+    """Compare the layer table with the actual parameters and the counted pixels."""
     model = build_model(config.model, image_size=SIDE, classes=CLASSES)
     rows = layers_of(model, (SIDE, SIDE, 1), CLASSES)
     there = sum(p.numel() for p in model.parameters())
@@ -210,7 +210,7 @@ def _try_table(outcome: Outcome, config: RunConfig) -> None:
 
 
 def _compare_field(outcome: Outcome, model: nn.Module, rows: Sequence[LayerRow]) -> None:
-    """Compare what the middle of the last maps sees with an independent count."""
+    """Compare the field of the middle of the last maps with an independent count."""
     place = next((i for i, row in enumerate(rows) if row.name == LAST), None)
     if place is None:
         outcome.problems.append(f"table: no row {LAST}")
@@ -226,7 +226,7 @@ def _compare_field(outcome: Outcome, model: nn.Module, rows: Sequence[LayerRow])
     box = rows[place].box(height // 2, width // 2)
     for problem in (
         field_problem(outcome.composed, seen),
-        # It may be larger: behind a gate that is made of the whole map it is an upper bound.
+        # It may be larger: behind a gate computed from the whole map it is an upper bound.
         box_problem(outcome.composed, box.within(SIDE, SIDE)) if box else "",
     ):
         if problem:
@@ -234,7 +234,7 @@ def _compare_field(outcome: Outcome, model: nn.Module, rows: Sequence[LayerRow])
 
 
 def _compare_loss(outcome: Outcome, model: nn.Module, whole: Trained, images: Path) -> None:
-    """Compare the loss of the rebuilt network on the test images with the one that was reported."""
+    """Compare the rebuilt model's loss on the test images with the reported one."""
     if outcome.composed.is_random:
         return
     reported = of(TestEvaluated, whole.events)[-1].test_loss
@@ -258,7 +258,7 @@ def _test_images(folder: Path, mean: float, std: float) -> tuple[Tensor, Tensor]
 
 
 def _try_export(outcome: Outcome, model: nn.Module, path: Path) -> None:
-    """Export to torch, load what was written and compare its logits with the network's."""
+    """Export to torch, load the file and compare its logits with the model's."""
     if note := write_torch_export(model, SIDE, path):
         outcome.limits["export"] = note
     program: Callable[[Tensor], Any] = torch.export.load(path).module()
@@ -266,7 +266,7 @@ def _try_export(outcome: Outcome, model: nn.Module, path: Path) -> None:
     images = torch.rand(3, 1, SIDE, SIDE, generator=rng)
     model.eval()
     with torch.no_grad():
-        # In parts of the same size, for logits may depend on the batch.
+        # In parts of equal size, since logits may depend on the batch.
         parts = torch.split(images, 1 if note else len(images))
         mine, theirs = (torch.cat([f(part.clone()) for part in parts]) for f in (model, program))
     if outcome.composed.is_random:

@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, field
 
 SIDE = 16
-"""Rows and columns of the images that the models are composed for."""
+"""Rows and columns of the images for the models."""
 
 CLASSES = 10
 
@@ -48,13 +48,13 @@ class Net(nn.Module):
 
 @dataclass
 class Writer:
-    """A model under construction, whose map has so many channels, rows and columns by now.
+    """A model under construction, with the current channels, rows and columns of its map.
 
     Attributes:
-        rng: Decides everything.
-        parts: The names of the pieces it is composed of.
-        is_random: Whether its logits are drawn, in part, in evaluation mode.
-        is_counted: Whether gradients reach all that its last maps see.
+        rng: Makes all random choices.
+        parts: The names of its pieces.
+        is_random: Whether its logits are partly random in evaluation mode.
+        is_counted: Whether gradients reach all pixels that its last maps see.
     """
 
     rng: random.Random
@@ -101,7 +101,7 @@ class Writer:
             self.top.append(source)
 
     def resized(self, height: int, width: int | None = None, channels: int | None = None) -> None:
-        """Note the size of the map after what was just written."""
+        """Set the size of the map after the last piece."""
         self.height = height
         self.width = height if width is None else width
         self.channels = self.channels if channels is None else channels

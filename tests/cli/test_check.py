@@ -17,17 +17,17 @@ MODEL_FORMS = """
 from torch import nn
 
 class Net(nn.Module):
-    '''A network of one's own.'''
+    '''A custom model.'''
 
     def __init__(self, image_size, classes):
         super().__init__()
         self.conv = nn.Conv2d(1, 8, 3, padding=1)
         self.norm = nn.BatchNorm2d(8)
-        self.scores = nn.Linear(8 * image_size**2, classes)
+        self.logits = nn.Linear(8 * image_size**2, classes)
 
     def forward(self, x):
         print("forward!")
-        return self.scores(self.norm(self.conv(x)).relu().flatten(1))
+        return self.logits(self.norm(self.conv(x)).relu().flatten(1))
 
 class Softmaxed(Net):
     def forward(self, x):
@@ -40,7 +40,7 @@ class Frozen(Net):
 
 class Detached(Net):
     def forward(self, x):
-        return self.scores(self.norm(self.conv(x).detach()).relu().flatten(1))
+        return self.logits(self.norm(self.conv(x).detach()).relu().flatten(1))
 
 class Raises(Net):
     def forward(self, x):
@@ -59,7 +59,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def custom_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("own") / "net.py"
     path.write_text(MODEL_FORMS, encoding="utf-8")
     return path
@@ -112,20 +112,20 @@ def test_json_has_every_item(run: Cli, images: Path) -> None:
     assert {"input", "initial-loss", "one-batch", "learning-rate", "shuffled-labels"} <= names
 
 
-def test_softmax_before_the_loss_fails(checked: Any, own: Path) -> None:
-    items = checked(f"{own}:Softmaxed", code=6)
+def test_softmax_before_the_loss_fails(checked: Any, custom_model: Path) -> None:
+    items = checked(f"{custom_model}:Softmaxed", code=6)
 
     assert items["softmax"]["severity"] == "error"
     assert items["gradients"]["severity"] == "ok"
 
 
-def test_a_detached_layer_fails_and_a_frozen_one_does_not(checked: Any, own: Path) -> None:
-    items = checked(f"{own}:Detached", code=6)
+def test_a_detached_layer_fails_and_a_frozen_one_does_not(checked: Any, custom_model: Path) -> None:
+    items = checked(f"{custom_model}:Detached", code=6)
     failed = {name for name, item in items.items() if item["severity"] == "error"}
     assert failed == {"gradients"}
     assert "conv.weight, conv.bias" in items["gradients"]["evidence"]
 
-    items = checked(f"{own}:Frozen", code=0)
+    items = checked(f"{custom_model}:Frozen", code=0)
     assert not [name for name, item in items.items() if item["severity"] == "error"]
     assert "conv.weight, conv.bias frozen" in items["gradients"]["evidence"]
 
@@ -134,16 +134,18 @@ def test_a_hopeless_lr_fails(checked: Any) -> None:
     assert checked("mlp", "--lr", 1e-6, code=6)["learning-rate"]["severity"] == "error"
 
 
-def test_output_of_a_custom_model_is_no_data(run: Cli, images: Path, own: Path) -> None:
-    code, out, err = run("check", f"{own}:Net", "--data-dir", images, *QUICK, "--json")
+def test_output_of_a_custom_model_is_no_data(run: Cli, images: Path, custom_model: Path) -> None:
+    code, out, err = run("check", f"{custom_model}:Net", "--data-dir", images, *QUICK, "--json")
 
     assert code == 0
     assert json.loads(out)["model"] == "net.py:Net"
     assert "forward!" in err
 
 
-def test_a_model_that_raises_is_reported_with_its_line(run: Cli, images: Path, own: Path) -> None:
-    code, _, err = run("check", f"{own}:Raises", "--data-dir", images, *QUICK)
+def test_a_model_that_raises_is_reported_with_its_line(
+    run: Cli, images: Path, custom_model: Path
+) -> None:
+    code, _, err = run("check", f"{custom_model}:Raises", "--data-dir", images, *QUICK)
 
     assert code == 2
     assert "net.py:33: ValueError: too many; in training mode, with a batch of 32 images" in err

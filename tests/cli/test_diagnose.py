@@ -24,10 +24,10 @@ def judged(name: str) -> list[Event]:
 
 
 @pytest.mark.parametrize("rate", [pytest.param(0.1, marks=pytest.mark.slow), 1_000])
-def test_it_finds_what_the_run_reported(run: Cli, tmp_path: Path, rate: float) -> None:
+def test_it_finds_what_the_run_reported(run: Cli, tmp_path: Path, base_lr: float) -> None:
     path = tmp_path / "one"
-    code, out, err = run(*TINY, *BRIEF, "--lr", rate, "--out", path)
-    assert code == (4 if rate == 1_000 else 0), err
+    code, out, err = run(*TINY, *BRIEF, "--lr", base_lr, "--out", path)
+    assert code == (4 if base_lr == 1_000 else 0), err
     active_findings: dict[str, dict[str, object]] = {}
     gone: list[str] = []
     for event in map(json.loads, out.splitlines()):
@@ -46,7 +46,7 @@ def test_it_finds_what_the_run_reported(run: Cli, tmp_path: Path, rate: float) -
         assert {name: record[name] for name in event if name != "event"} == {
             name: value for name, value in event.items() if name != "event"
         }
-    assert (rate == 1_000) == ("divergence" in active_findings)
+    assert (base_lr == 1_000) == ("divergence" in active_findings)
     assert output["run"]["folder"] == str(path)
     assert output["run"]["is_probed"]
 
@@ -76,7 +76,7 @@ def test_what_cannot_be_diagnosed_is_refused_in_a_line(run: Cli) -> None:
         assert (code, out, err.count("\n")) == (2, "", 1)
         return err
 
-    assert "runs: contains no runs" in refused()
+    assert "runs: no run in it yet" in refused()
     assert "nothing: no such run" in refused("nothing")
     start = [event for event in recording("finished") if isinstance(event, RunStarted)]
     folder = run_folder(Path("runs/one"), start)

@@ -94,8 +94,8 @@ def test_a_view_is_printed_and_the_run_is_unchanged(run: Cli, trained: RunFolder
     assert lines[:2] == ["run mine", "========"]
     assert "tiny, 4,714 parameters, on data" in lines[2]
     assert "step 16, epoch 2" in " ".join(lines[2:4])
-    (judged,) = [line for line in lines if line.startswith("40 validation images: ")]
-    assert judged.endswith("] right")
+    (judged,) = [line for line in lines if line.endswith(" on 40 validation images")]
+    assert judged.startswith("accuracy ")
     assert lines[lines.index("CONFUSION MATRIX") + 1] == "  true class by predicted class"
     assert "    numbers = counts  (counts, shares)" in lines
     assert not any("images = " in line for line in lines)
@@ -166,8 +166,8 @@ def test_a_test_evaluation_is_counted_in_the_run(run: Cli, trained: RunFolder) -
     code, out, err = run("evaluate", *CONFUSION, "--test")
 
     assert (code, err) == (0, "")
-    assert "20 test images: " in out
-    assert "look 2 at the test set, counted in the run: this figure is no longer quite" in out
+    assert " on 20 test images" in out
+    assert "test evaluations: 2, counted in the run: this result is no longer independent" in out
     recorded = trained.read_events()
     last = recorded.events[-1]
     assert isinstance(last, TestEvaluated)
@@ -186,7 +186,7 @@ def test_a_resumed_run_counts_its_test_evaluations_on(run: Cli, trained: RunFold
     code, out, err = run("resume", "--no-ui", "--epochs", 3)
 
     assert code == 0, err
-    assert "look 3" in out
+    assert "evaluations: 3" in out
     recorded = trained.read_events()
     assert recorded.test_evaluations == 3
     assert [e.evaluation for e in recorded.events if isinstance(e, TestEvaluated)] == [1, 3]
@@ -215,7 +215,7 @@ def test_a_run_in_use_is_not_evaluated_on_the_test_set(
     assert output.endswith(
         f"in use: process {os.getpid()} is writing this run; wait for it, or stop it"
     )
-    assert run("evaluate", "mine", *CONFUSION)[0] == 0, "validation is free to look at"
+    assert run("evaluate", "mine", *CONFUSION)[0] == 0, "validation can be evaluated freely"
     lock.release()
     assert {**contents(trained), trained.lock: b""} == {**before, trained.lock: b""}
 
@@ -237,7 +237,7 @@ def test_the_report_is_one_file_with_its_command(
     again = "mnist-tui evaluate mine --test --view confusion --report 'out of class.html'"
     assert again in read.text
     assert str(tmp_path) not in text
-    assert "look 2 at the test set" in read.text
+    assert "test evaluations: 2" in read.text
     assert [each.name for each in tmp_path.iterdir() if each.is_file()] == [path.name]
 
 
@@ -270,7 +270,7 @@ def test_a_report_that_cannot_be_written_is_known_before_anything_is_judged(
     (tmp_path / "file").touch()
     for path, output in (
         (tmp_path, "is not an ordinary file; choose another name"),
-        (tmp_path / "nowhere" / "r.html", "there is no folder"),
+        (tmp_path / "nowhere" / "r.html", " does not exist"),
         (tmp_path / "file" / "r.html", ""),
         ("x" * 300, "cannot be written: "),
     ):
@@ -286,11 +286,11 @@ def test_a_report_that_cannot_be_written_is_known_before_anything_is_judged(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--view", "roc"], "--view 'roc': no such view; choose confusion, digits"),
-        (["--view", "c"], "--view 'c': more than one view begins so; choose confusion, classes"),
+        (["--view", "roc"], "--view 'roc': no such view; choose confusion, misclassified"),
+        (["--view", "c"], "--view 'c': several views start with this; choose confusion, classes"),
         (["--view", "draw"], "--view draw: needs a digit drawn by hand; open it"),
         (["--set", "numbers"], "--set numbers: write NAME=VALUE"),
-        (["--set", "images=test"], "--set images: validation is judged, or with --test"),
+        (["--set", "images=test"], "--set images: not available; evaluate uses"),
         ([*CONFUSION, "--set", "numbers=percent"], "--set numbers=percent: choose counts, shares"),
         ([*CONFUSION, "--set", "a=1", "--set", "numbers=shares"], "--set a=1: confusion has no"),
         (["--checkpoint", "worst"], "--checkpoint worst: not in mine; choose best, last"),

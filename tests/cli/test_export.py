@@ -153,7 +153,7 @@ def test_without_the_dataset_images_of_noise_are_compared(run: Cli, here: Path) 
     assert code == 0
     assert "0 of 4 noise images have another predicted class than in torch" in out
     assert "; test images cannot be read: " in out
-    assert "the run's data are not there" in out
+    assert "the run's data do not exist" in out
     assert "; input: (pixel / 255 - " in out
     out = run("export", "runs/zoo", "--as", "torch", "--data-dir", "elsewhere")[1]
     assert "0 of 20 test images have another predicted class than in torch" in out
@@ -170,7 +170,7 @@ def test_without_its_file_the_curves_of_a_model_are_written(run: Cli, here: Path
     assert code == 2
     assert out.startswith("runs/own/exports/steps.csv: ")
     assert "weights.safetensors: not written: " in err
-    assert "say where it is now: --model PATH/net.py:Net" in err
+    assert "give its new path: --model PATH/net.py:Net" in err
     assert run("export", "runs/own", "--as", "weights", "--model", "other.py:Net")[0] == 0
 
 

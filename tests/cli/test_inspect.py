@@ -74,7 +74,7 @@ def test_a_run_that_cannot_be_shown_is_one_line(trained: RunFolder, refused: Ref
     output = refused("inspect", trained.name, "--checkpoint", "epoch-9")
     assert output.startswith(f"--checkpoint epoch-9: not in {trained.name}; choose best, epoch-1")
     assert refused("inspect", "--view", "aura").startswith("--view 'aura': no such view; choose ")
-    assert refused("inspect", "--view", "d").endswith("choose digits, draw")
+    assert refused("inspect", "--view", "c").endswith(", classes, calibration")
     assert refused("inspect", "--threads", 0).startswith("--threads: ")
     assert "plaid" in refused("inspect", "--theme", "plaid")
     trained.checkpoint("last").write_bytes(b"no checkpoint")

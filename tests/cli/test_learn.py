@@ -41,11 +41,11 @@ from torch import nn
 class Net(nn.Module):
     def __init__(self, image_size, classes):
         super().__init__()
-        self.scores = nn.Linear(image_size**2, classes)
+        self.logits = nn.Linear(image_size**2, classes)
 
     def forward(self, x):
         print("forward!")
-        return self.scores(x.flatten(1))
+        return self.logits(x.flatten(1))
 """
 
 
@@ -120,7 +120,7 @@ def test_what_trains_is_trained_if_asked(run: Cli) -> None:
         (["max"], "max-pooling-position"),
         (["softmax", "--model", "lenet"], "--model: unknown model 'lenet'"),
         (["softmax", "--run", "nowhere"], "nowhere: no such run"),
-        (["softmax", "--run", "a", "--model", "tiny"], "--model: does not go with --run"),
+        (["softmax", "--run", "a", "--model", "tiny"], "--model: cannot be used with --run"),
         (["softmax", "--threads", "0"], "--threads: threads must be"),
         (["softmax", "--set", "temperature"], "--set temperature: write NAME=VALUE"),
         (["--try"], "--try: needs a lesson; list them"),
@@ -128,9 +128,9 @@ def test_what_trains_is_trained_if_asked(run: Cli) -> None:
         (["softmax", "--csv"], "--csv: only for the lesson backpropagation"),
         (["--eta", "1"], "--eta: only for the lesson backpropagation"),
         (["backprop", "--eta", "1"], "--eta: add --csv"),
-        (["backprop", "--csv", "--try"], "--try: does not go with --csv"),
-        (["backprop", "--csv", "--run", "a"], "--run: does not go with --csv"),
-        (["backprop", "--csv", "--eta", "nan"], "--eta nan: the learning rate must be"),
+        (["backprop", "--csv", "--try"], "--try: cannot be used with --csv"),
+        (["backprop", "--csv", "--run", "a"], "--run: cannot be used with --csv"),
+        (["backprop", "--csv", "--eta", "nan"], "--eta nan: must be a finite number"),
         (["backprop", "--csv", "--eta", "inf"], "--eta inf"),
         (["backprop", "--csv", "--eta", "-1"], "--eta -1"),
         (["backprop", "--csv", "--eta", "much"], "--eta"),
@@ -246,4 +246,6 @@ def test_every_lesson_reads_well_in_plain_text(slug: str, monkeypatch: pytest.Mo
         assert line.isprintable(), line
         assert "nan" not in line.split(), line
     assert "EXPERIMENT" in lines
-    assert any(said in " ".join(" ".join(lines).split()) for said in observations(each, history))
+    assert any(
+        printed in " ".join(" ".join(lines).split()) for printed in observations(each, history)
+    )

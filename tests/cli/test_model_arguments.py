@@ -15,7 +15,7 @@ MODEL_FILE = (
 
 
 @pytest.fixture
-def own() -> str:
+def custom_model() -> str:
     Path("own").mkdir()
     Path("own/net.py").write_text(MODEL_FILE)
     return "own/net.py:net"
@@ -23,10 +23,10 @@ def own() -> str:
 
 @pytest.mark.parametrize("command", ["model", "review"])
 @pytest.mark.parametrize("words", [["{}"], ["--model", "{}"], ["{}", "--model", "./{}"]])
-def test_a_model_is_described(run: Cli, own: str, command: str, words: list[str]) -> None:
-    code, out, err = run(command, *(word.format(own) for word in words), "--json")
+def test_a_model_is_described(run: Cli, custom_model: str, command: str, words: list[str]) -> None:
+    code, out, err = run(command, *(word.format(custom_model) for word in words), "--json")
     assert (code in (0, 5), err) == (True, "")
-    assert json.loads(out)["model"] in (own, f"./{own}")
+    assert json.loads(out)["model"] in (custom_model, f"./{custom_model}")
 
 
 @pytest.mark.parametrize("words", [["tiny", "mlp"], ["tiny", "--model", "mlp"]])
@@ -41,8 +41,10 @@ def test_two_named_models_are_compared(run: Cli) -> None:
     assert (code, [each["model"] for each in json.loads(out)]) == (0, ["tiny", "mlp"])
 
 
-def test_a_lesson_is_shown_on_a_model(run: Cli, own: str) -> None:
-    both = [run("learn", "softmax", *words) for words in ([own], ["--model", own])]
+def test_a_lesson_is_shown_on_a_model(run: Cli, custom_model: str) -> None:
+    both = [
+        run("learn", "softmax", *words) for words in ([custom_model], ["--model", custom_model])
+    ]
     assert both[0] == both[1]
     assert both[0][0] == 0
 
@@ -64,8 +66,8 @@ def test_a_new_run_takes_its_model_in_two_ways(printed: Printed, words: list[str
     assert printed(*words).model == "tiny"
 
 
-def test_a_new_run_of_a_custom_model(printed: Printed, own: str) -> None:
-    assert printed(own).model == str(Path.cwd() / "own" / "net.py") + ":net"
+def test_a_new_run_of_a_custom_model(printed: Printed, custom_model: str) -> None:
+    assert printed(custom_model).model == str(Path.cwd() / "own" / "net.py") + ":net"
     assert printed("package.module:net").model == "package.module:net"
 
 
@@ -99,7 +101,7 @@ def test_two_models_where_one_is_expected(refused: Refused, words: list[str]) ->
         (["compare", "tiny", "mlp", "--model", "small"], "compare needs two models, not 3"),
         (["nowhere.py"], "nowhere.py"),
         (["tinny"], "No such command 'tinny'"),
-        (["tiny", "runs"], "--model: belongs to a new run"),
+        (["tiny", "runs"], "--model: is an option of a new run"),
         (["tiny", "mlp"], "No such command 'mlp'"),
         (["tiny", "--lr"], "'--lr' requires an argument"),
     ],

@@ -17,7 +17,7 @@ MODEL_FORMS = """
 from torch import nn
 
 class Net(nn.Module):
-    '''A network of one's own.'''
+    '''A custom model.'''
 
     def __init__(self, in_channels=1, classes=10):
         super().__init__()
@@ -32,7 +32,7 @@ class Net(nn.Module):
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> str:
+def custom_model(tmp_path: Path) -> str:
     path = tmp_path / "net.py"
     path.write_text(MODEL_FORMS, encoding="utf-8")
     return f"{path}:Net"
@@ -140,17 +140,17 @@ def test_markdown(run: Cli) -> None:
     assert len(rows) == 2 + 5 + 1  # head and rule; input and four layers; the total
 
 
-def test_a_custom_model(run: Cli, own: str) -> None:
-    record = loads(run, "model", own, "--channels", 3, "--image-size", 32, "--classes", 7)
+def test_a_custom_model(run: Cli, custom_model: str) -> None:
+    record = loads(run, "model", custom_model, "--channels", 3, "--image-size", 32, "--classes", 7)
 
-    assert record["about"] == "A network of one's own."
+    assert record["about"] == "A custom model."
     assert record["layers"][0]["output_shape"] == [32, 32, 3]
     assert record["layers"][-1]["output_shape"] == [1, 1, 7]
     assert record["totals"]["parameters"] == 4 * 27 + 4 + 4 * 7 + 7
     assert record["totals"]["receptive_field"] == 32
-    code, out, _ = run("model", own)
+    code, out, _ = run("model", custom_model)
     assert code == 0
-    assert out.startswith("net.py:Net: A network of one's own.")
+    assert out.startswith("net.py:Net: A custom model.")
 
 
 STRANGE = """
@@ -161,19 +161,19 @@ class Talks(nn.Module):
     def __init__(self):
         super().__init__()
         self.spare = nn.Linear(3, 3)
-        self.scores = nn.Linear(784, 10)
+        self.logits = nn.Linear(784, 10)
 
     def forward(self, x):
         print("forward!")
-        return self.scores(x.flatten(1))
+        return self.logits(x.flatten(1))
 
 class Plain(nn.Module):
     def __init__(self):
         super().__init__()
-        self.scores = nn.Linear(784, 10)
+        self.logits = nn.Linear(784, 10)
 
     def forward(self, x):
-        return self.scores(x.flatten(1))
+        return self.logits(x.flatten(1))
 
 def scripted():
     return torch.jit.script(Plain())

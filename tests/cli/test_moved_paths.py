@@ -113,8 +113,8 @@ def test_a_model_that_is_gone_is_named_with_the_option(
     assert (code, out) == (ExitCode.BAD_INPUT, "")
     lead = "weights.safetensors: not written: " if command == "export" else ""
     assert err == (
-        f"mnist-tui: error: {lead}{home}/models/net.py: the run's model is not there; say where it "
-        "is now: --model PATH/net.py:Net\n"
+        f"mnist-tui: error: {lead}{home}/models/net.py: the run's model does not exist; give its "
+        "new path: --model PATH/net.py:Net\n"
     )
     code, _, err = run(*words, "--model", "../new/net.py:Net")
     assert code == 0, err

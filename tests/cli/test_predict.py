@@ -98,7 +98,7 @@ def test_a_warning_gives_its_reason(
     _, record, _ = run("predict", tmp_path / "cut.png", "--run", trained.path, "--json")
 
     assert (code, err) == (0, "")
-    assert out.rstrip().endswith(f"  doubtful: {why}")
+    assert out.rstrip().endswith(f"  warning: {why}")
     assert json.loads(record)["warnings"] == [why]
 
 
@@ -227,14 +227,16 @@ def test_a_prediction_that_a_model_cannot_make_is_reported(
         "class Net(nn.Module):\n"
         "    def __init__(self):\n"
         "        super().__init__()\n"
-        "        self.scores = nn.Linear(784, 10)\n"
+        "        self.logits = nn.Linear(784, 10)\n"
         "    def forward(self, x):\n"
-        "        logits = self.scores(x.flatten(1))\n"
+        "        logits = self.logits(x.flatten(1))\n"
         f"        return {expression}\n"
     )
     monkeypatch.chdir(tmp_path)
-    trained, _, said = run(*BRIEF, "--augment", "none", "--model", "model.py:Net", "--out", "run")
-    assert trained == 0, said
+    trained, _, printed = run(
+        *BRIEF, "--augment", "none", "--model", "model.py:Net", "--out", "run"
+    )
+    assert trained == 0, printed
 
     code, out, err = run("predict", pictures / "two.png", "--run", "run")
 

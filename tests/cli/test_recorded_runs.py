@@ -78,7 +78,7 @@ def test_a_finished_run_is_resumed(run: Cli, trained: RunFolder) -> None:
     code, out, err = run("resume", trained.name, "--no-ui", "--epochs", 3)
     assert code == 0
     assert out.splitlines()[0].startswith("epoch 3/3")
-    assert "look 2" in out
+    assert "evaluations: 2" in out
     assert "resumed after step" in err
     assert "▼ epochs 2 → 3" in err
     assert trained.read_summary().epochs_done == 3
@@ -119,7 +119,7 @@ def test_the_best_state_can_be_gone_on_from(run: Cli, trained: RunFolder) -> Non
 
 @pytest.mark.parametrize("command", ["resume", "replay"])
 def test_no_such_run(run: Cli, command: str) -> None:
-    assert "runs: contains no runs" in complaint(run, command, "--no-ui")
+    assert "runs: no run in it yet" in complaint(run, command, "--no-ui")
     output = complaint(run, command, "--no-ui", "nothing")
     assert output == "nothing: no such run; `mnist-tui runs` lists all runs"
 
@@ -127,7 +127,7 @@ def test_no_such_run(run: Cli, command: str) -> None:
 def test_a_run_of_which_nothing_was_saved(run: Cli, trained: RunFolder) -> None:
     shutil.rmtree(trained.checkpoints)
     output = complaint(run, "resume", "--no-ui")
-    assert output.startswith(f"{trained.name}: nothing was saved of it yet; start it anew with ")
+    assert output.startswith(f"{trained.name}: has no checkpoint yet; start it again with ")
 
 
 def test_other_data_than_before(run: Cli, trained: RunFolder) -> None:
@@ -160,7 +160,7 @@ def test_a_replay_ends_with_the_same_weights(run: Cli, trained: RunFolder) -> No
     assert len(list(trained.path.parent.iterdir())) == 1, "nothing new is saved"
 
 
-def test_a_replay_that_differs_has_its_own_exit_code(run: Cli, trained: RunFolder) -> None:
+def test_a_replay_that_differs_has_exit_code_8(run: Cli, trained: RunFolder) -> None:
     text = trained.config.read_text()
     trained.config.write_text(text.replace("seed = 0", "seed = 1"))
     code, _, err = run("replay", "--no-ui", trained.path)

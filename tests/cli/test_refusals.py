@@ -43,8 +43,8 @@ from tui_trainer.protocol.exit_codes import ExitCode
         (["--data-dir", ""], "--data-dir: names no folder"),
         (["--data-dir", "\udcff"], "--data-dir: needs a text that UTF-8 can hold, not '\\udcff'"),
         (["--json"], "--json: add --no-ui; the window needs the terminal for itself"),
-        (["--paused", "--no-ui"], "--paused: opens the window paused"),
-        (["--guide", "--no-ui"], "--guide: walks through the window"),
+        (["--paused", "--no-ui"], "--paused: cannot be used with --no-ui"),
+        (["--guide", "--no-ui"], "--guide: cannot be used with --no-ui"),
         (["--no-ui", "--theme", "x"], "unknown theme 'x'; "),
     ],
 )

@@ -45,7 +45,7 @@ def test_they_are_diagnosed(run: Cli, runs: Path, name: str) -> None:
     code, out, err = run("diagnose", runs / name)
     assert code == 0, err
     assert out.startswith(f"{name}: ")
-    assert "nothing is found" in out
+    assert "no active findings" in out
 
 
 LONG = [pytest.param(name, marks=pytest.mark.slow) for name in ("finished", "steered")]

@@ -429,9 +429,9 @@ def test_the_line_that_fixes_the_batch_size_is_named(
 def test_what_no_program_can_do_is_one_sentence(
     tmp_path: Path, model_class: type[nn.Module], text: str, cause: str
 ) -> None:
-    told = refused(model_files.write_torch_export, model_class(), tmp_path / "model.pt2")
+    message = refused(model_files.write_torch_export, model_class(), tmp_path / "model.pt2")
 
-    assert (line_of(model_class, text) if text else "") + cause in told
+    assert (line_of(model_class, text) if text else "") + cause in message
 
 
 def test_random_answers_are_compared_under_one_seed_or_not_at_all(tmp_path: Path) -> None:
@@ -516,10 +516,10 @@ def test_an_onnx_file_gives_the_answers_or_is_refused_with_a_reason(
 def test_what_onnx_lacks_is_named_with_its_line(
     tmp_path: Path, model_class: type[nn.Module], text: str, cause: str
 ) -> None:
-    told = refused(model_files.write_onnx, model_class(), tmp_path / "model.onnx")
+    message = refused(model_files.write_onnx, model_class(), tmp_path / "model.onnx")
 
-    assert line_of(model_class, text) in told
-    assert cause in told
+    assert line_of(model_class, text) in message
+    assert cause in message
 
 
 # --- weights
@@ -530,15 +530,15 @@ def test_a_new_model_loads_the_weights(tmp_path: Path, model_class: type[nn.Modu
     model, path = model_class(), tmp_path / "weights.safetensors"
     model_files.write_weights(model, path)
 
-    told = model_files.check_weights(model, path, model_class(), 28)
+    message = model_files.check_weights(model, path, model_class(), 28)
 
-    own, read = model.state_dict(), load_file(path)
-    assert own.keys() == read.keys()
-    assert all(torch.equal(own[name], read[name]) for name in own)
+    expected, read = model.state_dict(), load_file(path)
+    assert expected.keys() == read.keys()
+    assert all(torch.equal(expected[name], read[name]) for name in expected)
     if model_class is Outside:
-        assert told.startswith("lacks scale, shift, not in the state_dict: a new model ")
+        assert message.startswith("lacks scale, shift, not in the state_dict: a new model ")
     else:
-        assert told == "a new model with these weights gives the same outputs"
+        assert message == "a new model with these weights gives the same outputs"
 
 
 def test_shared_tensors_are_written_under_each_name(tmp_path: Path) -> None:
@@ -571,26 +571,28 @@ def test_expanded_buffers_are_loaded_by_assignment(tmp_path: Path) -> None:
     model, path = Expanded(), tmp_path / "weights.safetensors"
     model_files.write_weights(model, path)
 
-    told = model_files.check_weights(model, path, Expanded(), 28)
-    assert told.endswith("(load_state_dict with assign=True: grid is expanded)")
+    message = model_files.check_weights(model, path, Expanded(), 28)
+    assert message.endswith("(load_state_dict with assign=True: grid is expanded)")
 
 
 @pytest.mark.parametrize(
-    ("tensor", "told"),
+    ("tensor", "message"),
     [
         (torch.zeros(2, dtype=torch.complex128), "safetensors does not support complex128"),
         (torch.zeros(2, 2).to_sparse(), "safetensors does not support sparse_coo tensors"),
         (torch.zeros(2, device="meta"), "safetensors does not support meta tensors"),
     ],
 )
-def test_a_type_that_safetensors_lacks_is_named(tmp_path: Path, tensor: Tensor, told: str) -> None:
+def test_a_type_that_safetensors_lacks_is_named(
+    tmp_path: Path, tensor: Tensor, message: str
+) -> None:
     model = Base()
     model.register_buffer("odd", tensor)
 
     def write(model: nn.Module, _: int, path: Path) -> None:
         model_files.write_weights(model, path)
 
-    assert refused(write, model, tmp_path / "w.safetensors").startswith(f"odd: {told}")
+    assert refused(write, model, tmp_path / "w.safetensors").startswith(f"odd: {message}")
 
 
 def test_other_weights_do_not_pass(tmp_path: Path) -> None:

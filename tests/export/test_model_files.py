@@ -211,9 +211,9 @@ def test_the_weights_file_has_every_tensor_under_its_name(tmp_path: Path) -> Non
     model = trained("era-s6").to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     write_weights(model, tmp_path / "network.safetensors")
 
-    read, own = load_file(tmp_path / "network.safetensors"), model.state_dict()
-    assert set(read) == set(own)
-    for name, tensor in own.items():
+    read, expected = load_file(tmp_path / "network.safetensors"), model.state_dict()
+    assert set(read) == set(expected)
+    for name, tensor in expected.items():
         assert torch.equal(read[name], tensor)
         assert read[name].dtype == tensor.dtype
 

@@ -185,12 +185,12 @@ def test_labels_are_never_nearer_than_their_room_or_longer_than_the_panel() -> N
     changes = [changed(settings[n % 4], 1, 2, images=n * n) for n in range(1, 60)]
     events: list[Event] = [started(), step(40), *changes]
 
-    told = curve_picture.labels(history_of(events))
+    message = curve_picture.labels(history_of(events))
 
-    assert 1 < len(told) < len(changes)
-    gaps = np.diff([x for x, _ in told])
+    assert 1 < len(message) < len(changes)
+    gaps = np.diff([x for x, _ in message])
     assert gaps.min() > curve_picture.LABEL_ROOM * 4
-    assert max(len(words) for _, words in told) == curve_picture.LABEL_LENGTH
+    assert max(len(words) for _, words in message) == curve_picture.LABEL_LENGTH
 
 
 def test_each_nine_is_as_far_as_the_last_and_all_has_a_place() -> None:

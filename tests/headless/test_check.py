@@ -96,7 +96,7 @@ def test_json_is_one_strict_object(capsys: pytest.CaptureFixture[str]) -> None:
     assert record["counts"] == {"error": 1, "warning": 0, "note": 0, "ok": 1}
 
 
-def test_output_of_the_model_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+def test_model_output_is_printed_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     def talking() -> Iterator[Event]:
         print("forward!")
         yield from events(item("ok"))

@@ -30,13 +30,13 @@ def judged(events: list[Event]) -> list[Event]:
 @pytest.mark.parametrize("name", ["overfitting", "diverged", "finished", "mid-run"])
 def test_it_finds_what_the_run_itself_would_report(name: str) -> None:
     history = History()
-    told = judged(recording(name))
-    for event in told:
+    line = judged(recording(name))
+    for event in line:
         history.apply(event)
-    found = diagnose(name, told)
+    found = diagnose(name, line)
     assert [episode.finding for episode in found.active] == history.most_severe_first
-    cleared = [event for event in told if isinstance(event, FindingCleared)]
-    assert sorted(e.finding.code for e in found.timeline) == sorted(c.code for c in cleared)
+    cleared = [event for event in line if isinstance(event, FindingCleared)]
+    assert sorted(e.finding.code for e in found.cleared) == sorted(c.code for c in cleared)
 
 
 def test_what_was_found_while_it_ran_is_left_aside() -> None:
@@ -52,35 +52,35 @@ def test_it_prints_the_run_and_the_active_findings_with_causes() -> None:
     steps = [event.step for event in DIVERGED if isinstance(event, StepDone)]
     assert lines[0].startswith("one: ")
     assert lines[0].endswith(f"diverged at step {steps[-1]}")
-    (lost,) = [e.finding for e in found.active if e.finding.code == "divergence"]
-    assert f"  {lost.evidence}" in lines
-    assert f"  try: {lost.advice}" in lines
-    assert any(line.startswith(f"✗ {lost.title} · since step ") for line in lines)
+    (divergence,) = [e.finding for e in found.active if e.finding.code == "divergence"]
+    assert f"  {divergence.evidence}" in lines
+    assert f"  try: {divergence.advice}" in lines
+    assert any(line.startswith(f"✗ {divergence.title} · since step ") for line in lines)
     assert any(line.endswith(" · topic 7: learning rate") for line in lines)
 
 
 def diagnosis(
-    *, standing: tuple[Episode, ...] = (), timeline: tuple[Episode, ...] = ()
+    *, active: tuple[Episode, ...] = (), cleared: tuple[Episode, ...] = ()
 ) -> RunDiagnosis:
     start = facts.started()
     history = History()
     for event in (start, facts.step(1_300)):
         history.apply(event)
-    return RunDiagnosis("one", start, history, standing, timeline, ("dead units", "a plateau"))
+    return RunDiagnosis("one", start, history, active, cleared, ("dead units", "a plateau"))
 
 
 GONE = Episode(facts.finding(), step=1_200, epoch=2, cleared_step=1_300, cleared_epoch=3)
 
 
 def test_what_came_and_went_has_a_line() -> None:
-    lines = diagnosis_lines(diagnosis(timeline=(GONE,)))
+    lines = diagnosis_lines(diagnosis(cleared=(GONE,)))
     assert "✓ no active findings" in lines
     assert "  ▲ step 1,200 (epoch 2) to step 1,300 (epoch 3): overfitting since epoch 3" in lines
 
 
 def test_a_plot_is_drawn_where_bars_can_be_shown() -> None:
     found = facts.finding(plot=(1, 2), plot_label="loss", cause="few images", step=7)
-    stands = diagnosis(standing=(Episode(found, step=9, epoch=1),))
+    stands = diagnosis(active=(Episode(found, step=9, epoch=1),))
     lines = diagnosis_lines(stands)
     assert "▲ overfitting since epoch 3 · since step 7, raised at step 9, epoch 1" in lines[2]
     assert lines[4:7] == [
@@ -92,20 +92,20 @@ def test_a_plot_is_drawn_where_bars_can_be_shown() -> None:
 
 
 def test_rules_without_their_events_are_listed_with_the_reason() -> None:
-    told = diagnosis_lines(diagnosis())[-1]
-    assert told == "· not evaluated (recorded without probes): dead units, a plateau"
+    line = diagnosis_lines(diagnosis())[-1]
+    assert line == "· not evaluated (recorded without probes): dead units, a plateau"
     unseen = [e for e in DIVERGED if not isinstance(e, UpdateProbed | SampleProbed)]
     old = [replace(e, val_size=0) if isinstance(e, RunStarted) else e for e in unseen]
     found = diagnose("old", old)
     blind = {rule.label for rule in RULES if rule.on == (SampleProbed,)}
     assert blind <= set(found.not_evaluated) < {rule.label for rule in RULES}
-    told = diagnosis_lines(found)[-1]
-    assert told.startswith("· not evaluated (recorded without probes and validation images): ")
+    line = diagnosis_lines(found)[-1]
+    assert line.startswith("· not evaluated (recorded without probes and validation images): ")
 
 
 def test_json_has_the_run_what_stands_and_what_went() -> None:
     stands = Episode(facts.finding(plot=(float("nan"), 1.0)), step=9, epoch=1)
-    record = as_record(diagnosis(standing=(stands,), timeline=(GONE,)))
+    record = as_record(diagnosis(active=(stands,), cleared=(GONE,)))
     assert json.loads(json.dumps(record, allow_nan=False)) == record
     assert list(record) == ["run", "active", "timeline"]
     assert record["run"]["is_probed"] is False

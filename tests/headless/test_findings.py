@@ -36,7 +36,7 @@ def test_a_finding_has_its_evidence_its_cause_and_what_to_try() -> None:
     )
 
 
-def test_a_note_has_its_own_sign_when_raised_and_when_cleared() -> None:
+def test_a_note_has_a_different_sign_when_raised_and_when_cleared() -> None:
     _, err = run(NOTE, FindingCleared(code="note", step=30))
     assert err[0] == "· batch norm is fine, since step 20: gap 0.02"
     assert err[1] == "· cleared at step 30: batch norm is fine"
@@ -62,7 +62,7 @@ def test_json_has_every_event_as_it_is() -> None:
 
 
 def test_the_divergence_finding_gives_the_command_to_resume() -> None:
-    lost = Diverged(step=2, epoch=1, lr=0.1, last_good_step=1)
+    diverged = Diverged(step=2, epoch=1, lr=0.1, last_good_step=1)
     fix = {"fix_setting": "base_lr", "severity": "error"}
     divergence = replace(FOUND, code="divergence", fix_value=0.01, **fix)  # type: ignore[arg-type]
     low = replace(FOUND, code="learning_rate_low", fix_setting="base_lr", fix_value=1.0)
@@ -70,7 +70,7 @@ def test_the_divergence_finding_gives_the_command_to_resume() -> None:
         RecordingStarted(folder="runs/one"),
         started(),
         step(1),
-        lost,
+        diverged,
         divergence,
         low,
     ]

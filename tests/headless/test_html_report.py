@@ -124,7 +124,7 @@ LAYERS = Control(name="layer", label="layer", value="conv1", steps=("conv1", "co
 
 
 def found(*views: Shown, **changes: object) -> Evaluation:
-    facts: dict[str, object] = {
+    fields: dict[str, object] = {
         "run": "mine",
         "checkpoint": "last",
         "epoch": 2,
@@ -137,7 +137,7 @@ def found(*views: Shown, **changes: object) -> Evaluation:
         "views": views,
         **changes,
     }
-    return Evaluation(**facts)  # type: ignore[arg-type]
+    return Evaluation(**fields)  # type: ignore[arg-type]
 
 
 def shown(name: str, *blocks: Block, result: str = "It is so.") -> Shown:
@@ -156,8 +156,8 @@ def test_every_block_is_there_and_every_element_is_closed() -> None:
 
     assert read.names.count("table") == 2 * 3
     assert read.names.count("section") == 2
-    for said in ("era-s6", "19,568", "98.00 %", "[96.36, 98.91]", "500 images.", "It is so."):
-        assert said in read.text
+    for page_text in ("era-s6", "19,568", "98.00 %", "[96.36, 98.91]", "500 images.", "It is so."):
+        assert page_text in read.text
     assert "mnist-tui evaluate mine" in read.text
 
 
@@ -212,8 +212,8 @@ def test_every_text_is_escaped() -> None:
 
 def test_on_the_test_set_the_evaluation_is_counted() -> None:
     assert "look" not in page(shown("confusion")).text
-    told = page(shown("confusion"), images="test", test_evaluations=3).text
-    assert told.count("test evaluations: 3, counted in the run: this result is no longer") == 2
+    html = page(shown("confusion"), images="test", test_evaluations=3).text
+    assert html.count("test evaluations: 3, counted in the run: this result is no longer") == 2
     assert "no longer" not in page(images="test", test_evaluations=1).text
 
 
@@ -230,8 +230,14 @@ def test_of_other_layers_only_what_is_new_is_shown() -> None:
 
     assert read.names.count("h3") == 2
     assert read.names.count("table") == 1
-    for said in ("layer conv1", "layer conv2", "about conv2", "conv2!", "shown with layer conv1"):
-        assert said in read.text
+    for page_text in (
+        "layer conv1",
+        "layer conv2",
+        "about conv2",
+        "conv2!",
+        "shown with layer conv1",
+    ):
+        assert page_text in read.text
 
 
 # --- blocks
@@ -282,8 +288,10 @@ def test_curves_lie_within_their_plot_and_those_without_numbers_are_named() -> N
 
 
 def test_curves_without_any_point_are_labelled() -> None:
-    lost = Curves(caption="c", x_label="x", curves=(Curve(name="l", x=(1.0,), y=(math.nan,)),))
-    assert "Nothing to draw." in blocks_html((lost,))
+    empty_curves = Curves(
+        caption="c", x_label="x", curves=(Curve(name="l", x=(1.0,), y=(math.nan,)),)
+    )
+    assert "Nothing to draw." in blocks_html((empty_curves,))
     single = Curves(caption="c", x_label="x", curves=(Curve(name="l", x=(3.0,), y=(2.0,)),))
     assert Page(blocks_html((single,))).names.count("circle") == 2
 
@@ -311,11 +319,11 @@ def pixels(shown: Picture) -> list[tuple[int, ...]]:
 
 def test_a_picture_is_ink_on_paper() -> None:
     values = (0.0, 1.0, 0.5, -9.0, 9.0, math.nan)
-    white, black, grey, below, above, lost = pixels(picture(*values, width=3))
+    white, black, grey, below, above, empty_curves = pixels(picture(*values, width=3))
     assert white == below == (255, 255, 255, 255)
     assert black == above == (0, 0, 0, 255)
     assert grey[0] == grey[1] == grey[2] == pytest.approx(127, abs=4)
-    assert lost == (*UNKNOWN, 255)
+    assert empty_curves == (*UNKNOWN, 255)
 
 
 def test_of_signed_numbers_nothing_is_transparent_and_either_sign_has_a_colour() -> None:
@@ -333,8 +341,8 @@ def test_flat_pictures_and_infinite_ones_can_be_drawn() -> None:
     nothing = pixels(picture(0.0, 0.0, low=0.0, high=0.0, is_signed=True))
     assert [pixel[3] for pixel in nothing] == [0, 0]
     assert pixels(picture(math.inf, -math.inf)) == [(0, 0, 0, 255), (255, 255, 255, 255)]
-    lost = picture(math.inf, 1.0, low=-math.inf, high=math.inf, is_signed=True)
-    assert len(pixels(lost)) == 2
+    empty_curves = picture(math.inf, 1.0, low=-math.inf, high=math.inf, is_signed=True)
+    assert len(pixels(empty_curves)) == 2
     assert len(pixels(picture(math.nan, 1.0, low=math.nan, high=math.nan))) == 2
 
 

@@ -164,8 +164,8 @@ def test_a_lesson_has_all_parts_in_order_without_colour() -> None:
     ]
     assert max(map(len, lines)) <= WIDTH
     assert all(line.isprintable() and line == line.rstrip() for line in lines)
-    for said in ("  It has 7.", "  And 8.", "  what it shows", "  result: It is 7."):
-        assert said in lines
+    for printed in ("  It has 7.", "  And 8.", "  what it shows", "  result: It is 7."):
+        assert printed in lines
     assert lines.index("  answer:") > lines.index("QUESTION")
     assert "softmax before the loss" in "\n".join(lines[-8:])
 

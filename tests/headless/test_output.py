@@ -154,7 +154,7 @@ def finding(severity: str = "warning") -> FindingRaised:
     )
 
 
-def look(number: int) -> TestEvaluated:
+def evaluation(number: int) -> TestEvaluated:
     correct, total = 9_871, 10_000
     return facts.look(
         evaluation=number,
@@ -215,12 +215,21 @@ def test_only_a_pause_makes_training_go_on() -> None:
 
 def test_a_test_evaluation_is_reported_and_the_last_one_only_in_the_summary() -> None:
     testing = StateChanged(state="testing", step=860)
-    _, err = run([look(1), testing, epoch_done(1), look(2), testing, finished(test_evaluations=2)])
+    _, err = run(
+        [
+            evaluation(1),
+            testing,
+            epoch_done(1),
+            evaluation(2),
+            testing,
+            finished(test_evaluations=2),
+        ]
+    )
     assert err == ("◆ test 98.71 % [98.47, 98.91] — 9,871 of 10,000, evaluations: 1, step 860\n")
 
 
 def test_with_json_the_last_test_evaluation_is_the_result_shown() -> None:
-    _, err = run([look(1), finished()], json_lines=True)
+    _, err = run([evaluation(1), finished()], json_lines=True)
     assert "test 98.71 %" in err
 
 

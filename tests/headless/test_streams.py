@@ -61,22 +61,22 @@ def test_a_closed_pipe_ends_the_run_without_a_message(arguments: tuple[str, ...]
         assert process.stderr is not None
         assert process.stdout.readline()
         process.stdout.close()
-        told = process.stderr.read()
+        output = process.stderr.read()
         assert process.wait(timeout=30) == 141
-    assert "engine closed\n" in told
-    assert "Traceback" not in told
-    assert "rror" not in told
+    assert "engine closed\n" in output
+    assert "Traceback" not in output
+    assert "rror" not in output
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a full device is Linux's own")
 def test_a_full_disk_is_one_line() -> None:
     with Path("/dev/full").open("w") as full, start(stdout=full) as process:
         assert process.stderr is not None
-        told = process.stderr.read()
+        output = process.stderr.read()
         assert process.wait(timeout=30) == 1
-    assert "mnist-tui: error: cannot write to standard output: No space left on device\n" in told
-    assert "Traceback" not in told
-    assert "Exception ignored" not in told
+    assert "mnist-tui: error: cannot write to standard output: No space left on device\n" in output
+    assert "Traceback" not in output
+    assert "Exception ignored" not in output
 
 
 def test_a_closed_stderr_does_not_end_the_run() -> None:

@@ -111,7 +111,7 @@ def review(
 
 
 def compare(
-    networks: Annotated[
+    arguments: Annotated[
         list[str] | None,
         typer.Argument(help=f"Two models: {opt.MODEL_FORMS}", metavar="MODEL", show_default=False),
     ] = None,
@@ -130,7 +130,7 @@ def compare(
     from tui_trainer.headless import model_tables as front
     from tui_trainer.render.layer_comparison import compare as compare_rows
 
-    left, right = _two_models(networks or [], option_value or [])
+    left, right = _two_models(arguments or [], option_value or [])
     left_model, right_model = (
         _described(name, image_size, channels, classes, budget, batch_size)
         for name in (left, right)

@@ -113,9 +113,9 @@ def with_settings(
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         signature = inspect.signature(command, eval_str=True)
-        own = [row for row in signature.parameters.values() if row.kind is not row.VAR_KEYWORD]
-        place = [row.name for row in own].index(after) + 1
-        parameters = [*own[:place], *options, *own[place:]]
+        declared = [row for row in signature.parameters.values() if row.kind is not row.VAR_KEYWORD]
+        place = [row.name for row in declared].index(after) + 1
+        parameters = [*declared[:place], *options, *declared[place:]]
         command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         return command
 

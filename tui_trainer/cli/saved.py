@@ -65,8 +65,8 @@ class SavedRun:
             InputError: If a new value cannot be used; it names the option.
         """
         given = {name: value for name, value in changes.items() if value is not None}
-        own = {"threads": self.metadata["threads"], "target_accuracy": None}
-        return with_changes(self.config, **{**own, **given})
+        defaults = {"threads": self.metadata["threads"], "target_accuracy": None}
+        return with_changes(self.config, **{**defaults, **given})
 
     @property
     def moved(self) -> RunConfig | None:

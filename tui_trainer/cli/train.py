@@ -114,4 +114,4 @@ def expanded(out: Path | None) -> Path | None:
     try:
         return out.expanduser() if out is not None else None
     except RuntimeError:
-        raise InputError(f"--out {out}: this user does not exist; choose another folder") from None
+        raise InputError(f"--out {out}: no such user; choose another folder") from None

@@ -35,7 +35,7 @@ class RunDiagnosis:
     started: RunStarted
     history: History
     active: tuple[Episode, ...]
-    timeline: tuple[Episode, ...]
+    cleared: tuple[Episode, ...]
     not_evaluated: tuple[str, ...]
 
 
@@ -75,9 +75,9 @@ def diagnosis_lines(found: RunDiagnosis, *, has_bars: bool = True) -> list[str]:
         lines += ["", *_active_lines(episode, has_bars=has_bars)]
     if not found.active:
         lines += ["", "✓ no active findings"]
-    if found.timeline:
+    if found.cleared:
         lines += ["", "cleared:"]
-        lines += [f"  {_resolved_line(episode)}" for episode in found.timeline]
+        lines += [f"  {_resolved_line(episode)}" for episode in found.cleared]
     if found.not_evaluated:
         lines += ["", f"· {_not_evaluated_line(found)}"]
     return lines
@@ -111,12 +111,12 @@ def _resolved_line(episode: Episode) -> str:
 
 
 def _not_evaluated_line(found: RunDiagnosis) -> str:
-    lacks = []
+    missing = []
     if not found.history.is_probed:
-        lacks.append("probes")
+        missing.append("probes")
     if not found.started.val_size:
-        lacks.append("validation images")
-    without = f" (recorded without {' and '.join(lacks)})" if lacks else ""
+        missing.append("validation images")
+    without = f" (recorded without {' and '.join(missing)})" if missing else ""
     return f"not evaluated{without}: {', '.join(found.not_evaluated)}"
 
 
@@ -136,7 +136,7 @@ def as_record(found: RunDiagnosis) -> dict[str, Any]:
             "not_evaluated": list(found.not_evaluated),
         },
         "active": [_record(episode) for episode in found.active],
-        "timeline": [_record(episode) for episode in found.timeline],
+        "timeline": [_record(episode) for episode in found.cleared],
     }
 
 

@@ -32,14 +32,14 @@ class Prediction:
         probabilities: The class probabilities by checkpoint name, in the requested order.
         side: The side of the model's input image, in pixels.
         greys: Its grey values, row by row, 0 to 255.
-        doubts: Reasons not to trust the prediction.
+        warnings: Reasons not to trust the prediction.
     """
 
     path: str
     probabilities: Mapping[str, tuple[float, ...]]
     side: int
     greys: tuple[int, ...]
-    doubts: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +101,15 @@ def prediction_line(prediction: Prediction) -> str:
 
     Warnings are at the end of the line.
     """
-    doubts = f"  warning: {'; '.join(prediction.doubts)}" if prediction.doubts else ""
+    suffix = f"  warning: {'; '.join(prediction.warnings)}" if prediction.warnings else ""
     if len(prediction.probabilities) > 1:
         cells = [_guess(probabilities) for probabilities in prediction.probabilities.values()]
         first = {_ranked(probabilities)[:1] for probabilities in prediction.probabilities.values()}
-        return _row(prediction.path, cells) + ("  they differ" if len(first) > 1 else "") + doubts
+        return _row(prediction.path, cells) + ("  they differ" if len(first) > 1 else "") + suffix
     (probabilities,) = prediction.probabilities.values()
     ranked = _ranked(probabilities)
     second = f"then {_class_text(probabilities, ranked[1])}" if len(ranked) > 1 else ""
-    return _row(prediction.path, [_guess(probabilities), second]) + doubts
+    return _row(prediction.path, [_guess(probabilities), second]) + suffix
 
 
 def as_record(prediction: Prediction) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def as_record(prediction: Prediction) -> dict[str, Any]:
         "path": prediction.path,
         "checkpoint": name,
         **first,
-        "warnings": list(prediction.doubts),
+        "warnings": list(prediction.warnings),
     }
     return {**record, "checkpoints": records}
 

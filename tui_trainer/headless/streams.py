@@ -296,9 +296,9 @@ def stdout_for_data() -> Iterator[None]:
         return
     if not _kept:
         flush_streams()
-        own = os.dup(STDOUT)
+        descriptor = os.dup(STDOUT)
         # Never closed: needed until the process ends.
-        kept = open(own, "w", encoding=stdout.encoding, errors=FALLBACK, closefd=False)  # noqa: SIM115
+        kept = open(descriptor, "w", encoding=stdout.encoding, errors=FALLBACK, closefd=False)  # noqa: SIM115
         _kept.append(kept)
         os.dup2(STDERR, STDOUT)
         use_fallback(stdout, line_buffering=True)
