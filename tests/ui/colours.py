@@ -78,12 +78,12 @@ def oklab(text: str, deficiency: str | None = None) -> Vector:
 
 
 def nearest(
-    roles: dict[str, str], among: tuple[str, ...], deficiency: str | None = None
+    roles: dict[str, str], compared: tuple[str, ...], deficiency: str | None = None
 ) -> tuple[float, str]:
     """The pair of roles that look most alike: their distance in OKLab and their names."""
     return min(
         (math.dist(oklab(roles[a], deficiency), oklab(roles[b], deficiency)), f"{a} and {b}")
-        for a, b in itertools.combinations(among, 2)
+        for a, b in itertools.combinations(compared, 2)
     )
 
 

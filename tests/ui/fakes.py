@@ -1,4 +1,4 @@
-"""An engine without torch: it says what it was told to say, and answers wishes."""
+"""A fake engine without torch: it yields given events, and answers commands."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.pacing import Governor
 
 Tries = Callable[[Ask], Iterable[Exhibit]]
-"""What an experiment shows when it is asked for."""
+"""The exhibits of an experiment."""
 
 Views = Callable[[Ask], Iterable[Exhibit]]
-"""What a view of the network shows; a ``ValueError`` says why there is nothing to show."""
+"""The exhibits of a view; a ``ValueError`` is a rejection with its reason."""
 
 RECORDINGS = Path(__file__).parent / "recordings"
 
@@ -60,7 +60,7 @@ def _recording(name: str) -> tuple[Event, ...]:
 
 
 def recorded_fields(name: str) -> list[MeasuredField]:
-    """Return what the engine said of features of each layer at the end of a recording."""
+    """Return the measured fields of some features of each layer at the end of a recording."""
     with gzip.open(RECORDINGS / f"{name}-fields.jsonl.gz", "rt", encoding="utf-8") as lines:
         return [_field_measured(json.loads(line)) for line in lines]
 
@@ -72,7 +72,7 @@ def _field_measured(record: dict[str, Any]) -> MeasuredField:
 
 
 def described(name: str) -> ModelDescription:
-    """Return the network of a recording as the engine describes it."""
+    """Return the description of a recording's model."""
     started = next(event for event in recording(name) if isinstance(event, RunStarted))
     return ModelDescription(
         model=started.model, about=started.about, layers=started.layers, review=started.review
@@ -81,9 +81,9 @@ def described(name: str) -> ModelDescription:
 
 @dataclass
 class FakeEngine:
-    """Says ``events``, then answers commands as the engine would, until it is told to stop.
+    """Yields ``events``, then answers commands like the engine until it is stopped.
 
-    ``fields``, ``networks``, ``checks``, ``tries`` and ``views`` are what it knows to answer to
+    ``fields``, ``models``, ``checks``, ``tries`` and ``views`` are what it knows to answer to
     questions. It answers them after the end of a run too.
     """
 
@@ -91,7 +91,7 @@ class FakeEngine:
     error: Exception | None = None
     answers: bool = True
     fields: Iterable[MeasuredField] = ()
-    networks: Iterable[ModelDescription] = ()
+    models: Iterable[ModelDescription] = ()
     checks: Sequence[Diagnosis] = ()
     tries: Tries | None = None
     views: Views | None = None
@@ -101,7 +101,7 @@ class FakeEngine:
     step: StepDone | None = None
 
     def __call__(self, config: RunConfig, inbox: Inbox) -> Iterator[Event]:
-        """Begin a run: what the app calls on its training thread."""
+        """Start a run; the app calls this on its training thread."""
         self.configs.append(config)
         over = False
         for event in self.events:
@@ -113,7 +113,7 @@ class FakeEngine:
             over = over or (isinstance(event, StateChanged) and event.state == "viewing")
             yield event
         if self.step is not None and not over:
-            # The bridge keeps steps back for a moment; what follows them brings them out.
+            # The bridge holds steps back for a moment; the next event flushes them.
             yield StateChanged(state=self._state(), step=self.step.step)
         if self.error is not None:
             raise self.error
@@ -168,7 +168,7 @@ class FakeEngine:
             case "field":
                 return [self._field(**choices)]
             case "model":
-                found = [network for network in self.networks if network.model == choices["model"]]
+                found = [network for network in self.models if network.model == choices["model"]]
                 if not found:
                     raise ValueError(f"no network {choices['model']}")
                 return found
@@ -181,7 +181,7 @@ class FakeEngine:
         return self.views(question) if self.views else ()
 
     def _field(self, place: int, row: int, column: int, digit: int) -> MeasuredField:
-        """Answer with what was recorded of that feature, or else of another one of the layer."""
+        """Answer with the recorded field of that feature, or of another one of the layer."""
         known = [answer for answer in self.fields if answer.place == place]
         known.sort(key=lambda answer: (answer.row, answer.column) != (row, column))
         if not known:
@@ -201,7 +201,7 @@ class FakeEngine:
 
 
 def finished(*, reason: str = "stopped", step: int = 0) -> RunFinished:
-    """Return the end of a run that did not read the test set."""
+    """Return the end of a run without a test evaluation."""
     return RunFinished(
         reason=reason,
         epochs=0,
@@ -231,7 +231,7 @@ class InspectFirst(MnistTui):
 
 
 class ModelFirst(MnistTui):
-    """The app, opened at the Model screen: a test of that screen need not wait for the other."""
+    """The app, opened at the Model screen, so that a test need not wait for another screen."""
 
     DEFAULT_MODE = "model"
 
@@ -246,17 +246,17 @@ def window(
     pictures: Path | None = None,
     runs: Path = Path("no-runs-here"),
     fields: Iterable[MeasuredField] = (),
-    networks: Iterable[ModelDescription] = (),
+    models: Iterable[ModelDescription] = (),
     checks: Sequence[Diagnosis] = (),
     tries: Tries | None = None,
     views: Views | None = None,
 ) -> tuple[MnistTui, FakeEngine]:
-    """Return an app on a fake engine, with nothing in it that depends on the clock."""
+    """Return an app on a fake engine; nothing in it depends on the clock."""
     engine = FakeEngine(
         list(events),
         error,
         fields=fields,
-        networks=networks,
+        models=models,
         checks=checks,
         tries=tries,
         views=views,
@@ -268,16 +268,16 @@ def window(
     return app, engine
 
 
-async def settle(pilot: Pilot[None], app: MnistTui, events: Iterable[Event]) -> None:
-    """Wait until the window has taken in everything the engine says by itself."""
-    told = list(events)
-    trains = any(isinstance(event, StepDone) for event in told)
+async def wait_for_events(pilot: Pilot[None], app: MnistTui, events: Iterable[Event]) -> None:
+    """Wait until the window has applied all events that the engine yields by itself."""
+    expected = list(events)
+    trains = any(isinstance(event, StepDone) for event in expected)
 
     def has_shown(app: MnistTui) -> bool:
         history = app.live_run.history
-        if history.is_over or not told or (trains and history.last_step is None):
+        if history.is_over or not expected or (trains and history.last_step is None):
             return history.is_over
-        match told[-1]:
+        match expected[-1]:
             case StepDone() as step:
                 return history.last_step == step
             case StateChanged() as change:
@@ -290,9 +290,9 @@ async def settle(pilot: Pilot[None], app: MnistTui, events: Iterable[Event]) -> 
 async def until(
     pilot: Pilot[None], holds: Callable[[MnistTui], bool], app: MnistTui, *, tries: int = 1_500
 ) -> None:
-    """Wait until something holds; after half a minute a test goes on and says what is missing.
+    """Wait until a condition holds, at most half a minute; then the test fails by itself.
 
-    Between two looks it sleeps and no more: a pause of the pilot asks each widget of the screen.
+    It only sleeps between two checks: ``pilot.pause`` would wait for every widget of the screen.
     """
     for _ in range(tries):
         await asyncio.sleep(0.02)
@@ -302,7 +302,7 @@ async def until(
 
 
 def run_folder(path: Path, events: Iterable[Event], *, state: str | None = None) -> RunFolder:
-    """Write a run as the recorder leaves it, and return its folder."""
+    """Write a run folder as the recorder does, and return it."""
     folder = RunFolder(path)
     path.mkdir(parents=True)
     folder.config.write_text('model = "small"\nepochs = 2\n', encoding="utf-8")

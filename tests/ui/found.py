@@ -1,4 +1,4 @@
-"""Findings and check items for the window's tests, in words like those of the rules."""
+"""Findings and check items for the window's tests, in texts like those of the rules."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ MID_RUN = recording("mid-run")
 
 OVERFITTING = facts.finding(
     evidence=(
-        "by epoch 9 validation loss 0.0412 → 0.0523, up 0.0111 (4.1 standard errors; it jitters "
-        "by 0.0011), while training loss fell 0.0301 → 0.0102"
+        "by epoch 9 validation loss 0.0412 → 0.0523, up 0.0111 (4.1 standard errors; noise "
+        "0.0011), while training loss fell 0.0301 → 0.0102"
     ),
-    cause="500 images for 19,568 parameters: they are learned by heart",
+    cause="the model memorizes 500 images with 19,568 parameters",
     plot=(0.047, 0.0433, 0.0412, 0.0423, 0.0455, 0.049, 0.0523),
     plot_label="validation loss, epochs 3 to 9",
 )
 DEAD = facts.finding(
     code="dead_units",
     title="12 of 16 units of conv3 are dead",
-    evidence="they are 0 for all 512 images of the sample since step 300",
-    cause="a step so large that their biases went far below zero",
+    evidence="0 for all 512 sampled images since step 300",
+    cause="a large update moved their biases far below 0",
     advice="learning rate ÷ 10, from 0.1 to 0.01",
     fix_setting="base_lr",
     fix_value=0.01,
     lesson=7,
     plot=(0, 0, 12, 4, 0, 0),
-    plot_label="dead units by layer, conv1 to scores",
+    plot_label="dead units by layer, conv1 to fc",
 )
 NOTE = facts.finding(
     code="validation_better",
     severity="note",
-    title="validation better than training",
-    evidence="by 0.6 points: the training figures are of augmented images",
+    title="validation accuracy above training accuracy",
+    evidence="by 0.6 points: training accuracy is measured on augmented images",
     cause="augmentation makes the training images harder",
     advice="",
     fix_setting=None,
@@ -46,9 +46,9 @@ NOTE = facts.finding(
 BATCH = facts.finding(
     code="batch_size_fit",
     severity="note",
-    title="larger batches would do",
-    evidence="the gradient's noise scale is 2,100 images, the batch has 128",
-    advice="batch 256",
+    title="a larger batch size would be as good",
+    evidence="gradient noise scale 2,100 images, batch size 128",
+    advice="batch size 256",
     fix_setting="batch_size",
     fix_value=256,
     lesson=20,
@@ -66,20 +66,20 @@ def codes(findings: Iterable[FindingRaised]) -> list[str]:
 
 
 FIGURES = (
-    *("deviation 1.00", "loss 2.330", "61 % sure", "from -1.3 to 0.9", "19 of 19", "0 left out"),
-    *("0 of 160", "32 of 32 right", "loss 4.870", "0.3 % a step", "lr 0.5", "9.8 % right"),
+    *("std 1.00", "loss 2.330", "61 % class 3", "from -1.3 to 0.9", "19 of 19", "0 frozen"),
+    *("0 of 160", "32 of 32", "loss 4.870", "0.3 % per step", "lr 0.5", "accuracy 9.8 %"),
 )
 
 
 def item(number: int, severity: Severity = "ok", **changes: str) -> Diagnosis:
-    """Return an item of the check; what went wrong has an advice."""
+    """Return an item of the check; a warning or error has advice."""
     return Diagnosis(
         **{
             "code": f"item-{number}",
             "severity": severity,
-            "title": f"thing {number} is as it should be",
-            "evidence": f"{number} of {number} things were looked at",
-            "advice": "" if severity == "ok" else "look at it",
+            "title": f"item {number} is ok",
+            "evidence": f"{number} of {number} checked",
+            "advice": "" if severity == "ok" else "inspect it",
             "lesson": 19,
             "value": number / 8,
             "figure": FIGURES[number - 1],
@@ -90,27 +90,27 @@ def item(number: int, severity: Severity = "ok", **changes: str) -> Diagnosis:
 
 CHECKS = (
     item(1, title="the input is normalized", evidence="training +0.01 ± 1.00 (512 images)"),
-    item(2, title="the first loss is that of guessing"),
+    item(2, title="the initial loss is ln(classes)"),
     item(
         3,
         "warning",
-        title="one score is favoured before anything is learned",
-        evidence="class 3 is given to 61 % of 512 images, where 10 % would be even",
-        advice="smaller weights in the last layer, or no bias there",
+        title="the untrained model favours one class",
+        evidence="class 3 is predicted for 61 % of 512 images; 10 % is expected",
+        advice="initialize the last layer with smaller weights, or without bias",
     ),
-    item(4, title="scores are not saturated"),
+    item(4, title="the softmax is not saturated"),
     item(5, title="every parameter has a gradient"),
     item(6, title="the optimizer moves every parameter"),
-    item(7, title="no unit is dead"),
-    item(8, title="one batch is learned by heart"),
+    item(7, title="no dead units"),
+    item(8, title="the model overfits one batch"),
     item(
         9,
         "error",
         title="the loss rises in the first 100 steps",
-        evidence="from 2.31 to 4.87, the mean of the last 20 batches",
-        advice="learning rate 0.05 in place of 0.5",
+        evidence="from 2.31 to 4.87, mean of the last 20 batches",
+        advice="use learning rate 0.05 instead of 0.5",
     ),
-    item(10, title="updates are of a usual size"),
+    item(10, title="the update-to-weight ratio is normal"),
     item(11, "warning", title="the learning rate is high"),
-    item(12, title="shuffled labels stay at chance"),
+    item(12, title="shuffled labels stay at chance level"),
 )

@@ -10,8 +10,8 @@ from tests.ui.fakes import (
     described,
     recorded_fields,
     recording,
-    settle,
     until,
+    wait_for_events,
     window,
 )
 from tui_trainer.protocol.answers import Answered, MeasuredField
@@ -32,12 +32,12 @@ ARROWS = ("up", "down", "left", "right")
 def model(
     events: list[Event] = MODEL, kind: type[MnistTui] = ModelFirst
 ) -> tuple[MnistTui, FakeEngine]:
-    return window(events, kind=kind, fields=FIELDS, networks=[described("other-network")])
+    return window(events, kind=kind, fields=FIELDS, models=[described("other-network")])
 
 
 async def show(pilot: Pilot[None], app: MnistTui, events: list[Event] = MODEL) -> ModelScreen:
     """Wait for the run, and for the screen to show it."""
-    await settle(pilot, app, events)
+    await wait_for_events(pilot, app, events)
     if not isinstance(app.screen, ModelScreen):
         await pilot.press("2")
     await still(pilot, app)

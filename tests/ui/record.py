@@ -1,10 +1,10 @@
-"""Make the recordings that the window's tests show: real runs on the real digits.
+"""Record the runs that the window's tests show: real runs on MNIST.
 
     python -m tests.ui.record [NAME ...]
 
-Each is a run's events as JSON lines, gzipped. Snapshots are made from them, so record anew only
-when the events themselves change. What the engine answers about the network's receptive fields is
-in a file of its own, ``NAME-fields.jsonl.gz``.
+Each recording has a run's events as gzipped JSON lines. Snapshots depend on them, so record again
+only if the events themselves change. The measured receptive fields of the model are in another
+file, ``NAME-fields.jsonl.gz``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ FOLDER = Path(__file__).parent / "recordings"
 
 
 class TimedInbox(Inbox):
-    """Releases each command when the run has come to its step, and what is sent at once."""
+    """Releases each planned command at its step, and any other command at once."""
 
     def __init__(self, plan: Mapping[int, Command]) -> None:
         super().__init__()
@@ -48,11 +48,11 @@ class TimedInbox(Inbox):
 
 
 @dataclass(frozen=True)
-class Scene:
-    """A run, what a person does to it, and the event at which the recording ends.
+class Script:
+    """A run, its planned commands, and the event at which the recording ends.
 
-    ``asks`` is whether two features of every layer are looked at then: the middle one, and the one
-    above it to its left.
+    With ``asks`` two features of every layer are measured at the end: the center one, and the one
+    above it to the left.
     """
 
     config: RunConfig
@@ -65,52 +65,52 @@ def _paused(event: Event) -> bool:
     return isinstance(event, StateChanged) and event.state == "paused"
 
 
-SCENES = {
-    "mid-run": Scene(
+SCRIPTS = {
+    "mid-run": Script(
         RunConfig(epochs=5, threads=1),
         {300: SetBaseLr(0.05), 900: SetBatchSize(256)},
         lambda event: isinstance(event, StepDone) and event.step == 1_150,
     ),
-    "paused": Scene(
+    "paused": Script(
         RunConfig(model="small", epochs=2, threads=1),
         {200: SetBaseLr(0.2), 300: Pause()},
         _paused,
     ),
-    "overfitting": Scene(
+    "overfitting": Script(
         RunConfig(
             train_size=500, augment="none", schedule="constant", lr=0.05, epochs=40, threads=1
         ),
         {90: EvaluateTest()},
         lambda event: isinstance(event, StepDone) and event.step == 106,
     ),
-    "diverged": Scene(RunConfig(lr=1_000.0, epochs=2, threads=1)),
-    "network": Scene(
+    "diverged": Script(RunConfig(lr=1_000.0, epochs=2, threads=1)),
+    "network": Script(
         RunConfig(epochs=2, train_size=2_560, threads=1),
         last=lambda event: isinstance(event, StepDone) and event.step == 30,
         asks=True,
     ),
-    "other-network": Scene(
+    "other-network": Script(
         RunConfig(model="small", epochs=1, train_size=128, threads=1),
         last=lambda event: isinstance(event, RunStarted),
     ),
-    "finished": Scene(RunConfig(model="small", epochs=2, train_size=20_000, threads=1)),
+    "finished": Script(RunConfig(model="small", epochs=2, train_size=20_000, threads=1)),
 }
 
 
-def record(scene: Scene) -> Iterator[Event]:
+def record(script: Script) -> Iterator[Event]:
     """Train and pass the events on, up to the last one wanted; then the answers, if any."""
     from tests.training import train
 
-    inbox = TimedInbox(scene.plan)
-    events = with_findings(train(scene.config, inbox))
+    inbox = TimedInbox(script.plan)
+    events = with_findings(train(script.config, inbox))
     started: RunStarted | None = None
     for event in events:
         yield event
         if isinstance(event, RunStarted):
             started = event
-        if scene.last(event):
+        if script.last(event):
             break
-    if started is None or not scene.asks:
+    if started is None or not script.asks:
         return
     places = range(1, len(started.layers))
     questions = [question for place in places for question in _asked(started, place)]
@@ -129,10 +129,10 @@ def _asked(started: RunStarted, place: int) -> list[Ask]:
 
 
 def main(names: list[str]) -> None:
-    """Record the scenes of these names, or all."""
+    """Record the runs of these names, or all."""
     FOLDER.mkdir(exist_ok=True)
-    for name in names or SCENES:
-        events = list(record(SCENES[name]))
+    for name in names or SCRIPTS:
+        events = list(record(SCRIPTS[name]))
         _write(name, [to_json(event) for event in events if not isinstance(event, Answered)])
         fields = [
             json.dumps({"event": "FieldMeasured", **asdict(event.content), "step": event.step})

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ui.fakes import recording, settle, until, window
+from tests.ui.fakes import recording, until, wait_for_events, window
 from tui_trainer.protocol import commands
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
@@ -29,10 +29,10 @@ DIVERGED = recording("diverged")
 START = [event for event in PAUSED if isinstance(event, RunStarted | StateChanged)][:4]
 
 
-async def test_keys_send_absolute_wishes_and_the_window_shows_only_what_events_say() -> None:
+async def test_keys_send_absolute_values_and_the_window_shows_only_events() -> None:
     app, engine = window(PAUSED)
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         assert app.live_run.history.settings["base_lr"] == 0.2
         await pilot.press("plus", "minus", "minus", "greater_than_sign", "less_than_sign", "a")
         await pilot.pause(0.1)
@@ -50,20 +50,20 @@ async def test_keys_send_absolute_wishes_and_the_window_shows_only_what_events_s
         assert app.live_run.requested == {}
 
 
-async def test_a_wish_without_an_answer_shows_as_wanted_and_is_built_upon() -> None:
+async def test_an_unconfirmed_setting_is_shown_as_requested_and_adjusted_further() -> None:
     app, engine = window(PAUSED)
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         app.live_run.requested["base_lr"] = 0.5  # as if the engine were still in a long batch
         await pilot.press("plus")
         await pilot.pause(0.1)
         assert engine.received[-1] == commands.SetBaseLr(1.0)
 
 
-async def test_a_rejected_wish_is_forgotten_and_its_reason_told() -> None:
+async def test_a_rejected_setting_is_dropped_and_its_reason_shown() -> None:
     app, _ = window(PAUSED)
     async with app.run_test() as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         app.live_run.set_knob("dropout", 0.1)
         await pilot.pause(0.1)
         assert isinstance(app.live_run.history.rejection, CommandRejected)
@@ -74,7 +74,7 @@ async def test_a_rejected_wish_is_forgotten_and_its_reason_told() -> None:
 async def test_space_pauses_and_resumes_and_steps_are_sent() -> None:
     app, engine = window(PAUSED)
     async with app.run_test() as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         for key in ("space", "space", "s", "e", "T"):
             await pilot.press(key)
             await pilot.pause(0.05)
@@ -87,10 +87,10 @@ async def test_space_pauses_and_resumes_and_steps_are_sent() -> None:
         ]
 
 
-async def test_quit_asks_while_a_run_is_under_way_and_no_is_the_default() -> None:
+async def test_quit_asks_during_training_and_no_is_the_default() -> None:
     app, engine = window(PAUSED)
     async with app.run_test() as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         await pilot.press("q")
         assert isinstance(app.screen, ConfirmScreen)
         await pilot.press("enter")
@@ -105,10 +105,10 @@ async def test_quit_asks_while_a_run_is_under_way_and_no_is_the_default() -> Non
     assert words.startswith("small: stopped in epoch 1 of 2, step 300")
 
 
-async def test_ctrl_c_asks_as_well_and_escape_goes_on() -> None:
+async def test_ctrl_c_asks_as_well_and_escape_cancels() -> None:
     app, _ = window(PAUSED)
     async with app.run_test() as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         await pilot.press("ctrl+c")
         assert isinstance(app.screen, ConfirmScreen)
         await pilot.press("escape")
@@ -118,7 +118,7 @@ async def test_ctrl_c_asks_as_well_and_escape_goes_on() -> None:
 async def test_quit_does_not_ask_when_the_run_is_over() -> None:
     app, _ = window(FINISHED)
     async with app.run_test() as pilot:
-        await settle(pilot, app, FINISHED)
+        await wait_for_events(pilot, app, FINISHED)
         await pilot.press("q")
         await pilot.pause()
         assert not app.is_running or app._exit
@@ -128,10 +128,10 @@ async def test_quit_does_not_ask_when_the_run_is_over() -> None:
     assert "evaluations: 1" in words
 
 
-async def test_stop_asks_and_then_reads_the_test_set() -> None:
+async def test_stop_asks_and_then_evaluates_the_test_set() -> None:
     app, engine = window(PAUSED)
     async with app.run_test() as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         await pilot.press("x")
         assert isinstance(app.screen, ConfirmScreen)
         await pilot.press("y")
@@ -140,7 +140,7 @@ async def test_stop_asks_and_then_reads_the_test_set() -> None:
         assert app.live_run.history.state == "finished"
 
 
-async def test_a_run_that_cannot_begin_leaves_with_its_reason_and_code_2() -> None:
+async def test_a_run_that_cannot_start_exits_with_its_reason_and_code_2() -> None:
     app, _ = window(error=InputError("--data-dir nowhere: there is no such folder"))
     async with app.run_test() as pilot:
         await pilot.pause(0.2)
@@ -164,7 +164,7 @@ async def test_an_exception_while_training_is_shown_with_its_traceback() -> None
     assert exit_message(app)[0] == ExitCode.FAILED
 
 
-async def test_out_of_memory_says_what_helps() -> None:
+async def test_out_of_memory_suggests_a_smaller_batch() -> None:
     app, _ = window(PAUSED[:50], error=MemoryError())
     async with app.run_test() as pilot:
         await pilot.pause(0.3)
@@ -173,7 +173,7 @@ async def test_out_of_memory_says_what_helps() -> None:
         assert "smaller batch size" in failure.message
 
 
-async def test_f_turns_the_knob_that_the_finding_names() -> None:
+async def test_f_sets_the_knob_that_the_finding_names() -> None:
     finding = FindingRaised(
         code="overfitting",
         severity="warning",
@@ -188,40 +188,40 @@ async def test_f_turns_the_knob_that_the_finding_names() -> None:
     events = [*PAUSED[:-1], finding, PAUSED[-1]]
     app, engine = window(events)
     async with app.run_test() as pilot:
-        await settle(pilot, app, events)
+        await wait_for_events(pilot, app, events)
         await pilot.press("f")
         await pilot.pause(0.1)
         assert engine.received == [commands.SetAugmentation(True)]
 
 
-async def test_f_after_a_divergence_begins_a_run_with_a_tenth_of_the_rate() -> None:
+async def test_f_after_a_divergence_starts_a_run_with_a_tenth_of_the_learning_rate() -> None:
     app, engine = window(DIVERGED, config=RunConfig(lr=1_000.0))
     async with app.run_test() as pilot:
-        await settle(pilot, app, DIVERGED)
+        await wait_for_events(pilot, app, DIVERGED)
         await pilot.press("f")
         await pilot.pause(0.1)
         assert [config.lr for config in engine.configs] == [1_000.0, 100.0]
 
 
-async def test_r_begins_the_same_run_anew_only_when_it_is_over() -> None:
+async def test_r_starts_the_same_run_again_only_when_it_is_over() -> None:
     app, engine = window(FINISHED)
     async with app.run_test() as pilot:
-        await settle(pilot, app, FINISHED)
+        await wait_for_events(pilot, app, FINISHED)
         first = app.live_run
         await pilot.press("r")
         assert app.live_run is not first
-        await settle(pilot, app, FINISHED)
+        await wait_for_events(pilot, app, FINISHED)
         assert len(engine.configs) == 2
         assert app.live_run.history.finished is not None
 
 
-async def test_events_of_an_earlier_run_are_not_taken_for_this_one() -> None:
+async def test_events_of_an_earlier_run_are_ignored() -> None:
     app, _ = window(FINISHED)
     async with app.run_test() as pilot:
-        await settle(pilot, app, FINISHED)
+        await wait_for_events(pilot, app, FINISHED)
         old = app.live_run.bridge
         await pilot.press("r")
-        await settle(pilot, app, FINISHED)
+        await wait_for_events(pilot, app, FINISHED)
         steps = len(app.live_run.history.train_loss)
         old._take(next(e for e in FINISHED if isinstance(e, RunStarted)))
         await pilot.pause(0.1)
@@ -231,7 +231,7 @@ async def test_events_of_an_earlier_run_are_not_taken_for_this_one() -> None:
 async def test_keys_that_have_no_effect_are_dimmed_or_hidden() -> None:
     app, _ = window(PAUSED)
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         assert app.check_action("apply_fix", ()) is None
         assert app.check_action("adjust", ("dropout", 1)) is False
         assert app.check_action("next_view", ()) is False
@@ -239,16 +239,16 @@ async def test_keys_that_have_no_effect_are_dimmed_or_hidden() -> None:
         assert app.check_action("toggle_pause", ()) is True
     app, _ = window(FINISHED)
     async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot, app, FINISHED)
+        await wait_for_events(pilot, app, FINISHED)
         assert app.check_action("toggle_pause", ()) is False
         assert app.check_action("run_again", ()) is True
         assert app.check_action("next_view", ()) is True
 
 
-async def test_v_goes_through_the_views_of_a_small_window() -> None:
+async def test_v_cycles_through_the_views_of_a_small_window() -> None:
     app, _ = window(PAUSED)
     async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
 
         def shown() -> set[str | None]:
             return {panel.id for panel in app.screen.query("#panels > *") if panel.display}
@@ -265,12 +265,12 @@ async def test_v_goes_through_the_views_of_a_small_window() -> None:
 @pytest.mark.parametrize(
     ("size", "is_small"), [((59, 30), True), ((80, 15), True), ((60, 16), False)]
 )
-async def test_a_window_too_small_says_so_and_recovers(
+async def test_a_window_too_small_shows_a_message_and_recovers(
     size: tuple[int, int], is_small: bool
 ) -> None:
     app, _ = window(PAUSED)
     async with app.run_test(size=size) as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         assert app.screen.query_one("#too-small").display is is_small
         await pilot.resize_terminal(20, 5)
         await pilot.pause()
@@ -283,7 +283,7 @@ async def test_a_window_too_small_says_so_and_recovers(
 async def test_help_opens_and_closes_and_names_every_key() -> None:
     app, _ = window(PAUSED)
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         await pilot.press("question_mark")
         assert isinstance(app.screen, HelpScreen)
         words = str(app.screen.text())
@@ -294,7 +294,7 @@ async def test_help_opens_and_closes_and_names_every_key() -> None:
         assert isinstance(app.screen, TrainScreen)
 
 
-async def test_t_goes_through_our_themes_alone() -> None:
+async def test_t_cycles_through_our_themes_only() -> None:
     app, _ = window(PAUSED)
     async with app.run_test() as pilot:
         seen = [app.theme]
@@ -306,22 +306,22 @@ async def test_t_goes_through_our_themes_alone() -> None:
         assert "textual-dark" not in seen
 
 
-async def test_a_picture_is_saved_where_asked(tmp_path: Path) -> None:
+async def test_a_screenshot_is_saved_in_the_given_folder(tmp_path: Path) -> None:
     app, _ = window(PAUSED, pictures=tmp_path / "new")
     async with app.run_test() as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         await pilot.press("p")
         await pilot.pause(0.1)
     (picture,) = (tmp_path / "new").glob("*.svg")
     assert picture.read_text(encoding="utf-8").startswith("<svg")
 
 
-async def test_a_picture_that_cannot_be_saved_is_told_and_nothing_breaks(tmp_path: Path) -> None:
+async def test_a_screenshot_that_cannot_be_saved_shows_an_error(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
     app, _ = window(PAUSED, pictures=blocked)
     async with app.run_test() as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         await pilot.press("p")
         await pilot.pause(0.1)
         assert app.is_running
@@ -331,7 +331,7 @@ async def test_a_picture_that_cannot_be_saved_is_told_and_nothing_breaks(tmp_pat
 async def test_the_palette_has_every_action_that_has_an_effect() -> None:
     app, _ = window(PAUSED)
     async with app.run_test() as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         titles = {command.title for command in app.get_system_commands(app.screen)}
         assert {"Pause", "Step", "Epoch", "Stop", "Lr up", "Batch down", "Picture"} <= titles
         assert {"Theme", "Help", "Quit", "Choose a theme"} <= titles
@@ -341,7 +341,7 @@ async def test_the_palette_has_every_action_that_has_an_effect() -> None:
 async def test_a_click_on_the_footer_is_a_key() -> None:
     app, engine = window(PAUSED)
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         await pilot.click("KeyFooter", offset=(3, 0))
         await pilot.pause(0.1)
         assert engine.received == [commands.Resume()]
@@ -350,7 +350,7 @@ async def test_a_click_on_the_footer_is_a_key() -> None:
 async def test_interventions_are_marked_on_the_curves() -> None:
     app, _ = window(PAUSED)
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         changes = [event for event in PAUSED if isinstance(event, SettingChanged)]
         assert len(changes) == 1
         loss = app.screen.query_one("#loss")
@@ -362,11 +362,11 @@ async def test_interventions_are_marked_on_the_curves() -> None:
         assert "lr 0.1 → 0.2" in picture
 
 
-async def test_a_wish_is_on_the_status_line_before_the_engine_has_answered() -> None:
+async def test_a_requested_setting_is_shown_before_the_engine_answers() -> None:
     app, engine = window(PAUSED)
     engine.answers = False
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         await pilot.press("plus")
         await pilot.pause()
         line = app.screen.query_one(ProgressLine).render_line(0).text

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.protocol.questions import CHECK
-from tests.ui.fakes import settle, until, window
+from tests.ui.fakes import until, wait_for_events, window
 from tests.ui.found import CHECKS, MID_RUN, item
 from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.commands import Ask
@@ -35,8 +35,8 @@ def checked(*events: Event) -> LiveRun:
 
 def answers(count: int = len(CHECKS)) -> list[Answered]:
     whole = len(CHECKS)
-    told = enumerate(CHECKS[:count], 1)
-    return [part(one, number, whole) for number, one in told]
+    numbered = enumerate(CHECKS[:count], 1)
+    return [part(one, number, whole) for number, one in numbered]
 
 
 def part(found: Diagnosis, done: int = 1, total: int = 1) -> Answered:
@@ -49,16 +49,16 @@ def panel(run: LiveRun, width: int = 70) -> list[str]:
     return lines
 
 
-def test_while_it_goes_on_it_tells_how_far_it_is_and_that_the_training_waits() -> None:
+def test_a_running_check_shows_its_progress_and_that_training_waits() -> None:
     assert panel(checked())[0].startswith("checking …, training waits")
-    told = panel(checked(*answers(4)))
-    assert told[0].startswith("checking … 4 of 12, training waits  ━━━━")
-    assert sum(line.lstrip("▸ ")[:1] in "✗▲✓" for line in told if line.strip()) == 4
+    numbered = panel(checked(*answers(4)))
+    assert numbered[0].startswith("checking … 4 of 12, training waits  ━━━━")
+    assert sum(line.lstrip("▸ ")[:1] in "✗▲✓" for line in numbered if line.strip()) == 4
     paused = checked(StateChanged(state="paused", step=9), *answers(4))
     assert "waits" not in panel(paused)[0]
 
 
-def test_at_its_end_it_tells_what_that_means() -> None:
+def test_a_finished_check_shows_what_its_result_means() -> None:
     assert panel(checked(*answers()))[0] == "✗ 1 error, 2 warnings, 9 ok: training would fail"
     fine = part(item(1))
     assert panel(checked(fine))[0].startswith(
@@ -66,15 +66,15 @@ def test_at_its_end_it_tells_what_that_means() -> None:
     )
 
 
-def test_the_gravest_item_is_told_in_full_until_another_is_chosen() -> None:
+def test_the_most_severe_item_is_shown_in_full_until_another_is_chosen() -> None:
     run = checked(*answers())
-    told = panel(run)
-    place = next(number for number, line in enumerate(told) if line.startswith("▸"))
-    assert told[place].startswith("▸ ✗ the loss rises in the first 100 steps ")
-    assert told[place].endswith(" loss 4.870")
-    assert told[place + 1 : place + 4] == [
-        "    from 2.31 to 4.87, the mean of the last 20 batches",
-        "    try: learning rate 0.05 in place of 0.5",
+    numbered = panel(run)
+    place = next(number for number, line in enumerate(numbered) if line.startswith("▸"))
+    assert numbered[place].startswith("▸ ✗ the loss rises in the first 100 steps ")
+    assert numbered[place].endswith(" loss 4.870")
+    assert numbered[place + 1 : place + 4] == [
+        "    from 2.31 to 4.87, mean of the last 20 batches",
+        "    try: use learning rate 0.05 instead of 0.5",
         "    topic 19: seeing early that a network fails",
     ]
     assert run.check.choose(-1)
@@ -88,22 +88,22 @@ def test_the_gravest_item_is_told_in_full_until_another_is_chosen() -> None:
         (RunFailed(message="it broke", traceback=""), "the training failed"),
     ],
 )
-def test_a_check_that_cannot_be_done_says_why(event: Event, reason: str) -> None:
+def test_a_rejected_check_shows_the_reason(event: Event, reason: str) -> None:
     run = checked(*answers(2), event)
     assert not run.check.is_waiting
     assert panel(run)[0] == f"▲ not checked: {reason}"
 
 
-def test_a_long_title_is_cut_and_its_number_is_not() -> None:
+def test_a_long_title_is_clipped_and_its_number_is_not() -> None:
     one = part(item(1, title="very " * 20))
     (title,) = (line for line in panel(checked(one), 40) if line.startswith("▸"))
-    assert title.endswith("…  deviation 1.00")
+    assert title.endswith("…  std 1.00")
 
 
-async def test_c_checks_once_and_keeps_what_comes_after_it_was_put_away() -> None:
+async def test_c_checks_once_and_keeps_items_that_arrive_after_closing() -> None:
     app, engine = window(MID_RUN, checks=CHECKS)
     async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot, app, MID_RUN)
+        await wait_for_events(pilot, app, MID_RUN)
         await pilot.press("c")
         assert isinstance(app.screen, CheckScreen)
         await pilot.press("escape")

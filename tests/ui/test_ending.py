@@ -1,4 +1,4 @@
-"""How a run in the window ends: by a signal, by a divergence, with a disk that refuses."""
+"""The end of a run in the window: signals, divergence, a full disk."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import pytest
 from textual.widgets import Static
 
-from tests.ui.fakes import recording, settle, until, window
+from tests.ui.fakes import recording, until, wait_for_events, window
 from tui_trainer.protocol import commands
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import (
@@ -31,13 +31,13 @@ from tui_trainer.ui.screens.runs_screen import RunsScreen
 from tui_trainer.ui.widgets.findings_panel import findings_lines
 
 PAUSED = recording("paused")
-LOST: list[Event] = [e for e in recording("diverged") if not isinstance(e, RunFinished)]
+DIVERGED: list[Event] = [e for e in recording("diverged") if not isinstance(e, RunFinished)]
 RECORDED = RecordingStarted(folder="runs/one")
 REFUSED = RecordingFailed(path="runs/one/events.jsonl", message="No space left on device")
 
 
 def rewound_rate() -> float:
-    rates = [e.fix_value for e in LOST if isinstance(e, FindingRaised)]
+    rates = [e.fix_value for e in DIVERGED if isinstance(e, FindingRaised)]
     assert rates[-1] is not None
     return rates[-1]
 
@@ -46,10 +46,10 @@ def question(app: MnistTui) -> str:
     return " ".join(str(static.content) for static in app.screen.query(Static))
 
 
-async def test_a_diverged_run_is_offered_to_go_back_and_y_does_it() -> None:
-    app, engine = window(LOST, config=RunConfig(lr=1_000.0))
+async def test_a_diverged_run_offers_a_rewind_and_y_accepts_it() -> None:
+    app, engine = window(DIVERGED, config=RunConfig(lr=1_000.0))
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, LOST)
+        await wait_for_events(pilot, app, DIVERGED)
         await pilot.pause(0.1)
         assert isinstance(app.screen, ConfirmScreen)
         assert "Go back to step" in question(app)
@@ -58,8 +58,8 @@ async def test_a_diverged_run_is_offered_to_go_back_and_y_does_it() -> None:
         assert engine.received == [commands.Rewind(rewound_rate())]
 
 
-async def test_a_run_that_ends_takes_its_question_back() -> None:
-    app, _ = window(LOST, config=RunConfig(lr=1_000.0))
+async def test_the_question_is_closed_when_the_run_ends() -> None:
+    app, _ = window(DIVERGED, config=RunConfig(lr=1_000.0))
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda app: isinstance(app.screen, ConfirmScreen), app)
         app.live_run.send(commands.Stop(test=False))
@@ -68,10 +68,10 @@ async def test_a_run_that_ends_takes_its_question_back() -> None:
         assert isinstance(app.screen, TrainScreen)
 
 
-async def test_after_a_no_f_still_goes_back() -> None:
-    app, engine = window(LOST, config=RunConfig(lr=1_000.0))
+async def test_after_a_no_f_still_rewinds() -> None:
+    app, engine = window(DIVERGED, config=RunConfig(lr=1_000.0))
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, LOST)
+        await wait_for_events(pilot, app, DIVERGED)
         await pilot.pause(0.1)
         await pilot.press("n")
         assert isinstance(app.screen, TrainScreen)
@@ -84,9 +84,9 @@ async def test_after_a_no_f_still_goes_back() -> None:
 async def test_a_divergence_asks_nothing_on_another_screen() -> None:
     app, engine = window(PAUSED)
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         await pilot.press("5")
-        for event in LOST:
+        for event in DIVERGED:
             if isinstance(event, Diverged | FindingRaised):
                 app.live_run.bridge._take(event)
         await pilot.pause(0.1)
@@ -102,12 +102,12 @@ async def test_a_divergence_asks_nothing_on_another_screen() -> None:
         (signal.SIGHUP, "disconnected", ExitCode.DISCONNECTED),
     ],
 )
-async def test_a_signal_ends_the_run_without_a_look_at_the_test_set(
+async def test_a_signal_ends_the_run_without_a_test_evaluation(
     number: signal.Signals, reason: str, code: ExitCode
 ) -> None:
     app, engine = window([RECORDED, *PAUSED])
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         os.kill(os.getpid(), number)
         await pilot.pause(0.3)
     assert engine.received == [commands.Stop(reason=reason, test=False)]
@@ -129,20 +129,20 @@ def test_ctrl_z_suspends() -> None:
         ([RECORDED, REFUSED], "saving fails: check the disk"),
     ],
 )
-async def test_the_question_before_quitting_says_what_becomes_of_the_run(
+async def test_the_question_before_quitting_says_what_happens_to_the_run(
     before: list[Event], words: str
 ) -> None:
     app, _ = window([*before, *PAUSED])
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         await pilot.press("q")
         assert words in question(app)
 
 
-async def test_what_is_not_saved_is_told_at_the_end_with_a_code_of_its_own() -> None:
+async def test_a_failed_save_is_reported_at_exit_with_its_exit_code() -> None:
     app, _ = window([RECORDED, *PAUSED[:-1], REFUSED, PAUSED[-1]])
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         await pilot.press("q", "y")
         await pilot.pause(0.3)
     code, words = exit_message(app)
@@ -153,7 +153,7 @@ async def test_what_is_not_saved_is_told_at_the_end_with_a_code_of_its_own() -> 
 async def test_a_window_too_small_recovers_while_events_arrive() -> None:
     app, _ = window(PAUSED[:200])
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, PAUSED[:200])
+        await wait_for_events(pilot, app, PAUSED[:200])
         await pilot.resize_terminal(20, 5)
         for event in PAUSED[200:250]:
             app.live_run.bridge._take(event)
@@ -166,7 +166,7 @@ async def test_a_window_too_small_recovers_while_events_arrive() -> None:
         assert app.live_run.history.state == "paused"
 
 
-def test_the_panel_says_where_the_run_is_recorded_and_since_when_it_is_saved() -> None:
+def test_the_panel_shows_the_folder_of_the_run_and_its_last_checkpoint() -> None:
     run = LiveRun(RunConfig(), lambda config, inbox: iter(()), lambda message: None)
     run.apply((*PAUSED, RECORDED))
     run.history.findings.clear()

@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from tests.render.test_exhibit_lines import COLOURS, MEDIUM, drawn
 from tests.ui.exhibits import ADVICE, DIGIT, KERNEL, PICTURES, tries
-from tests.ui.fakes import LearnFirst, recording, settle, until, window
+from tests.ui.fakes import LearnFirst, recording, until, wait_for_events, window
 from tui_trainer.protocol.exhibit import Picture, Pictures
 from tui_trainer.render.picture_rows import pictures_lines
 from tui_trainer.ui.base_app import BaseApp
@@ -45,14 +45,14 @@ def test_a_frame_is_drawn_around_what_it_marks() -> None:
     assert counted[(0, 255, 0)] == 4 * (5 * 9 + 1)
 
 
-def test_what_is_too_large_is_shown_whole() -> None:
+def test_a_picture_that_is_too_large_is_reduced() -> None:
     wide = Picture(
         caption="", height=4, width=400, values=tuple(map(float, range(1_600))), low=0, high=1_599
     )
     assert enlarged(wide, 100, 100, INKS).size == (100, 1)
 
 
-def test_a_row_stands_above_its_captions() -> None:
+def test_a_row_is_above_its_captions() -> None:
     grid = Grid(columns=2, rows=1, width=10, height=3, caption=1)
     image = row_image([KERNEL, KERNEL], grid, (10, 20), INKS)
 
@@ -114,7 +114,7 @@ class Window(BaseApp):
         self.push_screen(PicturesScreen("kernels", self._blocks, self._shown_as))
 
 
-def told(app: BaseApp, name: str) -> str:
+def static_text(app: BaseApp, name: str) -> str:
     return str(app.screen.query_one(name, Static).render())
 
 
@@ -123,8 +123,8 @@ async def test_the_screen_shows_captions_and_closes() -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause()
         assert isinstance(app.screen, PicturesScreen)
-        assert told(app, "#pictures-title") == f"kernels · {PICTURES.caption}"
-        assert told(app, "#pictures-keys") == "esc closes · half blocks"
+        assert static_text(app, "#pictures-title") == f"kernels · {PICTURES.caption}"
+        assert static_text(app, "#pictures-keys") == "esc closes · half blocks"
         captions = "\n".join(str(s.render()) for s in app.screen.query(".caption").results(Static))
         assert "a slope" in captions
         assert "a kernel of the first layer" in captions
@@ -134,14 +134,14 @@ async def test_the_screen_shows_captions_and_closes() -> None:
         assert not isinstance(app.screen, PicturesScreen)
 
 
-async def test_what_does_not_fit_is_on_the_next_page() -> None:
+async def test_pictures_that_do_not_fit_are_on_the_next_page() -> None:
     app = Window((Pictures(caption="maps", items=maps(16)),), Display())
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         seen: list[str] = []
         while True:
             await pilot.pause()
-            page = told(app, "#pictures-keys")
+            page = static_text(app, "#pictures-keys")
             caption = app.screen.query(".caption").results(Static)
             seen += [name for s in caption for name in re.findall(r"map \d+", str(s.render()))]
             number, count = map(int, re.findall(r"\d+", page))
@@ -150,16 +150,16 @@ async def test_what_does_not_fit_is_on_the_next_page() -> None:
             await pilot.press("right")
         assert seen == [f"map {place}" for place in range(16)]
         await pilot.press("right")
-        assert told(app, "#pictures-keys") == page
+        assert static_text(app, "#pictures-keys") == page
 
 
 @pytest.mark.slow
-async def test_sixels_are_written_where_the_terminal_draws_them() -> None:
+async def test_sixels_are_written_if_the_terminal_supports_them() -> None:
     app = Window((PICTURES,), Display("sixel", (10, 20)))
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause()
         await pilot.pause()
-        assert told(app, "#pictures-keys") == "esc closes · sixel"
+        assert static_text(app, "#pictures-keys") == "esc closes · sixel"
         update = app.screen._compositor.render_full_update()
         raw = update.render_segments(app.console)
         assert raw.count("\x1bP0;0;0q") == len(app.screen.query(".picture"))
@@ -169,7 +169,7 @@ async def test_sixels_are_written_where_the_terminal_draws_them() -> None:
         assert size in raw
 
 
-async def test_kitty_gets_the_picture_once_and_is_told_to_forget_it(
+async def test_kitty_receives_a_picture_once_and_releases_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from textual_image.renderable import tgp
@@ -196,7 +196,7 @@ def test_only_pictures_with_pixels_are_shown() -> None:
     assert left.items == (KERNEL,)
 
 
-def test_one_that_stands_alone_is_seen_with_the_next() -> None:
+def test_a_single_picture_is_merged_with_the_next_block() -> None:
     digit, layers = Pictures(caption="", items=(DIGIT,)), Pictures(caption="b", items=maps(3))
     groups = pictures_in((digit, ADVICE, layers, layers))
 
@@ -206,11 +206,11 @@ def test_one_that_stands_alone_is_seen_with_the_next() -> None:
 async def test_a_key_opens_the_pictures_of_an_experiment() -> None:
     app, _ = window(recording("network"), kind=LearnFirst, tries=tries)
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, recording("network"))
+        await wait_for_events(pilot, app, recording("network"))
         await until(pilot, lambda app: bool(app.screen.check_action("enlarge", ())), app)
         await pilot.press("z")
         await pilot.pause()
         assert isinstance(app.screen, PicturesScreen)
-        assert PICTURES.caption in told(app, "#pictures-title")
+        assert PICTURES.caption in static_text(app, "#pictures-title")
         await pilot.press("z")
         assert isinstance(app.screen, LearnScreen)

@@ -19,7 +19,7 @@ def plain(lines: Lines) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("view", "told"),
+    ("view", "expected"),
     [
         (ExhibitView(unavailable_reason="waiting for the engine …"), "waiting for the engine …"),
         (ExhibitView(trains="train it: about 9 s"), "▷ enter: train it: about 9 s"),
@@ -31,13 +31,13 @@ def plain(lines: Lines) -> list[str]:
         ),
     ],
 )
-def test_the_head_says_how_the_experiment_stands(view: ExhibitView, told: str) -> None:
+def test_the_head_shows_the_status_of_the_experiment(view: ExhibitView, expected: str) -> None:
     head = plain(head_lines(replace(view, controls=CONTROLS, chosen=1), 70))
     assert head[0].startswith("  place · early ›  ▸ count ‹ 2 ›")
-    assert told in head[1]
+    assert expected in head[1]
 
 
-def test_controls_keep_their_width_and_go_below_each_other_where_they_must() -> None:
+def test_controls_keep_their_width_and_wrap_if_they_must() -> None:
     ends = [
         plain(head_lines(ExhibitView(controls=(at(PLACE, place), at(COUNT, count))), 70))[0]
         for place, count in (("early", 1.0), ("late", 10.0))
@@ -47,13 +47,13 @@ def test_controls_keep_their_width_and_go_below_each_other_where_they_must() -> 
 
 
 @pytest.mark.parametrize(
-    ("value", "told"), [(0.05, "0.05"), (20_000.0, "20,000"), (-1.0, "-1"), ("all", "all")]
+    ("value", "expected"), [(0.05, "0.05"), (20_000.0, "20,000"), (-1.0, "-1"), ("all", "all")]
 )
-def test_values_are_told_as_they_are_read(value: str | float, told: str) -> None:
-    assert value_text(value) == told
+def test_values_are_formatted_for_reading(value: str | float, expected: str) -> None:
+    assert value_text(value) == expected
 
 
-def test_a_typed_number_is_taken_within_its_bounds() -> None:
+def test_a_typed_number_must_be_in_range() -> None:
     assert number_for(COUNT, " 2.5 ") == 2.5
     assert number_for(COUNT, "1e2") == 100
     check: Callable[[str], object] = lambda typed: number_for(COUNT, typed)  # noqa: E731

@@ -12,39 +12,39 @@ from tui_trainer.ui.widgets.picture_pixels import framed
 FIELDS = recorded_fields("network")
 
 
-def test_a_box_touches_whole_pixels_and_only_those() -> None:
+def test_a_box_overlaps_whole_pixels() -> None:
     assert touched(Box(2.0, 3.0, 5.0, 6.0)) == Pixels(2, 3, 5, 6)
     assert touched(Box(-1.5, 2.5, 1.5, 5.5)) == Pixels(-2, 2, 2, 6)
     assert touched(Box(2.0, 4.0, 6.0, 8.0), scale=0.5) == Pixels(1, 2, 3, 4)
 
 
-def test_the_ring_is_around_the_pixels_and_holds_none_of_them() -> None:
+def test_the_frame_is_just_outside_the_pixels() -> None:
     margin, line = (1, 1, 1), (2, 2, 2)
     drawn = framed([[(0, 0, 0)] * 10] * 10, Pixels(2, 3, 4, 6).frame, margin, line)
     places = {(y - 1, x - 1): pixel for y, row in enumerate(drawn) for x, pixel in enumerate(row)}
-    beside = {place for place, pixel in places.items() if pixel == line}
-    assert len(beside) == 2 * 5 + 2 * 2
-    assert (1, 2) in beside
-    assert (4, 6) in beside
-    assert (2, 3) not in beside
-    assert (0, 3) not in beside
+    drawn = {place for place, pixel in places.items() if pixel == line}
+    assert len(drawn) == 2 * 5 + 2 * 2
+    assert (1, 2) in drawn
+    assert (4, 6) in drawn
+    assert (2, 3) not in drawn
+    assert (0, 3) not in drawn
 
 
-def test_what_was_measured_is_as_large_as_its_farthest_pixels() -> None:
+def test_the_measured_field_is_the_bounding_box_of_its_pixels() -> None:
     mask = [0] * 25
     assert bounds(mask, 5) is None
     mask[1 * 5 + 2] = mask[3 * 5 + 1] = 1
     assert bounds(mask, 5) == Pixels(1, 1, 4, 3)
 
 
-def test_arithmetic_and_measurement_agree_on_the_part_that_is_on_the_image() -> None:
+def test_theory_and_measurement_agree_on_the_part_inside_the_image() -> None:
     assert agree(Box(-1.0, -1.0, 2.0, 2.0), Pixels(0, 0, 2, 2), 28)
     assert not agree(Box(-1.0, -1.0, 2.0, 2.0), Pixels(0, 0, 2, 3), 28)
     assert agree(Box(30.0, 0.0, 33.0, 3.0), None, 28)
     assert not agree(Box(3.0, 0.0, 6.0, 3.0), None, 28)
 
 
-def test_every_layer_of_the_recorded_network_measures_what_arithmetic_says() -> None:
+def test_every_layer_of_the_recorded_model_measures_its_theoretical_field() -> None:
     rows = described("network").layers
     assert {field.place for field in FIELDS} == set(range(1, len(rows)))
     for field in FIELDS:
@@ -57,7 +57,7 @@ def test_every_layer_of_the_recorded_network_measures_what_arithmetic_says() -> 
     ("effective", "half"),
     [((0, 0, 0), (0, 0)), ((255, 0, 0), (1, 1)), ((10, 10, 10, 10), (2, 4)), ((60, 30, 9), (1, 3))],
 )
-def test_half_of_the_gradient_lies_in_the_fewest_pixels_that_hold_it(
+def test_half_of_the_gradient_is_in_the_fewest_possible_pixels(
     effective: tuple[int, ...], half: tuple[int, int]
 ) -> None:
     assert half_of(effective) == half
@@ -69,7 +69,7 @@ def test_a_real_effective_field_is_denser_than_its_receptive_field() -> None:
         assert 0 < half <= reached / 2
 
 
-def test_a_picture_is_made_smaller_by_averaging_what_a_pixel_covers() -> None:
+def test_a_picture_is_reduced_by_averaging() -> None:
     picture = [0, 4, 8, 8, 4, 8, 8, 8, 1, 1, 2, 2, 1, 1, 2, 2]
     assert scaled(picture, 4, 2) == [4, 8, 1, 2]
     assert scaled(picture, 4, 2, max) == [8, 8, 1, 2]
@@ -94,7 +94,7 @@ def test_two_pixels_are_one_character_and_an_odd_row_has_the_ground_below() -> N
     assert last.bgcolor.get_truecolor() == black
 
 
-def test_a_ramp_goes_from_one_colour_to_the_other() -> None:
+def test_a_gradient_runs_from_one_colour_to_the_other() -> None:
     colours = ramp(Color(0, 0, 0), Color(255, 255, 255))
     assert (colours[0], colours[255]) == ((0, 0, 0), (255, 255, 255))
     assert colours == sorted(colours)

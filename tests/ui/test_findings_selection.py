@@ -26,7 +26,7 @@ def chosen(run: LiveRun | RecordedRun) -> str | None:
     return found.code if found is not None else None
 
 
-def test_the_gravest_come_first_and_of_equals_what_a_knob_mends() -> None:
+def test_the_most_severe_come_first_then_those_that_a_knob_fixes() -> None:
     wrong = replace(OVERFITTING, code="error", severity="error", fix_setting=None)
     run = live(*ALL, wrong)
     assert codes(run.selection.shown) == [
@@ -39,7 +39,7 @@ def test_the_gravest_come_first_and_of_equals_what_a_knob_mends() -> None:
     assert (run.selection.warnings, run.selection.notes) == (3, 2)
 
 
-def test_a_key_mends_the_chosen_finding_and_no_other() -> None:
+def test_a_key_fixes_the_chosen_finding_and_no_other() -> None:
     run = live(*ALL)
     assert run.fixable() == OVERFITTING
     assert not run.selection.choose(-1)
@@ -52,7 +52,7 @@ def test_a_key_mends_the_chosen_finding_and_no_other() -> None:
     assert not run.selection.choose(1)
 
 
-def test_a_choice_outlives_new_numbers_but_not_a_graver_finding() -> None:
+def test_a_choice_survives_new_numbers_but_not_a_more_severe_finding() -> None:
     run = live(*ALL)
     run.selection.choose(1)
     run.apply((replace(DEAD, evidence="13 of 16"), replace(OVERFITTING, evidence="worse")))
@@ -63,14 +63,14 @@ def test_a_choice_outlives_new_numbers_but_not_a_graver_finding() -> None:
     assert chosen(run) == "divergence"
 
 
-def test_a_chosen_finding_that_is_gone_gives_way_to_the_gravest() -> None:
+def test_a_cleared_choice_is_replaced_by_the_most_severe_finding() -> None:
     run = live(*ALL)
     run.selection.choose(1)
     run.apply((FindingCleared(code=DEAD.code, step=900),))
     assert chosen(run) == OVERFITTING.code
 
 
-def test_what_is_snoozed_stays_away_while_its_numbers_move() -> None:
+def test_a_snoozed_finding_stays_hidden_while_its_numbers_change() -> None:
     run = live(*ALL)
     run.selection.snooze()
     run.apply((replace(OVERFITTING, evidence="other numbers"),))
@@ -80,7 +80,7 @@ def test_what_is_snoozed_stays_away_while_its_numbers_move() -> None:
     assert OVERFITTING.code in run.history.findings, "the run knows nothing of it"
 
 
-def test_it_comes_back_when_it_was_cleared_and_is_raised_anew() -> None:
+def test_it_comes_back_when_it_is_cleared_and_raised_again() -> None:
     run = live(OVERFITTING)
     run.selection.snooze()
     run.apply((CLEARED,))
@@ -96,7 +96,7 @@ def test_it_comes_back_when_it_gets_worse() -> None:
     assert run.selection.shown == [WORSE]
 
 
-def test_a_key_brings_all_back() -> None:
+def test_a_key_unsnoozes_all() -> None:
     run = live(*ALL)
     run.selection.snooze()
     run.selection.snooze()
@@ -113,16 +113,16 @@ def test_snoozing_where_there_is_nothing_does_nothing() -> None:
     assert run.selection.shown == [OVERFITTING]
 
 
-def test_a_lost_run_is_mended_by_a_learning_rate_whatever_is_chosen() -> None:
-    lost = Diverged(step=1_000, epoch=4, lr=0.1, last_good_step=900)
-    rate = replace(DEAD, code="divergence", severity="error")
-    high = replace(rate, code="learning_rate_high")
-    run = live(replace(OVERFITTING, severity="error"), high, lost, rate)
+def test_a_diverged_run_is_fixed_by_a_learning_rate_for_any_choice() -> None:
+    diverged = Diverged(step=1_000, epoch=4, lr=0.1, last_good_step=900)
+    divergence = replace(DEAD, code="divergence", severity="error")
+    high = replace(divergence, code="learning_rate_high")
+    run = live(replace(OVERFITTING, severity="error"), high, diverged, divergence)
     run.selection.choose(1)
     run.selection.snooze()
     run.bridge.start()  # it has nothing to say, and ends
     assert run.has_diverged
-    assert run.fixable() == rate
+    assert run.fixable() == divergence
 
 
 def recorded() -> RecordedRun:
@@ -143,7 +143,7 @@ def at(run: RecordedRun, step: int) -> list[str]:
     return codes(run.selection.shown)
 
 
-def test_in_a_replay_a_snooze_is_for_its_time_alone_forwards_and_backwards() -> None:
+def test_in_a_replay_a_snooze_holds_only_for_its_time() -> None:
     run = recorded()
     assert at(run, 350) == ["overfitting"]
     run.selection.snooze()
@@ -155,7 +155,7 @@ def test_in_a_replay_a_snooze_is_for_its_time_alone_forwards_and_backwards() -> 
     assert at(run, 350) == []
 
 
-def test_what_is_past_cannot_be_mended() -> None:
+def test_a_recorded_run_cannot_be_fixed() -> None:
     run = recorded()
     assert at(run, 150) == ["overfitting"]
     assert run.fixable() is None

@@ -84,7 +84,7 @@ def _plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def test_a_terminal_with_sixel_is_not_asked_for_more() -> None:
+def test_a_terminal_with_sixel_gets_no_second_query() -> None:
     answer, seen, left = ask(replying(da1=b"\x1b[?62;4;22c", size=b"\x1b[6;22;11t"))
 
     assert answer.display(None) == Display("sixel", (11, 22))
@@ -92,7 +92,7 @@ def test_a_terminal_with_sixel_is_not_asked_for_more() -> None:
     assert left == b""
 
 
-def test_kitty_is_known_by_its_answer() -> None:
+def test_kitty_is_recognized_by_its_reply() -> None:
     answer, _, left = ask(replying(da1=b"\x1b[?62c", kitty=b"\x1b_Gi=31;OK\x1b\\"))
 
     assert answer.display(None) == Display("kitty", CELL)
@@ -107,7 +107,7 @@ def test_other_terminals_have_half_blocks(kitty: bytes) -> None:
     assert left == b""
 
 
-def test_what_is_wished_for_overrules_what_was_told() -> None:
+def test_the_environment_overrides_the_detected_protocol() -> None:
     answer = Reply(attributes=("62", "4"), cell=(9, 18))
 
     assert answer.display("kitty") == Display("kitty", (9, 18))
@@ -115,7 +115,7 @@ def test_what_is_wished_for_overrules_what_was_told() -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [("TERM", "screen-256color"), ("TMUX", "/tmp/x,1,0")])
-def test_who_prints_kittys_question_is_not_asked(
+def test_terminals_that_print_the_kitty_query_are_not_sent_it(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -126,14 +126,14 @@ def test_who_prints_kittys_question_is_not_asked(
     assert KITTY not in seen
 
 
-def test_one_that_never_answers_is_not_waited_for_and_is_asked_but_once() -> None:
+def test_a_terminal_that_never_replies_is_queried_only_once() -> None:
     answer, seen, _ = ask(lambda _: b"")
 
     assert answer == Reply()
     assert seen == SIZE + DA1
 
 
-def test_a_late_answer_leaves_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_late_reply_leaves_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     from textual._xterm_parser import XTermParser
 
     monkeypatch.setattr(graphics_protocol, "ANSWER_TIMEOUT", 0.0)
@@ -146,13 +146,13 @@ def test_a_late_answer_leaves_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not list(XTermParser().feed(late))
 
 
-def test_keys_typed_before_are_no_answer() -> None:
+def test_keys_typed_before_are_not_a_reply() -> None:
     answer, _, _ = ask(lambda raw: b"q3\x1b[?62;4c" if DA1 in raw else b"")
 
     assert answer.display(None).protocol == "sixel"
 
 
-def test_what_is_no_terminal_is_not_asked() -> None:
+def test_a_stream_that_is_no_terminal_is_not_queried() -> None:
     code = (
         "from tui_trainer.ui.terminal.graphics_protocol import display, detect_graphics\n"
         "with detect_graphics(): pass\n"
@@ -170,14 +170,14 @@ def test_what_is_no_terminal_is_not_asked() -> None:
     assert done.stderr == ""
 
 
-def test_an_unknown_wish_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_protocol_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(graphics_protocol.VARIABLE, "jpeg")
 
     with pytest.raises(InputError, match=r"jpeg.*auto, kitty, sixel, blocks"), detect_graphics():
         pass
 
 
-def test_the_library_is_loaded_without_a_question() -> None:
+def test_the_library_is_imported_without_a_query() -> None:
     code = (
         "import os, sys\n"
         "from PIL import Image\n"

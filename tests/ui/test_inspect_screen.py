@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 
 from tests.protocol.questions import ask_view
 from tests.ui.exhibits import views
-from tests.ui.fakes import FakeEngine, InspectFirst, recording, settle, until, window
+from tests.ui.fakes import FakeEngine, InspectFirst, recording, until, wait_for_events, window
 from tests.ui.test_snapshots import LARGE, MEDIUM, SMALL, SnapCompare
 from tests.ui.test_tour import strip
 from tui_trainer.course.guided_tour import SAW_MISCLASSIFIED, GuidedTour
@@ -66,7 +66,7 @@ def asked(engine: FakeEngine) -> list[Ask]:
     return [command for command in engine.received if isinstance(command, Ask)]
 
 
-def said(screen: InspectScreen) -> str:
+def view_text(screen: InspectScreen) -> str:
     return "\n".join(screen.query_one(ExhibitPanel).lines())
 
 
@@ -85,18 +85,18 @@ async def train(pilot: Pilot[None], app: MnistTui) -> None:
 async def test_3_shows_the_matrix_and_n_and_b_choose_a_view() -> None:
     app, engine = inspection(MnistTui)
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, MODEL)
+        await wait_for_events(pilot, app, MODEL)
         screen = await shown(pilot, app, "3")
         assert asked(engine) == [ask_view("confusion")]
-        assert "109 misclassified images" in said(screen)
-        assert "▸ 11◂" in said(screen)
+        assert "109 misclassified images" in view_text(screen)
+        assert "▸ 11◂" in view_text(screen)
         assert screen.check_action("move_view", (-1,)) is None
         # One that cannot be shown says why, and the others can.
         await shown(pilot, app, "n", "n")
         assert screen.chosen_view.name == "classes"
-        assert "there is nothing to count" in said(screen)
+        assert "there is nothing to count" in view_text(screen)
         await shown(pilot, app, "n")
-        assert "all of calibration" in said(screen)
+        assert "all of calibration" in view_text(screen)
         assert app.live_run.inspection.answers == 4  # half of it was shown before
         await shown(pilot, app, "b", "b")
         assert screen.chosen_view.name == "misclassified"
@@ -106,22 +106,22 @@ async def test_3_shows_the_matrix_and_n_and_b_choose_a_view() -> None:
         assert screen.check_action("move_view", (1,)) is None
 
 
-async def test_arrows_choose_a_cell_enter_opens_its_digits_and_esc_leads_back() -> None:
+async def test_arrows_choose_a_cell_enter_opens_its_images_and_esc_returns() -> None:
     app, engine = inspection()
     app.live_run.inspection.prepare("confusion", (("true", 2.0), ("predicted", 8.0)))
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, MODEL)
+        await wait_for_events(pilot, app, MODEL)
         screen = await shown(pilot, app, "left", "up")
         assert asked(engine)[-1].choices == (("true", 1.0), ("predicted", 7.0))
-        assert "▷ enter: show its 1 images: true 1, predicted 7" in said(screen)
+        assert "▷ enter: show its 1 images: true 1, predicted 7" in view_text(screen)
         assert not screen.check_action("go_back", ())
         await shown(pilot, app, "enter")
         assert asked(engine)[-1] == ask_view("misclassified", (("true", 1.0), ("predicted", 7.0)))
-        assert "true 1, predicted 7" in said(screen)
+        assert "true 1, predicted 7" in view_text(screen)
         assert screen.check_action("go_back", ())
         await shown(pilot, app, "escape")
         assert screen.chosen_view.name == "confusion"
-        assert "true 1, predicted 7" in said(screen)
+        assert "true 1, predicted 7" in view_text(screen)
         # Above the first row are the controls, and below them the matrix again.
         await shown(pilot, app, "up", "up")
         view = screen.query_one(ExhibitPanel).view
@@ -130,7 +130,7 @@ async def test_arrows_choose_a_cell_enter_opens_its_digits_and_esc_leads_back() 
         assert view.control.name == "numbers"
         assert [control.name for control in view.controls] == ["images", "numbers"]
         await shown(pilot, app, "right")
-        assert "share of the true class" in said(screen)
+        assert "share of the true class" in view_text(screen)
         await shown(pilot, app, "down", "right", "right", "right")
         assert screen.query_one(ExhibitPanel).view.is_in_matrix
         # Beyond the last column nothing happens.
@@ -140,10 +140,10 @@ async def test_arrows_choose_a_cell_enter_opens_its_digits_and_esc_leads_back() 
         assert asked(engine)[-1] == ask_view("confusion")
 
 
-async def test_it_follows_the_training_at_times_and_only_in_front() -> None:
+async def test_it_refreshes_at_intervals_and_only_while_active() -> None:
     app, engine = inspection()
     async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot, app, MODEL)
+        await wait_for_events(pilot, app, MODEL)
         screen = await shown(pilot, app)
         now = 100.0
         screen._clock = lambda: now
@@ -161,16 +161,16 @@ async def test_it_follows_the_training_at_times_and_only_in_front() -> None:
         now += 10 * REFRESH_INTERVAL
         await train(pilot, app)
         assert len(asked(engine)) == 2
-        # Who comes back sees the weights of now.
+        # Coming back shows the current weights.
         await shown(pilot, app, "3")
         assert asked(engine)[2:] == [ask_view("confusion")]
 
 
 @pytest.mark.parametrize("state", ["paused", "training"])
-async def test_a_pause_shows_the_weights_that_it_stopped_at(state: State) -> None:
+async def test_a_pause_shows_the_current_weights(state: State) -> None:
     app, engine = inspection()
     async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot, app, MODEL)
+        await wait_for_events(pilot, app, MODEL)
         await shown(pilot, app)
         halt = StateChanged(state=state, step=STEP.step)
         app.post_message(EventsArrived((halt,), app.live_run.bridge))
@@ -179,41 +179,41 @@ async def test_a_pause_shows_the_weights_that_it_stopped_at(state: State) -> Non
         assert asked(engine) == [ask_view("confusion")] * (2 if state == "paused" else 1)
 
 
-def test_when_a_view_would_lag_behind() -> None:
+def test_events_after_which_a_view_must_catch_up() -> None:
     ended = recording("finished")
     assert [type(event) for event in ended if stops_training(event)] == [RunStarted, RunFinished]
-    lost = Diverged(step=9, epoch=1, lr=1.0)
-    assert stops_training(lost)
+    diverged = Diverged(step=9, epoch=1, lr=1.0)
+    assert stops_training(diverged)
     assert not stops_training(STEP)
 
 
-async def test_the_test_set_is_read_on_enter_alone_and_then_not_followed() -> None:
+async def test_the_test_set_is_evaluated_only_on_enter_and_not_refreshed() -> None:
     app, engine = inspection()
     app.live_run.inspection.prepare("confusion", (("true", 0.0),))
     async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot, app, MODEL)
+        await wait_for_events(pilot, app, MODEL)
         screen = await shown(pilot, app, "up", "up", "right")
         on_test = asked(engine)[-1]
         assert dict(on_test.choices)["images"] == "test"
         assert on_test.mode == "interactive"
-        assert "The test set is sealed." in said(screen)
-        assert "▷ enter: evaluate the test set: evaluation 2" in said(screen)
+        assert "The test set is sealed." in view_text(screen)
+        assert "▷ enter: evaluate the test set: evaluation 2" in view_text(screen)
         await shown(pilot, app, "enter")
         assert asked(engine)[-1] == replace(on_test, mode="confirmed")
-        assert "109 misclassified images" in said(screen)
-        looks = len(asked(engine))
+        assert "109 misclassified images" in view_text(screen)
+        questions = len(asked(engine))
         screen._clock = lambda: 1e9
         await train(pilot, app)
-        assert len(asked(engine)) == looks
+        assert len(asked(engine)) == questions
 
 
-async def test_the_guided_path_goes_on_once_wrong_digits_were_looked_at() -> None:
+async def test_the_tour_advances_once_misclassified_images_were_shown() -> None:
     app, _ = inspection()
     app.tour = GuidedTour()
     while app.tour.step.name != "misclassified":
         app.tour.skip()
     async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot, app, MODEL)
+        await wait_for_events(pilot, app, MODEL)
         await shown(pilot, app)
         await until(pilot, lambda app: "Look at what it got wrong" in strip(app), app)
         await shown(pilot, app, "enter")
@@ -221,18 +221,16 @@ async def test_the_guided_path_goes_on_once_wrong_digits_were_looked_at() -> Non
         await until(pilot, lambda app: "The end of the tour" in strip(app), app)
 
 
-async def test_a_recorded_run_on_show_has_no_keys_that_train_and_is_left_without_a_question() -> (
-    None
-):
+async def test_a_recorded_run_has_no_keys_that_train_and_quits_without_a_question() -> None:
     engine = FakeEngine(SHOWN, views=views)
     app = InspectApp(engine, RunConfig(epochs=5), theme="midnight", view="misclassified")
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, SHOWN)
+        await wait_for_events(pilot, app, SHOWN)
         await until(pilot, lambda app: app.live_run.inspection.is_idle, app)
         screen = app.front
         assert isinstance(screen, InspectScreen)
         assert asked(engine)[-1].name == "misclassified"
-        assert "true 9, predicted 7" in said(screen)
+        assert "true 9, predicted 7" in view_text(screen)
         top = screen.query_one(TopLine).render_line(0).text
         assert "◇ viewing · era · checkpoint best · epoch" in top
         for action in ("run_again", "apply_fix", "toggle_pause", "toggle_tour", "stop_run"):
@@ -261,7 +259,7 @@ def test_confusion(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
     app, _ = inspection()
 
     async def before(pilot: Pilot[None]) -> None:
-        await settle(pilot, app, MODEL)
+        await wait_for_events(pilot, app, MODEL)
         await shown(pilot, app)
 
     assert snap_compare(app, terminal_size=size, run_before=before)

@@ -8,7 +8,7 @@ import pytest
 from textual.binding import Binding
 from textual.pilot import Pilot
 
-from tests.ui.fakes import InspectFirst, LearnFirst, ModelFirst, recording, settle, window
+from tests.ui.fakes import InspectFirst, LearnFirst, ModelFirst, recording, wait_for_events, window
 from tests.ui.found import ALL, mid_run
 from tui_trainer.cli import main
 from tui_trainer.course.guided_tour import steps
@@ -39,7 +39,7 @@ def _usual_keys() -> Iterator[None]:
     use_keymap({})
 
 
-def own_keys(text: str) -> None:
+def custom_keys(text: str) -> None:
     """Write the keys.toml that the next window reads."""
     keys_path().parent.mkdir(parents=True, exist_ok=True)
     keys_path().write_text(text, encoding="utf-8")
@@ -55,10 +55,10 @@ async def press(pilot: Pilot[None], *keys: str) -> None:
 
 
 async def test_a_changed_key_acts_and_the_old_one_does_not() -> None:
-    own_keys('[run]\npause = "f5"\nstep = ["w", "ctrl+s"]\n')
+    custom_keys('[run]\npause = "f5"\nstep = ["w", "ctrl+s"]\n')
     app, engine = window(PAUSED)
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         await press(pilot, "space", "s")
         assert engine.received == []
         await press(pilot, "f5")
@@ -68,10 +68,10 @@ async def test_a_changed_key_acts_and_the_old_one_does_not() -> None:
 
 
 async def test_keys_can_change_places() -> None:
-    own_keys('[run]\npause = "s"\nstep = "space"\n')
+    custom_keys('[run]\npause = "s"\nstep = "space"\n')
     app, engine = window(PAUSED)
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         await press(pilot, "s", "space")
         assert engine.received == [commands.Resume(), commands.RunStep()]
 
@@ -79,14 +79,14 @@ async def test_keys_can_change_places() -> None:
 async def test_the_footer_keeps_its_order_and_shows_the_new_key() -> None:
     app, _ = window(PAUSED)
     async with app.run_test(size=(160, 40)) as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         usual = footer(app)
     assert " space pause " in usual
     assert " +- lr " in usual
-    own_keys('[run]\npause = "p"\n[window]\nsave_picture = "P"\n[knobs]\nlr_up = "f6"\n')
+    custom_keys('[run]\npause = "p"\n[window]\nsave_picture = "P"\n[knobs]\nlr_up = "f6"\n')
     app, _ = window(PAUSED)
     async with app.run_test(size=(160, 40)) as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         shown = footer(app).rstrip()
         assert shown == usual.replace("space pause", "p pause").replace("+- lr", "f6 - lr").rstrip()
         await pilot.click(KeyFooter, offset=(shown.index("p pause"), 0))
@@ -94,11 +94,11 @@ async def test_the_footer_keeps_its_order_and_shows_the_new_key() -> None:
         assert app.live_run.history.state == "training"
 
 
-async def test_the_help_shows_the_new_keys_and_closes_with_its_own() -> None:
-    own_keys('[window]\nhelp = ["h", "f1"]\n[run]\nevaluate_test = "Y"\n')
+async def test_the_help_shows_the_new_keys_and_closes_with_its_new_key() -> None:
+    custom_keys('[window]\nhelp = ["h", "f1"]\n[run]\nevaluate_test = "Y"\n')
     app, _ = window(PAUSED)
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         await press(pilot, "question_mark")
         assert isinstance(app.screen, TrainScreen)
         await press(pilot, "h")
@@ -112,15 +112,15 @@ async def test_the_help_shows_the_new_keys_and_closes_with_its_own() -> None:
         assert isinstance(app.screen, TrainScreen)
 
 
-async def test_what_stands_in_panels_and_tooltips_names_the_new_keys() -> None:
-    own_keys(
+async def test_panels_and_tooltips_name_the_new_keys() -> None:
+    custom_keys(
         '[findings]\napply_fix = "F"\nsnooze = "y"\n[screens]\nlesson = "["\n[knobs]\n'
         'dropout_down = "left_curly_bracket"\n'
     )
     events = mid_run(*ALL)
     app, _ = window(events)
     async with app.run_test(size=(120, 50)) as pilot:
-        await settle(pilot, app, events)
+        await wait_for_events(pilot, app, events)
         panel = app.screen.query_one("#findings")
         assert str(panel.border_subtitle) == "↑↓ choose · [ lesson · y snooze"
         shown = panel._border_subtitle
@@ -130,7 +130,7 @@ async def test_what_stands_in_panels_and_tooltips_names_the_new_keys() -> None:
         assert offered["Finding up"] == "Choose the finding above: F applies its advice"
 
 
-def test_every_text_that_names_a_key_by_its_id_can_be_told() -> None:
+def test_every_key_id_in_a_text_is_replaced() -> None:
     texts = [step.do for step in steps()]
     texts += [binding.tooltip for binding in BINDINGS.values()]
     assert sum("{" in text for text in texts) > 8
@@ -142,13 +142,13 @@ async def test_no_file_is_no_change() -> None:
     assert load_keymap() == {}
     app, engine = window(PAUSED)
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         await press(pilot, "space")
         assert engine.received == [commands.Resume()]
 
 
 async def test_the_keys_of_a_replay_can_be_changed_too() -> None:
-    own_keys('[replay]\nforward = "f"\nplay = "P"\n')
+    custom_keys('[replay]\nforward = "f"\nplay = "P"\n')
     run = RecordedRun("a-run", RunConfig(), PAUSED)
     app = ReplayApp(run)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -214,7 +214,7 @@ async def test_the_keys_of_a_replay_can_be_changed_too() -> None:
         ('[pad]\nundo = "c"\n[inspect]\nnext = "u"\nprevious = "c"', 5, "inspect.previous", "pad."),
     ],
 )
-def test_a_bad_file_is_told_in_one_line(
+def test_a_bad_file_is_reported_in_one_line(
     tmp_path: Path, text: str, line: int, name: str, words: str
 ) -> None:
     path = tmp_path / "keys.toml"
@@ -242,7 +242,7 @@ def test_a_bad_file_is_told_in_one_line(
         ('[run]\nstep = "ctrl++"', {"run.step": "ctrl+plus"}),
         ('[replay]\nplay = ","\nprevious_epoch = "b"', {"replay.play": "comma"}),
         ('[replay]\nplay = " "', {"replay.play": "space"}),
-        # On the Model screen neither pauses by step nor looks at the test set.
+        # On the Model screen neither key steps or evaluates the test set.
         ('[model]\nnext_digit = "s"', {"model.next_digit": "s"}),
         ('[replay]\nplay = "x"', {"replay.play": "x"}),
         # As by default, the pad's key goes before that of the run.
@@ -251,13 +251,15 @@ def test_a_bad_file_is_told_in_one_line(
         ("[run]", {}),
     ],
 )
-def test_what_is_meant_is_taken(tmp_path: Path, text: str, expected: dict[str, str]) -> None:
+def test_equivalent_spellings_are_accepted(
+    tmp_path: Path, text: str, expected: dict[str, str]
+) -> None:
     path = tmp_path / "keys.toml"
     path.write_text(text, encoding="utf-8")
     assert load_keymap(path).items() >= expected.items()
 
 
-def test_what_is_printed_can_be_read_back(tmp_path: Path) -> None:
+def test_the_printed_file_can_be_read_back(tmp_path: Path) -> None:
     path = tmp_path / "keys.toml"
     path.write_text(keys_toml(), encoding="utf-8")
     keymap = load_keymap(path)
@@ -271,34 +273,34 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return int(left.value.code or 0)
 
 
-def test_the_command_prints_ones_own_keys_and_where_they_are_from(
+def test_the_command_prints_custom_keys_and_their_file(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    own_keys('[run]\npause = "p"\n[window]\nsave_picture = "P"')
+    custom_keys('[run]\npause = "p"\n[window]\nsave_picture = "P"')
     assert run(monkeypatch, "keys") == 0
-    told = capsys.readouterr().out
-    assert str(keys_path()) in told
-    assert '\npause = "p"' in told
-    assert '\nlr_up = ["+", "="]' in told
+    printed = capsys.readouterr().out
+    assert str(keys_path()) in printed
+    assert '\npause = "p"' in printed
+    assert '\nlr_up = ["+", "="]' in printed
     for binding in KEYMAP:
-        assert binding.system or with_keys(binding.tooltip) in told
+        assert binding.system or with_keys(binding.tooltip) in printed
 
 
 @pytest.mark.parametrize("arguments", [["keys"], [], ["--paused"], ["inspect"], ["replay"]])
 def test_a_bad_file_keeps_the_window_closed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
-    own_keys('[run]\npause = "e"')
+    custom_keys('[run]\npause = "e"')
     assert run(monkeypatch, *arguments) == 2
-    told = capsys.readouterr().err
-    assert told.startswith(f"mnist-tui: error: {keys_path()}, line 2: run.pause: ")
-    assert told.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"mnist-tui: error: {keys_path()}, line 2: run.pause: ")
+    assert printed.count("\n") == 1
 
 
 def test_the_ids_are_printed_even_if_the_file_is_bad(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    own_keys('[run]\npausing = "p"')
+    custom_keys('[run]\npausing = "p"')
     assert run(monkeypatch, "keys") == 2
     printed = capsys.readouterr()
     assert '\npause = "space"' in printed.out
@@ -308,7 +310,7 @@ def test_the_ids_are_printed_even_if_the_file_is_bad(
 def test_a_run_without_a_window_does_not_read_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    own_keys("what?")
+    custom_keys("what?")
     assert run(monkeypatch, "--no-ui", "--print-config") == 0
 
 
@@ -321,7 +323,7 @@ def test_ids_are_unique_and_have_two_parts() -> None:
             assert (other.key, other.action) == (binding.key, binding.action)
 
 
-def test_by_default_only_a_panels_key_hides_another() -> None:
+def test_by_default_only_a_panels_key_overrides_another() -> None:
     shared = {
         (f"{one.id or one.action}", f"{other.id or other.action}")
         for _, bindings in contexts()
@@ -332,12 +334,12 @@ def test_by_default_only_a_panels_key_hides_another() -> None:
 
 
 @pytest.mark.parametrize("kind", [MnistTui, ModelFirst, InspectFirst, LearnFirst])
-async def test_keys_that_act_together_are_known_to_act_together(kind: type[MnistTui]) -> None:
+async def test_the_contexts_have_the_keys_that_are_active_together(kind: type[MnistTui]) -> None:
     events = mid_run(*ALL) if kind is MnistTui else MODEL
     app, _ = window(events, kind=kind)
     known = [{binding.id for binding in bindings} for _, bindings in contexts()]
     async with app.run_test(size=(160, 50)) as pilot:
-        await settle(pilot, app, events)
+        await wait_for_events(pilot, app, events)
         for widget in app.screen.focus_chain:
             widget.focus()
             await pilot.pause()

@@ -1,4 +1,4 @@
-"""The keys of the lessons: where they are told, and what one of them asks for."""
+"""The keys of the lessons: footer, palette, help, and the lesson key."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from textual.widgets import Static
 
 from tests.protocol.questions import ask_lesson
-from tests.ui.fakes import LearnFirst, settle, window
+from tests.ui.fakes import LearnFirst, wait_for_events, window
 from tests.ui.found import DEAD, mid_run
 from tests.ui.test_learn_screen import MODEL, asked, learn, show, still
 from tui_trainer.course.lesson import SLUGS
@@ -19,11 +19,11 @@ from tui_trainer.ui.widgets.key_footer import KeyFooter
 from tui_trainer.ui.widgets.review_panel import review_lines
 
 
-async def test_l_opens_the_lesson_of_the_chosen_finding_and_no_other_is_asked_for() -> None:
+async def test_l_opens_the_lesson_of_the_chosen_finding_and_asks_only_for_it() -> None:
     events = mid_run(DEAD)
     app, engine = learn(events, kind=MnistTui)
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, events)
+        await wait_for_events(pilot, app, events)
         await pilot.press("l")
         await still(pilot, app)
         assert isinstance(app.screen, LearnScreen)
@@ -31,7 +31,7 @@ async def test_l_opens_the_lesson_of_the_chosen_finding_and_no_other_is_asked_fo
         assert asked(engine) == [ask_lesson(SLUGS[DEAD.lesson])]
 
 
-async def test_the_footer_of_the_least_window_has_all_it_shows_and_no_gaps() -> None:
+async def test_the_footer_of_the_smallest_window_is_complete_and_has_no_gaps() -> None:
     app, _ = learn()
     async with app.run_test(size=(60, 16)) as pilot:
         screen = await show(pilot, app)
@@ -45,7 +45,7 @@ async def test_the_footer_of_the_least_window_has_all_it_shows_and_no_gaps() -> 
             await pilot.press("v")
 
 
-async def test_the_palette_has_the_keys_of_the_panel_in_which_one_is_each_once() -> None:
+async def test_the_palette_has_the_keys_of_the_focused_panel_once_each() -> None:
     app, _ = learn()
     async with app.run_test(size=(120, 40)) as pilot:
         await show(pilot, app)
@@ -70,10 +70,10 @@ def titles(app: MnistTui) -> list[str]:
     return [command.title for command in app.get_system_commands(app.screen)]
 
 
-async def test_the_help_tells_what_is_typed_and_the_signs_of_a_control() -> None:
+async def test_the_help_explains_typing_and_the_symbols_of_a_control() -> None:
     app, _ = window(MODEL, kind=LearnFirst)
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, MODEL)
+        await wait_for_events(pilot, app, MODEL)
         await pilot.press("question_mark")
         assert isinstance(app.screen, HelpScreen)
         text = app.screen.query_one(".text Static", Static)
@@ -83,7 +83,7 @@ async def test_the_help_tells_what_is_typed_and_the_signs_of_a_control() -> None
         assert all(len(line) <= text.size.width for line in lines)
 
 
-def test_a_verdict_without_room_for_its_topic_beside_it_still_says_which_key_leads_there() -> None:
+def test_a_verdict_without_room_for_its_topic_still_shows_the_lesson_key() -> None:
     review = next(event.review for event in MODEL if isinstance(event, RunStarted))
     verdict = replace(review[0], title="pools before it normalizes", lesson=11)
     for width, line in ((90, 0), (34, 1)):
@@ -93,10 +93,10 @@ def test_a_verdict_without_room_for_its_topic_beside_it_still_says_which_key_lea
     assert not any("l ▸" in c.text for line in review_lines([verdict], 90) for c in line)
 
 
-async def test_over_a_key_of_the_footer_the_mouse_tells_more_and_a_dim_one_only_rings() -> None:
+async def test_footer_keys_have_tooltips_and_dim_ones_only_ring() -> None:
     app, _ = learn(mid_run())
-    rung: list[bool] = []
-    app.bell = lambda: rung.append(True)  # type: ignore[method-assign]
+    value: list[bool] = []
+    app.bell = lambda: value.append(True)  # type: ignore[method-assign]
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await show(pilot, app, mid_run())
         footer = screen.query_one(KeyFooter)
@@ -105,7 +105,7 @@ async def test_over_a_key_of_the_footer_the_mouse_tells_more_and_a_dim_one_only_
         assert footer.tooltip == "Previous lesson"
         # The first lesson has none before it.
         await pilot.click(KeyFooter, offset=(line.index("nb lesson") + 1, 0))
-        assert rung
+        assert value
         await pilot.click(KeyFooter, offset=(line.index("nb lesson"), 0))
         await still(pilot, app)
         assert screen.lesson.topic == 1

@@ -23,8 +23,8 @@ from tests.ui.fakes import (
     ModelFirst,
     finished,
     recording,
-    settle,
     until,
+    wait_for_events,
     window,
 )
 from tests.ui.found import DEAD, mid_run
@@ -60,7 +60,7 @@ def learn(
 
 async def show(pilot: Pilot[None], app: MnistTui, events: list[Event] = MODEL) -> LearnScreen:
     """Wait for the run, and for the screen to show what it has asked."""
-    await settle(pilot, app, events)
+    await wait_for_events(pilot, app, events)
     if not isinstance(app.screen, LearnScreen):
         await pilot.press("4")
     await still(pilot, app)
@@ -97,7 +97,7 @@ def joined(words: str) -> str:
     return " ".join(words.split())
 
 
-async def tell(pilot: Pilot[None], app: MnistTui, *events: Event) -> None:
+async def post_events(pilot: Pilot[None], app: MnistTui, *events: Event) -> None:
     """Let the engine say something more."""
     app.post_message(EventsArrived(events, app.live_run.bridge))
     await pilot.pause(0.05)
@@ -143,7 +143,7 @@ async def test_arrows_in_the_list_and_n_and_b_anywhere_choose_a_lesson() -> None
         assert screen.lesson.slug == SLUGS[-1]
 
 
-async def test_arrows_turn_the_controls_once_tab_has_led_there() -> None:
+async def test_arrows_change_the_controls_once_tab_has_focused_them() -> None:
     app, engine = learn()
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await show(pilot, app)
@@ -198,7 +198,7 @@ async def test_a_number_can_be_typed_where_a_control_takes_one_and_must_be_one()
 
 
 @pytest.mark.parametrize("burst", ["12.5", "1e2", "750\r"])
-async def test_keys_that_come_faster_than_the_line_opens_are_typed(burst: str) -> None:
+async def test_keys_pressed_before_the_line_is_open_are_typed(burst: str) -> None:
     app, engine = learn()
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await show(pilot, app)
@@ -215,7 +215,7 @@ async def test_keys_that_come_faster_than_the_line_opens_are_typed(burst: str) -
         assert app.screen is screen
 
 
-async def test_enter_trains_and_what_came_of_it_stays() -> None:
+async def test_enter_trains_and_its_result_stays() -> None:
     app, engine = learn()
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await show(pilot, app)
@@ -227,7 +227,7 @@ async def test_enter_trains_and_what_came_of_it_stays() -> None:
         assert "evidence: 1,000 images, one seed" in words
         assert "again" in str(screen.query_one(ExhibitPanel).border_subtitle)
         await pilot.press("1", "4")
-        await tell(pilot, app, EPOCH)
+        await post_events(pilot, app, EPOCH)
         assert len(asked(engine)) == 2
         assert "Early is better by 1.2 points." in exhibit_text(screen)
 
@@ -239,7 +239,7 @@ async def test_while_it_trains_the_run_waits_and_escape_stops_it() -> None:
         screen = await show(pilot, app)
         engine.answers = False
         await pilot.press("enter", "enter")
-        await tell(pilot, app, shown(engine, part))
+        await post_events(pilot, app, shown(engine, part))
         assert " 50 %  training waits · esc stops" in exhibit_text(screen)
         await pilot.press("enter")
         assert len(asked(engine)) == 2
@@ -248,12 +248,12 @@ async def test_while_it_trains_the_run_waits_and_escape_stops_it() -> None:
         assert engine.received[-1] == CancelQuestion("lesson")
         assert "‖ stopped at 50 %; enter starts it again" in exhibit_text(screen)
         await pilot.press("escape", "enter")
-        await tell(pilot, app, shown(engine, part), shown(engine, whole))
+        await post_events(pilot, app, shown(engine, part), shown(engine, whole))
         assert "Early is better" in exhibit_text(screen)
         assert engine.received.count(CancelQuestion("lesson")) == 1
 
 
-async def test_a_refusal_says_why_and_another_lesson_can_be_tried() -> None:
+async def test_a_rejection_shows_the_reason_and_another_lesson_works() -> None:
     app, engine = learn()
     engine.tries = None
     async with app.run_test(size=(120, 40)) as pilot:
@@ -266,7 +266,7 @@ async def test_a_refusal_says_why_and_another_lesson_can_be_tried() -> None:
         assert "early × 2 = 1." in exhibit_text(screen)
 
 
-async def test_before_the_start_the_lesson_is_there_and_nothing_is_asked() -> None:
+async def test_before_the_start_the_lesson_is_shown_and_nothing_is_asked() -> None:
     app, engine = learn(MODEL[:1])
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, is_laid_out, app)
@@ -276,12 +276,12 @@ async def test_before_the_start_the_lesson_is_there_and_nothing_is_asked() -> No
         assert joined(screen.lesson.no_observations) in joined(lesson_text(screen))
         await pilot.press("enter", "left", "right", "1", "4", "enter", "n", "o", "escape")
         assert engine.received == []
-        await tell(pilot, app, *MODEL)
+        await post_events(pilot, app, *MODEL)
         await until(pilot, lambda _: bool(asked(engine)), app)
         assert asked(engine) == [ask_lesson(SLUGS[1])]
 
 
-async def test_of_a_run_that_failed_nothing_can_be_tried() -> None:
+async def test_a_failed_run_has_no_experiments() -> None:
     app, engine = window(MODEL, kind=LearnFirst, error=RuntimeError("it broke"), tries=tries)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda app: app.live_run.history.failure is not None, app)
@@ -294,7 +294,7 @@ async def test_of_a_run_that_failed_nothing_can_be_tried() -> None:
         assert len(asked(engine)) == before
 
 
-async def test_a_run_that_is_over_can_still_be_tried_on_and_a_new_one_anew() -> None:
+async def test_a_finished_run_still_has_experiments_and_a_new_run_asks_again() -> None:
     events = [*MODEL, finished(step=30)]
     app, engine = learn(events)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -302,7 +302,7 @@ async def test_a_run_that_is_over_can_still_be_tried_on_and_a_new_one_anew() -> 
         first = app.live_run
         assert "early × 2" in exhibit_text(screen)
         await pilot.press("1", "r")
-        await settle(pilot, app, events)
+        await wait_for_events(pilot, app, events)
         await pilot.press("4")
         await still(pilot, app)
         assert screen.shown is app.live_run is not first
@@ -310,7 +310,7 @@ async def test_a_run_that_is_over_can_still_be_tried_on_and_a_new_one_anew() -> 
         assert [question.name for question in asked(engine)] == [SLUGS[0]] * 2
 
 
-async def test_the_answer_is_folded_away_until_o_opens_it() -> None:
+async def test_the_answer_is_hidden_until_o_shows_it() -> None:
     app, _ = learn()
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await show(pilot, app)
@@ -327,7 +327,7 @@ async def test_the_answer_is_folded_away_until_o_opens_it() -> None:
         assert joined(screen.lesson.answer) not in joined(lesson_text(screen))
 
 
-async def test_the_findings_that_stand_are_in_their_lesson_and_f_mends_there() -> None:
+async def test_active_findings_are_in_their_lesson_and_f_fixes_them_there() -> None:
     events = mid_run(DEAD)
     app, engine = learn(events)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -345,18 +345,18 @@ async def test_the_findings_that_stand_are_in_their_lesson_and_f_mends_there() -
         assert "lr 0.01" in lesson_text(screen)
 
 
-async def test_a_turned_knob_is_shown_as_wanted_at_once() -> None:
+async def test_a_requested_setting_is_shown_at_once() -> None:
     app, engine = learn()
     engine.answers = False
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, MODEL)
+        await wait_for_events(pilot, app, MODEL)
         await pilot.press("plus")
         await pilot.pause()
         assert isinstance(app.screen, LearnScreen)
         assert "lr 0.1 → 0.2" in lesson_text(app.screen)
 
 
-async def test_steps_paint_nothing_here_and_an_epoch_asks_anew(
+async def test_steps_paint_nothing_here_and_an_epoch_asks_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     app, engine = learn()
@@ -377,25 +377,25 @@ async def test_steps_paint_nothing_here_and_an_epoch_asks_anew(
         for widget in [*screen.walk_children(), screen]:
             monkeypatch.setattr(widget, "refresh", spy(widget.refresh))
         steps = tuple(event for event in MODEL if isinstance(event, StepDone))
-        await tell(pilot, app, *steps)
+        await post_events(pilot, app, *steps)
         # The same once more is nothing new either.
-        await tell(pilot, app, shown(engine, still_life))
+        await post_events(pilot, app, shown(engine, still_life))
         assert painted == []
         changed = SettingChanged(setting="base_lr", old=0.1, new=0.5, step=30, epoch=2, images=60)
-        await tell(pilot, app, changed)
+        await post_events(pilot, app, changed)
         assert painted
         now = 0.0
         screen._clock = lambda: now
         screen._asked_at = 0.0
-        await tell(pilot, app, EPOCH)
+        await post_events(pilot, app, EPOCH)
         assert len(asked(engine)) == 1
         now = ASK_EVERY
-        await tell(pilot, app, EPOCH)
+        await post_events(pilot, app, EPOCH)
         await still(pilot, app)
         assert len(asked(engine)) == 2
 
 
-async def test_v_goes_through_the_views_of_a_small_window() -> None:
+async def test_v_cycles_through_the_views_of_a_small_window() -> None:
     app, _ = learn()
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await show(pilot, app)
@@ -420,7 +420,7 @@ async def test_v_goes_through_the_views_of_a_small_window() -> None:
 
 
 @pytest.mark.slow
-async def test_all_sizes_and_themes_can_be_gone_through() -> None:
+async def test_all_sizes_and_themes_work() -> None:
     app, _ = learn()
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await show(pilot, app)
@@ -437,7 +437,7 @@ async def test_all_sizes_and_themes_can_be_gone_through() -> None:
 async def test_l_opens_the_lesson_of_the_chosen_verdict() -> None:
     app, _ = learn(kind=ModelFirst)
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, MODEL)
+        await wait_for_events(pilot, app, MODEL)
         await pilot.press("l")
         assert isinstance(app.screen, ModelScreen)
         panel = app.screen.query_one(ReviewPanel)
@@ -454,7 +454,7 @@ async def test_l_opens_the_lesson_of_the_chosen_verdict() -> None:
         assert app.screen.lesson.topic == topic
 
 
-def is_told(words: str, text: str) -> bool:
+def is_shown(words: str, text: str) -> bool:
     return joined(words) in joined(text)
 
 
@@ -470,19 +470,19 @@ def is_whole(screen: LearnScreen, lesson: Lesson) -> None:
     words = rendered(panel)
     assert all(len(line) <= room.width for line in words)
     whole = "\n".join(words)
-    for told in (lesson.what, lesson.why, lesson.rule, lesson.reason, lesson.trap):
-        assert is_told(told, whole), told
-    assert is_told(lesson.question, whole)
-    assert all(is_told(formula, whole) for formula in lesson.formulas)
+    for text in (lesson.what, lesson.why, lesson.rule, lesson.reason, lesson.trap):
+        assert is_shown(text, whole), text
+    assert is_shown(lesson.question, whole)
+    assert all(is_shown(formula, whole) for formula in lesson.formulas)
     titles = "\n".join(rendered(screen.query_one(LessonList)))
-    assert is_told(lesson.title, titles.replace("▸", " ")) or screen.is_small
+    assert is_shown(lesson.title, titles.replace("▸", " ")) or screen.is_small
 
 
 @pytest.mark.slow
-async def test_every_lesson_can_be_read_before_a_run_and_in_one() -> None:
+async def test_every_lesson_is_readable_before_and_during_a_run() -> None:
     app, engine = learn(MODEL[:1])
     async with app.run_test(size=SMALL) as pilot:
-        await settle(pilot, app, MODEL[:1])
+        await wait_for_events(pilot, app, MODEL[:1])
         screen = app.screen
         assert isinstance(screen, LearnScreen)
         panel = screen.query_one(LessonPanel)
@@ -493,10 +493,10 @@ async def test_every_lesson_can_be_read_before_a_run_and_in_one() -> None:
                 # Without a run nothing is new but one sentence: that it is rendered is seen below.
                 words = panel.text(panel.scrollable_content_region.width).plain
                 assert all(
-                    is_told(told, words) for told in (one.rule, one.question, one.no_observations)
+                    is_shown(text, words) for text in (one.rule, one.question, one.no_observations)
                 )
         assert not asked(engine)
-        await tell(pilot, app, *MODEL)
+        await post_events(pilot, app, *MODEL)
         for size in (SMALL, MEDIUM):
             await pilot.resize_terminal(*size)
             for topic, one in enumerate(lessons()):
@@ -518,14 +518,14 @@ def is_laid_out(app: MnistTui) -> bool:
 
 def is_rendered(lesson: Lesson, app: MnistTui) -> bool:
     screen = app.screen
-    return isinstance(screen, LearnScreen) and is_told(lesson.question, lesson_text(screen))
+    return isinstance(screen, LearnScreen) and is_shown(lesson.question, lesson_text(screen))
 
 
 def is_answered(app: MnistTui) -> bool:
     return not app.live_run.experiment.is_waiting
 
 
-def look(
+def snapshot(
     snap_compare: SnapCompare,
     *keys: str,
     size: tuple[int, int] = MEDIUM,
@@ -545,17 +545,17 @@ def look(
 
 
 def test_learn(snap_compare: SnapCompare) -> None:
-    look(snap_compare, "tab", "tab", "down", "right")
+    snapshot(snap_compare, "tab", "tab", "down", "right")
 
 
 def test_learn_small(snap_compare: SnapCompare) -> None:
-    look(snap_compare, size=SMALL)
+    snapshot(snap_compare, size=SMALL)
 
 
 def test_learn_small_experiment(snap_compare: SnapCompare) -> None:
-    look(snap_compare, "v", "enter", size=SMALL)
+    snapshot(snap_compare, "v", "enter", size=SMALL)
 
 
 def test_learn_large_with_a_finding(snap_compare: SnapCompare) -> None:
     raised = replace(DEAD, severity="error", lesson=SOFTMAX)
-    look(snap_compare, "o", size=LARGE, events=mid_run(raised))
+    snapshot(snap_compare, "o", size=LARGE, events=mid_run(raised))

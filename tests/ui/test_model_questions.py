@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tests.protocol.questions import ask_field
-from tests.ui.fakes import finished, settle, until, window
+from tests.ui.fakes import finished, until, wait_for_events, window
 from tests.ui.model_screen import (
     EPOCH,
     FIELDS,
@@ -39,7 +39,7 @@ async def test_the_answer_is_drawn_with_its_numbers() -> None:
         assert words.count("▀") > 28 * 14 * 2
 
 
-async def test_the_input_has_no_feature_and_the_next_layer_does() -> None:
+async def test_the_input_has_no_receptive_field_and_the_next_layer_does() -> None:
     app, engine = model()
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await show(pilot, app)
@@ -54,7 +54,7 @@ async def test_the_input_has_no_feature_and_the_next_layer_does() -> None:
         assert "conv1_norm" in field_text(screen)
 
 
-async def test_arrows_move_the_feature_once_tab_has_led_to_the_field() -> None:
+async def test_arrows_move_the_feature_once_tab_has_focused_the_field() -> None:
     app, engine = model()
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await show(pilot, app)
@@ -75,7 +75,7 @@ async def test_arrows_move_the_feature_once_tab_has_led_to_the_field() -> None:
         assert "feature 0,14" in field_text(screen)
 
 
-async def test_at_most_one_question_is_on_its_way_and_the_newest_goes_next() -> None:
+async def test_at_most_one_question_is_pending_and_the_newest_is_next() -> None:
     app, engine = model()
     engine.answers = False
     async with app.run_test(size=(120, 40)) as pilot:
@@ -96,7 +96,7 @@ async def test_at_most_one_question_is_on_its_way_and_the_newest_goes_next() -> 
         assert "measured 5×5" in field_text(screen)
 
 
-async def test_a_rejected_question_says_why_and_does_not_stop_the_next() -> None:
+async def test_a_rejected_question_shows_the_reason_and_does_not_stop_the_next() -> None:
     app, engine = model()
     engine.fields = [field for field in FIELDS if field.place > 1]
     async with app.run_test(size=(120, 40)) as pilot:
@@ -109,7 +109,7 @@ async def test_a_rejected_question_says_why_and_does_not_stop_the_next() -> None
         assert app.live_run.requested == {"base_lr": 0.5}
 
 
-async def test_a_run_that_is_over_is_still_looked_at() -> None:
+async def test_a_finished_run_is_still_measured() -> None:
     events = [*MODEL, finished(step=30)]
     app, engine = model(events)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -121,7 +121,7 @@ async def test_a_run_that_is_over_is_still_looked_at() -> None:
         assert "finished" in screen.query_one(TopLine).render_line(0).text
 
 
-async def test_a_run_that_failed_says_that_nothing_can_be_measured() -> None:
+async def test_a_failed_run_cannot_be_measured() -> None:
     app, engine = window(MODEL, error=RuntimeError("no"), fields=FIELDS)
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await show(pilot, app)
@@ -135,7 +135,7 @@ async def test_a_run_that_failed_says_that_nothing_can_be_measured() -> None:
         assert app.screen is not screen
 
 
-async def test_an_epoch_asks_anew_in_front_alone_and_not_too_often(
+async def test_an_epoch_asks_again_only_while_active_and_not_too_often(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     app, engine = model(kind=MnistTui)
@@ -146,7 +146,7 @@ async def test_an_epoch_asks_anew_in_front_alone_and_not_too_often(
             await still(pilot, app)
             return len(asked(engine))
 
-        await settle(pilot, app, MODEL)
+        await wait_for_events(pilot, app, MODEL)
         assert await epoch() == 0
         screen = await show(pilot, app)
         now = time.monotonic() + ASK_EVERY
@@ -166,7 +166,7 @@ async def test_an_epoch_asks_anew_in_front_alone_and_not_too_often(
         assert await epoch() == 4
 
 
-async def test_a_question_that_waits_is_dropped_when_the_screen_is_left() -> None:
+async def test_a_kept_question_is_dropped_when_the_screen_is_suspended() -> None:
     app, engine = model()
     engine.answers = False
     async with app.run_test(size=(120, 40)) as pilot:

@@ -7,7 +7,7 @@ import pytest
 from textual.widgets import OptionList, Static
 
 from tests.protocol.questions import ask_field, ask_network
-from tests.ui.fakes import finished, settle, until
+from tests.ui.fakes import finished, until, wait_for_events
 from tests.ui.model_screen import (
     ARROWS,
     MODEL,
@@ -35,7 +35,7 @@ from tui_trainer.ui.widgets.review_panel import ReviewPanel
 from tui_trainer.ui.widgets.status_lines import TopLine
 
 
-async def test_2_shows_the_network_of_the_run_and_1_goes_back() -> None:
+async def test_2_shows_the_model_of_the_run_and_1_returns() -> None:
     app, engine = model(kind=MnistTui)
     async with app.run_test(size=(200, 55)) as pilot:
         screen = await show(pilot, app)
@@ -86,7 +86,7 @@ async def test_the_batch_size_changes_the_memory_and_pause_works_here() -> None:
         assert "paused" in screen.query_one(TopLine).render_line(0).text
 
 
-async def test_keys_whose_effect_is_not_seen_here_do_nothing() -> None:
+async def test_keys_without_a_visible_effect_do_nothing() -> None:
     app, engine = model()
     async with app.run_test(size=(120, 40)) as pilot:
         await show(pilot, app)
@@ -97,7 +97,7 @@ async def test_keys_whose_effect_is_not_seen_here_do_nothing() -> None:
         assert isinstance(app.screen, ModelScreen)
 
 
-async def test_another_network_is_compared_side_by_side() -> None:
+async def test_another_model_is_compared_side_by_side() -> None:
     app, engine = model()
     async with app.run_test(size=(120, 40)) as pilot:
         await show(pilot, app)
@@ -121,7 +121,7 @@ async def test_another_network_is_compared_side_by_side() -> None:
         assert isinstance(app.screen, ModelScreen)
 
 
-async def test_a_network_that_cannot_be_built_is_told_and_escape_asks_nothing() -> None:
+async def test_a_model_that_cannot_be_built_is_reported_and_escape_asks_nothing() -> None:
     app, engine = model()
     async with app.run_test(size=(120, 40)) as pilot:
         await show(pilot, app)
@@ -161,7 +161,7 @@ async def test_an_older_table_shows_dashes_and_no_review() -> None:
         assert "theory —" in field_text(screen)
 
 
-async def test_before_the_start_it_says_what_is_going_on() -> None:
+async def test_before_the_start_it_shows_the_preparation() -> None:
     app, engine = model(MODEL[:1])
     async with app.run_test(size=(120, 40)) as pilot:
         await still(pilot, app)
@@ -201,7 +201,7 @@ async def test_steps_paint_nothing_here(monkeypatch: pytest.MonkeyPatch) -> None
         assert painted == []
 
 
-async def test_v_goes_through_the_views_of_a_small_window() -> None:
+async def test_v_cycles_through_the_views_of_a_small_window() -> None:
     app, _ = model()
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await show(pilot, app)
@@ -222,7 +222,7 @@ async def test_v_goes_through_the_views_of_a_small_window() -> None:
 
 
 @pytest.mark.slow
-async def test_all_sizes_and_themes_can_be_gone_through() -> None:
+async def test_all_sizes_and_themes_work() -> None:
     app, _ = model()
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await show(pilot, app)
@@ -237,14 +237,14 @@ async def test_all_sizes_and_themes_can_be_gone_through() -> None:
         assert app.is_running
 
 
-async def test_a_new_run_is_a_new_network() -> None:
+async def test_a_new_run_has_a_new_model() -> None:
     events = [*MODEL, finished(step=30)]
     app, _ = model(events)
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await show(pilot, app, events)
         first = app.live_run
         await pilot.press("z", "1", "r")
-        await settle(pilot, app, events)
+        await wait_for_events(pilot, app, events)
         await pilot.press("2")
         await still(pilot, app)
         assert app.live_run is not first

@@ -28,7 +28,7 @@ class Costly:
         return self.governor
 
 
-def test_a_window_within_its_budget_is_as_fast_as_it_may_be() -> None:
+def test_a_window_within_its_budget_updates_at_the_fastest_rate() -> None:
     governor = Costly().live(60, BUDGET * 0.9)
 
     assert governor.interval == FASTEST
@@ -44,7 +44,7 @@ def test_a_window_above_its_budget_slows_down_to_a_limit() -> None:
     assert window.live(60, BUDGET * 2).interval == SLOWEST
 
 
-def test_it_settles_where_the_budget_is_just_spent() -> None:
+def test_it_converges_to_the_budget() -> None:
     """An update that takes 12 ms fits into 2 % every 0.6 seconds."""
     window = Costly()
     for _ in range(40):
@@ -53,14 +53,14 @@ def test_it_settles_where_the_budget_is_just_spent() -> None:
     assert window.governor.interval == pytest.approx(0.6, rel=0.05)
 
 
-def test_it_recovers_once_the_cost_has_gone() -> None:
+def test_it_recovers_once_the_cost_is_low() -> None:
     window = Costly()
     window.live(60, BUDGET * 3)
 
     assert window.live(60, BUDGET / 3).interval == FASTEST
 
 
-def test_steps_wait_for_their_turn_and_everything_else_does_not() -> None:
+def test_steps_wait_for_the_interval_and_other_events_do_not() -> None:
     now = 0.0
     posts: list[int] = []
 
@@ -93,15 +93,15 @@ def turns(interval: float, step: float, seconds: float) -> list[float]:
 
 
 @pytest.mark.parametrize("step", [0.01, 0.085, 0.11, 0.24])
-def test_the_average_is_kept_whatever_a_step_takes(step: float) -> None:
+def test_the_average_rate_holds_for_any_step_time(step: float) -> None:
     assert len(turns(0.25, step, 100)) == pytest.approx(400, abs=2)
 
 
-def test_steps_longer_than_the_interval_are_each_a_turn() -> None:
+def test_each_step_longer_than_the_interval_is_an_update() -> None:
     assert len(turns(0.25, 0.4, 40)) == 100
 
 
-def test_what_was_missed_in_a_long_wait_is_not_made_up_for() -> None:
+def test_updates_missed_in_a_long_wait_are_not_repeated() -> None:
     pace = Pace()
     assert pace.is_due(0.0, 0.25)
     assert pace.is_due(60.0, 0.25)
@@ -109,7 +109,7 @@ def test_what_was_missed_in_a_long_wait_is_not_made_up_for() -> None:
     assert not pace.is_due(60.0, 0.25)
 
 
-def test_a_turn_out_of_turn_puts_the_next_one_off() -> None:
+def test_an_extra_update_delays_the_next_one() -> None:
     pace = Pace()
     pace.restart(10.0, 0.25)
     assert not pace.is_due(10.2, 0.25)

@@ -18,8 +18,8 @@ from textual.geometry import Region
 from textual.pilot import Pilot
 from textual.widget import Widget
 
-from tests.ui.fakes import FakeEngine, recording, settle, until
-from tests.ui.test_painting import Bench
+from tests.ui.fakes import FakeEngine, recording, until, wait_for_events
+from tests.ui.test_painting import ChartApp
 from tests.ui.test_snapshots import LARGE, MEDIUM, SMALL, SnapCompare
 from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.commands import Ask, Command
@@ -98,7 +98,7 @@ def inspection() -> tuple[MnistTui, LookingEngine]:
 
 async def open_pad(pilot: Pilot[None], app: MnistTui) -> tuple[InspectScreen, Pad]:
     """Wait for the run, and open the pad."""
-    await settle(pilot, app, MODEL)
+    await wait_for_events(pilot, app, MODEL)
     screen = app.screen
     assert isinstance(screen, InspectScreen)
     screen.open("draw")
@@ -115,12 +115,12 @@ async def still(pilot: Pilot[None], app: MnistTui) -> None:
 
 def drawings(engine: LookingEngine) -> list[str]:
     """Return the drawings that were asked about, nothing twice in a row."""
-    told = [
+    lines = [
         str(dict(command.choices).get("drawing", ""))
         for command in engine.received
         if isinstance(command, Ask) and command.topic == "view/draw"
     ]
-    return [text for place, text in enumerate(told) if not place or text != told[place - 1]]
+    return [text for place, text in enumerate(lines) if not place or text != lines[place - 1]]
 
 
 def lines(pad: Pad) -> list[str]:
@@ -164,7 +164,7 @@ def ink(drawing: Drawing) -> int:
     return sum(drawing.ink)
 
 
-def test_a_line_has_no_gaps_however_far_apart_the_mouse_is_told_of() -> None:
+def test_a_line_has_no_gaps_between_distant_mouse_events() -> None:
     coarse, fine = Sketch(), Sketch()
     for sketch, points in ((coarse, (5, 45)), (fine, range(5, 46, 2))):
         sketch.begin((points[0], 20.0))
@@ -176,7 +176,7 @@ def test_a_line_has_no_gaps_however_far_apart_the_mouse_is_told_of() -> None:
     assert coarse.place == (22, 10)
 
 
-def test_every_stroke_is_taken_back_by_itself_and_a_clearing_too() -> None:
+def test_undo_takes_back_one_stroke_or_clear_at_a_time() -> None:
     sketch = Sketch()
     states = [sketch.drawing]
     for y in (10.0, 30.0):
@@ -197,7 +197,7 @@ def test_every_stroke_is_taken_back_by_itself_and_a_clearing_too() -> None:
     assert sketch.drawing == BLANK
 
 
-def test_a_stroke_under_way_is_taken_back_whole_and_one_that_did_nothing_is_none() -> None:
+def test_undo_takes_back_a_current_stroke_and_skips_empty_ones() -> None:
     sketch = Sketch()
     sketch.put_down()
     sketch.move(3, 0)
@@ -214,7 +214,7 @@ def test_a_stroke_under_way_is_taken_back_whole_and_one_that_did_nothing_is_none
     assert len(sketch._before) == MAX_UNDO
 
 
-def test_the_eraser_takes_away_what_it_goes_over_in_the_midst_of_a_stroke_too() -> None:
+def test_the_eraser_erases_even_in_the_middle_of_a_stroke() -> None:
     sketch = Sketch()
     sketch.put_down()
     sketch.move(0, 5)
@@ -251,7 +251,7 @@ def test_brushes_grow_thicker_and_the_pen_stays_on_the_pad() -> None:
     assert sketch.place == (0, STEPS - 1)
 
 
-async def test_the_mouse_draws_and_the_network_is_asked_about_it() -> None:
+async def test_the_mouse_draws_and_the_model_predicts_it() -> None:
     app, engine = inspection()
     async with app.run_test(size=(80, 24)) as pilot:
         _, pad = await open_pad(pilot, app)
@@ -274,7 +274,7 @@ async def test_the_mouse_draws_and_the_network_is_asked_about_it() -> None:
         assert focused(app) is pad
 
 
-async def test_finer_mice_draw_finer_and_a_button_let_go_outside_ends_the_stroke() -> None:
+async def test_pixel_mice_draw_finer_and_a_button_released_outside_ends_the_stroke() -> None:
     app, _ = inspection()
     async with app.run_test(size=(120, 40)) as pilot:
         _, pad = await open_pad(pilot, app)
@@ -289,7 +289,7 @@ async def test_finer_mice_draw_finer_and_a_button_let_go_outside_ends_the_stroke
         assert app.mouse_captured is None
         was = pad.sketch.drawing
         _mouse(pilot, MouseMove, button=1, x=left + 30, y=top + 3)
-        # Beside the picture nothing begins.
+        # Nothing starts next to the picture.
         _mouse(pilot, MouseDown, button=1, x=left + 30, y=top + 30)
         await pilot.pause()
         assert pad.sketch.drawing is was
@@ -318,7 +318,7 @@ async def test_the_keys_draw_the_same_whatever_the_window(size: tuple[int, int])
 
 
 @pytest.mark.slow
-async def test_what_is_drawn_survives_other_views_modes_windows_and_runs() -> None:
+async def test_the_drawing_survives_other_views_modes_windows_and_runs() -> None:
     app, engine = inspection()
     async with app.run_test(size=(120, 40)) as pilot:
         _, pad = await open_pad(pilot, app)
@@ -339,7 +339,7 @@ async def test_what_is_drawn_survives_other_views_modes_windows_and_runs() -> No
         assert pad.sketch.text == text
         engine.received.clear()
         app.begin_run(RunConfig())
-        await settle(pilot, app, MODEL)
+        await wait_for_events(pilot, app, MODEL)
         await still(pilot, app)
         assert drawings(engine)[-1] == text
         assert "Most ink" in shown(app)
@@ -354,10 +354,10 @@ async def test_what_is_drawn_survives_other_views_modes_windows_and_runs() -> No
 
 
 @pytest.mark.slow
-async def test_the_pad_takes_the_keys_where_the_list_has_no_room_and_gives_them_back() -> None:
+async def test_the_pad_gets_the_focus_if_the_list_has_no_room_and_returns_it() -> None:
     app, _ = inspection()
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, MODEL)
+        await wait_for_events(pilot, app, MODEL)
         screen = app.screen
         assert isinstance(screen, InspectScreen)
         views, pad = screen.query_one(ViewList), screen.query_one(Pad)
@@ -391,7 +391,7 @@ async def test_the_pad_takes_the_keys_where_the_list_has_no_room_and_gives_them_
         assert screen.query_one(ExhibitPanel).display
 
 
-async def test_the_keys_of_the_window_go_on_working_and_the_pen_is_lifted() -> None:
+async def test_the_keys_of_the_window_still_work_and_lift_the_pen() -> None:
     app, _ = inspection()
     async with app.run_test(size=(80, 24)) as pilot:
         _, pad = await open_pad(pilot, app)
@@ -408,7 +408,7 @@ async def test_the_keys_of_the_window_go_on_working_and_the_pen_is_lifted() -> N
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-async def test_the_footer_has_all_it_shows(width: int) -> None:
+async def test_the_footer_is_complete(width: int) -> None:
     app, _ = inspection()
     async with app.run_test(size=(width, 16)) as pilot:
         screen, pad = await open_pad(pilot, app)
@@ -420,11 +420,11 @@ async def test_the_footer_has_all_it_shows(width: int) -> None:
         assert pad.size == (28, 14)
 
 
-async def test_only_the_lines_that_a_stroke_goes_over_are_painted(
+async def test_only_the_lines_of_a_stroke_are_painted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pad = Pad(id="pad")
-    async with Bench(pad).run_test(size=(60, 20)) as pilot:
+    async with ChartApp(pad).run_test(size=(60, 20)) as pilot:
         pad.focus()
         await pilot.press("space", "up")
         await pilot.pause()

@@ -19,7 +19,7 @@ from tui_trainer.ui.widgets.chart import Chart
 ROOM = (60, 20)
 
 
-class Bench(App[None]):
+class ChartApp(App[None]):
     """One widget in a theme of ours."""
 
     def __init__(self, widget: Widget) -> None:
@@ -62,7 +62,7 @@ async def test_a_chart_paints_only_the_rows_that_differ(
     painted: Callable[[Widget], list[tuple[Region, ...]]],
 ) -> None:
     chart = Chart("loss", Scale("log"), id="loss")
-    async with Bench(chart).run_test(size=ROOM) as pilot:
+    async with ChartApp(chart).run_test(size=ROOM) as pilot:
         chart.show(content(0.5))
         await pilot.pause()
         before = [chart.render_line(y).text for y in range(chart.size.height)]
@@ -76,11 +76,11 @@ async def test_a_chart_paints_only_the_rows_that_differ(
     assert [region.y for region in regions] == differ
 
 
-async def test_the_same_picture_paints_nothing_and_another_figure_the_title(
+async def test_the_same_content_paints_nothing_and_a_new_figure_the_title(
     painted: Callable[[Widget], list[tuple[Region, ...]]],
 ) -> None:
     chart = Chart("loss", Scale("log"), id="loss")
-    app = Bench(chart)
+    app = ChartApp(chart)
     async with app.run_test(size=ROOM) as pilot:
         chart.show(content(0.5))
         await pilot.pause()
@@ -93,7 +93,7 @@ async def test_the_same_picture_paints_nothing_and_another_figure_the_title(
         assert "loss 0.4" in app.screen._compositor.render_strips()[0].text
 
 
-async def test_a_chart_that_is_not_to_be_seen_is_not_drawn_until_it_is() -> None:
+async def test_a_hidden_chart_is_not_drawn_until_it_is_visible() -> None:
     chart = Chart("loss", Scale("log"), id="loss")
     drawn: list[float] = []
 
@@ -101,7 +101,7 @@ async def test_a_chart_that_is_not_to_be_seen_is_not_drawn_until_it_is() -> None
         drawn.append(1)
         return content(0.5)()
 
-    async with Bench(chart).run_test(size=ROOM) as pilot:
+    async with ChartApp(chart).run_test(size=ROOM) as pilot:
         chart.display = False
         await pilot.pause()
         chart.show(counted)
@@ -116,7 +116,7 @@ async def test_a_chart_that_is_not_to_be_seen_is_not_drawn_until_it_is() -> None
 
 async def test_a_new_theme_paints_everything_in_its_colours() -> None:
     chart = Chart("loss", Scale("log"), id="loss")
-    app = Bench(chart)
+    app = ChartApp(chart)
     async with app.run_test(size=ROOM) as pilot:
         chart.show(content(0.5))
         await pilot.pause()
@@ -139,7 +139,7 @@ async def test_a_line_is_painted_when_a_cell_changes_and_in_a_new_theme(
     painted: Callable[[Widget], list[tuple[Region, ...]]],
 ) -> None:
     line = Counter()
-    app = Bench(line)
+    app = ChartApp(line)
     async with app.run_test(size=ROOM) as pilot:
         await pilot.pause()
         asked = painted(line)

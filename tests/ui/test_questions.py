@@ -29,7 +29,7 @@ def opened(
     return questions, sent
 
 
-def told(question: Command, exhibit: Exhibit = WHOLE, step: int = 7) -> Answered:
+def answered(question: Command, exhibit: Exhibit = WHOLE, step: int = 7) -> Answered:
     assert isinstance(question, Ask)
     return Answered(question=question, content=exhibit, step=step)
 
@@ -37,172 +37,172 @@ def told(question: Command, exhibit: Exhibit = WHOLE, step: int = 7) -> Answered
 def trained() -> tuple[ExhibitQuestions, list[Command]]:
     """Return a lesson whose training has been begun."""
     experiment, sent = opened("lesson", "dropout")
-    experiment.receive(told(sent[-1], QUICK))
+    experiment.receive(answered(sent[-1], QUICK))
     experiment.confirm()
-    experiment.receive(told(sent[-1], TRAIN_PART))
+    experiment.receive(answered(sent[-1], TRAIN_PART))
     return experiment, sent
 
 
 @KINDS
-def test_while_an_answer_is_awaited_only_the_newest_question_is_kept(kind: str) -> None:
+def test_while_a_question_is_pending_only_the_newest_is_kept(kind: str) -> None:
     questions, sent = opened(kind)
     for value in ("test", "validation", "test"):
         questions.set_control(at(IMAGES, value))
     assert sent == [Ask(f"{kind}/confusion")]
-    questions.receive(told(sent[0]))
+    questions.receive(answered(sent[0]))
     assert sent[1:] == [Ask(f"{kind}/confusion", ON_TEST)]
-    questions.receive(told(sent[1]))
+    questions.receive(answered(sent[1]))
     assert len(sent) == 2
     assert not questions.is_waiting
     assert questions.is_idle
 
 
 @KINDS
-def test_a_control_stands_where_it_is_wanted_until_the_answer_says_where_it_stands(
+def test_a_control_shows_its_requested_value_until_the_answer_arrives(
     kind: str,
 ) -> None:
     questions, sent = opened(kind)
-    questions.receive(told(sent[0]))
+    questions.receive(answered(sent[0]))
     questions.set_control(at(IMAGES, "test"))
     assert [control.value for control in questions.controls] == ["test"]
-    questions.receive(told(sent[1]))
+    questions.receive(answered(sent[1]))
     assert [control.value for control in questions.controls] == ["validation"]
 
 
-def test_a_control_of_numbers_stands_where_it_is_wanted_too() -> None:
+def test_a_number_control_also_shows_its_requested_value() -> None:
     experiment, sent = opened("lesson", "dropout")
-    experiment.receive(told(sent[-1], QUICK))
+    experiment.receive(answered(sent[-1], QUICK))
     experiment.set_control(at(COUNT, 900.0))
     assert [control.value for control in experiment.controls] == ["early", 900.0]
-    experiment.receive(told(sent[-1], QUICK))
+    experiment.receive(answered(sent[-1], QUICK))
     assert [control.value for control in experiment.controls] == ["early", 2.0]
 
 
-def test_of_an_answer_in_parts_the_rest_is_not_waited_for() -> None:
+def test_a_partly_answered_question_is_replaced_at_once() -> None:
     inspection, sent = opened()
-    inspection.receive(told(sent[0], PART))
+    inspection.receive(answered(sent[0], PART))
     assert (inspection.exhibit, inspection.step, inspection.answers) == (PART, 7, 1)
     assert inspection.is_waiting
     inspection.set_control(at(IMAGES, "test"))
     assert sent[1:] == [ask_view("confusion", ON_TEST)]
-    # What the engine still told of the older one is left out.
-    inspection.receive(told(sent[0]))
+    # A late answer to the older question is ignored.
+    inspection.receive(answered(sent[0]))
     assert (inspection.exhibit, inspection.answers) == (PART, 1)
     assert inspection.is_waiting
 
 
-def test_an_answer_of_another_view_is_left_out() -> None:
+def test_an_answer_of_another_view_is_ignored() -> None:
     inspection, sent = opened()
-    inspection.receive(told(sent[0]))
+    inspection.receive(answered(sent[0]))
     inspection.open("misclassified")
     assert inspection.exhibit is None
-    inspection.receive(told(sent[0]))
+    inspection.receive(answered(sent[0]))
     assert inspection.exhibit is None
-    inspection.receive(told(sent[1], step=9))
+    inspection.receive(answered(sent[1], step=9))
     assert inspection.step == 9
     assert inspection.answers == 2
 
 
-def test_an_answer_to_an_older_question_that_is_equal_is_left_out() -> None:
+def test_an_answer_to_an_equal_older_question_is_ignored() -> None:
     inspection, sent = opened()
-    inspection.receive(told(sent[0], PART))
+    inspection.receive(answered(sent[0], PART))
     inspection.ask()
     assert sent[0] == sent[1]
-    inspection.receive(told(sent[0]))
+    inspection.receive(answered(sent[0]))
     assert inspection.exhibit == PART
-    inspection.receive(told(sent[1]))
+    inspection.receive(answered(sent[1]))
     assert inspection.exhibit == WHOLE
 
 
-def test_each_view_keeps_its_choices_and_can_be_opened_with_others() -> None:
+def test_each_view_keeps_its_choices_and_can_be_preset() -> None:
     inspection, sent = opened()
-    inspection.receive(told(sent[-1]))
+    inspection.receive(answered(sent[-1]))
     inspection.set_control(at(IMAGES, "test"))
-    inspection.receive(told(sent[-1]))
+    inspection.receive(answered(sent[-1]))
     inspection.prepare("misclassified", (("true", 4.0), ("predicted", 9.0)))
     inspection.open("misclassified")
     assert sent[-1] == ask_view("misclassified", (("true", 4.0), ("predicted", 9.0)))
     inspection.open("confusion")
     assert sent[-1] == ask_view("confusion", ON_TEST)
-    inspection.receive(told(sent[-1]))
+    inspection.receive(answered(sent[-1]))
     inspection.reset_controls()
     assert sent[-1] == ask_view("confusion")
     inspection.open("misclassified")
     assert sent[-1] == ask_view("misclassified", (("true", 4.0), ("predicted", 9.0)))
 
 
-def test_all_controls_are_put_back_at_once_those_of_other_lessons_stay() -> None:
+def test_all_controls_are_reset_at_once_but_not_those_of_other_lessons() -> None:
     experiment, sent = opened("lesson", "dropout")
-    experiment.receive(told(sent[-1], QUICK))
+    experiment.receive(answered(sent[-1], QUICK))
     experiment.reset_controls()
     assert len(sent) == 1
     for turned in (at(COUNT, 900.0), at(PLACE, "late")):
         experiment.set_control(turned)
-        experiment.receive(told(sent[-1], QUICK))
+        experiment.receive(answered(sent[-1], QUICK))
     experiment.open("softmax")
-    experiment.receive(told(sent[-1], QUICK))
+    experiment.receive(answered(sent[-1], QUICK))
     experiment.reset_controls()
     experiment.open("dropout")
     assert sent[-1] == ask_lesson("dropout", (("count", 900.0), ("place", "late")))
-    experiment.receive(told(sent[-1], QUICK))
+    experiment.receive(answered(sent[-1], QUICK))
     experiment.reset_controls()
     assert sent[-1] == ask_lesson("dropout")
 
 
-def test_a_lesson_keeps_its_choices_while_another_one_is_tried() -> None:
+def test_a_lesson_keeps_its_choices_while_another_is_open() -> None:
     experiment, sent = opened("lesson", "dropout")
-    experiment.receive(told(sent[-1], QUICK))
+    experiment.receive(answered(sent[-1], QUICK))
     experiment.set_control(at(PLACE, "late"))
-    experiment.receive(told(sent[-1], QUICK))
+    experiment.receive(answered(sent[-1], QUICK))
     experiment.open("softmax")
     assert experiment.exhibit is None
     assert sent[-1] == ask_lesson("softmax")
     softmax = sent[-1]
     experiment.open("dropout")
-    experiment.receive(told(softmax, QUICK))
+    experiment.receive(answered(softmax, QUICK))
     assert experiment.exhibit is None
     assert sent[-1] == ask_lesson("dropout", (("place", "late"),))
 
 
-def test_a_training_is_ended_by_the_next_question_and_its_last_words_are_not_shown() -> None:
+def test_a_new_question_ends_an_experiment_and_hides_its_last_answers() -> None:
     experiment, sent = trained()
     assert experiment.is_running
     assert experiment.has_result
     experiment.set_control(at(COUNT, 5.0))
     assert sent[-1] == ask_lesson("dropout", (("count", 5.0),))
     assert not experiment.is_running
-    experiment.receive(told(sent[-2], TRAIN_PART))
+    experiment.receive(answered(sent[-2], TRAIN_PART))
     assert experiment.is_waiting
-    experiment.receive(told(sent[-1], QUICK))
+    experiment.receive(answered(sent[-1], QUICK))
     assert experiment.exhibit is QUICK
     assert not experiment.has_result
 
 
-def test_what_trains_is_remembered_from_before_it_was_begun() -> None:
+def test_what_would_be_trained_is_remembered_from_before_the_start() -> None:
     experiment, _ = trained()
     assert experiment.trains == QUICK.trains
     experiment.open("softmax")
     assert experiment.trains == ""
 
 
-def test_a_training_that_is_stopped_stays_as_far_as_it_came() -> None:
+def test_a_stopped_experiment_keeps_its_partial_result() -> None:
     experiment, sent = trained()
     training = sent[-1]
     experiment.stop()
     assert sent[-1] == CancelQuestion("lesson")
     assert experiment.is_stopped
     assert not experiment.is_waiting
-    experiment.receive(told(training, TRAIN_PART))
+    experiment.receive(answered(training, TRAIN_PART))
     experiment.end()
     assert experiment.is_stopped
     experiment.stop()
     assert sent.count(CancelQuestion("lesson")) == 1
     # It was over before the command arrived.
-    experiment.receive(told(training, TRAINED))
+    experiment.receive(answered(training, TRAINED))
     assert not experiment.is_stopped
 
 
-def test_the_end_of_a_run_ends_what_was_asked() -> None:
+def test_the_end_of_a_run_ends_pending_questions() -> None:
     experiment, _ = trained()
     experiment.end()
     assert experiment.is_stopped
@@ -211,70 +211,70 @@ def test_the_end_of_a_run_ends_what_was_asked() -> None:
     assert not quick.is_stopped
     assert not quick.is_waiting
     # A run that is over still answers.
-    quick.receive(told(sent[-1], QUICK))
+    quick.receive(answered(sent[-1], QUICK))
     assert quick.exhibit is QUICK
 
 
-def test_the_end_of_a_run_leaves_what_is_shown() -> None:
+def test_the_end_of_a_run_keeps_the_exhibit() -> None:
     inspection, sent = opened()
-    inspection.receive(told(sent[-1]))
+    inspection.receive(answered(sent[-1]))
     inspection.ask()
     inspection.end()
     assert inspection.is_idle
     assert inspection.exhibit == WHOLE
-    inspection.receive(told(sent[-1], PART))
+    inspection.receive(answered(sent[-1], PART))
     assert inspection.exhibit == WHOLE
 
 
-def test_enter_goes_and_what_follows_does_not() -> None:
+def test_enter_confirms_and_a_refresh_does_not() -> None:
     inspection, sent = opened()
-    inspection.receive(told(sent[-1]))
+    inspection.receive(answered(sent[-1]))
     inspection.confirm()
     assert sent[-1] == ask_view("confusion", mode="confirmed")
-    inspection.receive(told(sent[-1]))
+    inspection.receive(answered(sent[-1]))
     inspection.refresh()
     assert sent[-1] == ask_view("confusion", mode="background")
 
 
 @KINDS
-def test_enter_counts_once_however_often_it_is_pressed(kind: str) -> None:
+def test_repeated_enter_confirms_once(kind: str) -> None:
     questions, sent = opened(kind)
-    questions.receive(told(sent[-1]))
+    questions.receive(answered(sent[-1]))
     questions.confirm()
     assert questions.is_running
     questions.confirm()
-    questions.receive(told(sent[-1]))
+    questions.receive(answered(sent[-1]))
     assert sent[1:] == [Ask(f"{kind}/confusion", mode="confirmed")]
     assert not questions.is_running
     questions.confirm()
     assert len(sent) == 3
 
 
-def test_it_follows_when_no_answer_is_awaited_and_gives_way_to_the_reader() -> None:
+def test_it_refreshes_when_idle_and_yields_to_the_user() -> None:
     inspection, sent = opened()
     inspection.refresh()
     assert len(sent) == 1
-    inspection.receive(told(sent[-1]))
+    inspection.receive(answered(sent[-1]))
     inspection.refresh()
     inspection.refresh()
     assert sent[1:] == [ask_view("confusion", mode="background")]
     assert not inspection.is_waiting
     inspection.set_control(at(IMAGES, "test"))
     assert sent[2:] == [ask_view("confusion", ON_TEST)]
-    inspection.receive(told(sent[1], step=8))
+    inspection.receive(answered(sent[1], step=8))
     assert inspection.step == 7
 
 
-def test_a_refusal_is_told_until_the_reader_asks_again() -> None:
+def test_a_rejection_is_shown_until_the_next_question() -> None:
     inspection, sent = opened()
     inspection.set_control(at(IMAGES, "test"))
-    inspection.reject("the weights are lost")
+    inspection.reject("the weights are not finite")
     # What waited is asked then, and takes the refusal away.
     assert sent[1:] == [ask_view("confusion", ON_TEST)]
     assert inspection.rejection == ""
-    inspection.reject("the weights are lost")
+    inspection.reject("the weights are not finite")
     inspection.refresh()
-    assert inspection.rejection == "the weights are lost"
+    assert inspection.rejection == "the weights are not finite"
     inspection.reject("again")
     inspection.reject("of nothing that was asked")
     assert inspection.rejection == "again"
@@ -282,7 +282,7 @@ def test_a_refusal_is_told_until_the_reader_asks_again() -> None:
     assert inspection.rejection == ""
 
 
-def test_a_refusal_of_a_lesson_is_told_until_the_next_question_and_does_not_stop_it() -> None:
+def test_a_rejected_lesson_is_shown_until_the_next_question_and_does_not_stop_it() -> None:
     experiment, sent = opened("lesson", "dropout")
     experiment.set_control(at(COUNT, 5.0))
     experiment.reject("no such network")

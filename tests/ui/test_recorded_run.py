@@ -23,18 +23,18 @@ def player(events: list[Event] | None = None, *, speed: float = 1.0) -> Recorded
     return RecordedRun("a run", RunConfig(), FINISHED if events is None else events, speed=speed)
 
 
-def facts(history: History) -> tuple[object, ...]:
+def state_of(history: History) -> tuple[object, ...]:
     """Return what a history says, for comparison."""
     plain = (history.state, history.last_step, history.epochs, history.tests, history.settings)
     curves = (history.train_loss, history.train_accuracy, history.lr)
     return (*plain, history.findings, [(list(c.x), list(c.trend), list(c.low)) for c in curves])
 
 
-def told(events: list[Event]) -> History:
+def replayed(events: list[Event]) -> History:
     return History.of(events)
 
 
-def test_it_begins_with_the_network_and_no_step() -> None:
+def test_it_starts_with_the_model_and_no_step() -> None:
     run = player()
     assert run.position == 0.0
     assert run.history.started is not None
@@ -51,7 +51,7 @@ def test_time_passes_at_the_speed_and_brings_the_events_of_that_time() -> None:
     assert run.position == 1.0
 
 
-def test_it_stands_still_while_paused_and_at_the_end() -> None:
+def test_it_does_not_move_while_paused_and_at_the_end() -> None:
     run = player()
     run.toggle()
     assert not run.advance(1.0)
@@ -61,10 +61,10 @@ def test_it_stands_still_while_paused_and_at_the_end() -> None:
     assert run.is_at_end
     assert run.position == run.total
     assert not run.advance(1.0)
-    assert facts(run.history) == facts(told(FINISHED))
+    assert state_of(run.history) == state_of(replayed(FINISHED))
 
 
-def test_play_at_the_end_begins_anew() -> None:
+def test_play_at_the_end_starts_again() -> None:
     run = player()
     run.seek(run.total)
     run.toggle()
@@ -74,16 +74,16 @@ def test_play_at_the_end_begins_anew() -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 1.0])
-def test_a_moment_looks_the_same_from_before_and_from_behind(share: float) -> None:
+def test_a_position_has_the_same_state_from_both_directions(share: float) -> None:
     before, behind = player(), player()
     before.seek(share * before.total)
     behind.seek(behind.total)
     behind.seek(share * behind.total)
-    assert facts(before.history) == facts(behind.history)
+    assert state_of(before.history) == state_of(behind.history)
     assert before.position == behind.position
 
 
-def test_seeking_beyond_an_end_stops_there() -> None:
+def test_seeking_beyond_an_end_is_clamped() -> None:
     run = player()
     run.seek(math.inf)
     assert run.position == run.total
@@ -91,7 +91,7 @@ def test_seeking_beyond_an_end_stops_there() -> None:
     assert run.position == 0.0
 
 
-def test_twenty_jumps_go_through_the_run() -> None:
+def test_twenty_jumps_cover_the_run() -> None:
     run = player()
     for _ in range(20):
         run.jump(1)
@@ -100,7 +100,7 @@ def test_twenty_jumps_go_through_the_run() -> None:
     assert run.position == pytest.approx(run.total * 19 / 20)
 
 
-def test_epochs_are_gone_through_forwards_and_backwards() -> None:
+def test_epochs_can_be_stepped_forwards_and_backwards() -> None:
     run = player()
     run.toggle()
     seen = []
@@ -115,7 +115,7 @@ def test_epochs_are_gone_through_forwards_and_backwards() -> None:
     assert run.position == 0.0
 
 
-def test_back_shortly_after_an_epoch_while_playing_goes_to_the_one_before() -> None:
+def test_back_shortly_after_an_epoch_while_playing_skips_to_the_previous_one() -> None:
     run = player()
     run.next_epoch()
     run.advance(0.1)
@@ -123,7 +123,7 @@ def test_back_shortly_after_an_epoch_while_playing_goes_to_the_one_before() -> N
     assert run.position == 0.0
 
 
-def test_speeds_go_up_and_down_the_ladder_from_any_speed() -> None:
+def test_speeds_move_up_and_down_the_list_from_any_speed() -> None:
     run = player(speed=3.0)
     run.change_speed(1)
     assert run.speed == 5
@@ -137,14 +137,14 @@ def test_speeds_go_up_and_down_the_ladder_from_any_speed() -> None:
     assert run.speed == 1
 
 
-def test_the_axis_never_goes_back_whatever_the_steps_say() -> None:
+def test_the_axis_never_decreases_for_any_steps() -> None:
     step = STEPS[0]
     seconds = [1.0, 2.0, 0.5, 0.75, math.nan, 1.75]
     steps = [dataclasses.replace(step, seconds=second) for second in seconds]
     assert time_axis(steps) == [1.0, 2.0, 2.0, 2.25, 2.25, 3.25]
 
 
-def test_no_key_mends_what_is_past() -> None:
+def test_no_key_fixes_a_recorded_run() -> None:
     run = player(recording("diverged"))
     run.seek(run.total)
     assert run.history.findings
@@ -159,12 +159,12 @@ def test_a_run_is_read_from_its_folder(tmp_path: Path) -> None:
     assert run.history.last_step == STEPS[-1]
 
 
-def test_a_run_without_a_step_is_refused_in_a_line(tmp_path: Path) -> None:
+def test_a_run_without_a_step_is_rejected_in_one_line(tmp_path: Path) -> None:
     start = [event for event in FINISHED if isinstance(event, RunStarted)]
     with pytest.raises(InputError, match="one: the run has no training step"):
         open_run(run_folder(tmp_path / "one", start))
 
 
-def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_folder_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         open_run(RunFolder(tmp_path / "nowhere"))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from textual.pilot import Pilot
 
-from tests.ui.fakes import recording, settle, until, window
+from tests.ui.fakes import recording, until, wait_for_events, window
 from tui_trainer.protocol import commands
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import Event
@@ -22,7 +22,7 @@ OVERFITTING = recording("overfitting")
 
 
 class Clock:
-    """A clock that goes only when told to."""
+    """A clock that is set by hand."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -49,7 +49,7 @@ async def stand(pilot: Pilot[None], run: RecordedRun) -> None:
     await pilot.press("home")
 
 
-async def test_it_plays_by_the_clock_and_space_stops_it() -> None:
+async def test_it_plays_by_the_clock_and_space_pauses_it() -> None:
     run = RecordedRun("one", RunConfig(model="small"), FINISHED, speed=2.0)
     clock = Clock()
     screen = ReplayScreen(run, clock)
@@ -69,7 +69,7 @@ async def test_it_plays_by_the_clock_and_space_stops_it() -> None:
         assert run.position == 3.0
 
 
-async def test_the_top_line_says_replay_its_name_and_speed() -> None:
+async def test_the_top_line_has_replay_its_name_and_speed() -> None:
     app, run = replay(speed=10.0)
     async with app.run_test(size=(120, 40)) as pilot:
         await stand(pilot, run)
@@ -82,7 +82,7 @@ async def test_the_top_line_says_replay_its_name_and_speed() -> None:
         assert "epoch 2 of 2 · completed" in top(app)
 
 
-async def test_keys_jump_and_the_progress_line_tells_where() -> None:
+async def test_keys_jump_and_the_progress_line_shows_the_position() -> None:
     app, run = replay()
     async with app.run_test(size=(120, 40)) as pilot:
         await stand(pilot, run)
@@ -100,7 +100,7 @@ async def test_keys_jump_and_the_progress_line_tells_where() -> None:
         assert f"step {run.history.last_step.step if run.history.last_step else 0:>6}" in line
 
 
-async def test_arrows_seek_even_where_a_panel_could_scroll() -> None:
+async def test_arrows_seek_even_if_a_panel_could_scroll() -> None:
     app, run = replay()
     async with app.run_test(size=(120, 40)) as pilot:
         await stand(pilot, run)
@@ -109,7 +109,7 @@ async def test_arrows_seek_even_where_a_panel_could_scroll() -> None:
         assert run.is_at_end
 
 
-async def test_what_was_shown_later_is_gone_after_going_back() -> None:
+async def test_later_state_is_gone_after_seeking_back() -> None:
     app, run = replay(OVERFITTING)
     async with app.run_test(size=(200, 55)) as pilot:
         await stand(pilot, run)
@@ -121,7 +121,7 @@ async def test_what_was_shown_later_is_gone_after_going_back() -> None:
         assert app.screen.query_one("#classes").border_subtitle == ""
 
 
-async def test_escape_leaves_the_app_where_the_replay_is_all_there_is() -> None:
+async def test_escape_quits_if_the_replay_is_the_only_screen() -> None:
     app, _ = replay()
     async with app.run_test() as pilot:
         await pilot.press("escape")
@@ -133,7 +133,7 @@ async def test_escape_leaves_the_app_where_the_replay_is_all_there_is() -> None:
 async def test_keys_of_the_run_neither_act_nor_show_in_a_replay() -> None:
     app, engine = window(PAUSED)
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         run = RecordedRun("one", RunConfig(model="small"), FINISHED)
         app.push_screen(ReplayScreen(run))
         await pilot.pause()
@@ -152,7 +152,7 @@ async def test_keys_of_the_run_neither_act_nor_show_in_a_replay() -> None:
         assert engine.received == [commands.Resume()]
 
 
-async def test_the_help_lists_the_keys_of_a_replay_and_it_stands_still_meanwhile() -> None:
+async def test_the_help_lists_the_keys_of_a_replay_and_pauses_it() -> None:
     app, _ = replay()
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause()

@@ -5,7 +5,7 @@ from pathlib import Path
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Static
 
-from tests.ui.fakes import recording, run_folder, settle, window
+from tests.ui.fakes import recording, run_folder, wait_for_events, window
 from tui_trainer.protocol.events import RecordingStarted
 from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.screens.replay_screen import ReplayScreen
@@ -18,7 +18,7 @@ PAUSED = recording("paused")
 
 
 def write_runs(root: Path) -> None:
-    """Write a completed run, one cut off, and a damaged one, in this order of time."""
+    """Write a completed run, one killed, and a damaged one, in this order of time."""
     run_folder(root / "2026-11-22-2015-small", FINISHED)
     run_folder(root / "2026-11-22-2115-small", PAUSED)
     damaged = run_folder(root / "2026-11-22-2215-small", PAUSED)
@@ -37,11 +37,11 @@ async def read(pilot: Pilot[None], app: MnistTui) -> None:
     await pilot.pause()
 
 
-async def test_5_shows_the_runs_latest_first_and_1_goes_back(tmp_path: Path) -> None:
+async def test_5_shows_the_runs_latest_first_and_1_returns(tmp_path: Path) -> None:
     write_runs(tmp_path / "runs")
     app, _ = window(PAUSED, runs=tmp_path / "runs")
     async with app.run_test(size=(160, 40)) as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         await pilot.press("5")
         await pilot.pause()
         assert isinstance(app.screen, RunsScreen)
@@ -55,11 +55,11 @@ async def test_5_shows_the_runs_latest_first_and_1_goes_back(tmp_path: Path) -> 
         assert isinstance(app.screen, TrainScreen)
 
 
-async def test_enter_plays_the_chosen_run_while_the_live_one_goes_on(tmp_path: Path) -> None:
+async def test_enter_replays_the_chosen_run_while_the_live_one_trains(tmp_path: Path) -> None:
     write_runs(tmp_path / "runs")
     app, engine = window(PAUSED, runs=tmp_path / "runs")
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         await pilot.press("5")
         await pilot.pause()
         await pilot.press("down", "down", "enter")
@@ -76,12 +76,12 @@ async def test_enter_plays_the_chosen_run_while_the_live_one_goes_on(tmp_path: P
         assert engine.received == []
 
 
-async def test_enter_on_a_damaged_run_tells_its_fault(tmp_path: Path) -> None:
+async def test_enter_on_a_damaged_run_shows_the_error(tmp_path: Path) -> None:
     root = tmp_path / "runs"
     run_folder(root / "bad", FINISHED).events.write_text("{}\n", encoding="utf-8")
     app, _ = window(PAUSED, runs=root)
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         await pilot.press("5")
         await pilot.pause()
         await pilot.press("enter")
@@ -90,10 +90,10 @@ async def test_enter_on_a_damaged_run_tells_its_fault(tmp_path: Path) -> None:
         assert ["events.jsonl, line 1" in n.message for n in app._notifications] == [True]
 
 
-async def test_an_empty_list_says_what_to_do_and_fills_when_shown_again(tmp_path: Path) -> None:
+async def test_an_empty_list_shows_a_hint_and_fills_when_shown_again(tmp_path: Path) -> None:
     app, _ = window(PAUSED, runs=tmp_path / "runs")
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         await pilot.press("5")
         await pilot.pause()
         assert "No runs in" in str(app.screen.query_one("#no-runs", Static).content)
@@ -114,17 +114,17 @@ async def test_the_run_of_this_window_is_marked(tmp_path: Path) -> None:
     events = [RecordingStarted(folder=str(folder.path)), *PAUSED]
     app, _ = window(events, runs=tmp_path / "runs")
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, events)
+        await wait_for_events(pilot, app, events)
         await pilot.press("5")
         await pilot.pause()
         assert rows(app)[0][-1] in ("● this run", "▲ killed")  # as the system has locks or not
 
 
-async def test_a_narrow_list_drops_what_tells_least_and_none_is_cut(tmp_path: Path) -> None:
+async def test_a_narrow_list_drops_columns_and_clips_none(tmp_path: Path) -> None:
     write_runs(tmp_path / "runs")
     app, _ = window(PAUSED, runs=tmp_path / "runs")
     async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         await pilot.press("5")
         await pilot.pause()
         table = app.screen.query_one(DataTable)
@@ -143,7 +143,7 @@ async def test_a_narrow_list_drops_what_tells_least_and_none_is_cut(tmp_path: Pa
 async def test_keys_of_the_run_do_nothing_on_the_list(tmp_path: Path) -> None:
     app, engine = window(PAUSED, runs=tmp_path / "runs")
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, app, PAUSED)
+        await wait_for_events(pilot, app, PAUSED)
         await pilot.press("5")
         await pilot.press("space", "x", "T", "a", "f", "e", "s", "plus", "comma")
         await pilot.pause(0.1)

@@ -1,4 +1,4 @@
-"""Pictures of the window in its states. Look at each one before you commit it.
+"""Snapshots of the window in its states. Look at each one before you commit it.
 
 pytest tests/ui/test_snapshots.py --snapshot-update
 python -m tests.ui.png          # all of them as PNG, to look at
@@ -22,8 +22,8 @@ from tests.ui.fakes import (
     recorded_fields,
     recording,
     run_folder,
-    settle,
     until,
+    wait_for_events,
     window,
 )
 from tui_trainer.protocol.answers import MeasuredField
@@ -39,11 +39,11 @@ from tui_trainer.ui.widgets.model_table import LayersTable, ModelTable
 THEMES = sorted(path.stem for path in themes.shipped_dir().glob("*.toml"))
 SMALL, MEDIUM, LARGE = (80, 24), (120, 40), (200, 55)
 MOST = (SMALL, MEDIUM, pytest.param(LARGE, marks=pytest.mark.slow))
-"""The sizes, the largest among the slow pictures: there is room for everything in it."""
+"""The window sizes; only slow tests use the largest."""
 
 
-Deed = str | Callable[[MnistTui], bool]
-"""A key to press, or what is to be done, and be tried again until it says that it has worked."""
+Act = str | Callable[[MnistTui], bool]
+"""A key to press, or a function to call until it returns True."""
 
 
 class SnapCompare(Protocol):
@@ -56,10 +56,10 @@ class SnapCompare(Protocol):
     ) -> bool: ...
 
 
-def look(
+def snapshot(
     snap_compare: SnapCompare,
     events: list[Event],
-    *deeds: Deed,
+    *acts: Act,
     size: tuple[int, int] = MEDIUM,
     theme: str = "midnight",
     config: RunConfig | None = None,
@@ -67,7 +67,7 @@ def look(
     runs: Path = Path("no-runs-here"),
     kind: type[MnistTui] = MnistTui,
 ) -> None:
-    """Compare the window, once it has taken in the events, and then the keys and other deeds."""
+    """Compare the window with its snapshot after the events and acts."""
     app, _ = window(
         events,
         kind=kind,
@@ -76,18 +76,18 @@ def look(
         error=error,
         runs=runs,
         fields=FIELDS,
-        networks=[described("other-network")],
+        models=[described("other-network")],
         checks=found.CHECKS,
     )
 
     async def before(pilot: Pilot[None]) -> None:
-        await settle(pilot, app, events)
-        for deed in deeds:
-            if isinstance(deed, str):
-                await pilot.press(deed)
+        await wait_for_events(pilot, app, events)
+        for act in acts:
+            if isinstance(act, str):
+                await pilot.press(act)
             else:
-                await until(pilot, deed, app)
-        await pilot.pause(0.2 if deeds else 0.1)
+                await until(pilot, act, app)
+        await pilot.pause(0.2 if acts else 0.1)
 
     assert snap_compare(app, terminal_size=size, run_before=before)
 
@@ -99,18 +99,18 @@ ERA = RunConfig(epochs=5)
 
 
 def test_idle(snap_compare: SnapCompare) -> None:
-    look(snap_compare, recording("mid-run")[:1])
+    snapshot(snap_compare, recording("mid-run")[:1])
 
 
 @pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE], ids=lambda size: f"{size[0]}x{size[1]}")
 def test_mid_run(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
-    look(snap_compare, MID_RUN, size=size, config=ERA)
+    snapshot(snap_compare, MID_RUN, size=size, config=ERA)
 
 
 @pytest.mark.parametrize("view", ["layers", "findings"])
 def test_small_views(snap_compare: SnapCompare, view: str) -> None:
     keys = ["v"] if view == "layers" else ["v", "v"]
-    look(snap_compare, MID_RUN, *keys, size=SMALL, config=ERA)
+    snapshot(snap_compare, MID_RUN, *keys, size=SMALL, config=ERA)
 
 
 @pytest.mark.parametrize(
@@ -121,31 +121,33 @@ def test_small_views(snap_compare: SnapCompare, view: str) -> None:
     ],
 )
 def test_theme(snap_compare: SnapCompare, theme: str) -> None:
-    look(snap_compare, MID_RUN, theme=theme, config=ERA)
+    snapshot(snap_compare, MID_RUN, theme=theme, config=ERA)
 
 
 def test_paused(snap_compare: SnapCompare) -> None:
-    look(snap_compare, recording("paused"), config=RunConfig(model="small", epochs=2))
+    snapshot(snap_compare, recording("paused"), config=RunConfig(model="small", epochs=2))
 
 
 @pytest.mark.parametrize("size", MOST, ids=lambda size: f"{size[0]}x{size[1]}")
 def test_overfitting(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
-    look(snap_compare, recording("overfitting"), size=size, config=RunConfig(schedule="constant"))
+    snapshot(
+        snap_compare, recording("overfitting"), size=size, config=RunConfig(schedule="constant")
+    )
 
 
 @pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE], ids=lambda size: f"{size[0]}x{size[1]}")
 def test_findings(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
     keys = ["v", "v"] if size == SMALL else []
-    look(snap_compare, found.mid_run(*found.ALL), *keys, size=size, config=ERA)
+    snapshot(snap_compare, found.mid_run(*found.ALL), *keys, size=size, config=ERA)
 
 
 def test_a_finding_chosen_and_one_snoozed(snap_compare: SnapCompare) -> None:
-    look(snap_compare, found.mid_run(*found.ALL), "z", "down", "down", config=ERA)
+    snapshot(snap_compare, found.mid_run(*found.ALL), "z", "down", "down", config=ERA)
 
 
 @pytest.mark.parametrize("size", [SMALL, MEDIUM], ids=lambda size: f"{size[0]}x{size[1]}")
 def test_check(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
-    look(snap_compare, MID_RUN, "c", _is_checked, size=size, config=ERA)
+    snapshot(snap_compare, MID_RUN, "c", _is_checked, size=size, config=ERA)
 
 
 def _is_checked(app: MnistTui) -> bool:
@@ -153,33 +155,33 @@ def _is_checked(app: MnistTui) -> bool:
 
 
 def test_diverged(snap_compare: SnapCompare) -> None:
-    look(snap_compare, recording("diverged"), config=RunConfig(lr=1_000.0))
+    snapshot(snap_compare, recording("diverged"), config=RunConfig(lr=1_000.0))
 
 
 def test_finished(snap_compare: SnapCompare) -> None:
-    look(snap_compare, recording("finished"), config=RunConfig(model="small", epochs=2))
+    snapshot(snap_compare, recording("finished"), config=RunConfig(model="small", epochs=2))
 
 
 def test_failed(snap_compare: SnapCompare) -> None:
     error = RuntimeError("mat1 and mat2 shapes cannot be multiplied (128x144 and 160x10)")
-    look(snap_compare, MID_RUN[:300], config=ERA, error=error)
+    snapshot(snap_compare, MID_RUN[:300], config=ERA, error=error)
 
 
 def test_quit_question(snap_compare: SnapCompare) -> None:
-    look(snap_compare, MID_RUN, "q", config=ERA)
+    snapshot(snap_compare, MID_RUN, "q", config=ERA)
 
 
 def test_help(snap_compare: SnapCompare) -> None:
-    look(snap_compare, MID_RUN, "question_mark", size=(120, 168), config=ERA)
+    snapshot(snap_compare, MID_RUN, "question_mark", size=(120, 168), config=ERA)
 
 
 def test_too_small(snap_compare: SnapCompare) -> None:
-    look(snap_compare, MID_RUN, size=(50, 14), config=ERA)
+    snapshot(snap_compare, MID_RUN, size=(50, 14), config=ERA)
 
 
 def test_no_color(snap_compare: SnapCompare, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    look(snap_compare, MID_RUN, config=ERA)
+    snapshot(snap_compare, MID_RUN, config=ERA)
 
 
 FOLDER = "runs/2026-11-22-2015-era-s6"
@@ -194,14 +196,14 @@ def test_not_being_saved(snap_compare: SnapCompare) -> None:
         failed,
         MID_RUN[-1],
     ]
-    look(snap_compare, events, config=ERA)
+    snapshot(snap_compare, events, config=ERA)
 
 
 def test_rewind_offer(snap_compare: SnapCompare) -> None:
     waiting: list[Event] = [
         event for event in recording("diverged") if not isinstance(event, RunFinished)
     ]
-    look(snap_compare, waiting, config=RunConfig(lr=1_000.0))
+    snapshot(snap_compare, waiting, config=RunConfig(lr=1_000.0))
 
 
 @pytest.mark.parametrize("size", MOST, ids=lambda size: f"{size[0]}x{size[1]}")
@@ -231,11 +233,11 @@ def test_runs(
     damaged = run_folder(Path("runs/2026-11-21-2315-small"), MID_RUN[:9])
     damaged.summary.write_text("{", encoding="utf-8")
     keys = ["5", "down"]
-    look(snap_compare, MID_RUN, *keys, size=size, config=ERA, runs=Path("runs"))
+    snapshot(snap_compare, MID_RUN, *keys, size=size, config=ERA, runs=Path("runs"))
 
 
 def test_no_runs(snap_compare: SnapCompare) -> None:
-    look(snap_compare, MID_RUN, "5", config=ERA, runs=Path("runs"))
+    snapshot(snap_compare, MID_RUN, "5", config=ERA, runs=Path("runs"))
 
 
 def _to_conv4(app: MnistTui) -> bool:
@@ -254,13 +256,13 @@ def _to_conv4(app: MnistTui) -> bool:
 
 
 def _answered(app: MnistTui) -> bool:
-    """Say whether what a feature sees has been told."""
+    """Return whether the receptive field is shown."""
     field = app.live_run.field
     return field.answer is not None and not field.is_waiting
 
 
 def _choose_small(app: MnistTui) -> bool:
-    """Go to a network in the list of those to compare with."""
+    """Choose a model to compare with."""
     for names in app.screen.query(OptionList):
         names.highlighted = names.get_option_index("small")
         return True
@@ -271,26 +273,26 @@ def _compares(app: MnistTui) -> bool:
     return isinstance(app.screen, CompareScreen)
 
 
-TO_CONV4: list[Deed] = [_to_conv4]
+TO_CONV4: list[Act] = [_to_conv4]
 
 
 @pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE], ids=lambda size: f"{size[0]}x{size[1]}")
 def test_model(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
-    look(snap_compare, MODEL, *TO_CONV4, kind=ModelFirst, size=size)
+    snapshot(snap_compare, MODEL, *TO_CONV4, kind=ModelFirst, size=size)
 
 
 @pytest.mark.parametrize("view", ["review", "field"])
 def test_model_small_views(snap_compare: SnapCompare, view: str) -> None:
-    keys: list[Deed] = ["v"] if view == "review" else ["v", "v", "left", "up", _answered]
-    look(snap_compare, MODEL, *TO_CONV4, *keys, kind=ModelFirst, size=SMALL)
+    keys: list[Act] = ["v"] if view == "review" else ["v", "v", "left", "up", _answered]
+    snapshot(snap_compare, MODEL, *TO_CONV4, *keys, kind=ModelFirst, size=SMALL)
 
 
 def test_model_in_a_light_theme(snap_compare: SnapCompare) -> None:
-    look(snap_compare, MODEL, *TO_CONV4, kind=ModelFirst, theme="daylight")
+    snapshot(snap_compare, MODEL, *TO_CONV4, kind=ModelFirst, theme="daylight")
 
 
 def test_model_folded(snap_compare: SnapCompare) -> None:
-    look(snap_compare, MODEL, "z", "tab", "tab", kind=ModelFirst)
+    snapshot(snap_compare, MODEL, "z", "tab", "tab", kind=ModelFirst)
 
 
 @pytest.mark.parametrize(
@@ -299,4 +301,6 @@ def test_model_folded(snap_compare: SnapCompare) -> None:
     ids=lambda size: f"{size[0]}x{size[1]}",
 )
 def test_model_compared(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
-    look(snap_compare, MODEL, "c", _choose_small, "enter", _compares, kind=ModelFirst, size=size)
+    snapshot(
+        snap_compare, MODEL, "c", _choose_small, "enter", _compares, kind=ModelFirst, size=size
+    )

@@ -35,10 +35,10 @@ BASE = 'name = "mine"\nprimary = "#5fa8e6"\n'
         (BASE + '"a\\nb" = 1', 1, "'a\\nb'", "unknown key"),
     ],
 )
-def test_a_fault_names_file_line_and_key(
+def test_an_error_names_file_line_and_key(
     tmp_path: Path, text: str, line: int, key: str, words: str
 ) -> None:
-    check_fault(tmp_path / "mine.toml", text, line, key, words)
+    check_error(tmp_path / "mine.toml", text, line, key, words)
 
 
 @pytest.mark.parametrize(
@@ -57,22 +57,22 @@ def test_a_fault_names_file_line_and_key(
         ('link-style = "bold wavy"', "link-style", "'bold wavy' is not a text style"),
     ],
 )
-def test_a_fault_in_the_variables_is_found_too(
+def test_an_error_in_the_variables_is_found_too(
     tmp_path: Path, text: str, key: str, words: str
 ) -> None:
     # The key of the same name at the top, in a comment, must not be taken for the faulty one.
     body = f"# {text}\n{BASE}\n[variables]\n{text}\n"
-    check_fault(tmp_path / "mine.toml", body, 6, key, words)
+    check_error(tmp_path / "mine.toml", body, 6, key, words)
 
 
 @pytest.mark.parametrize(
     "text", ['variables.role-trian = "red"', 'variables = { role-trian = "red" }']
 )
 def test_a_line_is_found_however_the_table_is_written(tmp_path: Path, text: str) -> None:
-    check_fault(tmp_path / "mine.toml", BASE + text, 3, "role-trian", "did you mean role-train")
+    check_error(tmp_path / "mine.toml", BASE + text, 3, "role-trian", "did you mean role-train")
 
 
-def check_fault(path: Path, text: str, line: int, key: str, words: str) -> None:
+def check_error(path: Path, text: str, line: int, key: str, words: str) -> None:
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError) as caught:
         load_theme(path)
@@ -106,7 +106,7 @@ def test_nothing_but_an_input_error_escapes(tmp_path: Path, content: bytes) -> N
     assert str(caught.value).isprintable()
 
 
-def test_what_cannot_be_read_is_reported(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_reported(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none.toml", Path("null\0.toml")):
         with pytest.raises(InputError, match="cannot be read: ") as caught:
             load_theme(path)
@@ -119,12 +119,12 @@ def test_a_file_of_another_editor_is_read(tmp_path: Path) -> None:
     assert load_theme(path).name == "mine"
 
 
-def test_textuals_own_variables_keep_their_forms(tmp_path: Path) -> None:
-    own = {"text": "auto 80%", "footer-background": "#333 50%", "link-background": "initial"}
-    own["link-style"] = "bold not underline"
-    lines = "".join(f'{key} = "{value}"\n' for key, value in own.items())
+def test_textuals_variables_keep_their_forms(tmp_path: Path) -> None:
+    values = {"text": "auto 80%", "footer-background": "#333 50%", "link-background": "initial"}
+    values["link-style"] = "bold not underline"
+    lines = "".join(f'{key} = "{value}"\n' for key, value in values.items())
     theme = load_theme(write(tmp_path / "mine.toml", f"{BASE}[variables]\n{lines}"))
-    assert {key: theme.variables[key] for key in own} == own
+    assert {key: theme.variables[key] for key in values} == values
 
 
 def write(path: Path, text: str) -> Path:
@@ -145,12 +145,12 @@ def test_older_role_names_are_still_read(tmp_path: Path) -> None:
     assert set(theme.variables) == set(ROLES)
     shown = [theme.variables[role] for role in ("role-ok", "role-warning", "role-error")]
     assert shown == ["#00FF00", "#FFFF00", "#FF0000"]
-    check_fault(
+    check_error(
         tmp_path / "bad.toml", f'{BASE}[variables]\nrole-look = "rde"', 4, "role-look", "red?"
     )
 
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs a device without an end")
-def test_a_file_without_an_end_is_refused() -> None:
+def test_an_endless_file_is_rejected() -> None:
     with pytest.raises(InputError, match="too large for such a file"):
         load_theme(Path("/dev/zero"))

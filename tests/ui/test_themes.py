@@ -22,7 +22,7 @@ NAMES = ("contrast", "daylight", "midnight", "okabe", "phosphor", "synthwave")
 BASE = 'name = "mine"\nprimary = "#5fa8e6"\n'
 
 
-def test_six_themes_ship_and_all_are_sound() -> None:
+def test_six_valid_themes_ship() -> None:
     assert tuple(SHIPPED) == NAMES
     assert PROBLEMS == []
     assert themes.DEFAULT_THEME in SHIPPED
@@ -30,7 +30,7 @@ def test_six_themes_ship_and_all_are_sound() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_shipped_file_says_everything_itself(name: str) -> None:
+def test_a_shipped_file_defines_all_variables(name: str) -> None:
     path = themes.shipped_dir() / f"{name}.toml"
     table = tomllib.loads(path.read_text(encoding="utf-8"))
     assert table["name"] == name
@@ -70,7 +70,7 @@ def test_the_band_is_a_dim_shade_of_the_training_curve(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_roles_are_told_apart(name: str) -> None:
+def test_roles_are_distinguishable(name: str) -> None:
     roles = SHIPPED[name].variables
     for group in (CURVES, SEVERITIES):
         distance, pair = nearest(roles, group)
@@ -91,13 +91,13 @@ def test_roles_are_told_apart(name: str) -> None:
 
 @pytest.mark.parametrize("deficiency", DEFICIENCIES)
 @pytest.mark.parametrize("name", NAMES)
-def test_curves_are_told_apart_by_colour_blind_eyes(name: str, deficiency: str) -> None:
+def test_curves_are_distinguishable_with_colour_blindness(name: str, deficiency: str) -> None:
     distance, pair = nearest(SHIPPED[name].variables, CURVES, deficiency)
     assert distance >= (0.08 if name == "okabe" else 0.05), pair
 
 
 @pytest.mark.parametrize("deficiency", DEFICIENCIES)
-def test_okabe_verdicts_are_told_apart_by_colour_blind_eyes(deficiency: str) -> None:
+def test_okabe_severities_are_distinguishable_with_colour_blindness(deficiency: str) -> None:
     distance, pair = nearest(SHIPPED["okabe"].variables, SEVERITIES, deficiency)
     assert distance >= 0.1, pair
 
@@ -107,7 +107,7 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def test_a_persons_theme_wins_over_a_shipped_one(tmp_path: Path) -> None:
+def test_a_user_theme_overrides_a_shipped_one(tmp_path: Path) -> None:
     write(tmp_path / "blue.toml", BASE)
     write(tmp_path / "night.toml", BASE.replace("mine", "midnight"))
     found, problems = available(tmp_path)
@@ -118,7 +118,7 @@ def test_a_persons_theme_wins_over_a_shipped_one(tmp_path: Path) -> None:
     assert find("okabe", tmp_path) == SHIPPED["okabe"]
 
 
-def test_a_broken_theme_stops_only_those_who_ask_for_it(tmp_path: Path) -> None:
+def test_a_broken_theme_fails_only_if_requested(tmp_path: Path) -> None:
     bad = write(tmp_path / "midnight.toml", BASE + "accent = 3")
     found, problems = available(tmp_path)
     assert found == SHIPPED
@@ -130,7 +130,7 @@ def test_a_broken_theme_stops_only_those_who_ask_for_it(tmp_path: Path) -> None:
         assert str(caught.value) == problems[0]
 
 
-def test_one_name_is_not_given_twice(tmp_path: Path) -> None:
+def test_duplicate_names_are_rejected(tmp_path: Path) -> None:
     write(tmp_path / "a.toml", BASE)
     second = write(tmp_path / "b.toml", BASE)
     found, problems = available(tmp_path)
@@ -171,7 +171,7 @@ def test_a_folder_that_cannot_be_listed_is_a_problem(tmp_path: Path) -> None:
     assert problems[0].startswith(f"{tmp_path / 'themes'}: cannot be read: ")
 
 
-def test_the_package_is_looked_in_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_package_is_searched_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "tui_trainer" / "ui"
     monkeypatch.setattr(themes, "__file__", str(package / "theming" / "themes.py"))
     assert themes.shipped_dir() == tmp_path / "themes"

@@ -1,12 +1,12 @@
-"""The guided path in the window: its strip, its keys, and what moves it on."""
+"""The guided tour in the window: its panel, its keys, and what advances it."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.ui.fakes import settle, until, window
+from tests.ui.fakes import until, wait_for_events, window
 from tests.ui.found import MID_RUN
-from tests.ui.test_snapshots import ERA, SnapCompare, look
+from tests.ui.test_snapshots import ERA, SnapCompare, snapshot
 from tui_trainer.course.guided_tour import GuidedTour, steps
 from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.keys.keymap import with_keys
@@ -25,7 +25,7 @@ def strip(app: MnistTui) -> str:
 
 
 @pytest.mark.parametrize("width", [60, 78, 118])
-def test_a_step_is_told_in_few_lines(width: int) -> None:
+def test_a_step_takes_few_lines(width: int) -> None:
     for number, step in enumerate(steps(), 1):
         lines = [
             "".join(c.text for c in line)
@@ -35,11 +35,11 @@ def test_a_step_is_told_in_few_lines(width: int) -> None:
         assert all(len(line) <= width for line in lines)
         assert lines[0].startswith(f"tour {number} of {len(steps())} {step.title}")
         assert width < 78 or lines[0].endswith(with_keys(KEYS))
-        told = " ".join(lines[1:])
-        assert told == with_keys(f"{step.do} {step.watch}")
+        shown = " ".join(lines[1:])
+        assert shown == with_keys(f"{step.do} {step.watch}")
 
 
-def test_a_step_that_needs_a_run_says_how_to_begin_one() -> None:
+def test_a_step_that_needs_a_run_says_how_to_start_one() -> None:
     live = next(step for step in steps() if step.live)
     assert tour_lines(live, (1, 8), 118, is_over=True)[-1][0].text == with_keys(OVER)
     free = next(step for step in steps() if not step.live)
@@ -47,12 +47,12 @@ def test_a_step_that_needs_a_run_says_how_to_begin_one() -> None:
 
 
 @pytest.mark.parametrize("size", [SIZES[0], pytest.param(SIZES[1], marks=pytest.mark.slow)])
-async def test_it_begins_moves_and_ends_by_keys_and_follows_to_the_lessons(
+async def test_it_starts_moves_and_ends_by_keys_and_is_shown_on_the_lessons(
     size: tuple[int, int],
 ) -> None:
     app, _ = window(MID_RUN)
     async with app.run_test(size=size) as pilot:
-        await settle(pilot, app, MID_RUN)
+        await wait_for_events(pilot, app, MID_RUN)
         assert strip(app) == ""
         await pilot.press("g")
         # The first epoch of this run is done, so that the first step is left behind at once.
@@ -74,11 +74,11 @@ async def test_it_begins_moves_and_ends_by_keys_and_follows_to_the_lessons(
         assert app.tour is None
 
 
-async def test_it_is_there_from_the_start_if_asked_for_and_does_not_take_the_keys() -> None:
+async def test_it_is_shown_from_the_start_if_requested_and_takes_no_keys() -> None:
     app, engine = window(MID_RUN)
     app.tour = GuidedTour()
     async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot, app, MID_RUN)
+        await wait_for_events(pilot, app, MID_RUN)
         await until(pilot, lambda app: "tour 2 of 8" in strip(app), app)
         await pilot.press("space")
         await until(pilot, lambda app: bool(engine.received), app)
@@ -86,5 +86,5 @@ async def test_it_is_there_from_the_start_if_asked_for_and_does_not_take_the_key
 
 
 @pytest.mark.parametrize("size", SIZES, ids=["80x24", "120x40"])
-def test_it_stands_above_the_keys(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
-    look(snap_compare, MID_RUN, "g", lambda app: "tour 2" in strip(app), size=size, config=ERA)
+def test_it_is_above_the_footer(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
+    snapshot(snap_compare, MID_RUN, "g", lambda app: "tour 2" in strip(app), size=size, config=ERA)
