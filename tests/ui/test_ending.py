@@ -129,7 +129,7 @@ def test_ctrl_z_suspends() -> None:
         ([RECORDED, REFUSED], "saving fails: check the disk"),
     ],
 )
-async def test_the_question_before_quitting_says_what_happens_to_the_run(
+async def test_the_question_before_quitting_explains_what_happens(
     before: list[Event], words: str
 ) -> None:
     app, _ = window([*before, *PAUSED])

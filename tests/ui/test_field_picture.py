@@ -20,14 +20,14 @@ def test_a_box_overlaps_whole_pixels() -> None:
 
 def test_the_frame_is_just_outside_the_pixels() -> None:
     margin, line = (1, 1, 1), (2, 2, 2)
-    drawn = framed([[(0, 0, 0)] * 10] * 10, Pixels(2, 3, 4, 6).frame, margin, line)
-    places = {(y - 1, x - 1): pixel for y, row in enumerate(drawn) for x, pixel in enumerate(row)}
-    drawn = {place for place, pixel in places.items() if pixel == line}
-    assert len(drawn) == 2 * 5 + 2 * 2
-    assert (1, 2) in drawn
-    assert (4, 6) in drawn
-    assert (2, 3) not in drawn
-    assert (0, 3) not in drawn
+    rows = framed([[(0, 0, 0)] * 10] * 10, Pixels(2, 3, 4, 6).frame, margin, line)
+    places = {(y - 1, x - 1): pixel for y, row in enumerate(rows) for x, pixel in enumerate(row)}
+    ring = {place for place, pixel in places.items() if pixel == line}
+    assert len(ring) == 2 * 5 + 2 * 2
+    assert (1, 2) in ring
+    assert (4, 6) in ring
+    assert (2, 3) not in ring
+    assert (0, 3) not in ring
 
 
 def test_the_measured_field_is_the_bounding_box_of_its_pixels() -> None:

@@ -470,8 +470,8 @@ def is_whole(screen: LearnScreen, lesson: Lesson) -> None:
     words = rendered(panel)
     assert all(len(line) <= room.width for line in words)
     whole = "\n".join(words)
-    for text in (lesson.what, lesson.why, lesson.rule, lesson.reason, lesson.trap):
-        assert is_shown(text, whole), text
+    for part in (lesson.what, lesson.why, lesson.rule, lesson.reason, lesson.trap):
+        assert is_shown(part, whole), part
     assert is_shown(lesson.question, whole)
     assert all(is_shown(formula, whole) for formula in lesson.formulas)
     titles = "\n".join(rendered(screen.query_one(LessonList)))
@@ -493,7 +493,7 @@ async def test_every_lesson_is_readable_before_and_during_a_run() -> None:
                 # Without a run nothing is new but one sentence: that it is rendered is seen below.
                 words = panel.text(panel.scrollable_content_region.width).plain
                 assert all(
-                    is_shown(text, words) for text in (one.rule, one.question, one.no_observations)
+                    is_shown(part, words) for part in (one.rule, one.question, one.no_observations)
                 )
         assert not asked(engine)
         await post_events(pilot, app, *MODEL)

@@ -39,7 +39,7 @@ def test_a_step_takes_few_lines(width: int) -> None:
         assert shown == with_keys(f"{step.do} {step.watch}")
 
 
-def test_a_step_that_needs_a_run_says_how_to_start_one() -> None:
+def test_a_step_that_needs_a_run_names_the_key_to_start_one() -> None:
     live = next(step for step in steps() if step.live)
     assert tour_lines(live, (1, 8), 118, is_over=True)[-1][0].text == with_keys(OVER)
     free = next(step for step in steps() if not step.live)
