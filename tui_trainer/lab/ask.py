@@ -150,7 +150,7 @@ def _numbers(picture: Tensor) -> tuple[int, ...]:
     return tuple(picture.to(torch.int64).flatten().tolist())
 
 
-def _network(context: Context, question: Ask) -> Parts:
+def _model(context: Context, question: Ask) -> Parts:
     """Build another model for the images and classes of this run, and describe it.
 
     Raises:
@@ -172,7 +172,7 @@ TOPICS: Mapping[str, Topic] = {
     "lesson": Topic(_exhibits),
     "check": Topic(_check, total=TOTAL, ended="the run is being stopped"),
     "field": Topic(_field),
-    "model": Topic(_network),
+    "model": Topic(_model),
 }
 
 

@@ -142,7 +142,7 @@ class Laboratory(Assistant):
         A test evaluation is reported before the answer.
 
         Raises:
-            Exception: Whatever the answer raises.
+            Exception: If the answer raises one.
         """
         if isinstance(question, CancelQuestion):
             return  # its arrival has already ended the current answer
@@ -173,7 +173,7 @@ class Laboratory(Assistant):
             waits: Whether the run has nothing else to do: continue until a command arrives.
 
         Raises:
-            Exception: Whatever the answer raises.
+            Exception: If the answer raises one.
         """
         scheduler, stopwatch = self.scheduler, self.run.stopwatch
         while scheduler.job is not None:
@@ -281,12 +281,12 @@ class Laboratory(Assistant):
         Raises:
             InputError: If it does not.
         """
-        table, own = state.tensors.get("example_forgetting"), self.forgetting.table
+        table, current = state.tensors.get("example_forgetting"), self.forgetting.table
         counted = state.metadata.get("example_forgetting", [0, 0])
         is_pair = type(counted) is list and len(counted) == 2
         if not is_pair or not all(type(n) is int and 0 <= n < 1 << 31 for n in counted):
             raise path_error(path, f"example_forgetting cannot be {str(counted)[:40]!r}")
-        if table is not None and (table.shape, table.dtype) != (own.shape, own.dtype):
+        if table is not None and (table.shape, table.dtype) != (current.shape, current.dtype):
             raise path_error(path, "does not fit: example_forgetting is of other validation images")
 
     def restore(self, state: Checkpoint) -> None:

@@ -126,7 +126,7 @@ def recalibrate_trial(trial: Trial) -> None:
     After such a short training the running statistics lag behind the weights, and an evaluation
     would measure that lag. No weight changes.
     """
-    # The same number of images for each arm, whatever its batch size.
+    # The same number of images for each arm, independent of its batch size.
     count = math.ceil(RECALIBRATED_ON / trial.config.batch_size)
     recalibrate(trial.model, (trial.batch()[0] for _ in range(count)))
 
@@ -214,11 +214,11 @@ def certainty(
     """Return the data behind a result, and which differences are significant."""
     seen = [each.trial.images for each in arms if not each.is_nonfinite] or [0]
     few, many = count(min(seen)), count(max(seen))
-    amount = f"{few} training images each" if few == many else f"{few} to {many} training images"
+    budget = f"{few} training images each" if few == many else f"{few} to {many} training images"
     if by_time:
-        amount = f"{max(each.seconds for each in arms):.1f} s each, {amount}"
+        budget = f"{max(each.seconds for each in arms):.1f} s each, {budget}"
     return (
-        f"{amount}; evaluated on {count(len(split))} {context.split_name} images with 95 % Wilson "
+        f"{budget}; evaluated on {count(len(split))} {context.split_name} images with 95 % Wilson "
         f"intervals. {differences(evaluations)} One seed each: after such a short training, other "
         "initial weights can change each accuracy by some points."
     )

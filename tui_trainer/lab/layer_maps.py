@@ -72,9 +72,9 @@ def subject(
     Raises:
         InputError: If the fallback cannot be built.
     """
-    own = Subject(model_name(context.config.model), context.copy(), context.layers)
-    if fits(own):
-        return own
+    run_model = Subject(model_name(context.config.model), context.copy(), context.layers)
+    if fits(run_model):
+        return run_model
     model = context.fresh(fallback)
     model.eval()
     side, classes = context.data.image_size, context.data.classes
@@ -82,7 +82,7 @@ def subject(
         fallback,
         model,
         layers_of(zoo_model, side, fallback, side, classes),
-        f"{own.name} has no {lacks}: an untrained {fallback} is shown instead.",
+        f"{run_model.name} has no {lacks}: an untrained {fallback} is shown instead.",
     )
 
 

@@ -79,13 +79,13 @@ class Trial:
 
 def make_trial(model: nn.Module, data: Data, config: RunConfig) -> Trial:
     """Return the training of a copy of ``model``, from the first batch on."""
-    own = copy_model(model)
-    begin_training(own)
+    copy = copy_model(model)
+    begin_training(copy)
     return Trial(
         config=config,
         data=data,
-        model=own,
-        optimizer=make_optimizer(own, config),
+        model=copy,
+        optimizer=make_optimizer(copy, config),
         batches=Batches(data, config),
     )
 

@@ -37,7 +37,7 @@ def test_by_hand() -> None:
     found = find_label_issues(probabilities, labels)
     assert found.thresholds == pytest.approx((0.75, 0.6))
     assert found.numbers == (2,)
-    assert found.sure == 4  # two of class 0, two of class 1
+    assert found.confident == 4  # two of class 0, two of class 1
     assert found.expected == pytest.approx(0.05 + 0.05 + 0.35 + 0.1)
     spread = (2 * 0.05 * 0.95 + 0.35 * 0.65 + 0.1 * 0.9) ** 0.5
     assert found.expected_high == pytest.approx(found.expected + 1.645 * spread)

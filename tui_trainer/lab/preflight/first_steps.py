@@ -254,7 +254,7 @@ def healthy_like(
 ) -> tuple[list[envelope.HealthyRun], str]:
     """Return healthy runs of models like this one; if there are none, the reason."""
     asked = envelope.Asked(
-        dataset=data.name if config.data_dir is None else "data of one's own",
+        dataset=data.name if config.data_dir is None else "custom data",
         train_size=len(data.train),
         classes=data.classes,
         parameters=sum(p.numel() for p in model.parameters()),

@@ -24,7 +24,7 @@ BELOW, ABOVE = 1e-3, 1e2
 WINDOW = 5
 """Batches of the centered moving average of the loss."""
 
-BEGINS, LOST = 0.1, 0.5
+BEGINS, DIVERGES = 0.1, 0.5
 """Shares of the whole decrease: where it begins, and what is lost again at divergence."""
 
 LOW_WARNING, LOW_ERROR = 5.0, 30.0
@@ -74,28 +74,28 @@ def lr_items(context: CheckContext) -> Iterator[Diagnosis]:
     """Check the run's base learning rate, the highest of its schedule."""
     usual = RunConfig(optimizer=context.config.optimizer).base_lr
     count = context.plan.range_steps
-    rates = [usual * BELOW * (ABOVE / BELOW) ** (i / (count - 1)) for i in range(count)]
+    lrs = [usual * BELOW * (ABOVE / BELOW) ** (i / (count - 1)) for i in range(count)]
     trial = context.trial(batch_size=min(context.config.batch_size, RANGE_BATCH))
     losses: list[float] = []
-    for rate in rates:
-        losses.append(float(trial.step(lr=rate)))
+    for lr in lrs:
+        losses.append(float(trial.step(lr=lr)))
         if not math.isfinite(losses[-1]) or losses[-1] > 4 * losses[0] + 4:
             break
-    yield _item(read_range(rates, losses), context.config.base_lr)
+    yield _item(read_range(lrs, losses), context.config.base_lr)
 
 
-def read_range(rates: Sequence[float], losses: Sequence[float]) -> Range:
+def read_range(lrs: Sequence[float], losses: Sequence[float]) -> Range:
     """Evaluate a range test; the losses may end early, at divergence.
 
     Args:
-        rates: All planned learning rates, rising.
+        lrs: All planned learning rates, rising.
         losses: The loss of each batch, before its update.
     """
-    ended_early = len(losses) < len(rates)
+    ended_early = len(losses) < len(lrs)
     finite = [loss if math.isfinite(loss) else 2 * losses[0] + 10 for loss in losses]
     half = WINDOW // 2
     smooth = [statistics.fmean(finite[max(0, i - half) : i + half + 1]) for i in range(len(finite))]
-    before = statistics.fmean(finite[: max(1, len(rates) // 8)])
+    before = statistics.fmean(finite[: max(1, len(lrs) // 8)])
     floor = min(smooth)
     bottom, fall = smooth.index(floor), before - floor
     begins = next((i for i, loss in enumerate(smooth) if loss <= before - BEGINS * fall), None)
@@ -103,23 +103,23 @@ def read_range(rates: Sequence[float], losses: Sequence[float]) -> Range:
     falling = slopes[:bottom] or [0.0]
     steepest = falling.index(max(falling))
     after = range(bottom, len(smooth))
-    end = next((i for i in after if smooth[i] >= floor + LOST * fall), None)
+    end = next((i for i in after if smooth[i] >= floor + DIVERGES * fall), None)
     if end is None and ended_early:
         end = len(losses) - 1
     is_seen = fall >= LEAST_FALL
     return Range(
-        begins=rates[begins] if is_seen and begins is not None else None,
-        fastest=rates[steepest],
-        lowest=rates[bottom],
-        diverges=rates[end] if end is not None and (is_seen or ended_early) else None,
+        begins=lrs[begins] if is_seen and begins is not None else None,
+        fastest=lrs[steepest],
+        lowest=lrs[bottom],
+        diverges=lrs[end] if end is not None and (is_seen or ended_early) else None,
         fall=fall,
-        low=rates[0],
-        high=rates[-1],
+        low=lrs[0],
+        high=lrs[-1],
     )
 
 
-def _item(seen: Range, rate: float) -> Diagnosis:
-    severity, title, advice = _verdict(seen, rate)
+def _item(seen: Range, lr: float) -> Diagnosis:
+    severity, title, advice = _verdict(seen, lr)
     if seen.begins is None:
         text = f"the loss decreases by only {max(0.0, seen.fall):.2f}, which is inconclusive"
     else:
@@ -132,16 +132,16 @@ def _item(seen: Range, rate: float) -> Diagnosis:
         code="learning-rate",
         severity=severity,
         title=title,
-        evidence=f"base lr {_r(rate)}; raised from {_r(seen.low)} to {_r(seen.high)}, "
+        evidence=f"base lr {_r(lr)}; raised from {_r(seen.low)} to {_r(seen.high)}, "
         f"{text}; it {end}",
         advice=advice,
         lesson=7,
-        value=rate,
-        figure=f"lr {_r(rate)}",
+        value=lr,
+        figure=f"lr {_r(lr)}",
     )
 
 
-def _verdict(seen: Range, rate: float) -> Verdict:
+def _verdict(seen: Range, lr: float) -> Verdict:
     advice = (
         f"set --lr {_r(seen.suggested)}"
         if seen.suggested
@@ -153,17 +153,17 @@ def _verdict(seen: Range, rate: float) -> Verdict:
     grades: tuple[tuple[Severity, int, float], ...]
     grades = (("error", 2, LOW_ERROR), ("warning", 1, LOW_WARNING))
     for severity, place, _ in grades:
-        if over := [rate / top[0] for top in tops if rate > top[place] * top[0]]:
+        if over := [lr / top[0] for top in tops if lr > top[place] * top[0]]:
             return severity, f"the learning rate is {max(over):,.0f} times too high", advice
     if seen.begins is None:
         words = "use a warm-up schedule, or add batch norm after the convolutions"
         return "warning", "no learning rate lowers the loss in so few steps", words
     for severity, _, times in grades:
-        if rate * times < seen.begins:
-            title = f"the learning rate is {seen.begins / rate:,.0f} times too low"
+        if lr * times < seen.begins:
+            title = f"the learning rate is {seen.begins / lr:,.0f} times too low"
             return severity, title, advice
     return "ok", "the learning rate is in the useful range", ""
 
 
-def _r(rate: float) -> str:
-    return fmt.learning_rate(float(f"{rate:.1e}"))
+def _r(lr: float) -> str:
+    return fmt.learning_rate(float(f"{lr:.1e}"))

@@ -58,8 +58,8 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
         context, digit, prediction_of(digit, context.model), images, method
     )
     if attributed.prediction.is_nonfinite:
-        lost = Words(text=attributed.prediction.sentence, tone="error")
-        yield attributed.exhibit((attributed.picture(),), (lost,))
+        notice = Words(text=attributed.prediction.sentence, tone="error")
+        yield attributed.exhibit((attributed.picture(),), (notice,))
     elif attributed.method == OCCLUSION:
         yield from _occlude(attributed, patch)
     else:

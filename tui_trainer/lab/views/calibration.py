@@ -157,7 +157,7 @@ def _metrics(predictions: Predictions) -> Mapping[str, float]:
 def _diagram(found: Calibration) -> Curves:
     """Return accuracy by confidence, with the diagonal of a calibrated network."""
     full = [each for each in found.bins if each.images >= FEWEST]
-    sure = tuple(each.confidence for each in full)
+    confidence = tuple(each.confidence for each in full)
     shares = tuple(each.correct / each.images for each in full)
     ends = [each.interval or (0.0, 1.0) for each in full]
     return Curves(
@@ -165,9 +165,9 @@ def _diagram(found: Calibration) -> Curves:
         x_label="confidence",
         curves=(
             Curve(name="calibrated", x=(0.0, 1.0), y=(0.0, 1.0)),
-            Curve(name="accuracy", x=sure, y=shares),
-            Curve(name="95 % interval from", x=sure, y=tuple(low for low, _ in ends)),
-            Curve(name="to", x=sure, y=tuple(high for _, high in ends)),
+            Curve(name="accuracy", x=confidence, y=shares),
+            Curve(name="95 % interval from", x=confidence, y=tuple(low for low, _ in ends)),
+            Curve(name="to", x=confidence, y=tuple(high for _, high in ends)),
         ),
     )
 

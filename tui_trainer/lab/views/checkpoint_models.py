@@ -123,20 +123,20 @@ def _state(path: Path, reference: str | None) -> State:
 
 
 def _load(path: Path, reference: str | None) -> SavedModel:
-    facts = read_metadata(path)
+    metadata = read_metadata(path)
     model = load_model(path, reference)
     model.eval()  # not chained: a custom model's may return nothing
     model.requires_grad_(False)
-    match = _STATISTICS.search(str(facts.get("data")))
+    match = _STATISTICS.search(str(metadata.get("data")))
     try:
         mean, std = (float(number) for number in match.groups()) if match else (0.0, 0.0)
     except ValueError:
         std = 0.0
     if not std > 0:
         raise path_error(path, "has no normalization (mean and std) of its images")
-    cautions = _cautions(path, model, facts["image_size"])
+    cautions = _cautions(path, model, metadata["image_size"])
     return SavedModel(
-        model, facts["image_size"], facts["classes"], facts["step"], mean, std, cautions
+        model, metadata["image_size"], metadata["classes"], metadata["step"], mean, std, cautions
     )
 
 
@@ -149,7 +149,7 @@ def _cautions(path: Path, model: nn.Module, image_size: int) -> tuple[str, ...]:
     images = fixed_images(image_size)
     try:
         behaviour = behaviour_of(model, images)
-    except Exception:  # whatever a custom model raises: reported when it predicts
+    except Exception:  # a custom model can raise anything; reported when it predicts
         return ()
     if behaviour.depends_on_batch:
         raise path_error(

@@ -129,10 +129,10 @@ def _missing(confusion: Confusion) -> Words | None:
 def _link(confusion: Confusion, worst: ClassMetrics, images: str) -> Link | None:
     """Return a link to the most frequent confusion that the worst class is part of."""
     pairs = confusion.worst_pairs()
-    own = [pair for pair in pairs if worst.label in pair[:2]]
-    if not own:
+    involved = [pair for pair in pairs if worst.label in pair[:2]]
+    if not involved:
         return None
-    label, predicted, wrong = own[0]
+    label, predicted, wrong = involved[0]
     hint = f"the {plural(wrong, 'image')} of true {label}, predicted {predicted}"
     return link_to("misclassified", hint, images=images, true=label, predicted=predicted)
 

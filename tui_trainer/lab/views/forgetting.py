@@ -114,7 +114,7 @@ def figures(record: ExampleForgetting, labels: Tensor, classes: int) -> Mapping[
             for kind, which in kinds.items()
         },
         **{
-            _name(kind): [_facts(record, labels, number) for number in _ranked(record, which)]
+            _name(kind): [_record_of(record, labels, number) for number in _ranked(record, which)]
             for kind, which in kinds.items()
             if kind in KIND.steps
         },
@@ -125,11 +125,11 @@ def _name(kind: str) -> str:
     return kind.replace(" ", "_").replace("-", "_")
 
 
-def _facts(record: ExampleForgetting, labels: Tensor, number: int) -> Mapping[str, int | None]:
-    facts = record.counts(number)
-    last = facts.pop("predicted")
+def _record_of(record: ExampleForgetting, labels: Tensor, number: int) -> Mapping[str, int | None]:
+    counts = record.counts(number)
+    last = counts.pop("predicted")
     predicted = None if last == NO_CLASS else last
-    return {"image": number, "true": int(labels[number]), "predicted": predicted, **facts}
+    return {"image": number, "true": int(labels[number]), "predicted": predicted, **counts}
 
 
 def _unavailable(context: Context) -> Exhibit | None:

@@ -159,7 +159,7 @@ def generated(
 ) -> Generator[Tensor, None, None]:
     """Maximize the activation of a unit by gradient ascent from noise; yield greys (N, 1, H, H).
 
-    The objective is the activation at the center of the map in units of ``scale``, minus penalties
+    It maximizes the activation at the center of the map in units of ``scale``, minus penalties
     on total variation (roughness) and brightness; greys are clamped to [0, 1]. Such an image shows
     what drives the unit, not what it sees in the data.
 
@@ -189,8 +189,8 @@ def generated(
             if values is None or not values.requires_grad:
                 return
             middle = values[:, values.shape[1] // 2, values.shape[2] // 2]
-            objective = (middle / scale - _penalty(greys)).sum()
-            (gradient,) = torch.autograd.grad(-objective, greys, allow_unused=True)
+            value = (middle / scale - _penalty(greys)).sum()
+            (gradient,) = torch.autograd.grad(-value, greys, allow_unused=True)
         if gradient is None:
             return
         first.lerp_(gradient, 1 - BETAS[0])

@@ -6,7 +6,7 @@ from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, link_to
 from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views import gallery
-from tui_trainer.lab.views.misclassified import facts
+from tui_trainer.lab.views.misclassified import image_records
 from tui_trainer.lab.views.split_predictions import (
     certainty,
     hardest_first,
@@ -49,7 +49,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
         figures={
             "images": len(predictions.labels),
             "mean_loss": float(losses(predictions).mean()),
-            "hardest": facts(context, predictions, numbers),
+            "hardest": image_records(context, predictions, numbers),
         },
     )
 

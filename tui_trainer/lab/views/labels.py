@@ -13,7 +13,7 @@ from tui_trainer.lab.controls import Controls
 from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views import gallery
 from tui_trainer.lab.views.hardest import link
-from tui_trainer.lab.views.misclassified import facts
+from tui_trainer.lab.views.misclassified import image_records
 from tui_trainer.lab.views.split_predictions import certainty, predictions_of
 from tui_trainer.protocol.exhibit import Block, Exhibit, Pictures, Table, Words
 from tui_trainer.stats.intervals import wilson
@@ -38,7 +38,7 @@ class LabelIssues:
         numbers: The indices of the label issues, the largest margin first.
         thresholds: The confidence threshold of each class (classes): the mean probability of the
             class over the images with that label; NaN without images.
-        sure: The number of images whose prediction passes its threshold.
+        confident: The number of images whose prediction passes its threshold.
         expected: The expected number of issues if all labels are correct and the model is
             calibrated: its ordinary errors.
         expected_high: The 95th percentile of that number.
@@ -46,7 +46,7 @@ class LabelIssues:
 
     numbers: tuple[int, ...]
     thresholds: tuple[float, ...]
-    sure: int
+    confident: int
     expected: float
     expected_high: float
 
@@ -66,21 +66,21 @@ def find_label_issues(probabilities: Tensor, labels: Tensor) -> LabelIssues:
     dataset labels", Journal of Artificial Intelligence Research 70 (2021), 1373-1411.
     """
     shares = probabilities.double()
-    own = shares.gather(1, labels.unsqueeze(1)).squeeze(1)
+    label_probabilities = shares.gather(1, labels.unsqueeze(1)).squeeze(1)
     classes = shares.shape[1]
-    sums = torch.zeros(classes, dtype=torch.float64).index_add_(0, labels, own)
+    sums = torch.zeros(classes, dtype=torch.float64).index_add_(0, labels, label_probabilities)
     thresholds = sums / torch.bincount(labels, minlength=classes)
     confidence, predicted = shares.max(dim=1)
     # A class without images has a NaN threshold, which no prediction passes.
-    is_sure = confidence >= thresholds[predicted]
-    is_issue = is_sure & (predicted != labels)
-    order = (own - confidence).argsort(stable=True)
-    doubt = (1 - confidence[is_sure]).clamp(0.0, 1.0)
+    is_confident = confidence >= thresholds[predicted]
+    is_issue = is_confident & (predicted != labels)
+    order = (label_probabilities - confidence).argsort(stable=True)
+    doubt = (1 - confidence[is_confident]).clamp(0.0, 1.0)
     expected, variance = float(doubt.sum()), float((doubt * (1 - doubt)).sum())
     return LabelIssues(
         numbers=tuple(order[is_issue[order]].tolist()),
         thresholds=tuple(thresholds.tolist()),
-        sure=int(is_sure.sum()),
+        confident=int(is_confident.sum()),
         expected=expected,
         expected_high=expected + SPREAD * variance**0.5,
     )
@@ -121,9 +121,9 @@ def figures(context: Context, predictions: Predictions, found: LabelIssues) -> M
         "label_issues": len(found.numbers),
         "expected_model_errors": found.expected,
         "expected_model_errors_95": found.expected_high,
-        "confident": found.sure,
+        "confident": found.confident,
         "thresholds": list(found.thresholds),
-        "issues": facts(context, predictions, found.numbers),
+        "issues": image_records(context, predictions, found.numbers),
     }
 
 

@@ -46,7 +46,7 @@ BARS = 6
 """Classes whose probabilities are shown next to the image."""
 
 NO_STEPS = ("input", "flatten", "pad", *NO_LAYERS, "softmax", *COMPANIONS)
-"""Kinds of layers without a row of their own; companions belong to the layer before them."""
+"""Kinds of layers without their own row; companions belong to the layer before them."""
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Parts:

@@ -49,7 +49,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
             "predicted": predicted,
             "count": len(numbers),
             "chosen": chosen,
-            "digits": facts(context, predictions, numbers),
+            "digits": image_records(context, predictions, numbers),
         },
     )
 
@@ -97,7 +97,7 @@ def _result(confusion: Confusion, label: int, predicted: int) -> str:
     )
 
 
-def facts(
+def image_records(
     context: Context, predictions: Predictions, numbers: Sequence[int]
 ) -> list[Mapping[str, object]]:
     """Return label, prediction, loss, probabilities and history of some images."""
@@ -125,11 +125,11 @@ def facts(
 
 def _sentence(predictions: Predictions, number: int, history: str) -> str:
     label, predicted = int(predictions.labels[number]), int(predictions.predicted[number])
-    sure = percent(float(predictions.confidence[number]), 1)
+    confidence = percent(float(predictions.confidence[number]), 1)
     if label == predicted:
-        return f"True class {label}, predicted with confidence {sure}: {history}."
-    own = percent(float(predictions.true_probability[number]), 1)
-    return f"True class {label} ({own}), predicted {predicted} ({sure}): {history}."
+        return f"True class {label}, predicted with confidence {confidence}: {history}."
+    true = percent(float(predictions.true_probability[number]), 1)
+    return f"True class {label} ({true}), predicted {predicted} ({confidence}): {history}."
 
 
 def _bars(predictions: Predictions, number: int) -> Bars:

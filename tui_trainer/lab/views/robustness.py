@@ -26,7 +26,7 @@ LEAST, MOST = 40, 150
 """Images that every perturbation is tried on, at least and at most."""
 
 TIME_FACTOR = 16
-"""It may take so many times as long as other views: every strength is a slice of its own."""
+"""It may take so many times as long as other views: every strength is a separate slice."""
 
 POINTS = 13
 """Points of a curve, strength 0 included."""
@@ -42,7 +42,7 @@ class Accuracies:
     Attributes:
         total: The number of images.
         plain: Correct predictions on the unperturbed images.
-        correct: The same by change and amount, as far as it is known.
+        correct: The same by perturbation and strength, where known.
     """
 
     total: int

@@ -65,10 +65,10 @@ def losses(predictions: Predictions) -> Tensor:
     return -predictions.true_probability.double().clamp_min(SMALLEST).log()
 
 
-def hardest_first(predictions: Predictions, among: Tensor | None = None) -> list[int]:
-    """Return the image indices by falling loss; with a mask ``among`` (N), only of those images."""
+def hardest_first(predictions: Predictions, mask: Tensor | None = None) -> list[int]:
+    """Return the image indices by falling loss; with ``mask`` (N), only of those images."""
     order = losses(predictions).argsort(descending=True, stable=True)
-    return (order if among is None else order[among[order]]).tolist()
+    return (order if mask is None else order[mask[order]]).tolist()
 
 
 def in_cell(predictions: Predictions, label: int, predicted: int) -> list[int]:
