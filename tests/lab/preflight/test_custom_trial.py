@@ -60,7 +60,7 @@ REFUSED = {
     ),
     "a dictionary in evaluation mode": (
         "y = self.head(x.flatten(1))\nreturn y if self.training else {'logits': y}",
-        "net.py:Net: gives no tensor",
+        "net.py:Net: forward returns dict, not a tensor; return the logits",
     ),
     "one image loses its dimension": (
         "return self.head(x.flatten(1)).view(len(x), 10).squeeze()",
