@@ -55,8 +55,8 @@ PLAIN = "return self.head(x.flatten(1))"
 REFUSED = {
     "a tuple in training mode": (
         "y = self.head(x.flatten(1))\nreturn (y, y) if self.training else y",
-        "net.py:13: in training mode, with a batch of 16 images, forward returns a tuple in place "
-        "of a tensor of logits; return the logits alone, in both modes",
+        "net.py:13: in training mode, with a batch of 16 images, forward returns a tuple instead "
+        "of a tensor of logits; return only the logits, in both modes",
     ),
     "a dictionary in evaluation mode": (
         "y = self.head(x.flatten(1))\nreturn y if self.training else {'logits': y}",
@@ -80,7 +80,7 @@ REFUSED = {
     ),
     "a copy that is no copy": (
         "return HEADS[0](x.flatten(1)) + self.head(x.flatten(1))",
-        "net.py:13: a copy of the model still uses the model's own weights",
+        "net.py:13: a copy of the model shares weights with the model",
     ),
 }
 
@@ -168,7 +168,7 @@ def test_a_batch_size_that_is_written_into_the_model_is_named(tiny: Path) -> Non
 
 
 def test_an_iterator_is_refused_for_its_place_is_not_saved(tiny: Path) -> None:
-    with pytest.raises(InputError, match=r"^net\.py:13: factors is an iterator, and how far"):
+    with pytest.raises(InputError, match=r"^net\.py:13: factors is an iterator, whose"):
         run(tiny_config(tiny, model=model(PLAIN, "self.factors = iter(range(99))")))
 
 
