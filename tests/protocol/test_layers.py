@@ -97,7 +97,7 @@ def test_a_flat_network_falls_into_blocks_of_one_map_size() -> None:
     ]
     told = [(block.name, list(block.places), block.parameters) for block in blocks(rows)]
 
-    assert told == [("28×28", [1, 2], 9), ("14×14", [3, 4], 20), ("scores", [5], 80)]
+    assert told == [("28×28", [1, 2], 9), ("14×14", [3, 4], 20), ("classifier", [5], 80)]
 
 
 def test_a_map_that_loses_its_edge_stays_in_its_block() -> None:
@@ -114,7 +114,7 @@ def test_a_map_that_loses_its_edge_stays_in_its_block() -> None:
     ]
     told = [(block.name, list(block.places)) for block in blocks(rows)]
 
-    assert told == [("28×28", [1, 2, 3]), ("12×12", [4]), ("6×6", [5, 6]), ("scores", [7, 8])]
+    assert told == [("28×28", [1, 2, 3]), ("12×12", [4]), ("6×6", [5, 6]), ("classifier", [7, 8])]
 
 
 def test_modules_are_blocks() -> None:

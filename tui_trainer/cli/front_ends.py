@@ -15,7 +15,7 @@ from tui_trainer.protocol.commands import Command, Inbox
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.exit_codes import CODES_BY_REASON, ExitCode
-from tui_trainer.terminal.capabilities import is_dumb, is_terminal, own_size
+from tui_trainer.terminal.capabilities import is_dumb, is_terminal, reported_size
 from tui_trainer.text.fmt import clip, printable
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ def check_terminal(instead: str = "add --no-ui") -> None:
         kind = os.environ.get("TERM", "").strip()
         what = f"TERM is {printable(clip(kind, 40))!r}" if kind else "TERM is not set"
         raise InputError(f"{what}: the window needs a terminal with cursor control; {instead}")
-    size = own_size(sys.stderr)
+    size = reported_size(sys.stderr)
     # A pseudo-terminal without a size reports 0×0; do not refuse it.
     if 0 < size.columns < MIN_COLUMNS or 0 < size.lines < MIN_LINES:
         raise InputError(

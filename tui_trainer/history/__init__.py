@@ -1,1 +1,1 @@
-"""Events to the state of a run: what every front end, summary and finding reads."""
+"""The state of a run, built from its events; read by front ends, summaries and findings."""

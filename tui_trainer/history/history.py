@@ -1,4 +1,4 @@
-"""The state of a run with its curves: what a window, a picture and the findings read."""
+"""The state of a run with its curves, for the window, exported plots and the findings."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from tui_trainer.history.series import MovingAverage, Series
 from tui_trainer.protocol.events import Rewound, RunResumed, RunStarted, StepDone
 
 SMOOTHING_IMAGES = 1_500
-"""Half-life of the training curves' trend, in images."""
+"""Half-life of the moving averages of the training curves, in images …"""
 
 SMOOTHING_SHARE = 1 / 30
 """… but at most this share of an epoch."""
 
 LOSS_CAP = 3.0
-"""A batch counts in :attr:`History.capped_loss` as at most so many times the loss of guessing."""
+"""In :attr:`History.capped_loss` a batch counts at most this multiple of the chance-level loss."""
 
 
 class Point(NamedTuple):
-    """A measured value, at its place in epochs, with its 95 % interval if it has one."""
+    """A measured value at a position in epochs, with its 95 % interval if it has one."""
 
     x: float
     y: float
@@ -29,7 +29,7 @@ class Point(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """A quantity over a run: every batch and their trend now, each validation, each test."""
+    """A metric over a run: each batch, the current moving average, validations and tests."""
 
     train: Series
     trend: float | None
@@ -39,9 +39,9 @@ class Curve(NamedTuple):
 
 @dataclass
 class History(RunState):
-    """A run as far as its events have told it. Memory is bounded, whatever the number of steps.
+    """The state of a run with its curves. Memory is bounded for any number of steps.
 
-    The curves' x is counted in epochs: training images seen by the size of the training split.
+    x of the curves is in epochs: training images seen divided by the size of the training split.
     """
 
     train_loss: Series = field(default_factory=Series)
@@ -54,7 +54,7 @@ class History(RunState):
 
     def _start(self, event: RunStarted) -> None:
         super()._start(event)
-        # On few images the usual half-life would be many epochs, and the trend far behind.
+        # With few images the usual half-life would span many epochs, and the average would lag.
         half_life = min(SMOOTHING_IMAGES, event.train_size * SMOOTHING_SHARE)
         self._loss_trend, self._accuracy_trend = MovingAverage(half_life), MovingAverage(half_life)
         self._most_loss = LOSS_CAP * self.guessing_loss
@@ -83,14 +83,14 @@ class History(RunState):
 
     @property
     def loss_curve(self) -> Curve:
-        """The losses."""
+        """The loss over the run."""
         done = [Point(e.epoch, e.val_loss) for e in self.epochs if e.val_loss is not None]
         tests = [Point(self.epochs_at(test.images), test.test_loss) for test in self.tests]
         return Curve(self.train_loss, self.smoothed_loss, done, tests)
 
     @property
     def accuracy_curve(self) -> Curve:
-        """The accuracies."""
+        """The accuracy over the run."""
         done = [
             Point(e.epoch, e.val_accuracy, e.val_interval)
             for e in self.epochs
@@ -104,15 +104,15 @@ class History(RunState):
 
     @property
     def smoothed_loss(self) -> float | None:
-        """The trend of the training loss now."""
+        """The current moving average of the training loss."""
         return self._loss_trend.value
 
     @property
     def capped_loss(self) -> float | None:
-        """That trend with every batch capped, so that one explosion outweighs no sound batches."""
+        """The same with the loss of each batch capped, so that an exploding batch is no outlier."""
         return self._steady_trend.value
 
     @property
     def smoothed_accuracy(self) -> float | None:
-        """The trend of the training accuracy now."""
+        """The current moving average of the training accuracy."""
         return self._accuracy_trend.value

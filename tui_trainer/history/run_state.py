@@ -1,4 +1,4 @@
-"""What has happened so far: the one place where events are interpreted."""
+"""The state of a run: the only place where events are interpreted."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from tui_trainer.protocol.events import (
 from tui_trainer.protocol.probed import ModelProbed, SampleProbed, UpdateProbed
 
 PROBES_KEPT = 128
-"""Probes of updates that are remembered, and probes of the sample likewise."""
+"""The latest probes of updates, and likewise of the sample, that are kept."""
 
 SPEED_SECONDS = 3.0
-"""Span over which the present speed is measured, in training seconds."""
+"""The window over which the current speed is measured, in training seconds."""
 
 MARK_SECONDS = 0.1
-"""Training seconds between two of the measurements that the speed comes from."""
+"""Training seconds between two measurements of the speed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +48,11 @@ class Episode:
     """A finding from when it was raised until it was cleared.
 
     Attributes:
-        finding: Its latest form.
-        step: After which step it was raised.
-        epoch: In which epoch; 0 before the first.
-        cleared_step: After which step it was cleared; None while it is in force.
-        cleared_epoch: In which epoch.
+        finding: The latest version of the finding.
+        step: The step after which it was raised.
+        epoch: The epoch of that step; 0 before the first.
+        cleared_step: The step after which it was cleared; None while it is active.
+        cleared_epoch: The epoch of that step.
     """
 
     finding: FindingRaised
@@ -64,13 +64,13 @@ class Episode:
 
 @dataclass
 class RunState:
-    """The state of a run in figures; :class:`History` adds the curves. A step costs a microsecond.
+    """The state of a run without curves; :class:`History` adds them. A step costs a microsecond.
 
-    ``folder`` is where the run is recorded, ``unsaved`` has the files that cannot be written, with
-    the reason; ``saved`` is the last checkpoint that was reported; ``lost`` is a divergence that
-    the run has not come back from. ``updates`` and ``samples`` are the latest probes, ``tried`` is
-    how the model answered before the first step. ``findings`` are those in force by their code,
-    ``past_findings`` those that were cleared.
+    ``folder`` is where the run is recorded, ``unsaved`` are the files that cannot be written, with
+    the reason, ``saved`` is the last reported checkpoint, ``lost`` a divergence that the run has
+    not been rewound from. ``updates`` and ``samples`` are the latest probes, ``tried`` the checks
+    of the model before the first step. ``findings`` are the active ones by code,
+    ``past_findings`` the cleared ones.
     """
 
     state: State = "preparing"
@@ -111,7 +111,7 @@ class RunState:
         return run
 
     def apply(self, event: Event) -> None:
-        """Take in one event."""
+        """Apply an event."""
         match event:
             case StepDone():
                 self._step(event)
@@ -187,7 +187,7 @@ class RunState:
             self.past_findings.append(Episode(found, *raised, self.step, self.epoch))
 
     def _go_back(self, event: Rewound | RunResumed) -> None:
-        """Forget what came after an earlier state, where it is shown."""
+        """Drop what a rewind or resume has made void."""
         self.lost = None
         if self.last_step is not None and self.started is not None:
             before = (event.epoch - 1) * self.started.train_size
@@ -237,12 +237,12 @@ class RunState:
             self.images_per_second = (images - seen) / (now - first)
 
     def epochs_at(self, images: int) -> float:
-        """Return the place on the curves where that many training images had been seen."""
+        """Return a number of training images as epochs: the x of the curves."""
         return images / self.started.train_size if self.started else 0.0
 
     @property
     def batches_left(self) -> int:
-        """How many batches this epoch still has at the present batch size."""
+        """The number of batches left in this epoch at the current batch size."""
         if self.started is None or self.last_step is None:
             return 0
         images = self.started.train_size - self.last_step.epoch_images
@@ -250,17 +250,17 @@ class RunState:
 
     @property
     def guessing_loss(self) -> float:
-        """The loss of a network that gives every class the same score: ln(classes)."""
+        """The chance-level loss: ln(classes), that of equal logits for all classes."""
         return math.log(self.started.classes) if self.started else math.inf
 
     @property
     def step(self) -> int:
-        """How many batches have been trained."""
+        """The number of trained batches."""
         return self.last_step.step if self.last_step else 0
 
     @property
     def epoch(self) -> int:
-        """The epoch under way, from 1; 0 before the first batch."""
+        """The current epoch, from 1; 0 before the first batch."""
         return self.last_step.epoch if self.last_step else 0
 
     @property
@@ -275,19 +275,19 @@ class RunState:
 
     @property
     def fraction(self) -> float:
-        """How much of the whole run's training is done, 0 to 1."""
+        """The fraction of the run's training that is done, 0 to 1."""
         if self.started is None or self.last_step is None:
             return 0.0
         return min(1.0, self.epochs_at(self.last_step.images) / self.started.epochs)
 
     @property
     def last_epoch(self) -> EpochDone | None:
-        """The epoch that ended last."""
+        """The last completed epoch."""
         return self.epochs[-1] if self.epochs else None
 
     @property
     def best_epoch(self) -> EpochDone | None:
-        """The epoch with the highest validation accuracy, the earliest of equals."""
+        """The (first) epoch with the highest validation accuracy."""
         validated = (epoch for epoch in self.epochs if epoch.val_accuracy is not None)
         return max(validated, key=lambda epoch: epoch.val_accuracy or 0.0, default=None)
 
@@ -298,29 +298,29 @@ class RunState:
 
     @property
     def episodes(self) -> list[Episode]:
-        """The findings in force, in the order of :attr:`most_severe_first`."""
+        """The active findings with their start, in the order of :attr:`most_severe_first`."""
         return [Episode(found, *self._raised[found.code]) for found in self.most_severe_first]
 
     @property
     def is_over(self) -> bool:
-        """Whether no batch will be trained any more: it has ended, well or not, or is on show."""
+        """Whether training has ended: the run finished, failed, or is only viewed."""
         return self.finished is not None or self.failure is not None or self.is_viewing
 
     @property
     def is_viewing(self) -> bool:
-        """Whether one of its states is looked at, and nothing is trained."""
+        """Whether one of its checkpoints is inspected, without training."""
         return self.state == "viewing"
 
     @property
     def most_severe_first(self) -> list[FindingRaised]:
-        """The findings that stand: the gravest first, of equals those that a knob mends."""
+        """The active findings, the most severe first; among equals those that a knob fixes."""
         return sorted(
             self.findings.values(), key=lambda found: (found.rank, found.fix_setting is None)
         )
 
     @property
     def seconds_left(self) -> float | None:
-        """Training time still to come at the present speed; None while it is not known."""
+        """The remaining training time at the current speed; None while that is unknown."""
         if self.started is None or self.last_step is None or not self.images_per_second:
             return None
         images = self.started.epochs * self.started.train_size - self.last_step.images
@@ -328,7 +328,7 @@ class RunState:
         return images / self.images_per_second + validations * self._validation_seconds()
 
     def _validation_seconds(self) -> float:
-        """Return how long looking at the validation images took in the last epoch."""
+        """Return the validation time of the last epoch."""
         last = self.last_epoch
         if last is None or self.started is None:
             return 0.0

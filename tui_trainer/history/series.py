@@ -1,4 +1,4 @@
-"""A curve of bounded memory: however many points go in, a fixed number of buckets comes out."""
+"""A curve with bounded memory: any number of points in a fixed number of buckets."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import bisect
 from array import array
 
 CAPACITY = 1_024
-"""Buckets a curve keeps at most: more than any terminal has half-columns."""
+"""The maximum number of buckets: more than a terminal has half-columns."""
 
 
 class Series:
-    """Points (x, y) in the order of x, thinned by merging neighbours when they become too many.
+    """Points (x, y) by increasing x, downsampled by merging neighbouring buckets.
 
-    A bucket keeps the lowest and the highest value of its points, so no spike is lost, and the
-    trend at its last point. Adding a point costs constant time on average.
+    A bucket keeps the minimum and maximum of its points, so that no spike is lost, and the moving
+    average at its last point. Adding a point takes amortized constant time.
 
     Attributes:
-        x: Place of each bucket's last point.
-        low: Lowest value in each bucket.
-        high: Highest value in each bucket.
-        trend: The smoothed value at each bucket's last point.
+        x: The x of each bucket's last point.
+        low: The minimum of each bucket.
+        high: The maximum of each bucket.
+        trend: The moving average at each bucket's last point.
     """
 
     __slots__ = ("_capacity", "_in_last", "_per_bucket", "high", "low", "trend", "x")
@@ -39,7 +39,7 @@ class Series:
         return len(self.x)
 
     def append(self, x: float, y: float, trend: float | None = None) -> None:
-        """Add a point, ``trend`` being its smoothed value (the value itself if not given)."""
+        """Add a point; ``trend`` is the moving average there (``y`` if not given)."""
         smooth = y if trend is None else trend
         if self.x and self._in_last < self._per_bucket:
             self._in_last += 1
@@ -57,7 +57,7 @@ class Series:
         self._in_last = 1
 
     def cut(self, x: float) -> None:
-        """Forget the points beyond ``x``; a bucket that reaches beyond it goes whole."""
+        """Drop the points after ``x``, with any bucket that extends beyond it."""
         kept = bisect.bisect_right(self.x, x)
         if kept < len(self.x):
             for values in (self.x, self.low, self.high, self.trend):
@@ -73,10 +73,13 @@ class Series:
 
 
 class MovingAverage:
-    """An exponential moving average over images, without the usual pull towards its start.
+    """An exponential moving average over images, with bias correction.
 
-    Weighing by images and not by steps keeps its smoothness when the batch size changes. The
-    start is corrected as in Adam (D. P. Kingma and J. Ba, ICLR 2015, section 3).
+    Weighting by images, not by steps, keeps its smoothness when the batch size changes. The bias
+    correction is that of Adam (D. P. Kingma and J. Ba, ICLR 2015, section 3).
+
+    Args:
+        images: The half-life, in images.
     """
 
     __slots__ = ("_batch_size", "_images", "_keep", "_sum", "_weight")
@@ -93,11 +96,11 @@ class MovingAverage:
         return self._sum / self._weight if self._weight else None
 
     def restart(self, value: float | None) -> None:
-        """Go on from an average of before; from nothing if there was none."""
+        """Continue from a previous average; from the beginning if it is None."""
         self._sum, self._weight = (0.0, 0.0) if value is None else (value, 1.0)
 
     def add(self, y: float, images: int) -> float:
-        """Take in a value that is the mean over that many images; return the average."""
+        """Add the mean value over a number of images; return the average."""
         if images != self._batch_size:
             self._batch_size, self._keep = images, 0.5 ** (max(0, images) / self._images)
         keep = self._keep

@@ -1,7 +1,7 @@
-"""What an experiment of a lesson shows: plain blocks that any front end can draw.
+"""Exhibits: what a view or a lesson's experiment shows, as blocks that any front end can render.
 
-An exhibit is data: words, tables, pictures, curves and bars, and the controls that the reader
-turns. Whoever makes one knows nothing of terminals; whoever draws one knows nothing of lessons.
+An exhibit is plain data: text, tables, pictures, curves, bars and controls. Views and lessons know
+nothing of terminals; front ends know nothing of views and lessons.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from typing import Literal
 from tui_trainer.protocol.diagnosis import Severity
 
 Tone = Severity | Literal["plain", "muted", "title"]
-"""How words are meant; a front end has a colour for each, and none of them says a thing alone."""
+"""The meaning of a text; a front end may colour it, but the text says the same without colour."""
 
 Value = str | float
-"""What a control stands at: one of its words, or a number."""
+"""The value of a control: one of its words, or a number."""
 
 Choices = Mapping[str, Value]
-"""The reader's choices by the names of the controls; one that is missing is at its beginning."""
+"""The values of controls by name; a missing control has its initial value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
-    """Something that the reader turns.
+    """A control of the user.
 
     Attributes:
-        name: What the experiment calls it.
-        label: What the reader reads, two words at most.
-        value: Where it stands.
-        steps: What it can be turned to, in order; a free one may stand between them.
-        low: The least number that may be typed; None where nothing can be typed.
-        high: The largest.
+        name: Its name in code.
+        label: Its label, at most two words.
+        value: Its current value.
+        steps: The values that keys select, in order; a typed number may lie between them.
+        low: The smallest number that may be typed; None if nothing can be typed.
+        high: The largest one.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Control:
     high: float | None = None
 
     def turned(self, direction: int) -> Value:
-        """Return its next step up (1) or down (-1); where it stands if there is none."""
+        """Return the next step up (1) or down (-1); the current value if there is none."""
         if isinstance(self.value, float | int):
             numbers = [step for step in self.steps if isinstance(step, float | int)]
             beyond = [step for step in numbers if (step - self.value) * direction > 0]
@@ -55,12 +55,12 @@ class Control:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Words:
-    """A paragraph, or lines that keep their breaks.
+    """A paragraph, or preformatted lines.
 
     Attributes:
-        text: What is said.
-        tone: How it is meant.
-        keeps_lines: Whether its lines are kept as they are, for formulas and sums.
+        text: The text.
+        tone: Its meaning.
+        is_preformatted: Whether line breaks are kept, for formulas and calculations.
     """
 
     text: str
@@ -70,13 +70,13 @@ class Words:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Rows of cells under heads.
+    """A table.
 
     Attributes:
-        caption: What it shows, in a few words.
-        heads: The columns' names.
-        rows: The cells, ready to be read; a cell that begins with a digit or a sign is flush right.
-        marked: The row that matters now; None if all do alike.
+        caption: The caption.
+        heads: The column headers.
+        rows: The cells as text; those that begin with a digit or a sign are right-aligned.
+        marked: The highlighted row; None for none.
     """
 
     caption: str
@@ -87,17 +87,17 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """A map of numbers as a picture, two pixels a character.
+    """A matrix of numbers as a picture, two pixels per character.
 
     Attributes:
-        caption: What it is, in two or three words: pictures stand side by side.
+        caption: The caption, in two or three words: pictures are shown side by side.
         height: Rows of pixels.
         width: Columns of pixels.
-        values: height × width numbers, row after row.
-        low: The number of the darkest pixel, or of the strongest negative one.
-        high: The number of the brightest.
-        is_signed: Whether 0 is the middle: negative and positive numbers have a colour each.
-        frame: A rectangle to mark, in pixels: top, left, height, width; None for none.
+        values: height × width numbers, row by row.
+        low: The value of the darkest pixel, or of the strongest negative one.
+        high: The value of the brightest pixel.
+        is_signed: Whether the colour map diverges at 0.
+        frame: A highlighted rectangle in pixels: top, left, height, width; None for none.
     """
 
     caption: str
@@ -115,16 +115,16 @@ class Picture:
 
     @property
     def ends(self) -> str:
-        """The numbers of its darkest and its brightest pixel."""
+        """The values of its darkest and its brightest pixel, as text."""
         return f"{self.low:.3g} to {self.high:.3g}".replace("-", "−")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pictures:
-    """Pictures side by side, as many as fit beside each other.
+    """Pictures side by side, wrapped to the width of the screen.
 
     Attributes:
-        caption: What they show together.
+        caption: Their common caption.
         items: The pictures.
     """
 
@@ -134,7 +134,7 @@ class Pictures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """One curve of a plot: x and y of its points, x rising."""
+    """A curve of a plot: x and y of its points, by increasing x."""
 
     name: str
     x: tuple[float, ...]
@@ -142,12 +142,12 @@ class Curve:
 
     @property
     def ends(self) -> str:
-        """Its first and its last value."""
+        """Its first and its last value, as text."""
         ends = f"{self.y[0]:.4g} → {self.y[-1]:.4g}" if self.y else "no points yet"
         return ends.replace("-", "−")
 
     def drawable(self, *, is_log: bool) -> Curve:
-        """Return the curve without the points that have no place in a plot."""
+        """Return the curve without points that cannot be drawn."""
         kept = [
             (x, y)
             for x, y in zip(self.x, self.y, strict=True)
@@ -158,13 +158,13 @@ class Curve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curves:
-    """Curves in one plot, at most eight.
+    """A plot of at most eight curves.
 
     Attributes:
-        caption: What is drawn.
-        x_label: What x is, with its unit.
+        caption: The caption.
+        x_label: The label of the x axis, with its unit.
         curves: The curves.
-        is_log: Whether y is drawn on a logarithmic scale; values at or below 0 are then left out.
+        is_log: Whether the y axis is logarithmic; values at or below 0 are then omitted.
     """
 
     caption: str
@@ -174,13 +174,13 @@ class Curves:
 
     @property
     def axis_label(self) -> str:
-        """What stands below the plot."""
+        """The text below the plot."""
         return f"{self.x_label} · logarithmic y" if self.is_log else self.x_label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """One bar: its share of the full width, 0 to 1, and the number that stands beside it."""
+    """A bar: its share of the full width, 0 to 1, and the number next to it."""
 
     label: str
     share: float
@@ -189,17 +189,17 @@ class Bar:
 
     @property
     def drawn_share(self) -> float:
-        """The share as it can be drawn: 0 for what is no number."""
+        """The share clamped to 0 to 1; 0 for a number that is not finite."""
         return min(1.0, max(0.0, self.share)) if math.isfinite(self.share) else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bars:
-    """Bars below each other.
+    """A bar chart.
 
     Attributes:
-        caption: What they show.
-        bars: The bars.
+        caption: The caption.
+        bars: The bars, from top to bottom.
     """
 
     caption: str
@@ -208,17 +208,17 @@ class Bars:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matrix:
-    """A square table of numbers, in which a cell can be chosen.
+    """A square matrix with a selectable cell.
 
     Attributes:
-        caption: What it shows.
-        row_label: What a row is, in a word or two.
-        column_label: What a column is.
-        heads: What the rows, and the columns, are called.
-        texts: The cells, ready to be read, row by row.
-        heats: How much each stands out, 0 to 1, row by row.
-        cell: The chosen cell: its row and column.
-        controls: The names of the two controls that choose it, the row's first.
+        caption: The caption.
+        row_label: The label of the rows, in a word or two.
+        column_label: The label of the columns.
+        heads: The names of the rows and of the columns.
+        texts: The cells as text, row by row.
+        intensities: The intensity of each cell in a heat map, 0 to 1, row by row.
+        cell: The selected cell: row and column.
+        controls: The names of the two controls that select it, the row's first.
     """
 
     caption: str
@@ -236,12 +236,12 @@ Block = Words | Table | Pictures | Curves | Bars | Matrix
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """Where enter leads: another view, with choices of its own.
+    """A link to another view, opened with enter.
 
     Attributes:
-        view: The view's name.
-        choices: What its controls are to stand at.
-        hint: What is opened, in a few words.
+        view: The name of the view.
+        choices: The values of its controls.
+        hint: What it opens, in a few words.
     """
 
     view: str
@@ -251,18 +251,18 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exhibit:
-    """What an experiment shows now.
+    """The current content of a view or an experiment.
 
     Attributes:
-        blocks: What there is to see, from top to bottom.
-        controls: What the reader can turn.
-        result: What was measured, in a sentence; empty before there is something.
-        certainty: How sure that is, and on how much it rests.
-        progress: The share of an experiment under way that is done; None if none is.
-        trains: What enter would do and about how long it takes ("train 200 steps three times: about
+        blocks: The blocks from top to bottom.
+        controls: The controls of the user.
+        result: The result in a sentence; empty if there is none yet.
+        certainty: The statistical certainty of the result, with its sample size.
+        progress: The share of a running experiment that is done; None if none is running.
+        trains: What enter starts and about how long it takes ("train 200 steps three times: about
             12 s"); empty if the experiment needs no training.
-        opens: Where enter leads in place of that; None if nowhere.
-        figures: What is shown as plain numbers, texts, lists and mappings, for a script.
+        opens: The link that enter opens instead; None for none.
+        figures: The shown values as numbers, strings, lists and mappings, for scripts.
     """
 
     blocks: tuple[Block, ...]
@@ -278,18 +278,18 @@ class Exhibit:
 def counting(
     name: str, label: str, total: int, *, first: int = 0, value: float | None = None
 ) -> Control:
-    """Return a control that counts ``total`` things from ``first`` on; it begins at the first."""
+    """Return a control with ``total`` consecutive integers from ``first``, initially the first."""
     steps = tuple(map(float, range(first, first + total)))
     return Control(name=name, label=label, value=steps[0] if value is None else value, steps=steps)
 
 
 def at(control: Control, value: Value) -> Control:
-    """Return a control that stands at a value."""
+    """Return a control with another value."""
     return replace(control, value=value if isinstance(value, str) else float(value))
 
 
 def chosen_number(choices: Choices, control: Control) -> float:
-    """Return what a reader chose of a control of numbers, within its bounds."""
+    """Return the chosen number of a control, clamped to its limits."""
     value = choices.get(control.name, control.value)
     if isinstance(value, str):
         return float(control.value)
@@ -300,11 +300,11 @@ def chosen_number(choices: Choices, control: Control) -> float:
 
 
 def chosen_int(choices: Choices, control: Control) -> int:
-    """Return what a reader chose of a control that counts: what lies between two is the lower."""
+    """Return the chosen number of a control, rounded down to an integer."""
     return int(chosen_number(choices, control))
 
 
 def chosen_text(choices: Choices, control: Control) -> str:
-    """Return what a reader chose of a control of words; where it begins if there is no such."""
+    """Return the chosen word of a control; its initial value if the choice is invalid."""
     value = choices.get(control.name, control.value)
     return str(value) if value in control.steps else str(control.value)

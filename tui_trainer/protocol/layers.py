@@ -1,4 +1,4 @@
-"""The layer table: its rows, and how they are folded into stages and blocks."""
+"""The layer table: its rows, and their grouping into stages and blocks."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 BUDGET = 20_000
-"""The course's limit on parameters, which shares are measured against."""
+"""The parameter budget of the course, the default budget."""
 
 COMPANIONS = ("batch norm", "relu", "activation", "dropout")
-"""Kinds of layers that belong to the one before them: they change no shape."""
+"""Kinds of layers that are folded into the layer before them; they do not change the shape."""
 
 NO_LAYERS = ("unused", "training only")
-"""Kinds of rows that hold parameters which no image meets in evaluation mode."""
+"""Kinds of rows with parameters that a forward pass in evaluation mode does not use."""
 
 _VIEWS = ("input", "flatten")
 FLOAT_BYTES = 4
@@ -21,9 +21,9 @@ FLOAT_BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle of pixels, from its first edges to its last; what is below 0 is off the image.
+    """A rectangle in pixel coordinates; it may extend beyond the image.
 
-    The pixel in the image's first row and column has the edges 0 and 1.
+    The first pixel of the image extends from 0 to 1 in both directions.
     """
 
     top: float
@@ -32,7 +32,7 @@ class Box:
     right: float
 
     def within(self, height: int, width: int) -> Box:
-        """Return the part of it that lies on an image."""
+        """Return its intersection with the image."""
         top, bottom = (min(max(0.0, edge), float(height)) for edge in (self.top, self.bottom))
         left, right = (min(max(0.0, edge), float(width)) for edge in (self.left, self.right))
         return Box(top, left, bottom, right)
@@ -40,39 +40,40 @@ class Box:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerRow:
-    """One layer of a network, in the order in which an image passes it.
+    """One layer of a model; rows are in the order of the forward pass.
 
-    Pairs are down, then across. Lengths are in pixels of the input image. A run that was recorded
-    by an older version tells only of the first five fields.
+    Pairs are (vertical, horizontal). Lengths are in pixels of the input image. Runs recorded by
+    version 0.1 have only the first five fields.
 
     Attributes:
-        name: Its dotted name in the network; for an operation without a module of its own, that of
-            the module it is in, and the operation: ``layer1.0.add``.
+        name: Its name in ``named_modules``; for an operation that is no module, the name of the
+            module that calls it and the operation: ``layer1.0.add``.
         kind: Its family: ``input``, ``conv``, ``depthwise``, ``max pool``, ``average pool``,
             ``batch norm``, ``relu``, ``activation``, ``dropout``, ``fully connected``, ``flatten``,
             ``softmax``, ``add``, ``multiply``, ``concatenate``, ``pad``, or the operation's name.
-        kernel: Kernel and stride as text (``3×3``, ``3×3 /2``), empty where it has none.
+        kernel: Kernel size and stride as text (``3×3``, ``3×3 /2``), empty without a kernel.
         output_shape: Height, width, channels; (1, 1, n) for a flat output.
-        parameters: How many numbers it learns.
-        type: Its class (``Conv2d``), or the name of its function (``max_pool2d``).
-        input_shape: Height, width, channels of the largest map that it reads.
-        kernel_size: Of a convolution or a pool.
-        stride: Likewise.
-        padding: Likewise.
-        dilation: Likewise.
-        groups: Of a convolution: into how many its channels are split.
-        bias: Whether a convolution or a fully connected layer adds one.
-        multiply_adds: For one image, in all repeats: those of convolutions at every place, of fully
-            connected layers for every token, of recurrent layers in every time step, and of
-            products without weights; a bias counts one addition for each feature, a norm each
-            parameter once. What is done element by element counts nothing.
-        receptive_field: How many pixels one of its features sees; None where that is not defined.
-        jump: How far the fields of two neighbouring features are apart.
-        start: The centre of the first feature's field, 0 being the centre of the first pixel.
-        undefined: Why there is no receptive field.
+        parameters: The number of its learnable parameters.
+        type: Its class (``Conv2d``) or function (``max_pool2d``).
+        input_shape: Height, width and channels of its largest input.
+        kernel_size: The kernel size of a convolution or a pooling layer.
+        stride: The stride of such a layer.
+        padding: The padding of such a layer.
+        dilation: The dilation of such a layer.
+        groups: The number of groups of a convolution.
+        bias: Whether a convolution or a fully connected layer has a bias.
+        multiply_adds: Multiply-adds for one image, over all repeats: of convolutions at every
+            position, of fully connected layers for every token, of recurrent layers in every time
+            step, and of matrix products without weights; a bias counts one addition per feature, a
+            norm each of its parameters once. Elementwise operations count nothing.
+        receptive_field: The size of the receptive field of one feature; None if undefined.
+        jump: The distance between the receptive fields of neighbouring features.
+        start: The center of the first feature's receptive field; 0 is the center of the first
+            pixel.
+        undefined: Why the receptive field is undefined.
         unused: How many rows and columns at the end of its input no kernel reaches.
-        sources: The places, in the table, of the rows whose output it reads.
-        repeats: How often it is run, one time after the other, in a loop.
+        sources: The rows whose outputs it reads, as indices into the table.
+        repeats: How often it runs per forward pass, in a loop.
         over_batch: Whether it is a softmax or a normalization over the images of the batch.
     """
 
@@ -101,27 +102,27 @@ class LayerRow:
 
     @property
     def shape_text(self) -> str:
-        """The output in the course's notation, as in 28×28×16."""
+        """The output shape as text: ``28×28×16``."""
         return shape_text(self.output_shape)
 
     @property
     def is_layer(self) -> bool:
-        """Whether an image goes through it: it is neither the image nor what nothing reads."""
+        """Whether it is part of the forward pass: neither the input nor unused parameters."""
         return self.kind not in ("input", *NO_LAYERS)
 
     @property
     def kind_text(self) -> str:
-        """Its kind, and how often it is run if that is more than once: ``linear × 783``."""
+        """Its kind, and its repeats if it runs more than once: ``linear × 783``."""
         return f"{self.kind} × {self.repeats:,}" if self.repeats > 1 else self.kind
 
     @property
     def activation_bytes(self) -> int:
-        """What its output takes in memory, for one image, in bytes; a view of another's nothing."""
+        """The memory of its output for one image, in bytes; 0 for a view of another tensor."""
         numbers = 0 if self.kind in _VIEWS else math.prod(self.output_shape)
         return FLOAT_BYTES * numbers * self.repeats
 
     def box(self, row: int, column: int) -> Box | None:
-        """Return what the feature at a row and column of its map sees; None if not defined."""
+        """Return the receptive field of the feature at a row and column; None if undefined."""
         if self.receptive_field is None or self.jump is None or self.start is None:
             return None
         (tall, wide), (down, across) = self.receptive_field, self.jump
@@ -132,13 +133,13 @@ class LayerRow:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What the rows of a table add up to.
+    """The totals of a layer table.
 
     Attributes:
-        parameters: How many numbers the network learns.
-        multiply_adds: For one image.
-        activation_bytes: Of the outputs of all layers, for one image.
-        receptive_field: Pixels down and across that a score sees; None where that is not defined.
+        parameters: The number of learnable parameters.
+        multiply_adds: Multiply-adds for one image.
+        activation_bytes: The memory of all layer outputs for one image, in bytes.
+        receptive_field: The size of the receptive field of a logit; None if undefined.
     """
 
     parameters: int
@@ -148,7 +149,7 @@ class Totals:
 
 
 def totals(rows: Sequence[LayerRow]) -> Totals:
-    """Add up a table; it may be empty."""
+    """Return the totals of a table, which may be empty."""
     last = next((row for row in reversed(rows) if row.kind not in NO_LAYERS), None)
     return Totals(
         sum(row.parameters for row in rows),
@@ -160,17 +161,16 @@ def totals(rows: Sequence[LayerRow]) -> Totals:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A layer and the companions that follow it without changing the shape.
+    """A layer with the following layers that do not change the shape.
 
     Attributes:
-        name: The first layer's name.
+        name: The name of the first layer.
         what: Its kind and kernel, as in ``conv 3×3``.
-        companions: The kinds that were folded into it.
+        companions: The kinds of the layers folded into it.
         output_shape: Height, width, channels.
-        parameters: The parameters of all of them together.
-        multiply_adds: Of all of them together.
-        receptive_field: Pixels down and across that a feature of the layer sees; None where that
-            is not defined.
+        parameters: The parameters of all of them.
+        multiply_adds: The multiply-adds of all of them.
+        receptive_field: The size of the receptive field of one feature; None if undefined.
     """
 
     name: str
@@ -183,19 +183,19 @@ class Stage:
 
     @property
     def shape_text(self) -> str:
-        """The output in the course's notation, as in 28×28×16."""
+        """The output shape as text: ``28×28×16``."""
         return shape_text(self.output_shape)
 
 
 def shape_text(shape: tuple[int, int, int]) -> str:
-    """Return a shape in the course's notation, as in 28×28×16."""
+    """Return a shape in the notation of the course: ``28×28×16``."""
     return "×".join(map(str, shape))
 
 
 def stages(rows: Sequence[LayerRow]) -> list[Stage]:
-    """Fold batch norm, ReLU and dropout into the layer before them, max pools left aside.
+    """Fold batch norm, activations and dropout into the layer before them, skipping max pools.
 
-    The parameters of the stages add up to those of the network.
+    The parameters of the stages add up to those of the model.
     """
     folded: list[Stage] = []
     owner = 0
@@ -227,14 +227,14 @@ def stages(rows: Sequence[LayerRow]) -> list[Stage]:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Neighbouring rows of the table that belong together, for a person to fold away.
+    """Consecutive rows of the table that can be collapsed together.
 
     Attributes:
-        name: The module they are in; or, where the network is flat, the size of their maps.
-        places: Their places in the table, the first and the one after the last.
-        output_shape: Of the last of them.
-        parameters: Of all of them.
-        multiply_adds: Of all of them.
+        name: Their parent module; without one, the size of their feature maps.
+        places: Their indices in the table.
+        output_shape: The output shape of the last row.
+        parameters: The parameters of all rows.
+        multiply_adds: The multiply-adds of all rows.
     """
 
     name: str
@@ -245,10 +245,11 @@ class Block:
 
 
 def blocks(rows: Sequence[LayerRow]) -> list[Block]:
-    """Group the rows after the input by the module they are in; where there is none, as follows.
+    """Group the rows after the input by their parent module; rows without one as follows.
 
-    A block goes up to the pool, or the stride, that makes its maps smaller, as the course draws it.
-    It is called by the size of the maps that come into it; the flat rest is called ``scores``.
+    A block ends with the pooling layer or the stride that downsamples its feature maps, as the
+    course draws it. Its name is the size of its input maps; the flat rows at the end are called
+    ``classifier``.
     """
     names = _block_names(rows)
     found: list[Block] = []
@@ -271,16 +272,16 @@ def blocks(rows: Sequence[LayerRow]) -> list[Block]:
 
 
 def _block_names(rows: Sequence[LayerRow]) -> list[str]:
-    """Return the name of the block that each row is in."""
+    """Return the name of the block of each row."""
     names: list[str] = []
     size, is_over = "", True
     for row in rows:
         height, width, _ = row.input_shape or row.output_shape
         is_flat = (height, width) == (1, 1)
-        # What belongs to a layer stays with it, even where the layer has ended a block.
+        # A companion stays with its layer, even if that layer ends a block.
         belongs = len(names) > 1 and row.kind in (*COMPANIONS, *_VIEWS)
         if not belongs and (is_over or is_flat):
-            size = "scores" if is_flat else f"{height}×{width}"
+            size = "classifier" if is_flat else f"{height}×{width}"
         if not belongs:
             is_over = row.kind == "input" or _shrinks(row)
         module, _, _ = row.name.rpartition(".")
@@ -289,6 +290,6 @@ def _block_names(rows: Sequence[LayerRow]) -> list[str]:
 
 
 def _shrinks(row: LayerRow) -> bool:
-    """Whether a row makes the map smaller on purpose, not just at its edges."""
+    """Whether a row downsamples, rather than only losing edge pixels without padding."""
     is_smaller = row.output_shape[:2] != (row.input_shape or row.output_shape)[:2]
     return is_smaller and ("pool" in row.kind or (row.stride or (1, 1)) != (1, 1))

@@ -1,1 +1,1 @@
-"""Intervals, tests, confusion, reliability, and how healthy runs begin."""
+"""Intervals, tests, confusion matrix, calibration, and reference curves of healthy runs."""

@@ -1,4 +1,4 @@
-"""The confusion matrix, and what is counted from it."""
+"""The confusion matrix and the metrics derived from it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class ClassMetrics:
-    """How well one class is told from the others.
+    """The metrics of one class.
 
     Attributes:
         label: The class.
-        images: How many images it has, its support.
-        predicted: How often it was given.
-        correct: How often rightly.
+        images: The number of its images (the support).
+        predicted: How often it was predicted.
+        correct: How often it was predicted correctly (the true positives).
     """
 
     label: int
@@ -29,37 +29,37 @@ class ClassMetrics:
 
     @property
     def precision(self) -> float | None:
-        """The share of the images that were given this class to which it belongs; None of none."""
+        """The share of its predictions that are correct; None if it was never predicted."""
         return self.correct / self.predicted if self.predicted else None
 
     @property
     def recall(self) -> float | None:
-        """The share of its images that were given this class; None without images."""
+        """The share of its images that are classified correctly; None without images."""
         return self.correct / self.images if self.images else None
 
     @property
     def f1(self) -> float | None:
-        """The harmonic mean of both: 2·right / (images + said); None if it occurs in neither."""
+        """The harmonic mean of both: 2·correct / (images + predicted); None if that is 0/0."""
         total = self.images + self.predicted
         return 2 * self.correct / total if total else None
 
     @property
     def precision_interval(self) -> Interval | None:
-        """The 95 % interval of precision, Wilson's, over the images that were given the class."""
+        """The 95 % Wilson interval of precision, over the predictions of the class."""
         return wilson(self.correct, self.predicted) if self.predicted else None
 
     @property
     def recall_interval(self) -> Interval | None:
-        """The 95 % interval of recall, Wilson's, over the images of the class."""
+        """The 95 % Wilson interval of recall, over the images of the class."""
         return wilson(self.correct, self.images) if self.images else None
 
     @property
     def f1_interval(self) -> Interval | None:
-        """The 95 % interval of F1, over the images that are of the class or were given it.
+        """The 95 % interval of F1, over the images that are of the class or predicted as it.
 
-        F1 is 2·J / (1 + J) with the Jaccard index J = right / (images + said - right). For a given
-        number of such images ``correct`` is binomial with J, and F1 rises with J: the ends of
-        Wilson's interval of J, put through the formula, are those of F1. So it stays inside [0, 1].
+        F1 is 2·J / (1 + J) with the Jaccard index J = correct / (images + predicted - correct).
+        Given the number of such images, ``correct`` is binomial with J, and F1 increases with J:
+        the ends of the Wilson interval of J, transformed, are those of F1, within [0, 1].
 
         Source of the formula: C. J. van Rijsbergen, "Information Retrieval", 2nd edition (1979),
         chapters 3 and 7 (F1 is Dice's coefficient of the two sets).
@@ -73,7 +73,7 @@ class ClassMetrics:
 
 @dataclass(frozen=True, slots=True)
 class Average:
-    """A figure of all classes, and its 95 % interval."""
+    """An average over all classes, with its 95 % interval."""
 
     value: float
     interval: Interval
@@ -81,17 +81,17 @@ class Average:
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """How often each class was taken for each.
+    """A confusion matrix.
 
     Attributes:
-        counts: Images by their true class (rows) and the class they were given (columns).
+        counts: Numbers of images by true class (rows) and predicted class (columns).
     """
 
     counts: tuple[tuple[int, ...], ...]
 
     @classmethod
     def of(cls, labels: Iterable[int], predictions: Iterable[int], classes: int) -> Confusion:
-        """Count images by their true and their given classes, each from 0 to ``classes`` - 1."""
+        """Count images by their true and predicted classes, each from 0 to ``classes`` - 1."""
         counts = [[0] * classes for _ in range(classes)]
         for label, predicted in zip(labels, predictions, strict=True):
             counts[label][predicted] += 1
@@ -99,37 +99,37 @@ class Confusion:
 
     @property
     def classes(self) -> int:
-        """How many classes there are."""
+        """The number of classes."""
         return len(self.counts)
 
     @property
     def total(self) -> int:
-        """How many images."""
+        """The number of images."""
         return sum(map(sum, self.counts))
 
     @property
     def correct(self) -> int:
-        """How many of them were classified rightly."""
+        """The number of correctly classified images."""
         return sum(self.counts[each][each] for each in range(self.classes))
 
     @property
     def images(self) -> tuple[int, ...]:
-        """How many images each class has."""
+        """The number of images of each class."""
         return tuple(map(sum, self.counts))
 
     @property
     def predicted(self) -> tuple[int, ...]:
-        """How often each class was given."""
+        """How often each class was predicted."""
         return tuple(map(sum, zip(*self.counts, strict=True)))
 
     def share(self, label: int, predicted: int) -> float:
-        """Return the share of a class's images that were given a class; 0 of no images."""
+        """Return the share of a class's images that are predicted as a class; 0 without images."""
         return self.counts[label][predicted] / max(1, self.images[label])
 
     def worst_pairs(self) -> list[tuple[int, int, int]]:
-        """Return true class, given class and count of every kind of error, the most frequent first.
+        """Return true class, predicted class and count of confused pairs, the most frequent first.
 
-        Of two that are as frequent the one with the larger share of its class comes first.
+        Of two equally frequent pairs, the one with the larger share of its true class comes first.
         """
         pairs = [
             (label, predicted, count)
@@ -141,7 +141,7 @@ class Confusion:
 
     @property
     def per_class(self) -> tuple[ClassMetrics, ...]:
-        """Each class's figures, in order."""
+        """The metrics of each class, in order."""
         return tuple(
             ClassMetrics(label, images, predicted, self.counts[label][label])
             for label, (images, predicted) in enumerate(
@@ -151,21 +151,21 @@ class Confusion:
 
     @property
     def macro_precision(self) -> Average:
-        """The plain mean of the classes' precisions; see :func:`mean_of`."""
+        """The macro average of precision; see :func:`mean_of`."""
         per_class = self._there
         return mean_of([(score.precision, score.precision_interval) for score in per_class])
 
     @property
     def macro_recall(self) -> Average:
-        """The plain mean of the classes' recalls; see :func:`mean_of`."""
+        """The macro average of recall; see :func:`mean_of`."""
         return mean_of([(score.recall, score.recall_interval) for score in self._there])
 
     @property
     def macro_f1(self) -> Average:
-        """The plain mean of the classes' F1; see :func:`mean_of`.
+        """The macro average of F1; see :func:`mean_of`.
 
-        One error lowers the F1 of two classes, so that they are not independent: the interval is
-        that of the delta method, which counts this in, where that is the wider one.
+        One error lowers the F1 of two classes, so they are not independent. The delta method
+        accounts for this: its interval is used where it is wider.
         """
         mean = mean_of([(score.f1, score.f1_interval) for score in self._there])
         half, (low, high) = Z95 * self._macro_f1_error(), mean.interval
@@ -174,16 +174,16 @@ class Confusion:
 
     @property
     def _there(self) -> list[ClassMetrics]:
-        """The classes that occur: that have images, or were given."""
+        """The classes that have images or were predicted."""
         return [score for score in self.per_class if score.images or score.predicted]
 
     def _macro_f1_error(self) -> float:
-        """Return the standard error of the mean F1, by the delta method.
+        """Return the standard error of the macro F1, by the delta method.
 
-        The cells are shares of one multinomial draw. With s = images + said of a class, one more
-        image in a cell takes F1 / s from the class of its row and from that of its column, and on
-        the diagonal adds 2 / s. The variance is that of this slope over all images, divided by
-        their number.
+        The cells are one multinomial draw. With s = images + predicted of a class, one more image
+        in a cell subtracts F1 / s for the class of its row and for that of its column, and on the
+        diagonal adds 2 / s. The variance is that of this slope over all images, divided by their
+        number.
 
         Source: K. Takahashi, K. Yamamoto, A. Kuchiba and T. Koyama, "Confidence interval for
         micro-averaged F1 and macro-averaged F1 scores", Applied Intelligence 52 (2022), 4961-4972.
@@ -202,18 +202,18 @@ class Confusion:
 
 
 def mean_of(figures: Sequence[tuple[float | None, Interval | None]]) -> Average:
-    """Return the plain mean of classes' figures, at least one, and its 95 % interval.
+    """Return the macro average of a metric, over at least one class, and its 95 % interval.
 
-    A figure that is not defined (no image of the class, or never given) counts as 0, as with
-    ``zero_division=0`` in scikit-learn. The interval is put together from those of the classes,
-    which rest on images of their own: the squares of the distances to their lower ends add up to
-    that of the mean's, those to the upper ends likewise.
+    An undefined value (no image of the class, or never predicted) counts as 0, as with
+    ``zero_division=0`` in scikit-learn. The interval combines the intervals of the classes, which
+    are based on different images: the squared distances to their lower ends add up to that of the
+    mean, likewise for the upper ends.
 
     Source: G. Zou and A. Donner, "Construction of confidence limits about effect measures: a
     general approach", Statistics in Medicine 27 (2008), 1693-1702.
     """
-    told = [(value or 0.0, interval or (0.0, 0.0)) for value, interval in figures]
-    mean = math.fsum(value for value, _ in told) / len(told)
-    below = math.hypot(*(value - interval[0] for value, interval in told)) / len(told)
-    above = math.hypot(*(interval[1] - value for value, interval in told)) / len(told)
+    known = [(value or 0.0, interval or (0.0, 0.0)) for value, interval in figures]
+    mean = math.fsum(value for value, _ in known) / len(known)
+    below = math.hypot(*(value - interval[0] for value, interval in known)) / len(known)
+    above = math.hypot(*(interval[1] - value for value, interval in known)) / len(known)
     return Average(mean, (max(0.0, mean - below), min(1.0, mean + above)))

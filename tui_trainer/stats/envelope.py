@@ -1,4 +1,4 @@
-"""How healthy runs on MNIST go at first: measured, to set a run's first steps beside them."""
+"""The first steps of healthy runs on MNIST, measured as a reference for the preflight check."""
 
 from __future__ import annotations
 
@@ -12,47 +12,47 @@ from pathlib import Path
 from typing import Any
 
 DATA_FILE = Path(__file__).with_name("envelope.json")
-"""Written by ``python -m tests.benchmarks.envelope``, which says how."""
+"""Written by ``python -m tests.benchmarks.envelope``."""
 
 STEPS = 100
-"""The first steps that are looked at."""
+"""The number of first steps that are compared."""
 
 LAST_STEPS = 20
-"""The batches over which a training loss is a mean."""
+"""The number of batches that a training loss is averaged over."""
 
 T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179)
-"""Student's t for a two-sided 95 % interval, by degrees of freedom; any table of it."""
+"""Student's t for a two-sided 95 % interval, by degrees of freedom."""
 
 GUESSING = math.log(10)
-"""The loss of guessing one of ten digits."""
+"""The chance-level loss for ten classes."""
 
 HEALTHY = 2.0
-"""The training loss after an epoch above which a run is no example: it has hardly begun."""
+"""The training loss after an epoch above which a run has hardly learned and is no reference."""
 
 LEAST = 1e-3
-"""Nats: nearer to guessing is as good as there."""
+"""Nats below the chance-level loss that are at least counted, for the logarithm."""
 
 FEWEST = 3
-"""Runs that a reference needs to show a range."""
+"""The smallest number of runs for a reference range."""
 
 LIKE_SIZE = 5.0
-"""Networks are of like size whose parameters differ by this factor at most …"""
+"""Models are comparable if their parameters differ by at most this factor, …"""
 
 LIKE_RATE = 3.0
-"""… and runs alike whose learning rates do, …"""
+"""… their learning rates by at most this factor, …"""
 
 LIKE_BATCH = 1.5
-"""… and whose batch sizes differ by less than this one."""
+"""… and their batch sizes by at most this factor."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """Where a run stood.
+    """The losses and the accuracy of a run at some step.
 
     Attributes:
-        train_loss: The mean loss of the last :data:`LAST_STEPS` batches before.
+        train_loss: The mean loss of the last :data:`LAST_STEPS` batches.
         val_loss: The loss on the 5,000 validation images.
-        val_accuracy: The share of them that was right.
+        val_accuracy: The accuracy on them.
     """
 
     train_loss: float
@@ -62,13 +62,13 @@ class Reached:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthyRun:
-    """One run of the reference, on the 55,000 training images of MNIST.
+    """One reference run, on the 55,000 training images of MNIST.
 
     Attributes:
-        parameters: How many numbers its network learns.
-        has_norm: Whether it normalizes its features: without, a network can stand still at first.
-        first_steps: Where it stood after :data:`STEPS` steps.
-        first_epoch: Where it stood after one epoch.
+        parameters: The number of parameters of its model.
+        has_norm: Whether the model has normalization layers; without, the loss may plateau first.
+        first_steps: Its values after :data:`STEPS` steps.
+        first_epoch: Its values after one epoch.
     """
 
     model: str
@@ -85,7 +85,7 @@ class HealthyRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """The run that a reference is looked for."""
+    """The run that is compared with the reference."""
 
     dataset: str
     train_size: int
@@ -100,13 +100,13 @@ class Asked:
 
 @functools.cache
 def healthy_runs() -> tuple[HealthyRun, ...]:
-    """Return the runs of the reference, without those that stood still for the whole epoch."""
+    """Return the reference runs, without those that did not learn in the whole epoch."""
     return tuple(run for run in all_runs() if run.first_epoch.train_loss < HEALTHY)
 
 
 @functools.cache
 def all_runs() -> tuple[HealthyRun, ...]:
-    """Return every run that was measured."""
+    """Return all measured runs."""
     records = json.loads(DATA_FILE.read_text(encoding="utf-8"))["runs"]
     return tuple(_run(record) for record in records)
 
@@ -117,9 +117,9 @@ def _run(record: dict[str, Any]) -> HealthyRun:
 
 
 def alike(asked: Asked, runs: Sequence[HealthyRun]) -> tuple[list[HealthyRun], str]:
-    """Return the reference runs that a run can be compared with; if there are none, why not.
+    """Return the comparable reference runs; if there are none, the reason.
 
-    A constant rate stands for all schedules that begin at their highest.
+    A constant learning rate represents all schedules that begin at their maximum.
     """
     if (asked.dataset, asked.classes) != ("mnist", 10):
         return [], f"there is no reference for {asked.dataset}"
@@ -142,12 +142,13 @@ def alike(asked: Asked, runs: Sequence[HealthyRun]) -> tuple[list[HealthyRun], s
 
 
 def most_expected(runs: Sequence[HealthyRun]) -> float:
-    """Return the training loss after the first steps that one more such run hardly exceeds.
+    """Return the upper limit of the training loss of a healthy run after the first steps.
 
-    The upper end of Student's 95 % prediction interval, taken on the logarithm of how far the loss
-    has come below guessing: the range of a few runs alone would leave out every third healthy one.
-    The loss and not the validation accuracy, for that is ruled by how far batch norm's running
-    statistics lag behind: of two seeds of one network it was 96 and 57 % after an epoch.
+    It is the upper end of Student's 95 % prediction interval, on the logarithm of the loss
+    reduction below chance level: the range of a few runs alone would exclude every third healthy
+    run. The training loss is used, not the validation accuracy, which depends on how far the
+    running statistics of batch norm lag behind: with two seeds of one model it was 96 and 57 %
+    after an epoch.
     """
     come = [math.log(max(LEAST, GUESSING - run.first_steps.train_loss)) for run in runs]
     t = T_95[min(len(come) - 1, len(T_95)) - 1]
@@ -160,5 +161,5 @@ def _within(first: float, second: float, most: float) -> bool:
 
 
 def _rises(schedule: str) -> bool:
-    """Say whether a schedule begins with a low rate."""
+    """Whether a schedule begins with a low learning rate."""
     return schedule == "one-cycle"

@@ -1,6 +1,6 @@
-"""Whether a network is as sure as it is right: the reliability diagram, and what is read from it.
+"""Calibration: the reliability diagram and its errors.
 
-A network is calibrated if, of the images of which it is 80 % sure, it has 80 % right.
+A model is calibrated if 80 % of the images that it classifies with 80 % confidence are correct.
 
 Sources: C. Guo, G. Pleiss, Y. Sun and K. Weinberger, "On calibration of modern neural networks",
 ICML 2017; M. P. Naeini, G. Cooper and M. Hauskrecht, "Obtaining well calibrated probabilities using
@@ -21,19 +21,19 @@ from tui_trainer.stats.intervals import Z95, wilson
 EQUAL_WIDTH, EQUAL_MASS = "equal width", "equal mass"
 
 SMALLEST = 1e-38
-"""A probability below it counts as this: the loss of one image stays a number."""
+"""Smaller probabilities are clamped to this, so that the loss of an image stays finite."""
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrationBin:
-    """The images of which a network is about equally sure.
+    """A bin of images with similar confidence.
 
     Attributes:
-        low: The confidence above which its images lie …
-        high: … and up to which; the lowest bin has its lower end too.
-        images: How many.
-        correct: How many of them were classified rightly.
-        confidence: Their mean confidence; 0 of none.
+        low: The lower edge, exclusive (inclusive for the lowest bin).
+        high: The upper edge, inclusive.
+        images: The number of images.
+        correct: The number of them that are classified correctly.
+        confidence: Their mean confidence; 0 without images.
     """
 
     low: float
@@ -44,17 +44,17 @@ class CalibrationBin:
 
     @property
     def accuracy(self) -> float | None:
-        """The share that was classified rightly; None of none."""
+        """The accuracy of the bin; None without images."""
         return self.correct / self.images if self.images else None
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Wilson's 95 % interval of the accuracy."""
+        """The 95 % Wilson interval of the accuracy."""
         return wilson(self.correct, self.images) if self.images else None
 
     @property
     def gap(self) -> float:
-        """Confidence less accuracy, above 0 where it is too sure; 0 of no images."""
+        """Confidence minus accuracy, above 0 if overconfident; 0 without images."""
         return self.confidence - self.correct / self.images if self.images else 0.0
 
 
@@ -63,9 +63,9 @@ class Calibration:
     """The bins of a reliability diagram.
 
     Attributes:
-        bins: The bins, the lowest first; there may be empty ones.
-        gap: The mean confidence less the accuracy of all images.
-        gap_interval: The 95 % interval of that, from the spread over the images.
+        bins: The bins, the lowest first; some may be empty.
+        gap: The mean confidence minus the accuracy, over all images.
+        gap_interval: The 95 % interval of that, from its variance over the images.
     """
 
     bins: tuple[CalibrationBin, ...]
@@ -74,25 +74,27 @@ class Calibration:
 
     @classmethod
     def of(
-        cls, confidence: Sequence[float], is_right: Sequence[bool], edges: Sequence[float]
+        cls, confidence: Sequence[float], is_correct: Sequence[bool], edges: Sequence[float]
     ) -> Calibration:
-        """Put images into bins.
+        """Sort images into bins.
 
         Args:
-            confidence: The probability of the class that each image was given (N), at least one.
-            is_right: Whether it is the true class (N).
-            edges: The ends of the bins, rising: one more than bins.
+            confidence: The probability of each image's predicted class (N), at least one.
+            is_correct: Whether the prediction is correct (N).
+            edges: The edges of the bins, increasing: one more than bins.
         """
         inside: list[list[float]] = [[] for _ in edges[1:]]
         correct = [0] * len(inside)
-        for sure, hit, place in zip(confidence, is_right, places(confidence, edges), strict=True):
-            inside[place].append(sure)
+        for value, hit, place in zip(
+            confidence, is_correct, places(confidence, edges), strict=True
+        ):
+            inside[place].append(value)
             correct[place] += hit
         bins = tuple(
             CalibrationBin(low, high, len(some), hits, math.fsum(some) / max(1, len(some)))
             for low, high, some, hits in zip(edges[:-1], edges[1:], inside, correct, strict=True)
         )
-        gaps = [sure - hit for sure, hit in zip(confidence, is_right, strict=True)]
+        gaps = [value - hit for value, hit in zip(confidence, is_correct, strict=True)]
         mean = math.fsum(gaps) / len(gaps)
         spread = math.fsum((gap - mean) ** 2 for gap in gaps) / max(1, len(gaps) - 1)
         half = Z95 * math.sqrt(spread / len(gaps))
@@ -100,31 +102,31 @@ class Calibration:
 
     @property
     def images(self) -> int:
-        """How many images."""
+        """The number of images."""
         return sum(each.images for each in self.bins)
 
     @property
     def ece(self) -> float:
-        """The expected calibration error: the mean of the bins' gaps, without sign, by images."""
+        """The expected calibration error: the mean absolute gap of the bins, weighted by images."""
         return math.fsum(each.images * abs(each.gap) for each in self.bins) / self.images
 
     @property
     def mce(self) -> float:
-        """The maximum calibration error: the largest gap of a bin, without sign."""
+        """The maximum calibration error: the largest absolute gap of a bin."""
         return max(abs(each.gap) for each in self.bins)
 
 
 def edges_of(
     confidence: Sequence[float], bins: int, binning: str = EQUAL_WIDTH
 ) -> tuple[float, ...]:
-    """Return the ends of bins of equal width, or of about as many images each.
+    """Return the edges of bins of equal width, or of about equal numbers of images.
 
-    Bins of equal mass end at quantiles of the confidence, from 0 to the largest one; where many
-    images have the same confidence there are fewer of them.
+    The edges of equal-mass bins are quantiles of the confidence; if many images have the same
+    confidence, there are fewer bins.
 
     Args:
         confidence: The confidences (N), at least one.
-        bins: How many, at least 1.
+        bins: The number of bins, at least 1.
         binning: :data:`EQUAL_WIDTH` or :data:`EQUAL_MASS`.
     """
     if binning == EQUAL_WIDTH:
@@ -136,19 +138,19 @@ def edges_of(
 
 
 def places(confidence: Sequence[float], edges: Sequence[float]) -> list[int]:
-    """Return the bin of each confidence (N): what lies on an edge belongs to the lower bin."""
+    """Return the bin of each confidence (N); a value on an edge belongs to the lower bin."""
     inner = edges[1:-1]
-    return [bisect_left(inner, sure) for sure in confidence]
+    return [bisect_left(inner, value) for value in confidence]
 
 
-def negative_log_likelihood(right_probabilities: Sequence[float]) -> float:
-    """Return the mean of -log of the true classes' probabilities (N), in nats."""
-    total = math.fsum(-math.log(max(each, SMALLEST)) for each in right_probabilities)
-    return total / len(right_probabilities)
+def negative_log_likelihood(true_probabilities: Sequence[float]) -> float:
+    """Return the negative log likelihood of the true classes' probabilities (N), in nats."""
+    total = math.fsum(-math.log(max(each, SMALLEST)) for each in true_probabilities)
+    return total / len(true_probabilities)
 
 
 def brier(probabilities: Sequence[Sequence[float]], labels: Sequence[int]) -> float:
-    """Return the mean squared distance of the probabilities (N, classes) from the truth, 0 to 2.
+    """Return the Brier score of probabilities (N, classes), from 0 to 2.
 
     Source: G. W. Brier, "Verification of forecasts expressed in terms of probability", Monthly
     Weather Review 78 (1950), 1-3.

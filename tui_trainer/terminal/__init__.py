@@ -1,1 +1,1 @@
-"""What a terminal can show, its streams and its signals."""
+"""Capabilities of the terminal, its streams, and signals."""

@@ -1,4 +1,4 @@
-"""What a terminal and its streams can show: the kind of terminal, its size, and ASCII fallbacks."""
+"""Capabilities of a terminal and its streams: type, size, and ASCII fallbacks."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from contextlib import suppress
 from typing import TextIO
 
 DUMB = frozenset({"", "dumb", "unknown", "emacs", "network", "dialup", "plugboard", "patch"})
-"""Values of ``TERM`` that move no cursor: terminfo's generic kinds, and no kind at all."""
+"""Values of ``TERM`` without cursor movement: the generic types of terminfo, and an empty one."""
 
 LARGEST = 10_000
-"""Columns or lines that ``COLUMNS`` and ``LINES`` can plausibly give."""
+"""The largest plausible value of ``COLUMNS`` and ``LINES``."""
 
 FALLBACK = "mnist-tui-ascii"
-"""The error handler that writes ASCII in place of what an encoding lacks: ``x`` for ``×``."""
+"""The error handler that writes ASCII for characters an encoding lacks: ``x`` for ``×``."""
 
 CELL_FALLBACK = "mnist-tui-ascii-cell"
-"""The same as wide as the character itself: on a screen, each one has its cells."""
+"""The same, but as wide as the character itself, for the cells of a screen."""
 
 _ASCII = str.maketrans(
     {"▲": "!", "✗": "x", "✓": "+", "▼": "*", "◆": "o", "·": "|", "×": "x", "→": "->", "←": "<-"}
@@ -45,7 +45,7 @@ def _in_ascii(error: UnicodeError, *, one_cell: bool) -> tuple[str, int]:
         raise error
     fallbacks = [_fallback(letter) for letter in error.object[error.start : error.end]]
     if one_cell:
-        # Of sigma the first letter tells most, of -> and ^2 the last.
+        # The most informative character: the first of sigma, the last of -> and ^2.
         fallbacks = [
             each if each == "??" else each[0] if each[0].isalpha() else each[-1]
             for each in fallbacks
@@ -64,7 +64,7 @@ codecs.register_error(CELL_FALLBACK, lambda error: _in_ascii(error, one_cell=Tru
 
 
 def use_fallback(stream: TextIO | None, *, line_buffering: bool | None = None) -> None:
-    """Let a stream write ASCII in place of what it cannot encode, instead of raising."""
+    """Let a stream write ASCII for characters that it cannot encode, instead of raising."""
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
         with suppress(OSError, ValueError):
@@ -72,13 +72,13 @@ def use_fallback(stream: TextIO | None, *, line_buffering: bool | None = None) -
 
 
 def encodable(text: str, stream: TextIO | None) -> str:
-    """Return the text as a stream can show it: ASCII for the glyphs, ``?`` for the rest."""
+    """Return the text as a stream can encode it: ASCII for known glyphs, ``?`` for others."""
     encoding = _encoding(stream)
     return text.encode(encoding, FALLBACK).decode(encoding)
 
 
 def can_encode(text: str, stream: TextIO | None) -> bool:
-    """Return whether a stream can show a text as it is."""
+    """Return whether a stream can encode a text."""
     try:
         text.encode(_encoding(stream))
     except UnicodeEncodeError:
@@ -91,7 +91,7 @@ def _encoding(stream: TextIO | None) -> str:
 
 
 def is_dumb() -> bool:
-    """Return whether ``TERM`` names a terminal that moves no cursor, or none."""
+    """Return whether ``TERM`` names a terminal without cursor movement, or is empty."""
     return os.environ.get("TERM", "").strip().lower() in DUMB and os.name != "nt"
 
 
@@ -104,20 +104,20 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def terminal_size(stream: TextIO | None) -> os.terminal_size:
-    """Return columns and lines: the terminal's own, else ``COLUMNS`` and ``LINES``, else 80×24.
+    """Return columns and lines: of the terminal, else of ``COLUMNS`` and ``LINES``, else 80×24.
 
-    The variables may be left over from another terminal, so they count only where the terminal
-    behind the stream does not tell.
+    The variables may be left over from another terminal, so they are used only if the terminal of
+    the stream does not report its size.
     """
-    columns, lines = own_size(stream)
-    told = shutil.get_terminal_size()
+    columns, lines = reported_size(stream)
+    fallback = shutil.get_terminal_size()
     return os.terminal_size(
-        (columns or _plausible(told.columns, 80), lines or _plausible(told.lines, 24))
+        (columns or _plausible(fallback.columns, 80), lines or _plausible(fallback.lines, 24))
     )
 
 
-def own_size(stream: TextIO | None) -> os.terminal_size:
-    """Return columns and lines as the terminal behind a stream tells them; 0 where it does not."""
+def reported_size(stream: TextIO | None) -> os.terminal_size:
+    """Return the columns and lines that the terminal of a stream reports; 0 if it does not."""
     with suppress(OSError, ValueError, AttributeError):
         if stream is not None:
             return os.get_terminal_size(stream.fileno())
@@ -125,7 +125,7 @@ def own_size(stream: TextIO | None) -> os.terminal_size:
 
 
 def is_plausible(number: str) -> bool:
-    """Return whether ``COLUMNS`` or ``LINES`` is a number that a terminal can have."""
+    """Return whether a value of ``COLUMNS`` or ``LINES`` is plausible."""
     return number.isascii() and number.isdigit() and len(number) < 6 and 0 < int(number) <= LARGEST
 
 

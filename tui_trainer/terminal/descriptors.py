@@ -1,4 +1,4 @@
-"""File descriptors 1 and 2: led elsewhere while other people's code runs, and put back."""
+"""Redirecting file descriptors 1 and 2 while the code of a custom model runs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ STDOUT, STDERR = 1, 2
 
 
 class Redirection:
-    """Leads file descriptors 1 and 2 into a file; below Python, so that C code follows too.
+    """Redirects file descriptors 1 and 2 to a file, below Python, so for C code too.
 
     Args:
-        sink: The descriptor that they lead to.
+        sink: The target descriptor.
 
     Raises:
         OSError: If they cannot be duplicated.
@@ -25,18 +25,18 @@ class Redirection:
         self.lead_to(sink)
 
     def lead_to(self, sink: int) -> None:
-        """Lead them into another file from now on."""
+        """Redirect them to another file."""
         flush_streams()
         for number in self._before:
             os.dup2(sink, number)
 
     @property
     def stderr(self) -> int:
-        """The descriptor that leads to where descriptor 2 led before, until the end."""
+        """A duplicate of the original descriptor 2, valid until :meth:`end`."""
         return self._before[STDERR]
 
     def end(self) -> None:
-        """Put them back; no effect the second time."""
+        """Restore them; a second call has no effect."""
         flush_streams()
         for number, before in self._before.items():
             os.dup2(before, number)
@@ -45,7 +45,7 @@ class Redirection:
 
 
 def flush_streams() -> None:
-    """Write what Python holds back for the two standard streams to where they lead now."""
+    """Flush Python's buffers of the two standard streams to their current target."""
     for stream in {sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__}:
         if stream is not None:
             with suppress(OSError, ValueError):

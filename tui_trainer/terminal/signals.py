@@ -1,4 +1,4 @@
-"""The signals that end a run from outside, and what its record says of each."""
+"""The signals that end a run, and the reason recorded for each."""
 
 from __future__ import annotations
 
@@ -17,18 +17,17 @@ REASONS = {
     )
     if hasattr(signal, name)
 }
-"""What each signal makes ``RunFinished`` say; not every system has all of them."""
+"""The ``RunFinished.reason`` of each signal; not every system has all of them."""
 
 
 @contextmanager
 def handled(
     numbers: Iterable[signal.Signals], handler: Callable[[int, FrameType | None], None]
 ) -> Iterator[None]:
-    """Handle these signals inside, and put the handlers before back.
+    """Handle signals within the context, then restore the previous handlers.
 
-    Only the main thread can handle signals: elsewhere nothing changes. Nor does it for a signal
-    that is ignored, as Ctrl+C is in a job that a script put in the background, and SIGHUP under
-    nohup.
+    Only the main thread can handle signals; in another thread nothing changes. Ignored signals stay
+    ignored, such as Ctrl+C in a background job of a script, and SIGHUP under nohup.
     """
     with ExitStack() as handlers:
         if threading.current_thread() is threading.main_thread():

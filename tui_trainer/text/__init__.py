@@ -1,1 +1,1 @@
-"""Numbers as text."""
+"""Formatting of numbers and texts for terminals."""

@@ -1,7 +1,7 @@
-"""Numbers as text, the same on every screen and in every report.
+"""Formatting of numbers, the same on every screen and in every report.
 
-Pure functions. Accuracies come in as fractions of 1 and go out as percentages; a number that is
-not finite never raises.
+Pure functions. Accuracies are passed as fractions of 1 and formatted as percentages; non-finite
+numbers never raise.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LEARNING_RATE_WIDTH = 8
 def percent(fraction: float, digits: int = 2) -> str:
     """Return a fraction as a percentage: 0.9931 is ``99.31 %``.
 
-    Only 1 itself is ``100.00 %``: a single wrong image of 55,000 must not be rounded away.
+    Only 1 itself is ``100.00 %``: one misclassified image of 55,000 must not be rounded away.
 
     Args:
         fraction: A fraction of 1.
@@ -37,12 +37,12 @@ def interval(bounds: tuple[float, float]) -> str:
 
 
 def accuracy_with_interval(accuracy: float, bounds: tuple[float, float] | None) -> str:
-    """Return an accuracy and, where there is one, its interval: ``99.31 % [99.13, 99.45]``."""
+    """Return an accuracy with its interval, if any: ``99.31 % [99.13, 99.45]``."""
     return percent(accuracy) if bounds is None else f"{percent(accuracy)} {interval(bounds)}"
 
 
 def count(number: int) -> str:
-    """Return a whole number with its thousands parted: ``19,568``."""
+    """Return an integer with thousands separators: ``19,568``."""
     return f"{number:,}"
 
 
@@ -52,7 +52,7 @@ def plural(number: int, noun: str, ending: str = "s") -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time span in seconds as ``5:12`` or ``1:02:03``; ``-:--`` if it is not known."""
+    """Return a duration in seconds as ``5:12`` or ``1:02:03``; ``-:--`` if it is unknown."""
     if not math.isfinite(seconds) or seconds < 0:
         return "-:--"
     minutes, second = divmod(round(seconds), 60)
@@ -61,7 +61,7 @@ def duration(seconds: float) -> str:
 
 
 def rate(images_per_second: float) -> str:
-    """Return a speed: ``2,640 img/s``, ``3.4 img/s``; ``- img/s`` if it is not known."""
+    """Return a speed: ``2,640 img/s``, ``3.4 img/s``; ``- img/s`` if it is unknown."""
     if not math.isfinite(images_per_second):
         return "- img/s"
     digits = 0 if images_per_second >= 9.95 else 1
@@ -69,7 +69,7 @@ def rate(images_per_second: float) -> str:
 
 
 def loss(value: float) -> str:
-    """Return a loss in nats in six columns: ``0.0412``, ``12.345``; from a million on in seven."""
+    """Return a loss in nats in six columns: ``0.0412``, ``12.345``; in seven from a million on."""
     if not math.isfinite(value):
         return f"{value:6}"
     for limit, digits in ((9.99995, 4), (99.9995, 3), (999.995, 2), (9999.95, 1)):
@@ -82,9 +82,9 @@ def learning_rate(value: float, *, fixed: bool = False) -> str:
     """Return a learning rate with three significant digits: ``0.05``, ``0.0333``, ``1.2e-05``.
 
     Args:
-        value: The rate.
-        fixed: Keep trailing zeros and fill to ``LEARNING_RATE_WIDTH`` columns (``  0.0500``), for
-            a rate that changes in place and must not make its neighbours jump.
+        value: The learning rate.
+        fixed: Keep trailing zeros and pad to ``LEARNING_RATE_WIDTH`` columns (``  0.0500``), for a
+            value that updates in place without moving its neighbours.
     """
     if value == 0 or not math.isfinite(value):
         return f"{value:g}".rjust(LEARNING_RATE_WIDTH if fixed else 0)
@@ -100,7 +100,7 @@ def learning_rate(value: float, *, fixed: bool = False) -> str:
 
 
 def knob(setting: str, value: float) -> str:
-    """Return a knob's value as it is shown: ``0.05``, ``1,024``, ``on``.
+    """Return a knob's value as text: ``0.05``, ``1,024``, ``on``.
 
     Args:
         setting: A name from :data:`tui_trainer.protocol.commands.KNOBS`.
@@ -124,21 +124,21 @@ KNOB_NAMES = {
     "dropout": "dropout",
     "epochs": "epochs",
 }
-"""What each knob is called where there is little room."""
+"""The short name of each knob."""
 
 
 def knob_name(setting: str) -> str:
-    """Return what a knob is called in a sentence: ``learning rate``."""
+    """Return the name of a knob in a sentence: ``learning rate``."""
     return "learning rate" if setting == "base_lr" else setting.replace("_", " ")
 
 
 def megabytes(number: int) -> str:
-    """Return a number of bytes in megabytes of a million bytes: ``9.9 MB``."""
+    """Return bytes in megabytes (10⁶): ``9.9 MB``."""
     return f"{number / 1e6:,.1f} MB"
 
 
 def size(number: int) -> str:
-    """Return a number of bytes in the unit that suits it: ``640 B``, ``51.2 kB``, ``9.9 MB``."""
+    """Return bytes with a suitable unit: ``640 B``, ``51.2 kB``, ``9.9 MB``."""
     for unit, power in (("GB", 9), ("MB", 6), ("kB", 3)):
         if number >= 10**power:
             return f"{number / 10**power:,.1f} {unit}"
@@ -146,7 +146,7 @@ def size(number: int) -> str:
 
 
 def short_count(number: int) -> str:
-    """Return a count in about three digits: ``640``, ``1.23 k``, ``3.86 M``, ``1.81 G``."""
+    """Return a count in three digits: ``640``, ``1.23 k``, ``3.86 M``, ``1.81 G``."""
     for unit, power in (("G", 9), ("M", 6), ("k", 3)):
         if number >= 10**power:
             scaled = number / 10**power
@@ -155,36 +155,36 @@ def short_count(number: int) -> str:
 
 
 def field(pixels: tuple[int, int] | None) -> str:
-    """Return a receptive field, down × across: ``5×5``; ``—`` where it is not defined."""
+    """Return the size of a receptive field: ``5×5``; ``—`` if it is undefined."""
     return "—" if pixels is None else f"{pixels[0]}×{pixels[1]}"
 
 
 def listed(items: Sequence[str], most: int = 4) -> str:
-    """Return items as one text, the first ones by name: ``a, b, c, d and 3 more``."""
+    """Return the first items, and the number of the others: ``a, b, c, d and 3 more``."""
     more = len(items) - most
     return ", ".join(items[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def one_line(text: str) -> str:
-    """Return a text without line breaks and control characters, its blanks made single."""
+    """Return a text without line breaks, control characters and repeated blanks."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def printable(text: object) -> str:
-    """Return a path or a text from outside as it is, or quoted where it cannot be shown so."""
+    """Return a path or an external text; quoted if it has characters that cannot be shown."""
     shown = str(text)
     return shown if shown.isprintable() else repr(shown)
 
 
 def columns(text: str) -> int:
-    """Return how many terminal columns a printable text takes; a wide character takes two."""
+    """Return the width of a printable text in terminal columns; a wide character has two."""
     if text.isascii():
         return len(text)
     return sum(_columns_of(character) for character in text)
 
 
 def clip(text: str, width: int) -> str:
-    """Return a text in at most ``width`` columns, its cut end marked by ``…``."""
+    """Return a text truncated to ``width`` columns, with ``…`` where it is cut."""
     if columns(text) <= width:
         return text
     kept, used = "", 0
@@ -204,12 +204,12 @@ def _columns_of(character: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A piece of a line, with the blanks before it that part it from its neighbour.
+    """A part of a line, including the blanks before it.
 
     Attributes:
-        text: What it shows.
-        rank: How soon it may go when the line is too long: the highest goes first, 0 never.
-        style: The colour role it is painted in, empty for none.
+        text: Its text.
+        rank: When it is dropped from a line that is too long: highest first, 0 never.
+        style: The colour role, empty for none.
     """
 
     text: str
@@ -218,9 +218,9 @@ class Cell:
 
 
 def fit(cells: Sequence[Cell], width: int) -> list[Cell]:
-    """Return the cells that fit into ``width`` columns together, dropped by descending rank.
+    """Return the cells that fit into ``width`` columns, dropping the highest ranks first.
 
-    Cells of one rank go together. Those of rank 0 stay even where they are too long.
+    Cells of the same rank are dropped together. Those of rank 0 are never dropped.
     """
     kept = list(cells)
     while sum(columns(cell.text) for cell in kept) > width:
@@ -235,19 +235,19 @@ EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 def share_bar(share: float, width: int) -> str:
-    """Return a bar without ends in ``width`` columns; anything above nothing shows a sliver."""
+    """Return a bar in ``width`` columns; a share above 0 is always visible."""
     eighths = min(width * 8, max(1 if share > 0 else 0, round(share * width * 8)))
     full, rest = divmod(eighths, 8)
     return ("█" * full + (EIGHTHS[rest] if rest else "")).ljust(width)
 
 
 def bar(fraction: float, width: int, *, ascii_only: bool = False) -> str:
-    """Return a bar of ``width`` columns, its two ends included, filled in eighths of a column.
+    """Return a bar of ``width`` columns with end caps, filled in eighths of a column.
 
     Args:
-        fraction: How much of it is filled; what is outside 0 to 1 is taken as the nearer of both.
+        fraction: The filled fraction, clamped to 0 to 1.
         width: Columns, at least 3.
-        ascii_only: Draw it with ``[#. ]`` for a terminal that has no block characters.
+        ascii_only: Draw it with ``[#. ]`` for terminals without block characters.
     """
     inner = width - 2
     share = min(1.0, max(0.0, fraction)) if math.isfinite(fraction) else 0.0

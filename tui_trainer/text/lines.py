@@ -1,4 +1,4 @@
-"""Lines of cells: what a window colours, and plain text prints as it is."""
+"""Lines of cells: coloured in the window, printed plainly elsewhere."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from tui_trainer.text.fmt import Cell, clip, columns
 Lines = list[list[Cell]]
 
 PROSE = 76
-"""Columns beyond which a line of prose is tiring to read."""
+"""The maximum width of prose, in columns."""
 
 
-def paragraph(words: str, role: str, width: int, *, indent: int = 0, hanging: int = 0) -> Lines:
+def paragraph(text: str, role: str, width: int, *, indent: int = 0, hanging: int = 0) -> Lines:
     """Return a text wrapped to ``width`` columns, in the colour of a role.
 
-    ``hanging`` is by how much its second line and those below are further to the right.
+    ``hanging`` is the additional indent of all lines after the first.
     """
     margin = " " * indent
     wrapped = textwrap.wrap(
-        words,
+        text,
         max(10, width),
         initial_indent=margin,
         subsequent_indent=margin + " " * hanging,
@@ -30,7 +30,7 @@ def paragraph(words: str, role: str, width: int, *, indent: int = 0, hanging: in
 
 
 def paragraphs(words: str, role: str, width: int) -> Lines:
-    """Return paragraphs with a blank line between two, as there is in the text."""
+    """Return wrapped paragraphs, separated by blank lines as in the text."""
     lines: Lines = []
     for part in words.split("\n\n"):
         lines += [[], *paragraph(part, role, width)]
@@ -38,7 +38,7 @@ def paragraphs(words: str, role: str, width: int) -> Lines:
 
 
 def kept_lines(text: str, role: str, width: int) -> Lines:
-    """Return the lines of a text as they are; one that is too long goes on further to the right."""
+    """Return preformatted lines; a line that is too long continues with a larger indent."""
     lines: Lines = []
     for line in text.splitlines():
         indent = " " * (len(line) - len(line.lstrip()) + 4)
@@ -49,16 +49,16 @@ def kept_lines(text: str, role: str, width: int) -> Lines:
 
 
 def padded(text: str, width: int, *, is_right: bool = False) -> str:
-    """Return a text in exactly ``width`` columns, cut or filled with blanks."""
+    """Return a text in exactly ``width`` columns, truncated or padded."""
     text = clip(text, width)
     blanks = " " * (width - columns(text))
     return blanks + text if is_right else text + blanks
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[list[str]]:
-    """Return rows of texts with each column as wide as its widest, those of ``right`` flush right.
+    """Return rows padded to the width of each column; columns in ``right`` are right-aligned.
 
-    The rows have one length.
+    All rows have the same length.
     """
     widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
     return [
@@ -71,15 +71,15 @@ def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[
 
 
 def flowed(pieces: Iterable[Sequence[Cell]], width: int, gap: int) -> Lines:
-    """Return pieces with blanks between them, as many in a line as fit.
+    """Return pieces laid out in lines, with a gap between two pieces.
 
-    The blanks at the end of a piece need not fit.
+    Blanks at the end of a piece may extend beyond ``width``.
     """
     lines: Lines = []
     used = 0
     for piece in pieces:
-        told = columns("".join(cell.text for cell in piece).rstrip())
-        if not lines or used + gap + told > width:
+        visible = columns("".join(cell.text for cell in piece).rstrip())
+        if not lines or used + gap + visible > width:
             lines.append([])
             used = 0
         lines[-1] += [*([Cell(" " * gap)] if used else []), *piece]
@@ -88,10 +88,10 @@ def flowed(pieces: Iterable[Sequence[Cell]], width: int, gap: int) -> Lines:
 
 
 def line_width(line: Iterable[Cell]) -> int:
-    """Return the columns of a line."""
+    """Return the width of a line in columns."""
     return sum(columns(cell.text) for cell in line)
 
 
 def plain(lines: Iterable[Sequence[Cell]]) -> list[str]:
-    """Return lines as text without colours, and without blanks at their ends."""
+    """Return lines as text, without colours and trailing blanks."""
     return ["".join(cell.text for cell in line).rstrip() for line in lines]

@@ -1,4 +1,4 @@
-"""Scales: how values become heights, and which round values make the ticks of an axis."""
+"""Axis scales: from values to heights, with round values as ticks."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 NINES = (0, 20, 40, 60, 70, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 100)
-"""Round percentages on an axis of accuracies."""
+"""Round percentages for the axis of accuracies."""
 
 NINES_BY_WEIGHT = (100, 99.9, 99, 90, 0, *reversed(NINES))
-"""The same, those that an axis needs most first."""
+"""The same, the most important ticks first."""
 
-# An axis keeps this far from the ends of what a float can hold.
+# The limits of an axis: away from the limits of a float.
 _TINY, _HUGE = 1e-300, 1e300
-# A logarithm is taken of what is above this.
+# Values are clamped to this before taking their logarithm.
 _LEAST = sys.float_info.min
 
 HIGHEST_ACCURACY = 0.9998
-"""An accuracy above this is drawn here: a batch without a mistake is common, and must not press
+"""Accuracies above this are drawn here: batches without errors are common, and must not squeeze
 everything below 99.9 % into the bottom rows."""
 
 _Label = TypeVar("_Label")
@@ -31,9 +31,9 @@ class Axis(NamedTuple):
     """An axis of values.
 
     Attributes:
-        bottom: Its lower end, a round value, so that it seldom moves.
-        top: Its upper end, likewise; above the lower one.
-        ticks: Round values from end to end, with their labels, the most important first.
+        bottom: Its lower limit, a round value, so that it rarely changes.
+        top: Its upper limit, likewise.
+        ticks: Round values with their labels, the most important first.
     """
 
     bottom: float
@@ -43,21 +43,21 @@ class Axis(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How a value becomes a height, and which ticks suit it.
+    """An axis scale.
 
     Attributes:
-        name: ``log`` (losses, rates), ``nines`` (accuracies: each further nine is as far as the
-            last, so that 99.0 and 99.4 % can be told apart) or ``linear``.
+        name: ``log`` (losses, learning rates), ``nines`` (accuracies: logarithmic in the error
+            rate, so that 99.0 and 99.4 % are visibly different) or ``linear``.
     """
 
     name: str
 
     def height(self, value: float) -> float:
-        """Return the height of a value; heights are evenly spaced on the picture."""
+        """Return the height of a value; the plot is linear in heights."""
         return self.heights((value,))[0]
 
     def heights(self, values: Iterable[float]) -> list[float]:
-        """Return the height of each value: quicker than one by one."""
+        """Return the height of each value; faster than one by one."""
         if self.name == "log":
             return [math.log10(value if value > _LEAST else _LEAST) for value in values]
         if self.name == "nines":
@@ -66,11 +66,11 @@ class Scale:
         return list(values)
 
     def has_place_for(self, value: float) -> bool:
-        """Return whether an axis can reach a value; what it cannot lies beyond its ends."""
+        """Return whether the scale is defined for a value."""
         return math.isfinite(value) and (self.name != "log" or value > 0)
 
     def axis(self, low: float, high: float) -> Axis:
-        """Return the axis for values from ``low`` to ``high``, both with a place on the scale."""
+        """Return the axis for values from ``low`` to ``high``, for which the scale is defined."""
         if self.name == "nines":
             return _nines_axis(low, high)
         if self.name == "log":
@@ -79,7 +79,7 @@ class Scale:
 
     @property
     def empty_range(self) -> tuple[float, float]:
-        """The values to make an axis for while there are none."""
+        """The range of the axis while there are no values."""
         return {"log": (0.1, 2.0), "nines": (0.0, 0.9)}.get(self.name, (0.0, 1.0))
 
 
@@ -92,7 +92,7 @@ def _nines_axis(low: float, high: float) -> Axis:
 def _log_axis(low: float, high: float) -> Axis:
     powers = math.floor(math.log10(low)), math.floor(math.log10(high)) + 1
     bottom, top = _enclosing(_log_steps((1, 1.5, 2, 3, 5, 7), *powers), low, high)
-    # Whole powers of ten first, from the top: where they are too many, those left are evenly apart.
+    # Powers of ten first, from the top: if there are too many, the rest is evenly spaced.
     round_values = [v for m in (1, 2, 5) for v in reversed(_log_steps((m,), *powers))]
     ticks = [v for v in round_values if bottom <= v <= top]
     return Axis(bottom, top, [(v, f"{v:g}") for v in (ticks if len(ticks) > 1 else (top, bottom))])
@@ -105,7 +105,7 @@ def _log_steps(mantissas: tuple[float, ...], first: int, last: int) -> list[floa
 
 def _linear_axis(low: float, high: float) -> Axis:
     size = max(abs(low), abs(high))
-    # Values that differ in their last digits only are one value, with room around it.
+    # Values that differ only in their last digits count as one value, with a margin.
     span = high - low if high - low > 1e-9 * size else size or 1.0
     step = nice_step(max(span / 4, _TINY))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
@@ -115,7 +115,7 @@ def _linear_axis(low: float, high: float) -> Axis:
 
 
 def _enclosing(steps: Sequence[float], low: float, high: float) -> tuple[float, float]:
-    """Return the nearest steps around low to high, two different ones."""
+    """Return the nearest two different steps that enclose low to high."""
     first = max((i for i, value in enumerate(steps) if value <= low), default=0)
     last = min((i for i, value in enumerate(steps) if value >= high), default=len(steps) - 1)
     first = min(first, len(steps) - 2)
@@ -123,13 +123,13 @@ def _enclosing(steps: Sequence[float], low: float, high: float) -> tuple[float, 
 
 
 def nice_step(least: float) -> float:
-    """Return the smallest of 1, 2, 5 × 10ⁿ that is at least ``least``, a number above 0."""
+    """Return the smallest of 1, 2, 5 × 10ⁿ that is at least ``least`` (> 0)."""
     power = 10.0 ** math.floor(math.log10(least))
     return next(m * power for m in (1, 2, 5, 10) if m * power >= least * (1 - 1e-9))
 
 
 def apart(ticks: Iterable[tuple[float, _Label]], gap: float) -> list[tuple[float, _Label]]:
-    """Return the ticks that have room, of two nearer than ``gap`` the first."""
+    """Return ticks at least ``gap`` apart; of two closer ones the first is kept."""
     kept: list[tuple[float, _Label]] = []
     for place, label in ticks:
         if all(abs(place - other) >= gap for other, _ in kept):

@@ -1,4 +1,4 @@
-"""A few numbers as a row of bars, for the evidence of a finding."""
+"""Sparklines, for the evidence of findings."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from collections.abc import Sequence
 BARS = "▁▂▃▄▅▆▇█"
 
 WIDEST = 3
-"""Columns of a bar at most: few numbers need not fill a wide window."""
+"""The maximum width of a bar, in columns."""
 
 BY_POWERS = 1_000
-"""From this ratio of the largest to the least on, bars grow by powers of ten."""
+"""The ratio of the largest to the smallest value from which the scale is logarithmic."""
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
-    """Return numbers as bars in ``width`` columns at most, from the least to the largest.
+    """Return a sparkline of at most ``width`` columns, from the smallest to the largest value.
 
-    Where there are more numbers than columns, a bar is the mean of its share. A number that is not
-    finite leaves a gap.
+    With more values than columns, a bar is the mean of several. A non-finite value leaves a gap.
     """
     if width < 1 or not _finite(values):
         return ""
@@ -33,7 +32,7 @@ def sparkline(values: Sequence[float], width: int) -> str:
 
 
 def caption(values: Sequence[float], label: str) -> str:
-    """Return what the bars are, and what the lowest and the highest stands for."""
+    """Return the caption: the label, and the values of the lowest and the highest bar."""
     finite = _finite(values)
     if not finite:
         return label
@@ -47,13 +46,13 @@ def _finite(values: Sequence[float]) -> list[float]:
 
 
 def _is_by_powers(values: Sequence[float]) -> bool:
-    """Whether the numbers are so far apart that only their powers of ten can be compared."""
+    """Whether the range is so wide that the scale must be logarithmic."""
     finite = _finite(values)
     return min(finite) > 0 and max(finite) / min(finite) >= BY_POWERS
 
 
 def _means(values: Sequence[float], width: int) -> list[float]:
-    """Return at most ``width`` numbers, each the mean of the finite ones of its share."""
+    """Return at most ``width`` means over equal parts, of the finite values."""
     count = min(width, len(values))
     edges = [place * len(values) // count for place in range(count + 1)]
     shares = [_finite(values[a:b]) for a, b in itertools.pairwise(edges)]

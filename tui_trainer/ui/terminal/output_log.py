@@ -10,7 +10,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
-from tui_trainer.terminal.capabilities import CELL_FALLBACK, is_plausible, own_size, terminal_size
+from tui_trainer.terminal.capabilities import (
+    CELL_FALLBACK,
+    is_plausible,
+    reported_size,
+    terminal_size,
+)
 from tui_trainer.terminal.descriptors import Redirection
 
 if TYPE_CHECKING:
@@ -45,7 +50,7 @@ class OutputLog:
 
     def __enter__(self) -> OutputLog:
         # Rich prefers these variables to the size of the terminal, even if they are wrong.
-        size = own_size(sys.stderr)
+        size = reported_size(sys.stderr)
         self._variables = {
             name: os.environ.pop(name)
             for name, actual in (("COLUMNS", size.columns), ("LINES", size.lines))
