@@ -39,112 +39,112 @@ class _Table:
         self.rows = tuple(row for row in rows if row.kind not in NO_LAYERS)
         self.has_sources = any(row.sources for row in self.rows)
 
-    def places(self, *kinds: str) -> list[int]:
-        return [place for place, row in enumerate(self.rows) if row.kind in kinds]
+    def indices(self, *kinds: str) -> list[int]:
+        return [index for index, row in enumerate(self.rows) if row.kind in kinds]
 
     @cached_property
     def convolutions(self) -> list[int]:
-        return self.places(*CONVOLUTIONS)
+        return self.indices(*CONVOLUTIONS)
 
     @cached_property
     def layers(self) -> list[int]:
         """The indices of the convolutions and the fully connected layers."""
-        return self.places(*CONVOLUTIONS, FULLY_CONNECTED)
+        return self.indices(*CONVOLUTIONS, FULLY_CONNECTED)
 
-    def sources(self, place: int) -> tuple[int, ...]:
+    def sources(self, index: int) -> tuple[int, ...]:
         if self.has_sources:
-            return self.rows[place].sources
-        return (place - 1,) if place else ()
+            return self.rows[index].sources
+        return (index - 1,) if index else ()
 
-    def reads(self, place: int) -> tuple[int, int, int]:
+    def reads(self, index: int) -> tuple[int, int, int]:
         """Return the shape of the largest map that a row reads."""
-        shape = self.rows[place].input_shape
-        before = (self.rows[source].output_shape for source in self.sources(place))
-        return shape or max(before, default=self.rows[place].output_shape)
+        shape = self.rows[index].input_shape
+        before = (self.rows[source].output_shape for source in self.sources(index))
+        return shape or max(before, default=self.rows[index].output_shape)
 
-    def is_global(self, place: int) -> bool:
+    def is_global(self, index: int) -> bool:
         """Whether a row reduces feature maps to single numbers."""
-        return _size(self.rows[place].output_shape) == (1, 1) != _size(self.reads(place))
+        return _size(self.rows[index].output_shape) == (1, 1) != _size(self.reads(index))
 
-    def back(self, place: int) -> Iterator[int]:
+    def back(self, index: int) -> Iterator[int]:
         """Yield the rows before this one, following the first source of each."""
-        while self.sources(place):
-            place = self.sources(place)[0]
-            yield place
+        while self.sources(index):
+            index = self.sources(index)[0]
+            yield index
 
     @cached_property
-    def behind(self) -> dict[int, int]:
+    def remaining(self) -> dict[int, int]:
         """The number of layers with weights after each row that leads to the logits."""
         last, layers = len(self.rows) - 1, set(self.layers)
         found = {last: 0}
-        for place in range(last, 0, -1):
-            if place in found:
-                for source in self.sources(place):
-                    found[source] = max(found.get(source, 0), found[place] + (place in layers))
+        for index in range(last, 0, -1):
+            if index in found:
+                for source in self.sources(index):
+                    found[source] = max(found.get(source, 0), found[index] + (index in layers))
         return found
 
-    def is_transition(self, place: int) -> bool:
+    def is_transition(self, index: int) -> bool:
         """Whether a row is a 1×1 convolution to fewer channels, but not the output layer.
 
         The pointwise half of a depthwise separable convolution is not a transition.
         """
-        row = self.rows[place]
+        row = self.rows[index]
         is_pointwise = row.kind == "conv" and _kernel(row) == "1×1"
-        if not is_pointwise or _size(self.reads(place)) == (1, 1) or not self.behind.get(place):
+        if not is_pointwise or _size(self.reads(index)) == (1, 1) or not self.remaining.get(index):
             return False
-        before = next((at for at in self.back(place) if at in self.layers), 0)
+        before = next((at for at in self.back(index) if at in self.layers), 0)
         is_pair = self.rows[before].kind == "depthwise"
-        return not is_pair and row.output_shape[2] < self.reads(place)[2]
+        return not is_pair and row.output_shape[2] < self.reads(index)[2]
 
     @cached_property
     def final(self) -> LayerRow | None:
         """The last layer that combines features of different positions."""
-        for place in reversed(self.layers):
-            if self.rows[place].kind in CONVOLUTIONS and _size(self.reads(place)) != (1, 1):
-                return self.rows[place]
-            steps = [at for at in self.back(place) if self.rows[at].kind != "dropout"]
+        for index in reversed(self.layers):
+            if self.rows[index].kind in CONVOLUTIONS and _size(self.reads(index)) != (1, 1):
+                return self.rows[index]
+            steps = [at for at in self.back(index) if self.rows[at].kind != "dropout"]
             if steps and self.rows[steps[0]].kind == "flatten" and self.is_global(steps[0]):
-                return self.rows[place]
+                return self.rows[index]
         return None
 
 
 def _counts(table: _Table) -> dict[str, str]:
-    squeezing = [place for place in table.convolutions if table.is_transition(place)]
-    spent = sum(table.rows[place].parameters for place in squeezing)
+    transitions = [index for index in table.convolutions if table.is_transition(index)]
+    mixing = sum(table.rows[index].parameters for index in transitions)
     total = sum(row.parameters for row in table.rows)
     found = {
         "layer_count": str(len(table.layers)),
         "conv_count": str(len(table.convolutions)),
-        "pool_count": str(len(table.places("max pool"))),
-        "norm_count": str(len(table.places("batch norm"))),
-        "dropout_count": str(len(table.places("dropout"))),
-        "transition_count": str(len(squeezing)),
+        "pool_count": str(len(table.indices("max pool"))),
+        "norm_count": str(len(table.indices("batch norm"))),
+        "dropout_count": str(len(table.indices("dropout"))),
+        "transition_count": str(len(transitions)),
     }
-    return found | ({"transition_share": fmt.percent(spent / total, 1)} if squeezing else {})
+    return found | ({"transition_share": fmt.percent(mixing / total, 1)} if transitions else {})
 
 
 def _kernels(table: _Table) -> dict[str, str]:
-    rows = [table.rows[place] for place in table.convolutions]
+    rows = [table.rows[index] for index in table.convolutions]
     if not rows:
         return {}
-    made = [row.output_shape[2] for row in rows]
+    channels = [row.output_shape[2] for row in rows]
     kinds = dict.fromkeys(sorted(map(_kernel, rows), key=_reversed_sides))
     return {
         "kernel_sizes": _listed(list(kinds)),
         "count_1x1": str(sum(_kernel(row) == "1×1" for row in rows)),
         "count_3x3": str(sum(_kernel(row) == "3×3" for row in rows)),
-        "first_kernels": fmt.count(made[0]),
-        "most_kernels": fmt.count(max(made)),
-        "kernels_by_layer": _sequence([fmt.count(number) for number in made]),
+        "first_kernels": fmt.count(channels[0]),
+        "most_kernels": fmt.count(max(channels)),
+        "kernels_by_layer": _sequence([fmt.count(number) for number in channels]),
     }
 
 
 def _pools(table: _Table) -> dict[str, str]:
     found = {}
-    norms = [table.behind[at] for at in table.places("batch norm") if at in table.behind]
+    norms = [table.remaining[at] for at in table.indices("batch norm") if at in table.remaining]
     if norms:
         found["norm_distance"] = str(min(norms))
-    pools = [place for place in table.places("max pool") if place in table.behind]
+    pools = [index for index in table.indices("max pool") if index in table.remaining]
     if not pools:
         return found
     after = dict.fromkeys(sum(layer < pool for layer in table.layers) for pool in pools)
@@ -153,7 +153,7 @@ def _pools(table: _Table) -> dict[str, str]:
         **found,
         "pool_places": f"{_after(list(after))} of {len(table.layers)}",
         "pool_maps": " → ".join(dict.fromkeys(fmt.field(_size(shape)) for shape in maps)),
-        "pool_distance": str(min(table.behind[pool] for pool in pools)),
+        "pool_distance": str(min(table.remaining[pool] for pool in pools)),
     }
 
 
@@ -179,13 +179,13 @@ def _head(table: _Table) -> str:
     end = next((at for at in range(len(table.rows)) if table.is_global(at)), None)
     if end is None:
         return ""
-    behind = table.rows[end:]
+    head = table.rows[end:]
     parts = []
-    if behind[0].kind in ("average pool", "max pool", "mean"):
-        name = behind[0].kind.removesuffix(" pool").replace("mean", "average")
-        parts.append(f"{'' if any(behind[0].unused) else 'global '}{name} pooling")
-    parts += [f"a {_kernel(row)} convolution" for row in behind if row.kind in CONVOLUTIONS]
-    connected = sum(row.kind == FULLY_CONNECTED for row in behind)
+    if head[0].kind in ("average pool", "max pool", "mean"):
+        name = head[0].kind.removesuffix(" pool").replace("mean", "average")
+        parts.append(f"{'' if any(head[0].unused) else 'global '}{name} pooling")
+    parts += [f"a {_kernel(row)} convolution" for row in head if row.kind in CONVOLUTIONS]
+    connected = sum(row.kind == FULLY_CONNECTED for row in head)
     if connected:
         words = "a fully connected layer"
         parts.append(words if connected == 1 else f"{connected} fully connected layers")
@@ -230,10 +230,10 @@ def _listed(items: Sequence[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def _after(places: list[int]) -> str:
+def _after(layers: list[int]) -> str:
     """Return the positions of pools: after layers 3 and 6."""
-    start = ["before layer 1"] if 0 in places else []
-    behind = [str(place) for place in places if place]
-    if behind:
-        start.append(f"after layer{'s' if len(behind) > 1 else ''} {_listed(behind)}")
+    start = ["before layer 1"] if 0 in layers else []
+    numbers = [str(number) for number in layers if number]
+    if numbers:
+        start.append(f"after layer{'s' if len(numbers) > 1 else ''} {_listed(numbers)}")
     return _listed(start)

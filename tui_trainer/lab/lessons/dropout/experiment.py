@@ -140,7 +140,7 @@ def _pictures(site: Site, share: float, draw: int, mode: str) -> Pictures:
 
 
 def _probabilities(context: Context, digit: Digit, site: Site, share: float, draw: int) -> Tensor:
-    """Return the probabilities (LOOKS + 1, classes): first in evaluation, then behind masks."""
+    """Return the probabilities (1 + PREDICTIONS, classes): in evaluation mode, then with masks."""
     model = context.copy()
     inputs = digit.model_input.expand(PREDICTIONS, -1, -1, -1).contiguous()
     with torch.no_grad():

@@ -80,7 +80,7 @@ def gap_of(context: Context) -> Exhibit:
         f"The generalization gap of the run is {found:+z.2f} points "
         f"[{100 * low:+z.2f}, {100 * high:+z.2f}]."
     )
-    note = "That is more than chance." if low > 0 or high < 0 else "That may be chance."
+    note = "The gap is more than chance." if low > 0 or high < 0 else "The gap may be chance."
     uncertainty = f"{len(train)} and {len(val)} images, not augmented. {note}"
     return Exhibit(blocks=(table,), result=result, certainty=uncertainty)
 

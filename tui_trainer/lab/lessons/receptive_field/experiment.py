@@ -52,21 +52,23 @@ class Step:
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
     """Show the formula of each layer, the field of a middle feature, and one more layer."""
-    seen = subject(
-        context, lambda seen: bool(_on_map(seen)), lacks="layer that slides a kernel over a map"
+    inspected = subject(
+        context,
+        lambda inspected: bool(_on_map(inspected)),
+        lacks="layer that slides a kernel over a map",
     )
-    steps = steps_of(seen.layers)
+    steps = steps_of(inspected.layers)
     names = tuple(step.row.name for step in steps)
-    last = _on_map(seen)[-1]
+    last = _on_map(inspected)[-1]
     layer = word_control("layer", names, value=last.row.name)
     chosen = steps[names.index(controls.word(layer))]
     digit = context.digit(controls.whole(DIGIT))
     controls.add(DIGIT, digit.number)
     kernel, stride = controls.whole(KERNEL), controls.whole(STRIDE)
-    effect = _effect(seen, chosen, digit)
+    effect = _effect(inspected, chosen, digit)
     yield Exhibit(
         blocks=(
-            *seen.note,
+            *inspected.note,
             *_pictures(chosen, digit, effect),
             _sum(chosen),
             _table(steps, chosen, last, kernel, stride),
@@ -95,16 +97,16 @@ def steps_of(layers: Sequence[LayerRow]) -> list[Step]:
     return found
 
 
-def _on_map(seen: Subject) -> list[Step]:
+def _on_map(inspected: Subject) -> list[Step]:
     """Return the layers that output a map; another layer can be added after the last one."""
-    return [step for step in steps_of(seen.layers) if step.row.output_shape[:2] != (1, 1)]
+    return [step for step in steps_of(inspected.layers) if step.row.output_shape[:2] != (1, 1)]
 
 
-def _effect(seen: Subject, chosen: Step, digit: Digit) -> Tensor | None:
+def _effect(inspected: Subject, chosen: Step, digit: Digit) -> Tensor | None:
     """Return the influence of each pixel on the middle feature; None if it is not finite."""
     down, across, _ = chosen.row.output_shape
     image = digit.model_input.clone()
-    effect = effective_field(seen.model, image, chosen.place, down // 2, across // 2)
+    effect = effective_field(inspected.model, image, chosen.place, down // 2, across // 2)
     return effect if bool(torch.isfinite(effect).all()) else None
 
 
