@@ -19,7 +19,7 @@ Printed = Callable[..., RunConfig]
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Two cores that wait for each other are slower than one; nor does a pool outlive a fork."""
+    """One thread is faster here than two, and no thread pool outlives a fork."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -28,7 +28,7 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Runs are saved below the present folder."""
+    """Runs are saved below the current folder."""
     monkeypatch.chdir(tmp_path_factory.mktemp("here"))
 
 
@@ -47,7 +47,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.fixture
 def data_refused(run: Cli) -> Refused:
-    """Return the one line about bad data, without what every such line begins with."""
+    """Return the error line about bad data, without its common prefix."""
 
     def call(*arguments: object) -> str:
         code, out, err = run(*arguments)
@@ -62,7 +62,7 @@ def data_refused(run: Cli) -> Refused:
 
 @pytest.fixture
 def refused(data_refused: Refused, monkeypatch: pytest.MonkeyPatch) -> Refused:
-    """Return the one line about an input that must not even begin a run."""
+    """Return the error line about an input that must not start a run."""
 
     def begin(*_: object) -> None:
         pytest.fail("a run has begun")
@@ -73,7 +73,7 @@ def refused(data_refused: Refused, monkeypatch: pytest.MonkeyPatch) -> Refused:
 
 @pytest.fixture
 def printed(run: Cli) -> Printed:
-    """Return the configuration that --print-config shows, and that it means the same again."""
+    """Return the configuration of --print-config, which must read back as the same."""
 
     def call(*arguments: object) -> RunConfig:
         code, out, err = run(*arguments, "--print-config")

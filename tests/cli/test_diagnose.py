@@ -1,4 +1,4 @@
-"""``mnist-tui diagnose``: real runs, and the same findings as the run itself told."""
+"""``mnist-tui diagnose``: real runs, with the same findings as during the run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BRIEF = ["--threads", 1, "--device", "cpu", "--epochs", 1, "--batch-size", 16]
 
 
 def judged(name: str) -> list[Event]:
-    """Return a recorded run with the findings that it would be told today."""
+    """Return a recorded run with the findings of the current rules."""
     old = (FindingRaised, FindingCleared)
     return list(with_findings(e for e in recording(name) if not isinstance(e, old)))
 

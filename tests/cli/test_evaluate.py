@@ -41,7 +41,7 @@ class Net(nn.Sequential):
 
 
 def train(folder: Path, *options: object) -> RunFolder:
-    """Train a run below a folder, and return where it lies."""
+    """Train a run below a folder, and return the run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         arguments = (*BRIEF, *options, "--out", "runs/mine")
@@ -59,19 +59,19 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def once(data: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """A finished run, trained once for all."""
+    """A finished run, trained once for all tests."""
     return train(tmp_path_factory.mktemp("once"), "--model", "tiny", "--data-dir", data)
 
 
 @pytest.fixture
 def trained(once: RunFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> RunFolder:
-    """A finished run below ``runs``: a copy of it, to do with as one likes."""
+    """A finished run below ``runs``: a copy that a test may change."""
     monkeypatch.chdir(tmp_path)
     return RunFolder(shutil.copytree(once.path, Path("runs") / "mine"))
 
 
 def record(run: Cli, *arguments: object) -> dict[str, Any]:
-    """Return what is told as JSON; there is nothing else."""
+    """Return the printed JSON, the only output."""
     code, out, err = run("evaluate", *arguments, "--json")
     assert code == 0, err
     output: dict[str, Any] = json.loads(out, parse_constant=pytest.fail)
@@ -106,7 +106,7 @@ def test_a_view_is_printed_and_the_run_is_unchanged(run: Cli, trained: RunFolder
 def test_a_choice_applies_to_the_views_that_have_it(run: Cli, trained: RunFolder) -> None:
     code, out, _ = run("evaluate", *CONFUSION, "--set", "numbers=shares", "--set", "true=3")
     assert code == 0
-    assert "share of the true class" in out
+    assert "% of the true class" in out
     assert "    true = 3  (0" in out
 
 
@@ -167,7 +167,8 @@ def test_a_test_evaluation_is_counted_in_the_run(run: Cli, trained: RunFolder) -
 
     assert (code, err) == (0, "")
     assert " on 20 test images" in out
-    assert "test evaluations: 2, counted in the run: this result is no longer independent" in out
+    words = " ".join(out.split())
+    assert "test evaluations: 2, counted in the run: this result is no longer independent" in words
     recorded = trained.read_events()
     last = recorded.events[-1]
     assert isinstance(last, TestEvaluated)
@@ -280,7 +281,7 @@ def test_a_report_that_cannot_be_written_is_known_before_anything_is_judged(
     assert trained.read_events().test_evaluations == 1
 
 
-# --- what cannot be used
+# --- invalid input
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ class Net(nn.Module):
 
 @pytest.fixture(scope="module")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a finished run of the model and of a network of the zoo, and their data."""
+    """A folder with finished runs of a custom and a built-in model, and their data."""
     here = tmp_path_factory.mktemp("once")
     write_dataset(here / "data", gzip=False)
     (here / "net.py").write_text(MODEL)
@@ -53,12 +53,12 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
             with pytest.raises(SystemExit) as caught:
                 cli.main()
         assert caught.value.code == 0
-    return here.rename(here.with_name("once-trained"))  # what is used is the copy's own
+    return here.rename(here.with_name("once-trained"))  # the copy's own model and data are used
 
 
 @pytest.fixture
 def here(once: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A copy of it, the current folder."""
+    """A copy of the folder, as the current folder."""
     copy = tmp_path / "here"
     shutil.copytree(once, copy)
     monkeypatch.chdir(copy)

@@ -1,4 +1,4 @@
-"""``mnist-tui inspect``, called in this process: what it refuses, and what it opens a window on."""
+"""``mnist-tui inspect``, called in this process: its errors, and the run it opens the window on."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BRIEF = ("--no-ui", "--threads", 1, "--device", "cpu", "--epochs", 2, "--model",
 
 @pytest.fixture
 def trained(run: Cli, tmp_path: Path) -> RunFolder:
-    """A run of two epochs below ``runs``, the first of which is kept."""
+    """A run of two epochs below ``runs``, with a checkpoint of the first."""
     data = write_dataset(tmp_path / "data", gzip=False)
     code, _, _ = run(*BRIEF, "--data-dir", data, "--batch-size", 16, "--checkpoint-every", 1)
     assert code == ExitCode.FINISHED
@@ -34,7 +34,7 @@ def trained(run: Cli, tmp_path: Path) -> RunFolder:
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Show, RunConfig, str]]:
-    """What windows were opened on, in place of a window."""
+    """Records the runs that would be opened in the window."""
     windows: list[tuple[Show, RunConfig, str]] = []
 
     def run_inspect(show: Show, settings: RunConfig, *, theme: str | None, view: str) -> int:

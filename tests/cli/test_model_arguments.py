@@ -1,4 +1,4 @@
-"""A network is given alone or with --model, to every command that takes one."""
+"""A model is given as an argument or with --model, to every command that takes one."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_lesson_is_shown_on_a_model(run: Cli, custom_model: str) -> None:
     ],
 )
 def test_a_new_run_takes_its_model_in_two_ways(printed: Printed, words: list[str]) -> None:
-    # --print-config comes last, and is read though it stands behind the network.
+    # --print-config comes last, and is read although it follows the model.
     assert printed(*words).model == "tiny"
 
 

@@ -299,7 +299,7 @@ def test_a_closed_pipe_ends_without_a_message(tmp_path: Path) -> None:
     assert (ended.code, ended.err) == (141, "")
 
 
-# --- figures of networks that are no chains of convolutions
+# --- figures of models that are not chains of convolutions
 
 
 LOOP = """

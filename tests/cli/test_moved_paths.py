@@ -1,4 +1,4 @@
-"""Runs whose folder, model or data are at another place now."""
+"""Runs whose folder, model or data have moved."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def home(once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The same folder at the place that is recorded; another one is the current folder."""
+    """The same folder at its recorded path; the current folder is another one."""
     kept = tmp_path / "kept"
     shutil.copytree(once, kept)
     elsewhere = tmp_path / "elsewhere"

@@ -35,7 +35,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of two pictures, one of which is none."""
+    """A folder with a picture and a file that is none."""
     folder = tmp_path_factory.mktemp("pictures")
     two = painted(GLYPHS[2], (20, 60, 60), 3, pad=150)
     Image.frombytes("L", (150, 150), two.ink).save(folder / "two.png")
@@ -144,7 +144,7 @@ def test_a_digit_is_shown_as_the_model_gets_it(
         rows = out.splitlines()[1:]
         shown[options] = [number for number, row in enumerate(rows) if row.strip()]
 
-    # The two is 20 rows tall once it is centred, and lies low and is smaller in the picture.
+    # The two is 20 rows tall once it is centered; in the picture it is smaller and lower.
     centred, raw = shown.values()
     assert (centred[0], centred[-1]) == (2, 11)
     assert raw[0] > 4

@@ -108,7 +108,7 @@ def test_the_data_of_every_command_stay_whole(here: Path) -> None:
 
 
 class Terminal:
-    """A pseudo-terminal with a process in it."""
+    """A pseudo-terminal with a process."""
 
     def __init__(self, here: Path, *words: str, **more: str):
         self.ours, theirs = pty.openpty()
@@ -138,7 +138,7 @@ class Terminal:
         ready, _, _ = select.select([self.ours], [], [], 0.2)
         try:
             piece = os.read(self.ours, 1 << 16) if ready else b""
-        except OSError:  # the other side is closed
+        except OSError:  # the other end is closed
             return False
         self.shown += piece
         return bool(piece) or self.process.poll() is None

@@ -30,7 +30,7 @@ def begin(data: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def once(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder ``runs`` with a finished run, trained once for all."""
+    """The folder ``runs`` with a finished run, trained once for all tests."""
     here = tmp_path_factory.mktemp("once")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(here)
@@ -43,14 +43,14 @@ def once(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def trained(once: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> RunFolder:
-    """A finished run below ``runs``: a copy of it, to do with as one likes."""
+    """A finished run below ``runs``: a copy that a test may change."""
     monkeypatch.chdir(tmp_path)
     (path,) = shutil.copytree(once, tmp_path / "runs").iterdir()
     return RunFolder(path)
 
 
 def complaint(run: Cli, *arguments: object) -> str:
-    """Return the one line about an input that cannot be used."""
+    """Return the error line about an unusable input."""
     code, out, err = run(*arguments)
     assert (code, out) == (ExitCode.BAD_INPUT, "")
     (line,) = err.splitlines()

@@ -1,4 +1,4 @@
-"""What the command line refuses: one line on stderr, nothing on stdout, exit code 2."""
+"""Input errors of the command line: one line on stderr, nothing on stdout, exit code 2."""
 
 from __future__ import annotations
 
@@ -215,7 +215,7 @@ def test_settings_that_do_not_fit_the_data(
     assert output in data_refused("--no-ui", "--data-dir", folder, *arguments)
 
 
-# What nobody foresaw
+# Unexpected errors
 
 
 @pytest.mark.parametrize("debug", [False, True])

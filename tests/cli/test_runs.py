@@ -1,6 +1,6 @@
-"""Whole runs in processes of their own, on a dataset of sixty images.
+"""Whole runs in separate processes, on a dataset of sixty images.
 
-Two are started as a person starts them; the others are forked, and need not load torch again.
+Two are started as a user starts them; the others are forked, which saves loading torch again.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from tui_trainer.protocol.config_file import compose, read_config
 from tui_trainer.protocol.events import CLOCK_FIELDS
 
 PATIENCE = 120.0
-"""Seconds after which a process is given up."""
+"""Seconds after which a process counts as hung."""
 
 ALONE = ["--no-ui", "--threads", "1", "--device", "cpu"]
 COMMAND = [sys.executable, "-m", "tui_trainer", *ALONE]
-# So small a rate that the network never learns its sixty images by heart.
+# A learning rate so small that the model never memorizes its sixty images.
 BRIEF = ["--epochs", "2", "--batch-size", "16", "--model", "small", "--seed", "3", "--lr", "1e-6"]
 
 Record = dict[str, Any]
@@ -45,14 +45,14 @@ def train(data: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def train_forked(data: Path, place: Path, *arguments: object) -> Ended:
-    """Do the same in a copy of this process; what it says lies in a folder of its own."""
+    """Run in a fork of this process; its output goes to its folder."""
     ended = call(command(*ALONE, "--data-dir", data, *arguments), place, PATIENCE)
     assert "Traceback" not in ended.err
     return ended
 
 
 def records(text: str) -> list[Record]:
-    """Return the events of a text that must be nothing but lines of strict JSON."""
+    """Return the events of a text that must contain only lines of strict JSON."""
 
     def refuse(word: str) -> None:
         pytest.fail(f"{word} is no JSON")
@@ -139,7 +139,7 @@ def test_the_folder_agrees_with_the_output(recorded: Recorded, data: Path) -> No
 def test_the_same_seed_gives_the_same_run_and_a_missed_target_code_3(
     recorded: Recorded, data: Path, tmp_path: Path
 ) -> None:
-    """From the recorded settings, this time, and with a target that cannot be met."""
+    """From the recorded settings, with a target that cannot be met."""
     done, folder = recorded
     first = records(done.stdout)
     asked = ["--config", folder / "config.toml", "--json", "--out", tmp_path / "again"]

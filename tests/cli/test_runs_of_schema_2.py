@@ -21,7 +21,7 @@ from tui_trainer.recording.folder import RunFolder
 from tui_trainer.recording.journal import from_json
 
 LOSSES = (1.900242567062378, 1.865004539489746, 1.78190279006958, 1.9691556692123413)
-"""Of the steps after the checkpoint, as the version that recorded the run went on."""
+"""The steps after the checkpoint, as continued by the version that recorded the run."""
 
 RECORDED = Path(__file__).parents[1] / "recording" / "runs_schema_2" / "steered"
 

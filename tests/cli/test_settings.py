@@ -1,4 +1,4 @@
-"""The settings that options, file and preset make together, and what --help says of them."""
+"""The settings resulting from options, file and preset, and their texts in --help."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_check_has_an_option_for_every_setting_that_its_steps_depend_on() -> Non
     assert names & SETTINGS.keys() == SETTINGS.keys() - left_out
 
 
-# Something else than the default for every setting; together they are a valid run.
+# A value other than the default for every setting; together they are a valid run.
 OTHERS: dict[str, Any] = {
     "model": "era-s6-dropout",
     "budget": 8_000,

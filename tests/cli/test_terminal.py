@@ -1,4 +1,4 @@
-"""What the process does with its streams, and what it does not load."""
+"""The standard streams of the process, and the modules it does not load."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def call(*arguments: str, code: str = CALL + "main()", **more: object) -> tuple[
 
 
 def test_nothing_heavy_is_loaded_for_a_word() -> None:
-    """In one process after the other word: what one loads would be told after all that follow."""
+    """One process per command: loaded modules would be reported for all later commands."""
     _, _, err = call(*WORDS, code=REPORT)
     output = [line for line in err.splitlines() if line.startswith("heavy ")]
     assert output == [f"heavy {words}" for words in WORDS]
 
 
 def shell(words: str, **environment: str) -> tuple[int, str, str]:
-    """Run ``mnist-tui`` with what a shell can do to its streams."""
+    """Run ``mnist-tui`` with the redirections of a shell."""
     done = subprocess.run(
         ["/bin/sh", "-c", words.replace("mnist-tui", f'"{sys.executable}" -m tui_trainer')],
         capture_output=True,
@@ -105,7 +105,7 @@ def test_a_locale_without_letters() -> None:
 
 
 def in_terminal(columns: int, lines: int, *arguments: str) -> tuple[int, str]:
-    """Run the command in a pseudo-terminal of that size; return its code and what it showed."""
+    """Run the command in a pseudo-terminal of that size; return its exit code and its screen."""
     fcntl = pytest.importorskip("fcntl")
     pty = pytest.importorskip("pty")
     termios = pytest.importorskip("termios")

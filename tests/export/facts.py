@@ -1,4 +1,4 @@
-"""A short run with one of everything that an export shows."""
+"""A short run with one of each element that an export shows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TEST = TestEvaluated(
 
 
 def short_run() -> list[Event]:
-    """Three epochs of ten batches; the rate halved in the second, one look at the test set."""
+    """Three epochs of ten batches, a halved learning rate in the second, one test evaluation."""
     events: list[Event] = [started(classes=3)]
     for number in range(1, STEPS + 1):
         if number == 15:

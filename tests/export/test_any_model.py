@@ -1,4 +1,4 @@
-"""Programs and weights files of models that PyTorch trains, whatever they are made of."""
+"""Programs and weights files of models of any kind that PyTorch trains."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class WritesIntoInput(Base):
 
 
 class Window(Base):
-    """Keeps a tensor for the batch size that it saw last; here one of training."""
+    """Caches a tensor for the last batch size; here one of training."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class Scripted(Base):
 
 
 class Outside(Base):
-    """What it computes with is not in its state."""
+    """Computes with tensors outside its ``state_dict``."""
 
     scale: Tensor
 
@@ -131,7 +131,7 @@ class Outside(Base):
 
 
 class Dtypes(Base):
-    """Parameters of many types: halves, integers, truths, none at all."""
+    """Parameters of many dtypes: halves, integers, bools, an empty one."""
 
     mask: Tensor
 
@@ -218,7 +218,7 @@ class Sizes(Base):
 
 
 class Counts(Base):
-    """Answers differently each time."""
+    """Has random outputs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -230,7 +230,7 @@ class Counts(Base):
 
 
 class Seeds(Base):
-    """Seeds by itself, which no program does."""
+    """Sets a seed by itself, which no program does."""
 
     def forward(self, x: Tensor) -> Tensor:
         torch.manual_seed(0)
@@ -275,10 +275,10 @@ ANY_BATCH: list[type[nn.Module]] = [
     TwoHeads,
     Tokens,
 ]
-"""Models that have a program for any batch size."""
+"""Models that have a program with a dynamic batch size."""
 
 STRICT: list[type[nn.Module]] = [Length, Whole]
-"""The same, where the bytecode must be analysed for it."""
+"""The same, if the bytecode is analysed."""
 
 
 @pytest.fixture(autouse=True)
@@ -606,7 +606,7 @@ def test_other_weights_do_not_pass(tmp_path: Path) -> None:
 
 
 class LeavesOut(nn.Module):
-    """Overrides ``state_dict`` to save its head alone."""
+    """Overrides ``state_dict`` to save only its head."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -39,7 +39,7 @@ def _repeatable() -> None:
 
 
 def trained(name: str, image_size: int = 28) -> nn.Module:
-    """Return a network in training mode whose batch norms have seen something."""
+    """Return a model in training mode whose batch norms have statistics."""
     model = zoo.build(name, image_size=image_size, classes=10)
     for layer in model.modules():
         if isinstance(layer, nn.BatchNorm2d):
@@ -55,17 +55,17 @@ def pictures(count: int, image_size: int = 28) -> Tensor:
 
 
 def agrees(result: Comparison, images: int) -> bool:
-    """Whether the differences are those of float32, on scores of about 1."""
+    """Whether the differences are those of float32, on logits of about 1."""
     return result.images == images and not result.disagreements and result.max_difference < 1e-4
 
 
-# An ONNX file takes some seconds: what does not hang on the format is tried with the other alone.
+# An ONNX file takes some seconds: what does not depend on the format is tested with the other.
 SLOWLY = [
     kind if kind != "onnx" else pytest.param(kind, marks=pytest.mark.slow) for kind in FORMATS
 ]
 
 
-# --- every network in every format
+# --- every built-in model in every format
 
 
 @pytest.mark.slow

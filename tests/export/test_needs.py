@@ -1,4 +1,4 @@
-"""What an export loads, and what it says when that is not there."""
+"""The packages that an export loads, and its messages if they are missing."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def test_a_png_is_a_png_whatever_the_case_of_its_name(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_same_events_give_the_same_bytes_in_another_process(tmp_path: Path) -> None:
-    """And that one needs no torch for it, nor a window."""
+    """Another process needs neither torch nor the window for it."""
     code = (
         "import pathlib, sys, tests.export.facts as f, tui_trainer.export.curves as c;"
         "[c.write_picture(f.short_run(), pathlib.Path(path)) for path in sys.argv[1:]];"
@@ -124,7 +124,7 @@ def test_strange_runs_are_drawn_without_a_warning(tmp_path: Path, events: list[E
     assert "accuracy (%)" in texts_in(tmp_path / "run.svg")
 
 
-# --- what is drawn where
+# --- positions in the picture
 
 
 def test_points_stand_at_their_epoch_with_wilsons_bars() -> None:

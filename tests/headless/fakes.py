@@ -19,7 +19,7 @@ class FakeTerminal(io.StringIO):
 
 
 class FakeClock:
-    """Every reading is ``step`` seconds after the one before."""
+    """Each reading is ``step`` seconds after the previous one."""
 
     def __init__(self, step: float = 1.0) -> None:
         self.now, self.step = 0.0, step
@@ -30,7 +30,7 @@ class FakeClock:
 
 
 class Engine(Iterator[Event]):
-    """Events one by one, then an exception if there is one; knows whether it was closed."""
+    """Events one by one, then an exception if given; records whether it was closed."""
 
     def __init__(self, events: Iterable[Event], error: BaseException | None = None) -> None:
         self._events, self._error = iter(events), error

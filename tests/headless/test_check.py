@@ -1,4 +1,4 @@
-"""The check of the first steps as it is printed."""
+"""The preflight check as it is printed."""
 
 from __future__ import annotations
 

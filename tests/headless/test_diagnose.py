@@ -1,4 +1,4 @@
-"""Recorded runs, judged by the rules of today."""
+"""Recorded runs, evaluated by the current rules."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FINDINGS = (FindingRaised, FindingCleared)
 
 
 def judged(events: list[Event]) -> list[Event]:
-    """Return a run's events with the findings of today among them."""
+    """Return a run's events, with the findings of the current rules."""
     return list(with_findings(event for event in events if not isinstance(event, FINDINGS)))
 
 

@@ -1,4 +1,4 @@
-"""What a run without a window tells of findings."""
+"""The findings of a run without the window."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report: one HTML file, whole, well formed, and safe to open."""
+"""The report: one HTML file, complete, well formed, and safe to open."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ BAD = "<script>alert('1')</script>&\""
 
 
 class Page(HTMLParser):
-    """Reads a page strictly: every element is closed in its turn; keeps what matters."""
+    """Parses a page strictly: every element is closed in order; keeps its text and attributes."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)

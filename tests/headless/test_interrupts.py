@@ -23,7 +23,7 @@ def _handler() -> Iterator[None]:
 
 
 class WaitingEngine:
-    """Trains on until it is stopped; presses Ctrl+C itself, ``presses`` times."""
+    """Trains until it is stopped; presses Ctrl+C itself, ``presses`` times."""
 
     def __init__(self, inbox: Inbox, presses: int) -> None:
         self.inbox, self.presses = inbox, presses

@@ -30,7 +30,7 @@ def run(
     clock: FakeClock | None = None,
     json_lines: bool = False,
 ) -> str:
-    """Return what a run writes to a terminal; a clock that hurries lets every step be drawn."""
+    """Return the output of a run to a terminal; a fast clock lets every step be drawn."""
     err = FakeTerminal()
     run_headless(
         Engine(events),
@@ -52,7 +52,7 @@ def drawings(written: str) -> list[str]:
 def test_the_line_shows_where_the_run_stands() -> None:
     lines = drawings(run(whole_run()))
     assert len(lines) == 20
-    # After 5 of 20 steps: 1,500 images to go at 2,000 a second, no validation known yet.
+    # After 5 of 20 steps: 1,500 images left at 2,000 per second, no validation time known yet.
     assert lines[4] == (
         "epoch 1/2 ▕████▊              ▏  loss 0.5000  80.00 %  2,000 img/s  ETA  0:01"
     )
@@ -136,7 +136,7 @@ def test_it_is_drawn_at_most_eight_times_a_second() -> None:
 def test_nothing_of_it_is_left_in_the_end() -> None:
     written = run([started(), step(1)])
     *_, end = written.split("\n")
-    assert end == ""  # the line ended, and after the last line nothing was drawn
+    assert end == ""  # the line has ended, and nothing is drawn after the last line
     assert "\x1b[?25l" not in written  # the cursor was never hidden
     for before in re.findall(r"([^\n]*)\n", written):
         last_state = before.split("\r")[-1]
@@ -203,7 +203,7 @@ def test_with_json_the_line_is_still_on_stderr_alone() -> None:
     written = run(whole_run(), stdout=out, json_lines=True)
     assert len(drawings(written)) == 20
     assert "\x1b" not in out.getvalue()
-    # Redrawn in place: taking it away before each of twenty lines a second would flicker.
+    # Redrawn in place: erasing it before each of twenty lines per second would flicker.
     assert written.count("\r\x1b[K") == 1
 
 

@@ -1,4 +1,4 @@
-"""What is told while a network is measured."""
+"""The progress while a model is measured."""
 
 from __future__ import annotations
 

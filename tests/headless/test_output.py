@@ -28,7 +28,7 @@ from tui_trainer.stats.intervals import wilson
 
 
 def run(events: Iterable[Event], *, json_lines: bool = False) -> tuple[str, str]:
-    """Return what a run writes into two pipes."""
+    """Return the output of a run to two pipes."""
     out, err = io.StringIO(), io.StringIO()
     run_headless(Engine(events), Inbox(), json_lines=json_lines, stdout=out, stderr=err)
     return out.getvalue(), err.getvalue()

@@ -1,4 +1,4 @@
-"""Streams that cannot show, or no longer take, what is written; the pipes are real ones."""
+"""Streams that cannot show, or no longer accept, the output; the pipes are real ones."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ sys.exit(run_headless(engine(), Inbox(), json_lines="--json" in sys.argv))
 
 def start(*arguments: str, stdout: int | IO[str] = subprocess.PIPE) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
-    environment.pop("PYTHONUNBUFFERED", None)  # or nothing is left to flush at the exit
+    environment.pop("PYTHONUNBUFFERED", None)  # otherwise nothing is left to flush at the exit
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *arguments],
         env=environment,

@@ -1,4 +1,4 @@
-"""Asking for views one after the other: which wishes there are, in which order."""
+"""Questions for views: which are asked, in which order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STEPS: dict[str, dict[str, tuple[Value, ...]]] = {
     "maps": {"images": IMAGES, "layer": ("all", "conv1"), "digit": (0.0, 1.0)},
     "activation": {"layer": ("classes", "conv1"), "digit": (0.0, 1.0)},
 }
-"""The controls of each view of the fake engine; with ``change`` the kernels have one more."""
+"""The controls of each view of the fake engine; ``change`` adds one to the kernels."""
 
 
 def events(sequence: ViewQuestions, asked: list[Ask]) -> Iterator[Event]:
@@ -53,7 +53,7 @@ def events(sequence: ViewQuestions, asked: list[Ask]) -> Iterator[Event]:
 def seen(
     *names: str, on_test: bool = False, all_layers: bool = False, **chosen: str
 ) -> tuple[Evaluation, list[Ask]]:
-    """Return what was found, and what was asked."""
+    """Return the evaluation and the questions."""
     views = [find_view(name) for name in names]
     sequence = ViewQuestions(
         views, chosen, on_test=on_test, all_layers=all_layers, test_evaluations=1

@@ -82,5 +82,5 @@ def _more_epochs(found: SavedRun, epochs: int | None) -> tuple[Command, ...]:
             )
         return ()
     if epochs < begun:
-        raise InputError(f"--epochs {epochs}: epoch {begun} has already begun")
+        raise InputError(f"--epochs {epochs}: epoch {begun} has already started")
     return () if epochs == found.metadata["epochs"] else (SetEpochs(epochs),)
