@@ -41,7 +41,7 @@ class Server:
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
-        self.fault: str | None = None
+        self.problem: str | None = None
         self.asked: list[str] = []
         self.stuck = threading.Event()
         server = self
@@ -62,14 +62,14 @@ class Server:
         if body is None or "missing" in request.path:
             request.send_error(404)
             return
-        if self.fault == "silent":
+        if self.problem == "silent":
             self.stuck.wait(10)
             return
         request.send_response(200)
-        if self.fault != "no length":
+        if self.problem != "no length":
             request.send_header("Content-Length", str(len(body)))
         request.end_headers()
-        request.wfile.write(body[: len(body) // 2] if self.fault == "breaks off" else body)
+        request.wfile.write(body[: len(body) // 2] if self.problem == "breaks off" else body)
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_progress_comes_seldom_but_at_each_end(
 ) -> None:
     monkeypatch.setattr(downloads, "_CHUNK", 100)
     monkeypatch.setattr(downloads, "PROGRESS_INTERVAL", 3600.0)
-    kmnist.fault = "no length"
+    kmnist.problem = "no length"
 
     events, _ = run(downloads.fetch("kmnist", tmp_path))
 
@@ -316,14 +316,14 @@ def test_a_missing_file_on_every_mirror(
 
 
 @pytest.mark.parametrize(
-    ("fault", "expected"),
+    ("problem", "expected"),
     [("breaks off", "the connection ended after"), ("silent", "no answer within 0.2 seconds")],
 )
 def test_a_server_that_stops_leaves_nothing(
-    kmnist: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, expected: str
+    kmnist: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: str, expected: str
 ) -> None:
     monkeypatch.setattr(downloads, "TIMEOUT", 0.2)
-    kmnist.fault = fault
+    kmnist.problem = problem
 
     assert expected in complaint("kmnist", tmp_path)
     assert names(tmp_path / "KMNIST" / "raw") == set()
@@ -334,7 +334,7 @@ def test_half_a_file_without_a_length_is_not_taken_for_a_whole_one(
 ) -> None:
     whole = kmnist.files[f"{FIRST}.gz"]
     kmnist.files[f"{FIRST}.gz"] = whole[: len(whole) // 2]
-    kmnist.fault = "no length"
+    kmnist.problem = "no length"
 
     assert "MD5 differs" in complaint("kmnist", tmp_path)
     assert names(tmp_path / "KMNIST" / "raw") == set()

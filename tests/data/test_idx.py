@@ -169,7 +169,7 @@ def test_names_with_dots_and_test_files_are_known(plain: Path) -> None:
 
 
 @pytest.mark.parametrize("labels", ["labels-idx2-int", "labels.idx2-int"])
-def test_qmnists_own_labels_are_read(tmp_path: Path, labels: str) -> None:
+def test_labels_of_qmnist_are_read(tmp_path: Path, labels: str) -> None:
     for split, total in (("train", 30), ("test", 10)):
         images, classes = make_part(total, size=8, seed=1)
         rows = [n for label in classes for n in (label, 4, 7, 0, 1, label + 10, 0, 0)]
@@ -200,7 +200,7 @@ def test_names_in_capitals_are_known(plain: Path) -> None:
     assert read(plain).train_total == 60
 
 
-def test_a_plain_file_goes_before_its_gz(plain: Path) -> None:
+def test_a_plain_file_precedes_its_gz(plain: Path) -> None:
     for path in list(plain.iterdir()):
         path.with_name(path.name + ".gz").write_bytes(b"nonsense")
 
@@ -312,7 +312,7 @@ def test_a_folder_or_a_pipe_in_place_of_a_file(plain: Path) -> None:
         assert "pipe, not a file" in complaint(plain)
 
 
-def test_what_may_not_be_read_says_so(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_file_is_reported(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     def refuse(*args: object, **kwargs: object) -> None:
@@ -328,7 +328,7 @@ def test_what_may_not_be_read_says_so(plain: Path, monkeypatch: pytest.MonkeyPat
         assert "cannot list it: Permission denied" in complaint(plain)
 
 
-def test_a_broken_link_says_so(plain: Path) -> None:
+def test_a_broken_link_is_reported(plain: Path) -> None:
     (plain / TRAIN_IMAGES).unlink()
     (plain / TRAIN_IMAGES).symlink_to(plain / "gone")
 
@@ -570,7 +570,7 @@ def test_a_class_that_is_lacking_on_purpose_is_counted(plain: Path) -> None:
         pytest.param([0, 1, 40] * 20, id="most are lacking"),
     ],
 )
-def test_labels_that_look_like_damage_stay_refused(plain: Path, labels: list[int]) -> None:
+def test_labels_that_indicate_damage_stay_refused(plain: Path, labels: list[int]) -> None:
     text = complaint(relabel(plain, labels, [0]))
 
     assert "never does; get the file again, or give --classes" in text

@@ -61,7 +61,7 @@ def test_mnist_strokes_are_as_wide_as_documented(images: Tensor) -> None:
     assert high == pytest.approx(THICK, abs=0.25)
 
 
-def test_mnists_own_images_come_back_as_they_are(images: Tensor) -> None:
+def test_images_of_mnist_are_returned_unchanged(images: Tensor) -> None:
     same = 0
     usual = [image for image in images if THIN <= thickness(image) <= THICK]
     for image in usual:
@@ -86,7 +86,7 @@ def test_the_width_of_a_stroke_is_measured(width: float) -> None:
 @pytest.mark.parametrize("thick", RADII)
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("digit", [1, 3, 7, 8])
-def test_any_drawing_gets_mnists_form(digit: int, place: str, thick: str) -> None:
+def test_any_drawing_gets_mnists_format(digit: int, place: str, thick: str) -> None:
     made = digit_of(ink_of(drawn(digit, place=place, thickness=thick)))
 
     assert made.shape == (28, 28)
@@ -130,7 +130,7 @@ def test_other_sides(side: int) -> None:
     assert all(abs(centre - side / 2) <= 0.6 for centre in centre_of(made))
 
 
-def test_what_is_no_digit() -> None:
+def test_ink_that_is_no_digit() -> None:
     dot = torch.zeros(40, 40)
     dot[3, 3] = 1
     line = torch.zeros(300, 4)

@@ -21,7 +21,7 @@ from tui_trainer.protocol.errors import InputError
 Colour = tuple[int, int, int]
 Make = Callable[[int], Image.Image]
 
-WHITE, PAPER, DESK, PEN = (255, 255, 255), (226, 222, 214), (48, 36, 28), (25, 25, 60)
+WHITE, PAPER, TABLE, PEN = (255, 255, 255), (226, 222, 214), (48, 36, 28), (25, 25, 60)
 DIGITS = (2, 8)
 SIZE, TALL = 160, 120
 
@@ -79,8 +79,8 @@ def shadowed(digit: int) -> Image.Image:
     return photographed(picture)
 
 
-def on_desk(digit: int, corners: list[tuple[int, int]], desk: Colour = DESK) -> Image.Image:
-    picture = sheet((400, 320), desk)
+def on_table(digit: int, corners: list[tuple[int, int]], table: Colour = TABLE) -> Image.Image:
+    picture = sheet((400, 320), table)
     ImageDraw.Draw(picture).polygon(corners, fill=PAPER)
     return photographed(written(digit, picture, (120, 80)))
 
@@ -141,9 +141,9 @@ WHOLE = [(60, 20), (350, 30), (340, 300), (50, 290)]
 CUT = [(80, -1), (401, -1), (401, 321), (60, 321)]
 
 SCENES: dict[str, Make] = {
-    "a sheet on a desk": lambda digit: on_desk(digit, WHOLE),
-    "a sheet that the picture cuts": lambda digit: on_desk(digit, CUT),
-    "a sheet on a light desk": lambda digit: on_desk(digit, WHOLE, (150, 120, 90)),
+    "a sheet on a desk": lambda digit: on_table(digit, WHOLE),
+    "a sheet that the picture cuts": lambda digit: on_table(digit, CUT),
+    "a sheet on a light desk": lambda digit: on_table(digit, WHOLE, (150, 120, 90)),
     "chalk on a board": lambda digit: photographed(
         written(digit, sheet(colour=(40, 60, 50)), pen=(225, 225, 215)), 12
     ),
@@ -197,16 +197,16 @@ def likeness(one: Tensor, other: Tensor) -> float:
     "digit", [DIGITS[0], *(pytest.param(digit, marks=pytest.mark.slow) for digit in DIGITS[1:])]
 )
 @pytest.mark.parametrize(
-    "scene",
+    "picture",
     [
-        pytest.param(scene, marks=[pytest.mark.slow] if place % 2 else [])
-        for place, scene in enumerate(SCENES)
+        pytest.param(picture, marks=[pytest.mark.slow] if place % 2 else [])
+        for place, picture in enumerate(SCENES)
     ],
 )
-def test_the_digit_is_found(scene: str, digit: int, tmp_path: Path) -> None:
+def test_the_digit_is_found(picture: str, digit: int, tmp_path: Path) -> None:
     ImageOps.invert(ink(digit)).save(tmp_path / "plain.png")
-    path = tmp_path / ("scene.jpg" if "photographed" in scene else "scene.png")
-    SCENES[scene](digit).save(path)
+    path = tmp_path / ("scene.jpg" if "photographed" in picture else "scene.png")
+    SCENES[picture](digit).save(path)
 
     found, plain = digit_of(path), digit_of(tmp_path / "plain.png")
 
@@ -251,7 +251,7 @@ REFUSED: dict[str, tuple[Callable[[], Image.Image], str]] = {
     "one below the other": (column, "holds 2 separate shapes; "),
     "two, photographed": (lambda: photographed(row(3, 5)), "holds 2 separate shapes; "),
     "two boxes": (boxes, "holds 2 frames with ink in each; crop it to one digit"),
-    "a desk alone": (lambda: photographed(sheet(colour=DESK)), "is blank: there is no ink in it"),
+    "a desk alone": (lambda: photographed(sheet(colour=TABLE)), "is blank: there is no ink in it"),
     "a sheet without ink": (
         lambda: blank_sheet(),
         "holds a sheet or a solid shape, and no separate ink",
@@ -272,14 +272,16 @@ REFUSED: dict[str, tuple[Callable[[], Image.Image], str]] = {
 
 
 def blank_sheet() -> Image.Image:
-    picture = sheet((400, 320), DESK)
+    picture = sheet((400, 320), TABLE)
     ImageDraw.Draw(picture).polygon(WHOLE, fill=PAPER)
     return photographed(picture)
 
 
-@pytest.mark.parametrize("scene", REFUSED)
-def test_pictures_without_one_digit_are_refused_with_the_reason(scene: str, tmp_path: Path) -> None:
-    make, words = REFUSED[scene]
+@pytest.mark.parametrize("picture", REFUSED)
+def test_pictures_without_one_digit_are_refused_with_the_reason(
+    picture: str, tmp_path: Path
+) -> None:
+    make, words = REFUSED[picture]
     path = tmp_path / "scene.png"
     make().save(path)
 

@@ -118,7 +118,7 @@ ASKED: Sequence[Command] = (
     "kind",
     [
         *(models.ComplexWeights, models.SparseGradient, models.EmptyParameter),
-        *(models.RunningMean, models.PrivateRngs, models.GlobalGenerator, models.OverridesTrain),
+        *(models.RunningMean, models.PrivateRngs, models.GlobalRng, models.OverridesTrain),
     ],
     ids=lambda kind: kind.__name__,
 )

@@ -52,7 +52,7 @@ def test_the_reported_lr_is_the_lr_of_the_update(
     assert rates == pytest.approx([step.lr for step in steps], rel=1e-3)
 
 
-def test_the_schedule_goes_by_images_and_not_by_steps(tiny: Path) -> None:
+def test_the_schedule_depends_on_images_not_on_steps(tiny: Path) -> None:
     config = tiny_config(tiny, schedule="cosine")
     rates = []
     for script in ({}, {2: [SetBatchSize(8)], 9: [SetBatchSize(4)]}):

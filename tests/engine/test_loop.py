@@ -62,8 +62,8 @@ def test_a_small_model_learns_real_digits() -> None:
     [*((model, "adam") for model in MODELS), *(("small", optimizer) for optimizer in OPTIMIZERS)],
 )
 def test_every_model_and_every_optimizer_learns(tiny: Path, model: str, optimizer: str) -> None:
-    rate = 0.05 if optimizer == "sgd" else 0.005
-    config = tiny_config(tiny, model=model, optimizer=optimizer, lr=rate, epochs=5, augment="none")
+    lr = 0.05 if optimizer == "sgd" else 0.005
+    config = tiny_config(tiny, model=model, optimizer=optimizer, lr=lr, epochs=5, augment="none")
 
     first, *_, last = of(EpochDone, run(config))
 
@@ -254,18 +254,18 @@ def test_without_a_validation_split_its_fields_are_none(tiny: Path) -> None:
 
 def test_the_test_set_is_read_once_at_the_end(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reported: list[Event] = []
-    looked_after: list[Event] = []
-    look = Run.evaluate_test
+    evaluated_after: list[Event] = []
+    evaluation = Run.evaluate_test
 
     def noting(run: Run) -> TestEvaluated:
-        looked_after.append(reported[-1])
-        return look(run)
+        evaluated_after.append(reported[-1])
+        return evaluation(run)
 
     monkeypatch.setattr(Run, "evaluate_test", noting)
     for event in train(tiny_config(tiny), Inbox(), clock=FakeClock()):
         reported.append(event)
 
-    assert looked_after == [StateChanged(state="testing", step=14)]
+    assert evaluated_after == [StateChanged(state="testing", step=14)]
     test, end = only(TestEvaluated, reported), only(RunFinished, reported)
     assert (test.evaluation, test.step, test.images, test.test_total) == (1, 14, 220, 40)
     assert test.test_accuracy == test.test_correct / 40

@@ -60,12 +60,12 @@ def test_updates_match_pytorchs_optimizers(name: str, fused: bool) -> None:
     ours.fused = [fused] * len(ours.parameters)
     theirs = build(yours.parameters())
 
-    for step, rate in enumerate((0.1, 0.05, 0.2, 0.001), start=1):
+    for step, lr in enumerate((0.1, 0.05, 0.2, 0.001), start=1):
         gradients(mine, step)
         gradients(yours, step)
-        ours.step(rate)
+        ours.step(lr)
         for group in theirs.param_groups:
-            group["lr"] = rate
+            group["lr"] = lr
         theirs.step()
 
     for a, b in zip(mine.parameters(), yours.parameters(), strict=True):

@@ -178,8 +178,8 @@ def test_a_step_that_completes_an_epoch_ends_it_before_the_pause(tiny: Path) -> 
 
 @pytest.mark.parametrize("command", [Pause(), Resume()])
 def test_pause_and_resume_cancel_pending_steps(tiny: Path, command: Command) -> None:
-    wishes: list[Command] = [RunStep(), RunStep(), command]
-    inbox = ScriptedInbox({2: wishes}, paused=[[Resume()]])
+    commands: list[Command] = [RunStep(), RunStep(), command]
+    inbox = ScriptedInbox({2: commands}, paused=[[Resume()]])
 
     run(tiny_config(tiny), inbox)
 
@@ -231,11 +231,11 @@ def test_a_test_evaluation_is_counted_and_reported(tiny: Path) -> None:
 def test_a_test_evaluation_does_not_change_training(tiny: Path) -> None:
     config = tiny_config(tiny, model="era-s6-dropout", dropout=0.5)
 
-    plain, looked = (
+    plain, evaluated = (
         of(StepDone, run(config, ScriptedInbox({step: [EvaluateTest()]}))) for step in (100, 5)
     )
 
-    assert plain == looked
+    assert plain == evaluated
 
 
 def test_a_test_evaluation_while_paused_keeps_the_pause(tiny: Path) -> None:
@@ -296,9 +296,9 @@ def test_a_run_can_be_stopped_before_its_first_step(tiny: Path) -> None:
 
 
 def test_commands_after_a_stop_are_ignored(tiny: Path) -> None:
-    wishes: list[Command] = [Stop(), SetBaseLr(0.5), EvaluateTest(), Pause(), Stop(test=False)]
+    commands: list[Command] = [Stop(), SetBaseLr(0.5), EvaluateTest(), Pause(), Stop(test=False)]
 
-    events = run(tiny_config(tiny), ScriptedInbox({3: wishes}))
+    events = run(tiny_config(tiny), ScriptedInbox({3: commands}))
 
     assert not of(SettingChanged, events)
     assert not of(TestEvaluated, events)  # the last stop was in a hurry

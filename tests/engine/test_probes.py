@@ -56,10 +56,10 @@ def states(config: RunConfig) -> tuple[list[Event], Checkpoint]:
     return events, store.last_good
 
 
-NETWORKS = ["small", "era-s6-dropout", "mlp"]
+MODELS = ["small", "era-s6-dropout", "mlp"]
 
 
-@pytest.mark.parametrize("model", NETWORKS)
+@pytest.mark.parametrize("model", MODELS)
 def test_a_run_with_probes_is_the_run_without(tiny: Path, model: str) -> None:
     config = tiny_config(tiny, model=model, augment="light")
     with_probes, left = states(config)
@@ -75,9 +75,11 @@ def test_a_run_with_probes_is_the_run_without(tiny: Path, model: str) -> None:
 
 def test_probes_come_at_their_steps_and_survive_json(tiny: Path) -> None:
     events = run(tiny_config(tiny, epochs=8, model="mlp"))
-    looks = of(UpdateProbed, events)
+    probes = of(UpdateProbed, events)
     last = 8 * 7
-    assert [probed.step for probed in looks] == [s for s in sorted({*EARLY_STEPS, 50}) if s <= last]
+    assert [probed.step for probed in probes] == [
+        s for s in sorted({*EARLY_STEPS, 50}) if s <= last
+    ]
     for probe in [event for event in events if isinstance(event, UpdateProbed | SampleProbed)]:
         assert from_json(to_json(probe)) == probe
 
@@ -185,8 +187,8 @@ def test_layers_in_evaluation_mode_are_reported(tiny: Path) -> None:
     step(run)
     assert step(run)[0].eval_layers == ()
     run.model.get_submodule(norms[1]).eval()
-    looks = [probed for _ in range(3) for probed in step(run)]
-    assert looks[0].eval_layers == (norms[1],)
+    probes = [probed for _ in range(3) for probed in step(run)]
+    assert probes[0].eval_layers == (norms[1],)
 
 
 def test_the_sample_probe_agrees_with_evaluate(tiny: Path) -> None:
@@ -234,9 +236,9 @@ def test_the_batch_norm_gap_compares_the_same_images(tiny: Path) -> None:
         for part in places.split(16):  # type: ignore[no-untyped-call]
             images, labels = data.prepare(data.train.images[part]), data.train.labels[part]
             model.train()
-            own = functional.cross_entropy(model(images), labels)
+            expected = functional.cross_entropy(model(images), labels)
             model.eval()
-            gaps.append(float(own))
+            gaps.append(float(expected))
     # The running statistics have moved by now; what batch statistics give has not.
     running = probed.loss
     assert probed.batch_norm_gap == pytest.approx(sum(gaps) / 4 - running, abs=1e-4)

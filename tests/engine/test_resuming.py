@@ -72,10 +72,12 @@ def trained(
     return Trained(list(events), store)
 
 
-def cut(config: RunConfig, step: int, wishes: dict[int, list[Command]] | None = None) -> Checkpoint:
+def cut(
+    config: RunConfig, step: int, commands: dict[int, list[Command]] | None = None
+) -> Checkpoint:
     """Return the state of a run that was left after so many steps."""
     stop: list[Command] = [Stop(reason="interrupted", test=False)]
-    return trained(config, ScriptedInbox({**(wishes or {}), step: stop})).state
+    return trained(config, ScriptedInbox({**(commands or {}), step: stop})).state
 
 
 def assert_equal(one: Checkpoint, other: Checkpoint) -> None:
@@ -132,14 +134,14 @@ def test_a_resumed_run_is_bit_identical(tiny: Path, model: str, optimizer: str, 
 
 def test_knobs_keep_their_values(tiny: Path) -> None:
     config = tiny_config(tiny, model="era-s6-dropout")
-    wishes: dict[int, list[Command]] = {
+    commands: dict[int, list[Command]] = {
         2: [SetBaseLr(0.02), SetBatchSize(9)],
         3: [SetDropout(0.3), SetAugmentation(False)],
         4: [SetEpochs(3)],
     }
-    whole = trained(config, ScriptedInbox(dict(wishes)))
+    whole = trained(config, ScriptedInbox(dict(commands)))
 
-    rest = trained(config, resume=cut(config, 5, wishes))
+    rest = trained(config, resume=cut(config, 5, commands))
 
     assert_equal(rest.state, whole.state)
     assert rest.state.metadata["epochs"] == 3
@@ -178,13 +180,13 @@ def test_epochs_can_be_added_while_it_trains_but_not_taken_from_the_past(tiny: P
 
 def test_a_run_is_trained_again_with_the_same_commands(tiny: Path) -> None:
     config = tiny_config(tiny, model="era-s6-dropout")
-    wishes: dict[int, list[Command]] = {
+    commands: dict[int, list[Command]] = {
         0: [SetBatchSize(20)],
         3: [SetBaseLr(0.5), SetDropout(0.2)],
         6: [SetAugmentation(False)],
         12: [SetEpochs(3)],
     }
-    first = trained(config, ScriptedInbox(dict(wishes)))
+    first = trained(config, ScriptedInbox(dict(commands)))
 
     again = trained(config, ReplayInbox(recorded_commands(first.events), stop_at=None))
 

@@ -51,8 +51,8 @@ def diverged_run(
 ) -> tuple[list[Event], ScriptedInbox]:
     """Train to the middle of epoch 2, ruin the weights, and answer what is asked then."""
     # When the run is over it goes on answering questions, until it is told to stop.
-    told_later: list[list[Command]] = [*answers, [Stop()]]
-    inbox = ScriptedInbox({14: [SetBatchSize(5)], 15: [SetBaseLr(WRECK)]}, told_later)
+    after: list[list[Command]] = [*answers, [Stop()]]
+    inbox = ScriptedInbox({14: [SetBatchSize(5)], 15: [SetBaseLr(WRECK)]}, after)
     events = train(config(tiny), inbox, store=store, interactive=True, clock=FakeClock())
     return list(events), inbox
 

@@ -102,9 +102,9 @@ def test_a_new_batch_size_is_that_of_the_next_slice(tiny: Path) -> None:
 
 
 def test_the_last_of_several_commands_wins_and_all_are_reported(tiny: Path) -> None:
-    wishes: list[Command] = [SetBaseLr(0.1), SetBaseLr(0.2), SetBatchSize(8)]
+    commands: list[Command] = [SetBaseLr(0.1), SetBaseLr(0.2), SetBatchSize(8)]
 
-    events = run(tiny_config(tiny, schedule="constant"), ScriptedInbox({1: wishes}))
+    events = run(tiny_config(tiny, schedule="constant"), ScriptedInbox({1: commands}))
 
     reported = [(change.setting, change.old, change.new) for change in of(SettingChanged, events)]
     assert reported == [

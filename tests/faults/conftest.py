@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.data.idx_files import write_dataset
-from tests.faults.runs import WISHES, CommandInbox, Left, begin, left_by, small_run
+from tests.faults.runs import COMMANDS, CommandInbox, Left, begin, left_by, small_run
 from tui_trainer.protocol.config import RunConfig
 
 
@@ -38,7 +38,7 @@ def config(data: Path) -> RunConfig:
 def whole_run(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the run that nothing interrupted."""
     path = tmp_path_factory.mktemp("whole") / "run"
-    for _ in begin(path, config, CommandInbox(WISHES)):
+    for _ in begin(path, config, CommandInbox(COMMANDS)):
         pass
     return path
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.faults.runs import WISHES, CommandInbox, begin
+from tests.faults.runs import COMMANDS, CommandInbox, begin
 from tui_trainer.headless.runner import run_headless
 from tui_trainer.protocol.config import RunConfig
 
@@ -18,7 +18,7 @@ FREE_AT = 14
 
 def headless(path: Path, config: RunConfig, at_step: Callable[[int], object]) -> int:
     """Train without the window, as the command line does; return the exit code."""
-    inbox = CommandInbox(WISHES, at_step=at_step)
+    inbox = CommandInbox(COMMANDS, at_step=at_step)
     return run_headless(begin(path, config, inbox), inbox)
 
 

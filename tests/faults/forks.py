@@ -68,7 +68,7 @@ class Child:
                     stream.flush()
             os._exit(code)
 
-    def said(self) -> str:
+    def output(self) -> str:
         """Return what it has written to stderr so far."""
         return self._err.read_text(encoding="utf-8") if self._err.exists() else ""
 
@@ -91,11 +91,11 @@ class Child:
             if time.monotonic() > until:
                 os.kill(self.pid, signal.SIGKILL)
                 os.waitpid(self.pid, 0)
-                raise HangError(f"no end after {patience:.0f} s\n{self.said()}")
+                raise HangError(f"no end after {patience:.0f} s\n{self.output()}")
             time.sleep(0.002)
         killer = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
         code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -killer
-        return Ended(code, killer, self._out.read_text(), self.said())
+        return Ended(code, killer, self._out.read_text(), self.output())
 
 
 def call(work: Callable[[], object], place: Path, patience: float = PATIENCE) -> Ended:

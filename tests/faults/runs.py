@@ -39,9 +39,9 @@ from tui_trainer.protocol.events import (
 from tui_trainer.recording.folder import RunFolder
 from tui_trainer.recording.recorder import Recorder
 
-Wishes = Mapping[int, Sequence[Command]]
+Commands = Mapping[int, Sequence[Command]]
 
-WISHES: Wishes = {
+COMMANDS: Commands = {
     3: [SetBaseLr(0.03)],
     8: [SetBatchSize(24), SetAugmentation(False)],
     13: [SetAugmentation(True), SetDropout(0.3)],
@@ -49,7 +49,7 @@ WISHES: Wishes = {
 """What is asked of the run while it trains, by the number of batches before."""
 
 ON_THE_CLOCK = {"seconds", "epoch_began", "lines"}
-LOOKS = {"evaluation", "test_evaluations"}
+TEST_EVALUATIONS = {"evaluation", "test_evaluations"}
 """A look at the test set that a kill made void has been taken all the same, and is counted."""
 
 ABOUT_THE_PROCESS = (
@@ -59,7 +59,7 @@ ABOUT_THE_PROCESS = (
 
 
 def small_run(data: Path, **settings: Any) -> RunConfig:
-    """A run of 3 epochs and 17 steps, with :data:`WISHES`; augmentation and dropout take part."""
+    """A run of 3 epochs and 17 steps, with :data:`COMMANDS`; augmentation and dropout take part."""
     return tiny_config(data, **{"model": "era-s6-dropout", "epochs": 3, **settings})
 
 
@@ -73,16 +73,19 @@ class CommandInbox(Inbox):
     """
 
     def __init__(
-        self, commands: Wishes, first: int = 0, at_step: Callable[[int], object] = lambda step: None
+        self,
+        commands: Commands,
+        first: int = 0,
+        at_step: Callable[[int], object] = lambda step: None,
     ) -> None:
         super().__init__()
-        self._wishes = {step: list(asked) for step, asked in commands.items() if step >= first}
+        self._script = {step: list(asked) for step, asked in commands.items() if step >= first}
         self._at_step = at_step
 
     def take(self, step: int, *, wait: bool = False) -> list[Command]:
         """Return what is wished at this step, then what has been sent."""
         self._at_step(step)
-        due = self._wishes.pop(step, [])
+        due = self._script.pop(step, [])
         return due + super().take(step, wait=wait and not due)
 
 
@@ -108,7 +111,9 @@ def resumed(
     return settings, inbox(found.metadata["step"]), Start(job)
 
 
-def go_on(path: Path, commands: Wishes = WISHES, checkpoint: str = "last") -> list[Event]:
+def resume_to_end(
+    path: Path, commands: Commands = COMMANDS, checkpoint: str = "last"
+) -> list[Event]:
     """Go on with the run in a folder to its end; return what it told, its past included."""
     settings, inbox, start = resumed(path, lambda step: CommandInbox(commands, step), checkpoint)
     return list(start(settings, inbox))
@@ -147,7 +152,7 @@ def effective(events: Sequence[Event]) -> list[dict[str, Any]]:
 
 def _plain(event: Event) -> dict[str, Any]:
     fields = json.loads(to_json(event))
-    return {key: fields[key] for key in fields.keys() - CLOCK_FIELDS - LOOKS}
+    return {key: fields[key] for key in fields.keys() - CLOCK_FIELDS - TEST_EVALUATIONS}
 
 
 def differing(one: Checkpoint, other: Checkpoint) -> int:
@@ -159,7 +164,7 @@ def differing(one: Checkpoint, other: Checkpoint) -> int:
         assert len(mine) == len(twin), name
         if mine != twin:
             differing += sum((a ^ b).bit_count() for a, b in zip(mine, twin, strict=True))
-    skipped = ON_THE_CLOCK | LOOKS
+    skipped = ON_THE_CLOCK | TEST_EVALUATIONS
     keys = (one.metadata.keys() | other.metadata.keys()) - skipped
     return differing + len(
         [key for key in keys if one.metadata.get(key) != other.metadata.get(key)]

@@ -18,7 +18,7 @@ from tests.data.idx_files import write_dataset
 from tests.faults.batches import ENDS_WELL, REFUSED, called, digest, judged, try_all
 from tests.faults.forks import call, command
 from tests.faults.mutations import TEXTS, mutated_checkpoint
-from tests.faults.runs import WISHES, CommandInbox, begin, small_run
+from tests.faults.runs import COMMANDS, CommandInbox, begin, small_run
 from tui_trainer.engine.checkpoints import read_checkpoint
 from tui_trainer.protocol.commands import Stop
 from tui_trainer.protocol.config import RunConfig
@@ -35,7 +35,7 @@ ABSENT = "--checkpoint last: not in run; choose "
 def half_run(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that was left in its last epoch."""
     path = tmp_path_factory.mktemp("half") / "run"
-    commands = {**WISHES, LEFT_AT: [Stop(reason="interrupted", test=False)]}
+    commands = {**COMMANDS, LEFT_AT: [Stop(reason="interrupted", test=False)]}
     for _ in begin(path, config, CommandInbox(commands)):
         pass
     return path
@@ -81,7 +81,7 @@ def all_refused(
     assert outcomes.count[REFUSED] == len(damages)
 
 
-def test_a_whole_one_is_not_refused(run: Path) -> None:
+def test_an_intact_checkpoint_is_not_refused(run: Path) -> None:
     ended = call(command("resume", run, "--no-ui"), run.with_name("said"))
     assert ended.code == 0, ended.err
 
@@ -178,7 +178,7 @@ def test_other_things_in_its_place(run: Path) -> None:
     all_refused(run, [partial(last(run).write_bytes, thing) for thing in OTHER_THINGS.values()])
 
 
-def test_what_is_no_file(run: Path) -> None:
+def test_files_that_are_no_checkpoints(run: Path) -> None:
     """A pipe, a loop, a device, nothing behind a link, a folder."""
     path = last(run)
     puts: list[Callable[[], object]] = [
@@ -272,7 +272,7 @@ def test_the_other_files_of_a_run_are_refused_or_used(
 ) -> None:
     """Each is tried with ``runs``, ``replay`` and ``resume``."""
     quick_run = tmp_path / "half" / "run"
-    commands = {**WISHES, LEFT_AT: [Stop(reason="interrupted", test=False)]}
+    commands = {**COMMANDS, LEFT_AT: [Stop(reason="interrupted", test=False)]}
     for _ in begin(quick_run, replace(config, model="mlp"), CommandInbox(commands)):
         pass
 

@@ -18,13 +18,13 @@ from tests.faults.crash_points import REFUSALS, set_trap
 from tests.faults.disks import FREE_AT, FULL_AT, headless, unsaved
 from tests.faults.forks import Child, call, command
 from tests.faults.runs import (
-    WISHES,
+    COMMANDS,
     CommandInbox,
     Left,
     assert_same,
     begin,
-    go_on,
     left_by,
+    resume_to_end,
     resumed,
     save_each_step,
 )
@@ -42,7 +42,7 @@ def no_more_than(size: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
 
 
-def test_a_run_whose_files_may_not_grow_ends_and_says_what_is_not_saved(
+def test_a_run_whose_files_may_not_grow_ends_and_reports_what_is_not_saved(
     config: RunConfig, whole: Left, tmp_path: Path
 ) -> None:
     path = tmp_path / "run"
@@ -64,12 +64,12 @@ def test_a_run_whose_files_may_not_grow_ends_and_says_what_is_not_saved(
         read_checkpoint(folder.checkpoint(name))
     assert folder.read_events().events
     assert folder.read_summary().state == "completed"
-    goes_on(path, whole, tmp_path)
+    assert_resumable(path, whole, tmp_path)
 
 
-def goes_on(path: Path, whole: Left, tmp_path: Path) -> None:
+def assert_resumable(path: Path, whole: Left, tmp_path: Path) -> None:
     """A run goes on from what was saved, and ends as if nothing had happened."""
-    ended = call(lambda: len(go_on(path)) and None, tmp_path / "said")
+    ended = call(lambda: len(resume_to_end(path)) and None, tmp_path / "said")
     assert ended.code == 0, ended.err
     assert_same(path, whole)
 
@@ -88,7 +88,7 @@ def test_a_disk_that_has_room_again_gets_everything(
                 time.sleep(0.01)
 
     child = Child(lambda: headless(path, config, at_step), tmp_path / "said")
-    while "best.safetensors" not in unsaved(child.said()):
+    while "best.safetensors" not in unsaved(child.output()):
         time.sleep(0.01)
     resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
     ended = child.wait()
@@ -121,17 +121,17 @@ def test_a_kill_while_the_disk_is_full_costs_no_more_than_what_it_refused(
 
         save_each_step()
         if RunFolder(path).checkpoint("last").exists():
-            config_, inbox, start = resumed(path, lambda s: CommandInbox(WISHES, s, at_step))
+            config_, inbox, start = resumed(path, lambda s: CommandInbox(COMMANDS, s, at_step))
             for _ in start(config_, inbox):
                 pass
         else:
-            for _ in begin(path, config, CommandInbox(WISHES, at_step=at_step)):
+            for _ in begin(path, config, CommandInbox(COMMANDS, at_step=at_step)):
                 pass
 
     for first, last in ((FULL_AT, FULL_AT + 2), (99, FULL_AT + 2), (99, FREE_AT)):
         ended = call(lambda a=first, b=last: refuse_events_and_die(a, b), tmp_path / "said")  # type: ignore[misc]
         assert ended.signal == signal.SIGKILL, ended.err
-    ended = call(lambda: len(go_on(path)) and None, tmp_path / "said")
+    ended = call(lambda: len(resume_to_end(path)) and None, tmp_path / "said")
     assert ended.code == 0, ended.err
     mine = left_by(path)
     steps = [event["step"] for event in mine.records if event["event"] == "StepDone"]
@@ -168,7 +168,7 @@ def test_a_folder_that_turns_unwritable(
             for name, function in there.items():
                 monkeypatch.setattr(os, name, function)
 
-    events = list(begin(path, config, CommandInbox(WISHES, at_step=at_step)))
+    events = list(begin(path, config, CommandInbox(COMMANDS, at_step=at_step)))
     refused = reported(events, RecordingFailed)
     assert refused == Counter(
         ["events.jsonl", "summary.json", "last.safetensors", "best.safetensors"]
@@ -189,7 +189,7 @@ def refused_once(place: str, number: int, path: Path, config: RunConfig, whole: 
 
     def work() -> int:
         save_each_step()
-        inbox = CommandInbox(WISHES)
+        inbox = CommandInbox(COMMANDS)
         events = begin(path, config, inbox)
         trap = set_trap(place, number, refuse)
         code = run_headless(events, inbox)

@@ -14,13 +14,13 @@ import pytest
 from tests.faults.crash_points import PLACES, die, set_trap
 from tests.faults.forks import Child, call
 from tests.faults.runs import (
-    WISHES,
+    COMMANDS,
     CommandInbox,
     Left,
     assert_same,
     begin,
-    go_on,
     is_over,
+    resume_to_end,
     save_each_step,
 )
 from tui_trainer.engine.checkpoints import read_checkpoint
@@ -36,11 +36,11 @@ def train_on(path: Path, config: RunConfig) -> None:
     """Begin the run, or go on with it, saving after each step."""
     save_each_step()
     if RunFolder(path).checkpoint("last").exists():
-        go_on(path)
+        resume_to_end(path)
     else:
         # Killed before its first state was saved, there is nothing to go on with.
         shutil.rmtree(path, ignore_errors=True)
-        for _ in begin(path, config, CommandInbox(WISHES)):
+        for _ in begin(path, config, CommandInbox(COMMANDS)):
             pass
 
 
@@ -159,7 +159,7 @@ QUICK = [
 ]
 
 
-def test_a_run_that_dies_while_it_saves_goes_on(
+def test_a_run_that_dies_while_saving_can_be_resumed(
     config: RunConfig, whole: Left, tmp_path: Path
 ) -> None:
     figures = Figures()

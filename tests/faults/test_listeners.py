@@ -13,12 +13,12 @@ import pytest
 
 from tests.faults.forks import Child, call, command
 from tests.faults.runs import (
-    WISHES,
+    COMMANDS,
     CommandInbox,
     Left,
     assert_same,
     begin,
-    go_on,
+    resume_to_end,
     resumed,
     save_each_step,
 )
@@ -32,27 +32,27 @@ from tui_trainer.recording.lock import Lock
 
 def test_a_slow_listener_gets_the_same_run(config: RunConfig, whole: Left, tmp_path: Path) -> None:
     path = tmp_path / "run"
-    for event in begin(path, config, CommandInbox(WISHES)):
+    for event in begin(path, config, CommandInbox(COMMANDS)):
         if isinstance(event, StepDone | EpochDone):
             time.sleep(0.02)
     assert_same(path, whole)
 
 
-class FallError(Exception):
+class ListenerError(Exception):
     """A listener's own fault."""
 
 
 def listen_until(place: int, events: Iterator[Event]) -> None:
     for number, event in enumerate(events):
         if number == place:
-            raise FallError(f"at {type(event).__name__}")
+            raise ListenerError(f"at {type(event).__name__}")
 
 
 @pytest.mark.parametrize(
     "place",
     [4, 13, 24, *(pytest.param(place, marks=pytest.mark.slow) for place in (5, 12, 17, 29))],
 )
-def test_a_listener_that_falls_leaves_a_run_that_goes_on(
+def test_a_listener_that_fails_leaves_a_run_that_can_be_resumed(
     place: int, config: RunConfig, whole: Left, tmp_path: Path
 ) -> None:
     """It falls at one event after another, in the run and in what goes on from it."""
@@ -60,8 +60,8 @@ def test_a_listener_that_falls_leaves_a_run_that_goes_on(
 
     def listen() -> None:
         save_each_step()
-        events = begin(path, config, CommandInbox(WISHES))
-        with pytest.raises(FallError):
+        events = begin(path, config, CommandInbox(COMMANDS))
+        with pytest.raises(ListenerError):
             listen_until(place, events)
         events.close()  # type: ignore[attr-defined]
 
@@ -74,25 +74,25 @@ def test_a_listener_that_falls_leaves_a_run_that_goes_on(
         shutil.rmtree(path)
         return
     read_checkpoint(folder.checkpoint("last"))
-    ended = call(lambda: len(go_on(path)) and None, tmp_path / "said")
+    ended = call(lambda: len(resume_to_end(path)) and None, tmp_path / "said")
     assert ended.code == 0, ended.err
     assert_same(path, whole)
 
 
-def test_a_listener_that_falls_twice_in_a_row(
+def test_a_listener_that_fails_twice_in_a_row(
     config: RunConfig, whole: Left, tmp_path: Path
 ) -> None:
     path = tmp_path / "run"
-    first = begin(path, config, CommandInbox(WISHES))
+    first = begin(path, config, CommandInbox(COMMANDS))
     list(itertools.islice(first, 20))
     first.close()  # type: ignore[attr-defined]
     for more in (0, 3, 9):
-        settings, inbox, start = resumed(path, lambda step: CommandInbox(WISHES, step))
+        settings, inbox, start = resumed(path, lambda step: CommandInbox(COMMANDS, step))
         again = start(settings, inbox)
         list(itertools.islice(again, 20 + more))
         del again
         assert not Lock.is_held(RunFolder(path).lock)
-    go_on(path)
+    resume_to_end(path)
     assert_same(path, whole)
 
 
@@ -105,7 +105,7 @@ def test_a_reader_that_takes_its_time(config: RunConfig, whole: Left, tmp_path: 
         os.dup2(writer, 1)
         os.close(reader)
         os.close(writer)
-        inbox = CommandInbox(WISHES)
+        inbox = CommandInbox(COMMANDS)
         return run_headless(chatty(begin(path, config, inbox)), inbox, json_lines=True)
 
     child = Child(talk, tmp_path / "said")

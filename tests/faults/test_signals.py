@@ -97,7 +97,7 @@ def real(config: RunConfig, path: Path, *prefix: str) -> subprocess.Popen[str]:
     )
 
 
-def goes_on(path: Path, whole: Left) -> None:
+def assert_resumable(path: Path, whole: Left) -> None:
     """``mnist-tui resume`` ends the run as if nothing had happened."""
     assert not Lock.is_held(RunFolder(path).lock)
     ended = call(command("resume", path, "--no-ui"), path.with_name("said"))
@@ -128,12 +128,12 @@ def test_a_signal_ends_the_run_in_order(
     ended = child.wait()
     assert ended.code == code, ended.err
     assert_left_in_order(path, reason, ended.err)
-    goes_on(path, long_whole)
+    assert_resumable(path, long_whole)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code", "reason"), ENDINGS)
-def test_a_signal_ends_a_process_of_its_own_in_order(
+def test_a_signal_ends_a_separate_process_in_order(
     number: int, code: int, reason: str, long_config: RunConfig, long_whole: Left, tmp_path: Path
 ) -> None:
     path = tmp_path / "run"
@@ -143,7 +143,7 @@ def test_a_signal_ends_a_process_of_its_own_in_order(
         _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == code, err
     assert_left_in_order(path, reason, err)
-    goes_on(path, long_whole)
+    assert_resumable(path, long_whole)
 
 
 def test_a_second_signal_ends_it_at_once(
@@ -160,7 +160,7 @@ def test_a_second_signal_ends_it_at_once(
     assert "Traceback" not in ended.err
     read_checkpoint(RunFolder(path).checkpoint("last"))
     assert RunFolder(path).read_summary().state == "killed"
-    goes_on(path, long_whole)
+    assert_resumable(path, long_whole)
 
 
 def test_a_signal_that_is_ignored_ends_nothing(
@@ -234,7 +234,7 @@ def test_two_processes_cannot_write_one_run(
     until(lambda: epochs_of(path) > here)
     os.kill(child.pid, signal.SIGKILL)
     assert child.wait().signal == signal.SIGKILL
-    goes_on(path, long_whole)
+    assert_resumable(path, long_whole)
 
 
 @pytest.fixture
@@ -254,7 +254,7 @@ def more_epochs(window: Window, path: Path) -> None:
     window.wait_until(lambda: epochs_of(path) > here + 1)
 
 
-def goes_on_a_little(path: Path, data: Path, tmp_path: Path) -> None:
+def assert_briefly_resumable(path: Path, data: Path, tmp_path: Path) -> None:
     """Two epochs more are those that a run has which was never left."""
     done = read_checkpoint(RunFolder(path).checkpoint("last")).metadata
     epochs = done["epoch"] + 2
@@ -279,7 +279,7 @@ def test_a_window_that_is_terminated_restores_the_terminal(
     assert shown.rfind(b"\x1b[?25h") > shown.rfind(b"\x1b[?25l")
     assert b"Traceback" not in shown
     assert_left_in_order(tmp_path / "run", reason, " ".join(shown.decode().split()))
-    goes_on_a_little(tmp_path / "run", data, tmp_path)
+    assert_briefly_resumable(tmp_path / "run", data, tmp_path)
 
 
 @pytest.mark.slow
@@ -289,11 +289,13 @@ def test_a_window_whose_terminal_is_gone_ends_by_itself(
     window.pull_out()
     assert window.wait() == 129
     assert RunFolder(tmp_path / "run").read_summary().state in ("disconnected", "stopped")
-    goes_on_a_little(tmp_path / "run", data, tmp_path)
+    assert_briefly_resumable(tmp_path / "run", data, tmp_path)
 
 
 @pytest.mark.slow
-def test_a_window_that_was_suspended_and_made_tiny_goes_on(window: Window, tmp_path: Path) -> None:
+def test_a_window_that_was_suspended_and_made_tiny_continues(
+    window: Window, tmp_path: Path
+) -> None:
     path = tmp_path / "run"
     window.process.send_signal(signal.SIGTSTP)
     window.wait_until(lambda: window.state() == "T")

@@ -353,7 +353,7 @@ class PrivateRngs(_Small):
         return x + 0.1 * noise + 0.1 * (float(self.np_rng.random()) + self.py_rng.random())
 
 
-class GlobalGenerator(_Small):
+class GlobalRng(_Small):
     """Draws from a generator of its file."""
 
     def between(self, x: Tensor) -> Tensor:
@@ -427,7 +427,7 @@ HEALTHY = (
 )
 """Models that train as they should."""
 
-UNSTEADY = (DrawsEverywhere, PrivateRngs, GlobalGenerator, AlwaysDropped, Counts, RunningMean)
+UNSTEADY = (DrawsEverywhere, PrivateRngs, GlobalRng, AlwaysDropped, Counts, RunningMean)
 """Models that answer the same image in another way each time."""
 CUT_OFF = (Detached, NoGrad, Item, DataOfWeight)
 BATCH_BOUND = (SoftmaxOverBatch, BatchMean, NoRunningStatistics)

@@ -102,7 +102,7 @@ def test_state_is_distinguished_from_randomness() -> None:
     assert not seen.is_random
 
 
-def test_a_fingerprint_tells_models_apart_and_is_the_same_each_time() -> None:
+def test_a_fingerprint_identifies_a_model_and_is_reproducible() -> None:
     torch.manual_seed(1)
     one, other = Dropped(), Dropped()
     print_ = fingerprint(one, 8)
@@ -113,8 +113,8 @@ def test_a_fingerprint_tells_models_apart_and_is_the_same_each_time() -> None:
 
 
 def test_non_finite_weights_have_a_fingerprint_too() -> None:
-    lost = Net()
+    broken = Net()
     with torch.no_grad():
-        lost.head.weight[0] = float("nan")
-    assert same_logits(fingerprint(lost, 8), fingerprint(lost, 8))
-    assert not same_logits(fingerprint(lost, 8), fingerprint(Net(), 8))
+        broken.head.weight[0] = float("nan")
+    assert same_logits(fingerprint(broken, 8), fingerprint(broken, 8))
+    assert not same_logits(fingerprint(broken, 8), fingerprint(Net(), 8))

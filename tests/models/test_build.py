@@ -257,7 +257,9 @@ def test_layers_that_find_out_their_size_by_themselves_can_be_used(write: Write)
     assert torch.equal(first.get_parameter("scores.weight"), second.get_parameter("scores.weight"))
 
 
-def test_what_it_prints_goes_to_stderr(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+def test_its_prints_are_redirected_to_stderr(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = PLAIN.replace("super().__init__()", "super().__init__(); print('built')")
     built(write("net.py", text + "print('imported')\n") + ":Net")
 
@@ -439,7 +441,7 @@ def test_a_bad_file_gets_one_line_with_its_place(write: Write, model: str) -> No
         ("lenet", "there is no model lenet; write path/to/file.py:ClassName or "),
     ],
 )
-def test_what_is_no_file_and_no_module(tmp_path: Path, model: str, line: str) -> None:
+def test_a_missing_file_or_module_is_refused(tmp_path: Path, model: str, line: str) -> None:
     (tmp_path / "folder.py").mkdir()
     (tmp_path / "latin.py").write_bytes("x = 1\n# café\n".encode("latin-1"))
     (tmp_path / "endless_file.py").write_bytes(b"#" * (1 << 20) + b"\n")
@@ -459,7 +461,7 @@ def test_ctrl_c_is_not_taken_for_an_error(write: Write) -> None:
         built("net.py:Net")
 
 
-def test_the_command_says_it_in_one_line(write: Write, digits: Path, tmp_path: Path) -> None:
+def test_the_command_reports_it_in_one_line(write: Write, digits: Path, tmp_path: Path) -> None:
     write("broken.py", BAD["large.py:Net"][0])
     words = ["--no-ui", "--json", "--no-save", "--data-dir", digits]
     ended = call(command(*words, "--model", "broken.py:Net"), tmp_path / "said")
@@ -502,7 +504,7 @@ def custom_config(data: Path, model: str, **more: object) -> RunConfig:
     return RunConfig(model=model, device="cpu", lr=0.05, **{**settings, **more})  # type: ignore[arg-type]
 
 
-def test_it_learns_is_saved_goes_on_elsewhere_and_is_exported(
+def test_it_learns_is_saved_resumed_elsewhere_and_exported(
     write: Write, tmp_path: Path, digits: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = custom_config(digits, write("lab/net.py", CLASSIC) + ":Net", augment="none", epochs=2)
@@ -615,9 +617,9 @@ def test_a_model_that_views_its_maps_stays_contiguous(write: Write) -> None:
     )
 
     assert classic.get_parameter("conv2.weight").is_contiguous()
-    innermost = flat.get_parameter("conv2.weight")
-    assert innermost.is_contiguous(memory_format=torch.channels_last)
-    assert not innermost.is_contiguous()
+    channels_last = flat.get_parameter("conv2.weight")
+    assert channels_last.is_contiguous(memory_format=torch.channels_last)
+    assert not channels_last.is_contiguous()
 
 
 # --- while it trains

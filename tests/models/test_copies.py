@@ -264,7 +264,7 @@ def test_the_callers_images_are_unchanged() -> None:
     assert torch.equal(images, before)
 
 
-def test_gradients_by_the_images_can_be_taken() -> None:
+def test_gradients_with_respect_to_images_can_be_computed() -> None:
     images = torch.rand(2, 1, 4, 4, requires_grad=True)
     model = clone_inputs(InPlace())
     (slope,) = torch.autograd.grad(model(images).sum(), images)

@@ -73,13 +73,13 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def build(model: str, fails: str = "") -> nn.Module:
-    network = build_model(model, image_size=28, classes=10)
-    network.fails = fails  # type: ignore[assignment]
-    return network
+    net = build_model(model, image_size=28, classes=10)
+    net.fails = fails  # type: ignore[assignment]
+    return net
 
 
-def step(network: nn.Module) -> None:
-    network(torch.rand(2, 1, 28, 28, requires_grad=True)).sum().backward()
+def step(net: nn.Module) -> None:
+    net(torch.rand(2, 1, 28, 28, requires_grad=True)).sum().backward()
 
 
 def located(model: str, action: Callable[[], Any]) -> str:
@@ -101,15 +101,15 @@ def located(model: str, action: Callable[[], Any]) -> str:
     ],
 )
 def test_the_deepest_line_of_custom_code_is_named(model: str, fails: str, line: str) -> None:
-    network = build(model, fails)
-    assert located(model, lambda: step(network)).startswith(line)
+    net = build(model, fails)
+    assert located(model, lambda: step(net)).startswith(line)
 
 
 def test_a_custom_hook_is_custom_code(model: str) -> None:
-    network = build(model)
+    net = build(model)
     exec(compile("\n\ndef hook(*_): 1 / 0\n", Path("lib/parts.py").absolute(), "exec"), globals())
-    network.register_forward_hook(globals()["hook"])
-    assert located(model, lambda: step(network)).startswith("lib/parts.py:3: ZeroDivisionError")
+    net.register_forward_hook(globals()["hook"])
+    assert located(model, lambda: step(net)).startswith("lib/parts.py:3: ZeroDivisionError")
 
 
 def test_our_hook_in_its_forward_is_not_custom_code(model: str) -> None:
@@ -119,13 +119,13 @@ def test_our_hook_in_its_forward_is_not_custom_code(model: str) -> None:
         raise ValueError("ours")
 
     # What is raised there comes through the tracer, which the model's own line called.
-    network = build(model)
-    assert located(model, lambda: trace(network, torch.rand(1, 1, 28, 28), reached=reached)) == ""
+    net = build(model)
+    assert located(model, lambda: trace(net, torch.rand(1, 1, 28, 28), reached=reached)) == ""
 
 
 def test_our_function_mode_passes_its_errors_on(model: str) -> None:
-    network = build(model, "torch")
-    line = located(model, lambda: trace(network, torch.rand(1, 1, 28, 28)))
+    net = build(model, "torch")
+    line = located(model, lambda: trace(net, torch.rand(1, 1, 28, 28)))
     assert line.startswith("src/net.py:17: shape '[7, 11]'")
 
 
@@ -135,10 +135,10 @@ def test_an_error_outside_custom_code_is_not_its(model: str) -> None:
 
 
 def test_an_autograd_error_names_the_line_of_forward(model: str) -> None:
-    network = build(model, "overwritten")
+    net = build(model, "overwritten")
     reference = parse_reference(model)
     assert reference is not None
 
-    assert located(model, lambda: step(network)) == ""
-    assert line_of_forward(lambda: step(network), reference) == "src/net.py:24"
+    assert located(model, lambda: step(net)) == ""
+    assert line_of_forward(lambda: step(net), reference) == "src/net.py:24"
     assert line_of_forward(lambda: step(build("mlp")), reference) == ""

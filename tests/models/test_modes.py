@@ -21,7 +21,7 @@ class Still(nn.Module):
         self.merged = not mode  # as LoRA merges its weights for evaluation
 
 
-def test_an_override_is_called_and_undone() -> None:
+def test_train_and_eval_overrides_are_called() -> None:
     model = Still()
     begin_training(model)
     assert [m.training for m in (model, model.norm, model.drop)] == [True, False, True]

@@ -166,9 +166,7 @@ def test_a_neighbour_may_have_the_name_of_a_module_above(write: Write) -> None:
     assert isinstance(built(write("models/net.py", text)), nn.Module)
 
 
-def test_nothing_is_taken_from_a_folder_that_everybody_can_write_to(
-    write: Write, tmp_path: Path
-) -> None:
+def test_world_writable_folders_are_not_searched(write: Write, tmp_path: Path) -> None:
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o1777)  # as /tmp
     (tmp_path / "open/planted.py").write_text("")

@@ -174,7 +174,7 @@ class Noisy(nn.Module):
         return x + float(GLOBAL_RNG.random())
 
 
-def test_globals_of_the_models_own_file_are_put_back() -> None:
+def test_globals_of_the_models_file_are_restored() -> None:
     model, given = nn.Sequential(Noisy()), torch.zeros(1, 2)
     with preserve_globals(model):
         first = model(given)
@@ -185,7 +185,7 @@ def test_globals_of_the_models_own_file_are_put_back() -> None:
     assert f"globals/{__name__}/GLOBAL_RNG" in UnregisteredState(model).tensors()
 
 
-def test_a_file_that_was_imported_again_has_its_own_globals() -> None:
+def test_a_file_that_is_imported_again_has_new_globals() -> None:
     source = "import random\nfrom torch import nn\nRNG = random.Random(1)\n"
     source += "class Net(nn.Module):\n    def forward(self, x):\n        return x + RNG.random()\n"
     spaces: list[dict[str, object]] = [{"__name__": "_own_test"} for _ in range(2)]

@@ -27,12 +27,12 @@ def build(
     return zoo.build(name, image_size=image_size, classes=classes, dropout=dropout)
 
 
-def parameters(network: nn.Module) -> int:
-    return sum(p.numel() for p in network.parameters())
+def parameters(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
 
 
-def without(network: nn.Module, kind: type[nn.Module]) -> list[str]:
-    return [str(module) for module in network.children() if not isinstance(module, kind)]
+def without(model: nn.Module, kind: type[nn.Module]) -> list[str]:
+    return [str(module) for module in model.children() if not isinstance(module, kind)]
 
 
 # --- the registry
@@ -76,23 +76,23 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_any_image_gives_a_logit_for_each_class(name: str, size: int) -> None:
     for classes in (2, 10, 1_000):
-        network = build(name, size, classes)
-        network.eval()
+        model = build(name, size, classes)
+        model.eval()
         with torch.inference_mode():
-            scores = network(torch.rand(2, 1, size, size))
-        assert scores.shape == (2, classes)
-        assert bool(torch.isfinite(scores).all())
+            logits = model(torch.rand(2, 1, size, size))
+        assert logits.shape == (2, classes)
+        assert bool(torch.isfinite(logits).all())
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", MODELS)
 def test_a_batch_of_one_image_trains_every_weight(name: str, size: int) -> None:
-    network = build(name, size)
-    network.train()
+    model = build(name, size)
+    model.train()
 
-    nn.functional.cross_entropy(network(torch.rand(1, 1, size, size)), torch.tensor([3])).backward()  # type: ignore[no-untyped-call]
+    nn.functional.cross_entropy(model(torch.rand(1, 1, size, size)), torch.tensor([3])).backward()  # type: ignore[no-untyped-call]
 
-    for weight in network.parameters():
+    for weight in model.parameters():
         assert weight.grad is not None
         assert bool(torch.isfinite(weight.grad).all())
 
@@ -104,16 +104,16 @@ def test_channels_last_changes_the_speed_alone(name: str) -> None:
     https://github.com/pytorch/pytorch/issues/82060 was wrong scores from just that.
     """
     images, labels = torch.rand(16, 1, 28, 28), torch.arange(16) % 10
-    plain, innermost = build(name, dropout=0.0), build(name, dropout=0.0)
-    innermost = innermost.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    plain, channels_last = build(name, dropout=0.0), build(name, dropout=0.0)
+    channels_last = channels_last.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     losses = []
-    for network in (plain, innermost):
-        loss = nn.functional.cross_entropy(network(images), labels)
+    for model in (plain, channels_last):
+        loss = nn.functional.cross_entropy(model(images), labels)
         loss.backward()  # type: ignore[no-untyped-call]
         losses.append(float(loss.detach()))
 
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
-    for mine, yours in zip(plain.parameters(), innermost.parameters(), strict=True):
+    for mine, yours in zip(plain.parameters(), channels_last.parameters(), strict=True):
         assert mine.grad is not None
         assert yours.grad is not None
         # Rounding grows where a ReLU or a max pool is at its edge; a wrong gradient is off by its
@@ -124,11 +124,11 @@ def test_channels_last_changes_the_speed_alone(name: str) -> None:
 # --- each network by itself
 
 
-def test_the_courses_network_has_19_568_parameters_and_no_bias() -> None:
-    network = build("era-s6")
+def test_the_courses_model_has_19_568_parameters_and_no_bias() -> None:
+    model = build("era-s6")
 
-    assert parameters(network) == 19_568
-    assert not any("bias" in name for name, _ in network.named_parameters() if "norm" not in name)
+    assert parameters(model) == 19_568
+    assert not any("bias" in name for name, _ in model.named_parameters() if "norm" not in name)
 
 
 def test_batch_norm_and_relu_follow_every_convolution_but_the_last() -> None:
@@ -149,10 +149,10 @@ def test_plain_is_the_same_without_batch_norm() -> None:
 
 
 def test_dropout_is_the_same_with_dropout_after_each_3x3_convolution_but_the_last() -> None:
-    network = build("era-s6-dropout", dropout=0.2)
+    model = build("era-s6-dropout", dropout=0.2)
 
-    assert without(network, nn.Dropout) == list(map(str, build("era-s6").children()))
-    layers = list(network.named_children())
+    assert without(model, nn.Dropout) == list(map(str, build("era-s6").children()))
+    layers = list(model.named_children())
     behind = [
         before for (before, _), (_, layer) in pairwise(layers) if isinstance(layer, nn.Dropout)
     ]
@@ -161,11 +161,11 @@ def test_dropout_is_the_same_with_dropout_after_each_3x3_convolution_but_the_las
 
 
 def test_dropout_hides_in_training_alone() -> None:
-    network, images = build("era-s6-dropout", dropout=0.5), torch.rand(8, 1, 28, 28)
+    model, images = build("era-s6-dropout", dropout=0.5), torch.rand(8, 1, 28, 28)
 
-    assert not torch.equal(network(images), network(images))
-    network.eval()
-    assert torch.equal(network(images), network(images))
+    assert not torch.equal(model(images), model(images))
+    model.eval()
+    assert torch.equal(model(images), model(images))
 
 
 @pytest.mark.parametrize(
@@ -206,22 +206,22 @@ def test_the_quick_ones_pool_before_they_normalize() -> None:
 
 
 def test_the_fully_connected_one_stays_within_the_same_budget() -> None:
-    network = build("mlp")
+    model = build("mlp")
 
-    assert parameters(network) == 19_090
-    assert not any(isinstance(module, nn.Conv2d) for module in network.modules())
+    assert parameters(model) == 19_090
+    assert not any(isinstance(module, nn.Conv2d) for module in model.modules())
 
 
 # --- the story
 
 
 def test_the_fully_connected_layers_eat_nine_tenths_of_their_budget() -> None:
-    network = build("conv-fc")
-    connected = [m for m in network.modules() if isinstance(m, nn.Linear)]
+    model = build("conv-fc")
+    connected = [m for m in model.modules() if isinstance(m, nn.Linear)]
 
     assert sum(map(parameters, connected)) == 17_500
-    assert sum(map(parameters, connected)) > 0.9 * parameters(network)
-    assert parameters(build("conv-fc", 56)) > 3 * parameters(network)
+    assert sum(map(parameters, connected)) > 0.9 * parameters(model)
+    assert parameters(build("conv-fc", 56)) > 3 * parameters(model)
     assert parameters(build("conv-gap", 56)) == parameters(build("conv-gap"))
 
 
@@ -239,8 +239,8 @@ def test_each_squeeze_model_differs_in_one_thing() -> None:
     assert without(dropout, nn.Dropout) == list(map(str, norm.children()))
     kinds = [[type(m) for m in net.children()] for net in (build("under-8k"), norm)]
     assert kinds[0] == kinds[1]
-    for network in (plain, norm, dropout):
-        assert not any(m.bias is not None for m in network.modules() if isinstance(m, nn.Conv2d))
+    for model in (plain, norm, dropout):
+        assert not any(m.bias is not None for m in model.modules() if isinstance(m, nn.Conv2d))
 
 
 def test_kernels_grow_within_a_block_and_shrink_at_its_end() -> None:
@@ -273,12 +273,12 @@ def test_the_twins_differ_in_the_places_of_their_pools_alone() -> None:
 # --- the course's code
 
 
-def shapes_of(network: nn.Module, image_size: int = 28) -> dict[str, tuple[int, ...]]:
+def shapes_of(model: nn.Module, image_size: int = 28) -> dict[str, tuple[int, ...]]:
     """Return the (channels, height, width) that each layer gives."""
     shapes, images = {}, torch.rand(1, 1, image_size, image_size)
-    network.eval()
+    model.eval()
     with torch.inference_mode():
-        for name, layer in network.named_children():
+        for name, layer in model.named_children():
             images = layer(images)
             shapes[name] = tuple(images.shape[1:])
     return shapes
@@ -297,14 +297,14 @@ def test_the_course_ran_it_with_a_padded_1x1_and_a_partial_average() -> None:
     assert build("era-s6-as-run").get_submodule("average").kernel_size == 3
 
 
-def test_the_course_did_not_look_at_the_map_beyond_its_top_left() -> None:
-    network = build("era-s6-as-run").eval()
-    seen = nn.Sequential(*list(network.children())[-2:])
-    scores = torch.rand(1, 10, 5, 5, requires_grad=True)
-    seen(scores).sum().backward()
+def test_the_course_averaged_only_the_top_left_of_the_map() -> None:
+    model = build("era-s6-as-run").eval()
+    seen = nn.Sequential(*list(model.children())[-2:])
+    logits = torch.rand(1, 10, 5, 5, requires_grad=True)
+    seen(logits).sum().backward()
 
-    assert scores.grad is not None
-    used = scores.grad[0, 0] != 0
+    assert logits.grad is not None
+    used = logits.grad[0, 0] != 0
     assert bool(used[:3, :3].all())
     assert int(used.sum()) == 9
 
