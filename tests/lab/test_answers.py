@@ -22,7 +22,7 @@ def watched(folder: Path, *after: Sequence[Command], **settings: object) -> list
     return list(train(config, inbox, interactive=True, clock=FakeClock()))
 
 
-def test_a_feature_is_looked_at_while_it_trains(tiny: Path) -> None:
+def test_a_receptive_field_is_measured_during_training(tiny: Path) -> None:
     events = run(tiny_config(tiny, epochs=1), ScriptedInbox({3: [ask_field(1, 4, 5, digit=2)]}))
 
     (seen,) = contents(MeasuredField, events)
@@ -47,15 +47,16 @@ def test_a_question_changes_nothing_of_the_run(tiny: Path) -> None:
     asked = run(config, ScriptedInbox(dict.fromkeys((0, 1, 5, 9), questions)))
     left_alone = run(config)
 
-    told = [e for e in asked if not isinstance(e, Answered)]
-    assert len(asked) > len(told)
-    assert told == left_alone
+    reported = [e for e in asked if not isinstance(e, Answered)]
+    assert len(asked) > len(reported)
+    assert reported == left_alone
 
 
-def test_the_weights_of_the_moment_are_looked_at(tiny: Path) -> None:
-    look = [ask_field(12, 0, 0, digit=1)]
+def test_the_current_weights_are_used(tiny: Path) -> None:
+    evaluation = [ask_field(12, 0, 0, digit=1)]
     first, later = contents(
-        MeasuredField, run(tiny_config(tiny, epochs=2), ScriptedInbox({1: look, 13: look}))
+        MeasuredField,
+        run(tiny_config(tiny, epochs=2), ScriptedInbox({1: evaluation, 13: evaluation})),
     )
 
     assert first.image == later.image
@@ -69,7 +70,7 @@ def test_digits_wrap_around(tiny: Path) -> None:
     assert seen.digit == 3  # of ten validation images
 
 
-def test_without_a_validation_split_a_training_image_does(tiny: Path) -> None:
+def test_without_a_validation_split_training_images_are_used(tiny: Path) -> None:
     (seen,) = contents(
         MeasuredField,
         run(tiny_config(tiny, val_size=0), ScriptedInbox({0: [ask_field(1, 0, 0, digit=100)]})),
@@ -88,7 +89,7 @@ def test_without_a_validation_split_a_training_image_does(tiny: Path) -> None:
         (ask_network("nowhere.py:Net"), "nowhere.py"),
     ],
 )
-def test_what_cannot_be_answered_is_said_and_the_run_goes_on(
+def test_an_impossible_question_is_rejected_and_the_run_continues(
     tiny: Path, question: Ask, reason: str
 ) -> None:
     events = run(tiny_config(tiny, epochs=1), ScriptedInbox({2: [question]}))
@@ -99,7 +100,7 @@ def test_what_cannot_be_answered_is_said_and_the_run_goes_on(
     assert of(RunFinished, events)[0].reason == "completed"
 
 
-def test_another_network_is_described_for_the_same_images(tiny: Path) -> None:
+def test_another_model_is_described_for_the_same_images(tiny: Path) -> None:
     events = run(tiny_config(tiny), ScriptedInbox({0: [ask_network("mlp")]}))
 
     (described,) = contents(ModelDescription, events)
@@ -118,7 +119,7 @@ def test_a_paused_run_answers_and_stays_paused(tiny: Path) -> None:
     assert answers(events, "field")[0].step == 2
 
 
-def test_time_spent_on_answers_is_no_training_time(tiny: Path) -> None:
+def test_answers_do_not_count_as_training_time(tiny: Path) -> None:
     clock = FakeClock()
 
     class Slow(ScriptedInbox):
@@ -132,7 +133,7 @@ def test_time_spent_on_answers_is_no_training_time(tiny: Path) -> None:
     assert steps[-1].seconds < len(steps) + 1
 
 
-def test_a_run_that_is_over_answers_until_it_is_told_to_stop(tiny: Path) -> None:
+def test_a_finished_run_answers_until_stop(tiny: Path) -> None:
     events = watched(tiny, [ask_field(2, 0, 0)], [ask_network("tiny"), SetBaseLr(0.1)])
 
     place = [isinstance(event, RunFinished) for event in events].index(True)
@@ -142,13 +143,13 @@ def test_a_run_that_is_over_answers_until_it_is_told_to_stop(tiny: Path) -> None
     assert events[-1].reason == "the run is over"  # type: ignore[union-attr]
 
 
-def test_a_question_behind_the_wish_to_stop_is_answered(tiny: Path) -> None:
+def test_a_question_after_a_stop_command_is_answered(tiny: Path) -> None:
     events = run(tiny_config(tiny), ScriptedInbox({2: [Stop(), ask_field(1, 0, 0)]}))
 
     assert answers(events, "field")[0].step == 2
 
 
-def test_who_leaves_in_a_hurry_is_not_waited_for(tiny: Path) -> None:
+def test_a_forced_stop_does_not_wait_for_answers(tiny: Path) -> None:
     inbox = ScriptedInbox({2: [Stop(test=False)]})
 
     events = list(train(tiny_config(tiny), inbox, interactive=True, clock=FakeClock()))
@@ -165,7 +166,7 @@ def test_a_diverged_run_still_answers(tiny: Path) -> None:
     assert of(RunFinished, events)[0].reason == "diverged"
 
 
-def test_the_run_begins_with_the_review_of_its_network(tiny: Path) -> None:
+def test_the_run_starts_with_the_review_of_its_model(tiny: Path) -> None:
     (started,) = of(RunStarted, run(tiny_config(tiny, epochs=1)))
 
     assert started.about

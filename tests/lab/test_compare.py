@@ -50,7 +50,7 @@ def finished(context: Context, arms: list[Arm], images: int) -> list[Exhibit]:
     return list(compare(context, arms, val_images=60, images=images))
 
 
-def test_arms_see_equally_many_images_and_the_table_says_what_is_so(context_of: Contexts) -> None:
+def test_arms_see_the_same_number_of_images_and_the_table_matches(context_of: Contexts) -> None:
     context = quick(context_of("tiny"))
     model = context.build(small)
     arms = [arm(context, "one", model), arm(context, "slow", model, lr=0.001)]
@@ -58,15 +58,15 @@ def test_arms_see_equally_many_images_and_the_table_says_what_is_so(context_of: 
     table = next(block for block in last.blocks if isinstance(block, Table))
     assert {each.trial.images for each in arms} == {320}
     for each, row in zip(arms, table.rows, strict=True):
-        own = score(each.trial, context.sample(60))
+        custom = score(each.trial, context.sample(60))
         assert row[:3] == (each.name, f"{sum(p.numel() for p in model.parameters()):,}", "320")
         assert row[3] == f"{each.losses[-1]:.4f}"
-        assert row[4].startswith(f"{100 * own.accuracy:.2f} %")
+        assert row[4].startswith(f"{100 * custom.accuracy:.2f} %")
     assert "320 training images each" in last.certainty
     assert "60 validation images" in last.certainty
 
 
-def test_exhibits_come_while_it_trains_and_the_last_alone_has_a_result(
+def test_only_the_last_exhibit_has_a_result(
     context_of: Contexts,
 ) -> None:
     context = quick(context_of("tiny"))
@@ -81,7 +81,7 @@ def test_exhibits_come_while_it_trains_and_the_last_alone_has_a_result(
     assert [curve.name for curve in curves.curves] == ["steady", "lost"]
 
 
-def test_an_arm_that_diverges_is_said_to_be_lost_and_ranks_nowhere(context_of: Contexts) -> None:
+def test_a_diverged_arm_is_named_and_not_ranked(context_of: Contexts) -> None:
     context = quick(context_of("tiny"))
     broken = small()
     for parameter in broken.parameters():
@@ -94,7 +94,7 @@ def test_an_arm_that_diverges_is_said_to_be_lost_and_ranks_nowhere(context_of: C
     assert table.rows[1][3] == "lost"
 
 
-def test_arms_are_trained_by_the_recipe_whatever_the_run_does(context_of: Contexts) -> None:
+def test_arms_use_the_recipe_and_not_the_settings_of_the_run(context_of: Contexts) -> None:
     context = context_of("tiny")
     wild = dataclasses.replace(context.config, lr=9.0, optimizer="adam", label_smoothing=0.5)
     one = arm(dataclasses.replace(context, config=wild), "one", small())
@@ -102,7 +102,7 @@ def test_arms_are_trained_by_the_recipe_whatever_the_run_does(context_of: Contex
     assert one.trial.config.augmentation.is_none
 
 
-def test_settled_statistics_are_the_plain_mean_over_training_batches(
+def test_recalibrated_statistics_are_the_mean_over_training_batches(
     context_of: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tui_trainer.lab.compare.RECALIBRATED_ON", 640)
@@ -119,16 +119,16 @@ def test_settled_statistics_are_the_plain_mean_over_training_batches(
     assert trial.images == 0
 
 
-def test_differences_are_told_apart_from_chance() -> None:
+def test_differences_are_tested_for_significance() -> None:
     nobody = "No difference is significant (McNemar, Holm)."
     assert differences({"a": right(900), "b": right(905, first=50)}) == nobody
-    told = differences({"a": right(500), "b": right(900), "c": right(905, first=50)})
-    assert "Significant (McNemar, Holm): c over a; b over a." in told
-    assert "other differences are not significant" in told
+    reported = differences({"a": right(500), "b": right(900), "c": right(905, first=50)})
+    assert "Significant (McNemar, Holm): c over a; b over a." in reported
+    assert "other differences are not significant" in reported
     assert "other" not in differences({"a": right(500), "b": right(900)})
 
 
-def test_the_lead_is_in_points_and_says_whether_it_may_be_chance() -> None:
+def test_the_lead_is_in_points_with_its_significance() -> None:
     assert lead({"c": right(910, first=60), "b": right(900)}) == (
         "c leads b by 1.00 points, not significant."
     )
@@ -136,7 +136,7 @@ def test_the_lead_is_in_points_and_says_whether_it_may_be_chance() -> None:
     assert lead({"a": right(700), "d": right(700)}) == "a and d are equal."
 
 
-def test_statistics_of_every_norm_are_settled_on_as_many_images_for_every_arm(
+def test_every_arm_is_recalibrated_on_the_same_number_of_images(
     context_of: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tui_trainer.lab.compare.RECALIBRATED_ON", 64)
@@ -150,7 +150,7 @@ def test_statistics_of_every_norm_are_settled_on_as_many_images_for_every_arm(
         assert norm.running_mean.any()
 
 
-def test_a_rescaled_network_gets_the_pixels_as_they_are_stored(context_of: Contexts) -> None:
+def test_a_rescaled_model_gets_the_stored_pixels(context_of: Contexts) -> None:
     data = context_of("tiny").data
     images = data.train.images[:4]
     raw = Rescaled(nn.Identity(), RAW, data.mean, data.std)(data.prepare(images))

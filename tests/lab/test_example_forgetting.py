@@ -36,13 +36,13 @@ def account(forgetting: ExampleForgetting) -> dict[str, list[int]]:
     return {name: forgetting.row(name).tolist() for name in ROWS}
 
 
-def test_it_knows_nothing_before_the_first_epoch() -> None:
+def test_the_table_is_empty_before_the_first_epoch() -> None:
     forgetting = ExampleForgetting(3)
     assert (forgetting.epochs, forgetting.since) == (0, 0)
     assert account(forgetting) == {name: [0, 0, 0] for name in ROWS}
 
 
-def test_four_lives_by_hand() -> None:
+def test_four_histories_by_hand() -> None:
     """Always right; never; lost in epoch 2; wrong, right, wrong again."""
     forgetting = noted([0, 0, 2, 0], [0, 0, 0, 3], [0, 2, 0, 1])
     assert account(forgetting) == {
@@ -55,18 +55,18 @@ def test_four_lives_by_hand() -> None:
     assert (forgetting.epochs, forgetting.since) == (3, 1)
 
 
-def test_what_is_wrong_at_first_was_not_forgotten() -> None:
+def test_an_image_misclassified_at_first_is_not_forgotten() -> None:
     assert noted([1, 1, 1, 1]).row("forgetting_events").tolist() == [0, 0, 0, 0]
 
 
-def test_it_may_begin_late() -> None:
+def test_recording_may_start_at_a_later_epoch() -> None:
     forgetting = noted([1, 1, 2, 3], [1, 1, 2, 0], first=5)
     assert (forgetting.since, forgetting.epochs) == (5, 2)
     assert forgetting.row("wrong_since").tolist() == [5, 0, 0, 6]
     assert forgetting.row("first_correct").tolist() == [0, 5, 5, 5]
 
 
-def test_scores_that_are_no_numbers_are_wrong_whatever_the_label() -> None:
+def test_non_finite_logits_count_as_misclassified() -> None:
     run = session_of("tiny", val_size=50)
     with torch.no_grad():
         next(run.model.parameters()).fill_(float("nan"))
@@ -78,7 +78,7 @@ def test_scores_that_are_no_numbers_are_wrong_whatever_the_label() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_it_agrees_with_an_account_of_every_epoch(seed: int) -> None:
+def test_the_table_agrees_with_a_list_of_all_epochs(seed: int) -> None:
     """Bounded memory knows what a list of all epochs would: twelve random ones of 50 images."""
     rng = random.Random(seed)
     labels = [rng.randrange(10) for _ in range(50)]
@@ -88,10 +88,12 @@ def test_it_agrees_with_an_account_of_every_epoch(seed: int) -> None:
         predicted = torch.tensor([life[epoch] for life in lives])
         forgetting.update(epoch + 1, predicted, torch.tensor(labels))
     for place, (label, life) in enumerate(zip(labels, lives, strict=True)):
-        right = [said == label for said in life]
-        told = {name: int(forgetting.row(name)[place]) for name in ROWS}
-        last_right = max((epoch for epoch, hit in enumerate(right, 1) if hit), default=0)
-        assert told == {
+        right = [class_ == label for class_ in life]
+        reported = {name: int(forgetting.row(name)[place]) for name in ROWS}
+        last_right = max(
+            (epoch for epoch, is_correct in enumerate(right, 1) if is_correct), default=0
+        )
+        assert reported == {
             "predicted": life[-1],
             "wrong_since": 0 if right[-1] else last_right + 1,
             "first_correct": right.index(True) + 1 if any(right) else 0,
@@ -100,7 +102,7 @@ def test_it_agrees_with_an_account_of_every_epoch(seed: int) -> None:
         }
 
 
-def test_it_goes_back_to_what_a_checkpoint_remembers() -> None:
+def test_restore_returns_to_the_checkpoint() -> None:
     forgetting = noted([0, 0, 2, 0])
     table = forgetting.table.clone()
     forgetting.update(2, torch.tensor([3, 3, 3, 3]), LABELS)
@@ -121,7 +123,7 @@ def remembered(state: Checkpoint) -> tuple[list[list[int]], list[int]]:
     return state.tensors["example_forgetting"].tolist(), list(state.metadata["example_forgetting"])
 
 
-def test_a_run_writes_each_epoch_down(tiny: Path) -> None:
+def test_a_run_records_each_epoch(tiny: Path) -> None:
     """The last row of what it gives is as right as the last epoch says."""
     table, counted = remembered(trained(tiny_config(tiny, epochs=3)).state)
     assert counted == [3, 1]
@@ -130,7 +132,7 @@ def test_a_run_writes_each_epoch_down(tiny: Path) -> None:
 
 
 @pytest.mark.parametrize("step", [pytest.param(3, marks=pytest.mark.slow), 7, 10])
-def test_a_run_that_goes_on_remembers_what_was_before(tiny: Path, step: int) -> None:
+def test_a_resumed_run_keeps_its_history(tiny: Path, step: int) -> None:
     """Left within the first epoch, at its end, within the second."""
     config = tiny_config(tiny, epochs=3, lr=0.02)
     whole = trained(config)
@@ -138,7 +140,7 @@ def test_a_run_that_goes_on_remembers_what_was_before(tiny: Path, step: int) -> 
     assert remembered(rest.state) == remembered(whole.state)
 
 
-def test_a_recording_without_one_begins_where_it_goes_on(tiny: Path) -> None:
+def test_a_run_without_history_starts_recording_when_resumed(tiny: Path) -> None:
     config = tiny_config(tiny, epochs=3)
     state = cut(config, 7)
     old = Checkpoint(
@@ -152,15 +154,15 @@ def test_a_recording_without_one_begins_where_it_goes_on(tiny: Path) -> None:
     assert remembered(trained(config, resume=old).state)[1] == [2, 2]
 
 
-def test_what_was_lost_by_a_divergence_is_not_remembered(tiny: Path) -> None:
+def test_a_rewind_drops_the_diverged_epoch(tiny: Path) -> None:
     """After going back to the end of epoch 1, epoch 2 is written down once."""
-    keeper = CheckpointStore()
-    diverged_run(tiny, [[Rewind(0.01)]], keeper)
-    assert keeper.last_good is not None
+    store = CheckpointStore()
+    diverged_run(tiny, [[Rewind(0.01)]], store)
+    assert store.last_good is not None
     assert wreckable(tiny).epochs == 2
-    assert remembered(keeper.last_good)[1] == [2, 1]
+    assert remembered(store.last_good)[1] == [2, 1]
 
 
-def test_an_epoch_more_is_written_down_too(tiny: Path) -> None:
+def test_an_added_epoch_is_recorded(tiny: Path) -> None:
     more = ScriptedInbox({5: [SetEpochs(4)]})
     assert remembered(trained(tiny_config(tiny), more).state)[1] == [4, 1]

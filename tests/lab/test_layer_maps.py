@@ -11,7 +11,7 @@ from tui_trainer.lab.layer_maps import batch_of_maps, is_convolution, maps_of, m
 
 
 @pytest.mark.parametrize("name", ["tiny", "era-s6"])
-def test_maps_are_those_that_hooks_see(context_of: Contexts, name: str) -> None:
+def test_feature_maps_match_forward_hooks(context_of: Contexts, name: str) -> None:
     context = context_of(name)
     digit = context.digit(2)
     seen: dict[str, Tensor] = {}
@@ -23,28 +23,30 @@ def test_maps_are_those_that_hooks_see(context_of: Contexts, name: str) -> None:
             )
     with torch.no_grad():
         model(digit.model_input)
-    looked = subject(context)
-    maps = maps_of(looked, digit.model_input, ("conv", "depthwise", "max pool"))
+    inspected = subject(context)
+    maps = maps_of(inspected, digit.model_input, ("conv", "depthwise", "max pool"))
     assert [m.row.name for m in maps] == list(seen)
     for found in maps:
         assert torch.allclose(found.values, seen[found.row.name][0], atol=1e-6)
         assert context.layers[found.place].name == found.row.name
-    several = batch_of_maps(looked, context.data.prepare(context.digits.images[:3]), maps[1].place)
+    several = batch_of_maps(
+        inspected, context.data.prepare(context.digits.images[:3]), maps[1].place
+    )
     assert torch.allclose(several[2], maps[1].values, atol=1e-5)
 
 
-def test_a_network_without_what_is_wanted_is_replaced_and_that_is_said(
+def test_a_model_without_the_layer_is_replaced_with_a_note(
     context_of: Contexts,
 ) -> None:
-    looked = subject(
+    inspected = subject(
         context_of("mlp"), lambda seen: any(map(is_convolution, seen.layers)), fallback="tiny"
     )
-    assert looked.layers == context_of("tiny").layers
-    assert "mlp has no convolution" in looked.note[0].text
+    assert inspected.layers == context_of("tiny").layers
+    assert "mlp has no convolution" in inspected.note[0].text
     assert not subject(context_of("tiny")).note
 
 
-def test_the_frame_is_the_field_as_far_as_it_lies_on_the_image(context_of: Contexts) -> None:
+def test_the_frame_is_the_receptive_field_clipped_to_the_image(context_of: Contexts) -> None:
     rows = {row.name: row for row in context_of("era-s6").layers}
     assert middle_frame(rows["conv1"], (28, 28)) == (13, 13, 3, 3)
     assert middle_frame(rows["average"], (28, 28)) == (0, 0, 28, 28)

@@ -44,8 +44,8 @@ def once(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of two epochs, each of which is kept."""
     path = tmp_path_factory.mktemp("once") / "it"
     recorder = Recorder.create(path, config(tiny).resolved())
-    keeper = CheckpointStore(recorder.folder.checkpoints, recorder.position, every=1)
-    events = train(config(tiny), Inbox(), store=keeper, clock=FakeClock())
+    store = CheckpointStore(recorder.folder.checkpoints, recorder.position, every=1)
+    events = train(config(tiny), Inbox(), store=store, clock=FakeClock())
     for _ in recorder.record(events):
         pass
     return path
@@ -56,12 +56,16 @@ def folder(once: Path, tmp_path: Path) -> RunFolder:
     return RunFolder(shutil.copytree(once, tmp_path / "it"))
 
 
-def looked(
-    tiny: Path, folder: RunFolder, *wishes: Command, checkpoint: str = "last", looks: int = 1
+def inspected(
+    tiny: Path,
+    folder: RunFolder,
+    *commands: Command,
+    checkpoint: str = "last",
+    evaluations: int = 1,
 ) -> list[Event]:
     path = folder.checkpoint(checkpoint)
-    inbox = ScriptedInbox(paused=[*([wish] for wish in wishes), [Stop()]])
-    resume = Resumption(read_checkpoint(path), path, looks)
+    inbox = ScriptedInbox(paused=[*([command] for command in commands), [Stop()]])
+    resume = Resumption(read_checkpoint(path), path, evaluations)
     return list(inspect_run(config(tiny), inbox, folder, resume, clock=FakeClock()))
 
 
@@ -72,24 +76,24 @@ def content(folder: RunFolder) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("checkpoint", "step"), [("last", 14), ("epoch-1", 7)])
-def test_questions_are_answered_on_the_weights_of_the_checkpoint(
+def test_answers_use_the_weights_of_the_checkpoint(
     tiny: Path, folder: RunFolder, checkpoint: str, step: int
 ) -> None:
     before = content(folder)
-    wishes = (ask_view("confusion"), ask_field(place=0, row=0, column=0))
-    events = looked(tiny, folder, *wishes, checkpoint=checkpoint)
-    told = answers(events, "view")[0]
-    assert told.step == step
+    questions = (ask_view("confusion"), ask_field(place=0, row=0, column=0))
+    events = inspected(tiny, folder, *questions, checkpoint=checkpoint)
+    reported = answers(events, "view")[0]
+    assert reported.step == step
     right = read_metadata(folder.checkpoint(checkpoint))["val_accuracy"]
-    assert f"Accuracy {100 * right:.2f} %" in exhibit_of(told).certainty
+    assert f"Accuracy {100 * right:.2f} %" in exhibit_of(reported).certainty
     assert answers(events, "field")[0].step == step
     assert not of(CommandRejected, events)
     assert content(folder) == before
 
 
-def test_it_presents_itself_as_what_it_is(tiny: Path, folder: RunFolder) -> None:
+def test_its_state_names_folder_and_checkpoint(tiny: Path, folder: RunFolder) -> None:
     history = History()
-    for event in (*folder.read_events().events, *looked(tiny, folder)):
+    for event in (*folder.read_events().events, *inspected(tiny, folder)):
         history.apply(event)
     assert history.is_viewing
     assert history.is_over
@@ -97,9 +101,9 @@ def test_it_presents_itself_as_what_it_is(tiny: Path, folder: RunFolder) -> None
     assert len(history.epochs) == 2
 
 
-def test_what_would_change_the_run_is_refused(tiny: Path, folder: RunFolder) -> None:
+def test_commands_that_change_the_run_are_rejected(tiny: Path, folder: RunFolder) -> None:
     before = content(folder)
-    events = looked(tiny, folder, SetBaseLr(0.1), EvaluateTest())
+    events = inspected(tiny, folder, SetBaseLr(0.1), EvaluateTest())
     refused = of(CommandRejected, events)
     assert [event.command for event in refused] == ["SetBaseLr", "EvaluateTest"]
     assert {event.reason for event in refused} == {
@@ -108,10 +112,8 @@ def test_what_would_change_the_run_is_refused(tiny: Path, folder: RunFolder) -> 
     assert content(folder) == before
 
 
-def test_a_look_at_the_test_set_is_counted_in_the_folder_once(
-    tiny: Path, folder: RunFolder
-) -> None:
-    events = looked(tiny, folder, OPENS, OPENS)
+def test_a_test_evaluation_is_counted_once_in_the_folder(tiny: Path, folder: RunFolder) -> None:
+    events = inspected(tiny, folder, OPENS, OPENS)
     assert only(TestEvaluated, events).evaluation == 2
     certainties = [exhibit_of(event).certainty for event in answers(events, "view")]
     assert ["test evaluation 2" in words for words in certainties] == [True, True]
@@ -119,19 +121,17 @@ def test_a_look_at_the_test_set_is_counted_in_the_folder_once(
     assert recorded.test_evaluations == 2
     assert recorded.events[-1] == only(TestEvaluated, events)
     # The next one knows of it, whatever it was told when it began.
-    again = looked(tiny, folder, OPENS, looks=1)
+    again = inspected(tiny, folder, OPENS, evaluations=1)
     assert only(TestEvaluated, again).evaluation == 3
 
 
-def test_while_another_process_writes_the_run_it_is_shown_but_not_looked_at_on_the_test_set(
-    tiny: Path, folder: RunFolder
-) -> None:
+def test_a_run_in_use_is_shown_without_test_evaluations(tiny: Path, folder: RunFolder) -> None:
     recorded = folder.read_events()
     other = Recorder.reopen(folder, recorded, recorded.events)
     before = content(folder)
     try:
         sealed = ask_view("confusion", (("images", "test"),))
-        events = looked(tiny, folder, ask_view("confusion"), OPENS, sealed)
+        events = inspected(tiny, folder, ask_view("confusion"), OPENS, sealed)
     finally:
         other.close()
     assert "in use" in only(CommandRejected, events).reason
@@ -142,14 +142,14 @@ def test_while_another_process_writes_the_run_it_is_shown_but_not_looked_at_on_t
     assert content(folder) == before
 
 
-def test_a_look_that_cannot_be_written_down_shows_nothing(
+def test_a_test_evaluation_that_cannot_be_recorded_is_not_shown(
     tiny: Path, folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(self: Recorder, event: Event, *, wait: bool = False) -> Iterator[Event]:
         raise InputError("the disk is full")
 
     monkeypatch.setattr(Recorder, "write", full)
-    events = looked(tiny, folder, OPENS, ask_view("confusion", (("images", "test"),)))
+    events = inspected(tiny, folder, OPENS, ask_view("confusion", (("images", "test"),)))
     assert "full" in only(CommandRejected, events).reason
     closed = only(Answered, events)
     assert "test evaluation 2" in exhibit_of(closed).trains
@@ -166,7 +166,7 @@ def test_a_checkpoint_of_other_data_is_refused(
         list(inspect_run(other, Inbox(), folder, resume, clock=FakeClock()))
 
 
-def test_nothing_is_told_that_a_run_tells(tiny: Path, folder: RunFolder) -> None:
-    events = looked(tiny, folder, ask_view("confusion"))
+def test_no_training_events_are_emitted(tiny: Path, folder: RunFolder) -> None:
+    events = inspected(tiny, folder, ask_view("confusion"))
     assert not of(RunStarted, events)
     assert {type(event) for event in events} == {StateChanged, Answered}

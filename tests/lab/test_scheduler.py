@@ -43,7 +43,7 @@ def job(view: str, mode: Mode = "interactive") -> Job:
 @pytest.mark.parametrize(
     ("is_background", "share"), [(True, BACKGROUND_SHARE), (False, INTERACTIVE_SHARE)]
 )
-def test_a_view_gets_its_share_of_the_time_and_no_more(is_background: bool, share: float) -> None:
+def test_a_view_keeps_to_its_share_of_the_time(is_background: bool, share: float) -> None:
     batches = 2_000
     total = spent(at_work(is_background=is_background), batches)
     elapsed = batches * BATCH + total
@@ -51,7 +51,7 @@ def test_a_view_gets_its_share_of_the_time_and_no_more(is_background: bool, shar
     assert total >= share * elapsed - PART
 
 
-def test_what_was_not_used_is_kept_for_one_credit_only() -> None:
+def test_saved_up_time_is_limited_to_one_credit() -> None:
     scheduler = at_work(is_background=True)
     assert scheduler.may_work(0.0)
     assert scheduler.may_work(10_000.0)
@@ -63,7 +63,7 @@ def test_what_was_not_used_is_kept_for_one_credit_only() -> None:
     assert scheduler.may_work(10_000.0 + 1.1 / BACKGROUND_SHARE)
 
 
-def test_what_a_part_cost_is_owed_by_the_next_view_too() -> None:
+def test_an_overrun_is_charged_to_the_next_view() -> None:
     scheduler = at_work(is_background=True)
     scheduler.may_work(0.0)
     scheduler.spend(CREDIT + 1.0)
@@ -71,14 +71,14 @@ def test_what_a_part_cost_is_owed_by_the_next_view_too() -> None:
     assert not scheduler.may_work(1.0)
 
 
-def test_one_answer_is_worked_on_at_a_time() -> None:
+def test_only_one_answer_is_in_progress() -> None:
     scheduler = at_work(is_background=False)
     assert scheduler.is_busy
     scheduler.job = None
     assert not scheduler.is_busy
 
 
-def test_the_newest_judgement_of_each_split_is_kept() -> None:
+def test_the_newest_predictions_of_each_split_are_kept() -> None:
     predictions = PredictionStore()
     probabilities, labels = torch.tensor([[0.1, 0.9], [0.8, 0.2]]), torch.tensor([0, 0])
     for images, step in (("validation", 1), ("test", 1), ("validation", 2)):
@@ -93,9 +93,9 @@ def test_the_newest_judgement_of_each_split_is_kept() -> None:
     assert found.true_probability.tolist() == pytest.approx([0.1, 0.8])
 
 
-def test_an_image_without_numbers_is_given_no_class() -> None:
+def test_non_finite_probabilities_predict_no_class() -> None:
     """Were it class 0, a network that is lost would have every 0 right."""
-    lost = float("nan")
-    probabilities = torch.tensor([[0.9, 0.1], [lost, lost], [0.2, lost]])
+    diverged = float("nan")
+    probabilities = torch.tensor([[0.9, 0.1], [diverged, diverged], [0.2, diverged]])
     predictions = Predictions("validation", 1, probabilities, torch.tensor([0, 0, 1]))
     assert predictions.predicted.tolist() == [0, NO_CLASS, NO_CLASS]

@@ -17,10 +17,10 @@ from tui_trainer.stats.intervals import wilson
 
 def arms_of(context: Context, *rates: float) -> list[Arm]:
     model = context.fresh()
-    return [Arm(f"{rate:g}", context.trial(model, lr=rate)) for rate in rates]
+    return [Arm(f"{lr:g}", context.trial(model, lr=lr)) for lr in rates]
 
 
-def test_every_arm_sees_the_same_images_from_the_same_start(context_of: Contexts) -> None:
+def test_every_arm_sees_the_same_images_in_the_same_order(context_of: Contexts) -> None:
     arms = arms_of(context_of("tiny"), 0.02, 0.05, 0.02)
     shares = list(race(arms, images=200, clock=Ticking(), seconds=1e9))
 
@@ -31,7 +31,7 @@ def test_every_arm_sees_the_same_images_from_the_same_start(context_of: Contexts
     assert 0 < shares[-1] <= 1
 
 
-def test_a_race_ends_in_time_and_its_arms_are_equally_far(context_of: Contexts) -> None:
+def test_arms_stop_in_time_and_are_equally_far(context_of: Contexts) -> None:
     arms = arms_of(context_of("tiny"), 0.02, 0.05)
     shares = list(race(arms, images=10**9, clock=Ticking(0.2), seconds=10.0))
 
@@ -41,7 +41,7 @@ def test_a_race_ends_in_time_and_its_arms_are_equally_far(context_of: Contexts) 
     assert shares[-1] > 0.9
 
 
-def test_by_time_a_slower_arm_sees_fewer_images(context_of: Contexts) -> None:
+def test_with_equal_time_a_slower_arm_sees_fewer_images(context_of: Contexts) -> None:
     context = context_of("tiny")
     model = context.fresh()
     arms = [Arm(str(size), context.trial(model, batch_size=size)) for size in (8, 64)]
@@ -51,7 +51,7 @@ def test_by_time_a_slower_arm_sees_fewer_images(context_of: Contexts) -> None:
     assert arms[1].trial.images > 6 * arms[0].trial.images
 
 
-def test_an_arm_that_diverges_stands_still_and_the_others_go_on(context_of: Contexts) -> None:
+def test_a_diverged_arm_stops_and_the_others_continue(context_of: Contexts) -> None:
     arms = arms_of(context_of("tiny"), 0.02, 0.05)
     with torch.no_grad():
         next(arms[1].trial.model.parameters()).fill_(math.nan)
@@ -62,24 +62,24 @@ def test_an_arm_that_diverges_stands_still_and_the_others_go_on(context_of: Cont
     assert arms[0].trial.images >= 200
 
 
-def test_a_score_is_that_of_the_network_in_evaluation_mode(context_of: Contexts) -> None:
+def test_an_arm_is_evaluated_in_evaluation_mode(context_of: Contexts) -> None:
     context = context_of("tiny")
     trial = context.trial(context.fresh())
     split = context.sample(100)
-    told = score(trial, split)
+    reported = score(trial, split)
     with torch.no_grad():
-        scores = trial.model.eval()(context.data.prepare(split.images))
+        evaluations = trial.model.eval()(context.data.prepare(split.images))
 
-    assert told.total == 100
-    assert told.correct == int((scores.argmax(1) == split.labels).sum())
-    low, high = wilson(told.correct, told.total)
-    assert low < told.accuracy < high
+    assert reported.total == 100
+    assert reported.correct == int((evaluations.argmax(1) == split.labels).sum())
+    low, high = wilson(reported.correct, reported.total)
+    assert low < reported.accuracy < high
 
 
-def evaluation_of(hits: list[bool]) -> Evaluation:
+def evaluation_of(correct_count: list[bool]) -> Evaluation:
     """An evaluation with these hits."""
-    count = len(hits)
-    return Evaluation(torch.full((count,), 0.1), torch.tensor(hits), torch.zeros(count))
+    count = len(correct_count)
+    return Evaluation(torch.full((count,), 0.1), torch.tensor(correct_count), torch.zeros(count))
 
 
 def judged(*right: int) -> Evaluation:
@@ -89,7 +89,7 @@ def judged(*right: int) -> Evaluation:
 
 
 @pytest.mark.parametrize(
-    ("other", "is_told_apart"),
+    ("other", "is_significant"),
     [
         # Of 970: 30 more wrong, none right that the first has wrong.
         (judged(30, 970), True),
@@ -103,13 +103,13 @@ def judged(*right: int) -> Evaluation:
         (judged(0, 970), False),
     ],
 )
-def test_only_a_difference_beyond_chance_counts(other: Evaluation, is_told_apart: bool) -> None:
-    scores = {"b": other, "a": judged(0, 970)}
+def test_only_significant_differences_count(other: Evaluation, is_significant: bool) -> None:
+    evaluations = {"b": other, "a": judged(0, 970)}
 
-    assert distinguishable(scores) == ([("a", "b")] if is_told_apart else [])
+    assert distinguishable(evaluations) == ([("a", "b")] if is_significant else [])
 
 
-def test_of_many_pairs_the_sure_ones_must_be_surer() -> None:
+def test_many_pairs_need_smaller_p_values() -> None:
     # 7 against 0: a p value of 1 in 64, enough for one pair and too much for one of six.
     one, other = judged(0, 970), judged(7, 970)
     assert distinguishable({"a": one, "b": other}) == [("a", "b")]
@@ -117,13 +117,15 @@ def test_of_many_pairs_the_sure_ones_must_be_surer() -> None:
     assert distinguishable(more) == []
 
 
-def test_arms_that_do_not_differ_are_seldom_told_apart() -> None:
+def test_equal_arms_rarely_differ_significantly() -> None:
     rng = torch.Generator().manual_seed(7)
-    told = 0
+    reported = 0
     for _ in range(200):
-        hits = torch.rand(4, 300, generator=rng) < 0.9
-        told += bool(
-            distinguishable({str(n): evaluation_of(h) for n, h in enumerate(hits.tolist())})
+        correct_count = torch.rand(4, 300, generator=rng) < 0.9
+        reported += bool(
+            distinguishable(
+                {str(n): evaluation_of(h) for n, h in enumerate(correct_count.tolist())}
+            )
         )
     # Exact tests err on the side of caution: at most one comparison of twenty has such a pair.
-    assert told <= 10
+    assert reported <= 10

@@ -31,9 +31,7 @@ def made(kind: type[nn.Module]) -> nn.Module:
 
 
 @pytest.mark.parametrize("kind", models.EVERY, ids=lambda kind: kind.__name__)
-def test_every_item_can_be_tried_and_the_model_is_left_as_it_was(
-    data: Data, kind: type[nn.Module]
-) -> None:
+def test_no_item_changes_the_model(data: Data, kind: type[nn.Module]) -> None:
     context = check_context_of(data, made(kind), plan=SHORT)
     before = {name: tensor.clone() for name, tensor in state_tensors(context.model).items()}
     modes = [module.training for module in context.model.modules()]
@@ -57,7 +55,7 @@ def _tried(
 
 
 @pytest.mark.parametrize("kind", models.HEALTHY, ids=lambda kind: kind.__name__)
-def test_a_healthy_model_is_not_blamed(data: Data, kind: type[nn.Module]) -> None:
+def test_a_healthy_model_has_no_errors(data: Data, kind: type[nn.Module]) -> None:
     context = check_context_of(data, made(kind))
     for group, names in (
         (gradient_items, ("gradients", "optimizer")),
@@ -70,7 +68,7 @@ def test_a_healthy_model_is_not_blamed(data: Data, kind: type[nn.Module]) -> Non
 
 
 @pytest.mark.parametrize("kind", models.CUT_OFF, ids=lambda kind: kind.__name__)
-def test_what_is_cut_off_fails(data: Data, kind: type[nn.Module]) -> None:
+def test_detached_parameters_fail(data: Data, kind: type[nn.Module]) -> None:
     seen = item(gradient_items, check_context_of(data, made(kind)), "gradients")
 
     assert seen.severity == "error"
@@ -79,20 +77,20 @@ def test_what_is_cut_off_fails(data: Data, kind: type[nn.Module]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "told"),
+    ("kind", "reported"),
     [
         (models.Frozen, "conv.weight, conv.bias frozen (requires_grad is off)"),
         (models.UnusedLayer, "idle.weight, idle.bias unused in forward"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_what_is_frozen_or_unused_is_mentioned(
-    data: Data, kind: type[nn.Module], told: str
+def test_frozen_and_unused_parameters_are_reported(
+    data: Data, kind: type[nn.Module], reported: str
 ) -> None:
     seen = item(gradient_items, check_context_of(data, made(kind)), "gradients")
 
     assert (seen.severity, seen.advice) == ("ok", "")
-    assert told in seen.evidence
+    assert reported in seen.evidence
 
 
 @pytest.mark.parametrize("kind", models.BATCH_BOUND, ids=lambda kind: kind.__name__)
@@ -107,15 +105,13 @@ def test_logits_that_depend_on_the_batch_fail(data: Data, kind: type[nn.Module])
 
 
 @pytest.mark.parametrize("kind", [models.AlwaysDropped, models.DrawsEverywhere])
-def test_logits_that_are_random_in_evaluation_are_to_look_at(
-    data: Data, kind: type[nn.Module]
-) -> None:
+def test_random_logits_in_evaluation_mode_give_a_warning(data: Data, kind: type[nn.Module]) -> None:
     seen = item(logit_items, check_context_of(data, made(kind)), "softmax")
 
     assert (seen.severity, seen.title) == ("warning", "the logits are random in evaluation mode")
 
 
-def test_zeros_that_stay_fail(data: Data) -> None:
+def test_constant_logits_fail(data: Data) -> None:
     model = made(models.ZeroHead)
     model.get_parameter("head.weight").requires_grad_(False)
     context = check_context_of(data, model)
@@ -126,7 +122,7 @@ def test_zeros_that_stay_fail(data: Data) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_bias_before_batch_norm_need_not_move(data: Data, seed: int) -> None:
+def test_a_bias_before_batch_norm_may_stay_unchanged(data: Data, seed: int) -> None:
     torch.manual_seed(seed)
     model = good()
     for module in model.modules():
@@ -138,7 +134,7 @@ def test_a_bias_before_batch_norm_need_not_move(data: Data, seed: int) -> None:
     assert item(gradient_items, context, "gradients").severity == "ok"
 
 
-def test_weights_of_16_bits_that_a_step_cannot_move_are_named(data: Data) -> None:
+def test_half_precision_weights_that_a_step_cannot_change_are_named(data: Data) -> None:
     seen = item(
         gradient_items, check_context_of(data, made(models.HalfWeights), lr=1e-6), "optimizer"
     )
@@ -147,7 +143,7 @@ def test_weights_of_16_bits_that_a_step_cannot_move_are_named(data: Data) -> Non
     assert "not low.weight, low.bias" in seen.evidence
 
 
-def test_frozen_statistics_are_not_taken_anew(data: Data) -> None:
+def test_frozen_statistics_are_not_recalibrated(data: Data) -> None:
     model = made(models.FrozenNorm)
     norm = model.get_submodule("norm")
     assert isinstance(norm, nn.BatchNorm2d)

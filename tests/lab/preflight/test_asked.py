@@ -60,7 +60,7 @@ def session_of(config: RunConfig) -> Run:
         ("none", "squeeze-dropout", "adamw"),
     ],
 )
-def test_what_is_tried_are_the_runs_own_first_steps(
+def test_the_trial_repeats_the_first_steps_of_the_run(
     tiny: Path, augment: str, model: str, optimizer: str
 ) -> None:
     config = tiny_config(
@@ -77,7 +77,7 @@ def test_what_is_tried_are_the_runs_own_first_steps(
     assert tried == [(step.lr, step.loss) for step in steps]
 
 
-def test_each_item_is_told_as_it_is_done(tiny: Path) -> None:
+def test_each_item_is_emitted_when_it_is_done(tiny: Path) -> None:
     events = list(standalone.answers(tiny_config(tiny), [CHECK]))
 
     items = answers(events, "check")
@@ -100,7 +100,7 @@ def test_the_test_set_stays_sealed(tiny: Path) -> None:
     assert run.data.test.evaluations == 0
 
 
-def test_two_checks_say_the_same(tiny: Path) -> None:
+def test_two_checks_are_equal(tiny: Path) -> None:
     run = session_of(tiny_config(tiny, model="squeeze-dropout"))
     first, second = (check_of(run, FakeClock()) for _ in "ab")
 
@@ -108,7 +108,7 @@ def test_two_checks_say_the_same(tiny: Path) -> None:
 
 
 @pytest.mark.parametrize("model", ["small", "squeeze-dropout"])
-def test_a_run_that_was_asked_is_one_that_was_not(tiny: Path, model: str) -> None:
+def test_a_check_does_not_change_the_run(tiny: Path, model: str) -> None:
     asked = run(tiny_config(tiny, model=model, augment="light"), ScriptedInbox({3: [CHECK]}))
     left_alone = run(tiny_config(tiny, model=model, augment="light"))
 
@@ -116,7 +116,7 @@ def test_a_run_that_was_asked_is_one_that_was_not(tiny: Path, model: str) -> Non
     assert [event for event in asked if not isinstance(event, Answered)] == left_alone
 
 
-def test_weights_and_generators_of_a_run_stay_to_the_last_bit(tiny: Path) -> None:
+def test_a_check_keeps_weights_and_rng_states(tiny: Path) -> None:
     run = session_of(tiny_config(tiny, model="squeeze-dropout"))
     before = {name: tensor.clone() for name, tensor in run.model.state_dict().items()}
     rng, order = torch.get_rng_state(), run.batches.stream.rng.get_state()
@@ -131,7 +131,7 @@ def test_weights_and_generators_of_a_run_stay_to_the_last_bit(tiny: Path) -> Non
     assert run.model.training
 
 
-def test_a_check_in_the_middle_is_of_the_beginning(tiny: Path) -> None:
+def test_a_check_during_training_starts_from_the_beginning(tiny: Path) -> None:
     events = run(tiny_config(tiny), ScriptedInbox({0: [CHECK], 9: [CHECK]}))
 
     items = contents(Diagnosis, events)
@@ -140,7 +140,7 @@ def test_a_check_in_the_middle_is_of_the_beginning(tiny: Path) -> None:
             assert (first.code, first.value) == (later.code, later.value)
 
 
-def test_a_run_that_is_over_is_checked_too(tiny: Path) -> None:
+def test_a_finished_run_can_be_checked(tiny: Path) -> None:
     inbox = ScriptedInbox(paused=[[CHECK], [Stop()]])
     events = list(train(tiny_config(tiny, epochs=1), inbox, interactive=True, clock=FakeClock()))
 
@@ -161,7 +161,7 @@ def test_a_stop_need_not_wait_for_the_last_item(tiny: Path) -> None:
     assert only(RunFinished, events).reason == "stopped"
 
 
-OWN = """
+CUSTOM = """
 from torch import nn
 
 class Net(nn.Module):
@@ -176,28 +176,24 @@ class Net(nn.Module):
 """
 
 
-def test_a_network_of_ones_own_that_raises_is_told_with_its_line(
-    tiny: Path, tmp_path: Path
-) -> None:
+def test_an_error_of_a_custom_model_names_its_line(tiny: Path, tmp_path: Path) -> None:
     path = tmp_path / "net.py"
-    path.write_text(OWN, encoding="utf-8")
+    path.write_text(CUSTOM, encoding="utf-8")
 
     with pytest.raises(InputError, match=r"net\.py:11: ValueError: too many"):
         list(standalone.answers(tiny_config(tiny, model=f"{path}:Net"), [CHECK]))
 
 
-def test_a_check_that_cannot_be_done_is_refused_and_the_run_goes_on(
-    tiny: Path, tmp_path: Path
-) -> None:
+def test_an_impossible_check_is_rejected_and_the_run_continues(tiny: Path, tmp_path: Path) -> None:
     path = tmp_path / "net.py"
-    path.write_text(OWN.replace("len(x) > 2", "len(x) < 0"), encoding="utf-8")
+    path.write_text(CUSTOM.replace("len(x) > 2", "len(x) < 0"), encoding="utf-8")
 
     class Breaking(ScriptedInbox):
         def take(self, step: int, *, wait: bool = False) -> list[Command]:
-            wishes = super().take(step, wait=wait)
-            if wishes:
+            sent = super().take(step, wait=wait)
+            if sent:
                 path.write_text("class Net(", encoding="utf-8")
-            return wishes
+            return sent
 
     config = tiny_config(tiny, model=f"{path}:Net", epochs=1)
     events: list[Event] = run(config, Breaking({3: [CHECK]}))

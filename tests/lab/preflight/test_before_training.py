@@ -29,7 +29,7 @@ def test_normalized_input_passes_with_its_numbers(data: Data) -> None:
 
 
 @pytest.mark.parametrize("by", [2, 4])
-def test_validation_that_is_scaled_differently_fails(data: Data, by: int) -> None:
+def test_differently_normalized_validation_images_fail(data: Data, by: int) -> None:
     seen = item(input_items, check_context_of(darker(data, "val", by), good()), "input")
 
     assert seen.severity == "error"
@@ -37,19 +37,19 @@ def test_validation_that_is_scaled_differently_fails(data: Data, by: int) -> Non
     assert "training split" in seen.advice
 
 
-def test_raw_pixels_are_to_look_at(data: Data) -> None:
+def test_raw_pixels_give_a_warning(data: Data) -> None:
     raw = replace(data, mean=0.0, std=1 / 255)
 
     assert item(input_items, check_context_of(raw, good()), "input").severity == "warning"
 
 
-def test_images_of_one_grey_fail(data: Data) -> None:
+def test_constant_images_fail(data: Data) -> None:
     grey = replace(data, train=replace(data.train, images=torch.zeros_like(data.train.images)))
 
     assert item(input_items, check_context_of(grey, good()), "input").severity == "error"
 
 
-def test_without_a_validation_split_the_training_images_are_judged(data: Data) -> None:
+def test_without_a_validation_split_training_images_are_checked(data: Data) -> None:
     none = replace(data, val=data.val.take([]))
 
     assert item(input_items, check_context_of(none, good()), "input").severity == "ok"
@@ -58,7 +58,7 @@ def test_without_a_validation_split_the_training_images_are_judged(data: Data) -
 # --- the first scores
 
 
-def test_a_fresh_network_guesses(data: Data) -> None:
+def test_an_untrained_model_guesses(data: Data) -> None:
     context = check_context_of(data, good())
     loss = item(logit_items, context, "initial-loss")
 
@@ -70,7 +70,7 @@ def test_a_fresh_network_guesses(data: Data) -> None:
 
 
 @pytest.mark.parametrize(("times", "severity"), [(7, "warning"), (200, "error")])
-def test_large_first_weights_are_seen_in_loss_and_scores(
+def test_large_initial_weights_show_in_loss_and_logits(
     data: Data, times: float, severity: str
 ) -> None:
     model = good()
@@ -82,7 +82,7 @@ def test_large_first_weights_are_seen_in_loss_and_scores(
     assert item(logit_items, context, "logits").severity in ("warning", "error")
 
 
-def test_a_loss_below_guessing_is_to_look_at(data: Data) -> None:
+def test_a_loss_below_guessing_gives_a_warning(data: Data) -> None:
     context = check_context_of(data, good())
     trial = context.trial()
     for _ in range(30):
@@ -103,7 +103,9 @@ def test_a_loss_below_guessing_is_to_look_at(data: Data) -> None:
         (nn.Identity(), "ok", "logits from -"),
     ],
 )
-def test_what_stands_before_the_loss(data: Data, end: nn.Module, severity: str, words: str) -> None:
+def test_the_operation_before_the_loss(
+    data: Data, end: nn.Module, severity: str, words: str
+) -> None:
     seen = item(logit_items, check_context_of(data, good(ends_with=end)), "softmax")
 
     assert seen.severity == severity
@@ -113,7 +115,7 @@ def test_what_stands_before_the_loss(data: Data, end: nn.Module, severity: str, 
 # --- the gradients
 
 
-def test_every_parameter_of_a_good_network_learns(data: Data) -> None:
+def test_every_parameter_of_a_good_model_gets_a_gradient(data: Data) -> None:
     context = check_context_of(data, good())
 
     assert item(gradient_items, context, "gradients").severity == "ok"
@@ -139,18 +141,18 @@ def test_a_detached_layer_is_named(data: Data) -> None:
     assert "detached from the loss" in seen.evidence
 
 
-def test_a_gradient_of_exactly_nothing_is_told_from_none(data: Data) -> None:
-    def half_lost(inside: nn.Module, x: Tensor) -> Tensor:
-        lost: Tensor = inside[7:](inside[:7](x) * 0 + x[:, :1, ::2, ::2])  # type: ignore[index]
-        return lost
+def test_a_zero_gradient_differs_from_none(data: Data) -> None:
+    def half_nan(inside: nn.Module, x: Tensor) -> Tensor:
+        diverged: Tensor = inside[7:](inside[:7](x) * 0 + x[:, :1, ::2, ::2])  # type: ignore[index]
+        return diverged
 
-    seen = item(gradient_items, check_context_of(data, Changed(good(), half_lost)), "gradients")
+    seen = item(gradient_items, check_context_of(data, Changed(good(), half_nan)), "gradients")
 
     assert seen.severity == "error"
     assert "with a gradient of exactly 0" in seen.evidence
 
 
-def test_layers_in_a_plain_list_are_strangers_to_the_optimizer(data: Data) -> None:
+def test_layers_in_a_plain_list_are_not_registered(data: Data) -> None:
     hidden = [nn.Linear(10, 10)]
     model = Changed(good(), lambda inside, x: hidden[0](inside(x)))
     seen = item(gradient_items, check_context_of(data, model), "optimizer")
@@ -160,7 +162,7 @@ def test_layers_in_a_plain_list_are_strangers_to_the_optimizer(data: Data) -> No
     assert "nn.ModuleList" in seen.advice
 
 
-def test_a_rate_that_is_lost_in_rounding_moves_nothing(data: Data) -> None:
+def test_a_learning_rate_below_rounding_updates_nothing(data: Data) -> None:
     seen = item(
         gradient_items, check_context_of(data, good(), lr=1e-30, weight_decay=0.0), "optimizer"
     )
@@ -172,7 +174,7 @@ def test_a_rate_that_is_lost_in_rounding_moves_nothing(data: Data) -> None:
 # --- the units
 
 
-def test_units_of_a_good_network_live(data: Data) -> None:
+def test_a_good_model_has_no_dead_units(data: Data) -> None:
     seen = item(unit_items, check_context_of(data, good()), "dead-units")
 
     assert (seen.severity, seen.value) == ("ok", 0.0)
@@ -191,7 +193,7 @@ def test_dead_units_are_counted_and_named(data: Data, dead: int, severity: str) 
     assert f"6 {', '.join(map(str, range(min(dead, 6))))}" in seen.evidence
 
 
-def test_scores_that_do_not_depend_on_the_image_fail(data: Data) -> None:
+def test_logits_that_do_not_depend_on_the_image_fail(data: Data) -> None:
     model = good()
     last = model[-1].get_parameter("weight")
     with torch.no_grad():
@@ -205,7 +207,7 @@ def test_scores_that_do_not_depend_on_the_image_fail(data: Data) -> None:
     assert (seen.severity, seen.title) == ("error", "the logits are the same for every image")
 
 
-def test_the_sample_of_sorted_images_is_mixed(data: Data) -> None:
+def test_the_sample_of_sorted_images_is_stratified(data: Data) -> None:
     order = data.train.labels.argsort()
     ordered = replace(data, train=data.train.take(order.tolist()))
     sample = check_context_of(ordered, good()).sample
@@ -214,7 +216,7 @@ def test_the_sample_of_sorted_images_is_mixed(data: Data) -> None:
     assert torch.bincount(sample.labels).tolist() == pytest.approx([25.6] * 10, abs=1)
 
 
-def test_the_network_is_left_as_it_was(data: Data) -> None:
+def test_the_model_is_unchanged(data: Data) -> None:
     context = check_context_of(data, good())
     before = {name: tensor.clone() for name, tensor in context.model.state_dict().items()}
     for group, name in [

@@ -86,7 +86,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_would_fail_is_one_line_before_the_first_step(name: str, tiny: Path) -> None:
+def test_a_failing_model_gives_one_line_before_the_first_step(name: str, tiny: Path) -> None:
     forward, line = REFUSED[name]
     init = "self.memory = torch.zeros(10)\nHEADS[:] = [nn.Linear(64, 10)]\nself.kept = HEADS[0]"
     if name != "a copy that is no copy":
@@ -96,14 +96,14 @@ def test_what_would_fail_is_one_line_before_the_first_step(name: str, tiny: Path
     Path("net.py").write_text(text)
     with pytest.raises(InputError) as caught:
         run(tiny_config(tiny, model=reference, batch_size=16, augment="none"))
-    told = str(caught.value)
-    assert told.isprintable()
+    reported = str(caught.value)
+    assert reported.isprintable()
     place, _, words = line.partition(": ")
-    assert words.removeprefix("RuntimeError: ") in told
-    assert told.startswith(place.partition(":")[0])
+    assert words.removeprefix("RuntimeError: ") in reported
+    assert reported.startswith(place.partition(":")[0])
 
 
-def test_an_error_of_autograd_is_told_with_the_operation_behind_it(tiny: Path) -> None:
+def test_an_autograd_error_names_its_operation(tiny: Path) -> None:
     reference = model("y = self.head(x.flatten(1))\ny = y.exp()\ny += 1\nreturn y")
     with pytest.raises(InputError, match=r"^net\.py:14: one of the variables needed for gradient"):
         run(tiny_config(tiny, model=reference))
@@ -139,7 +139,7 @@ def test_the_run_is_the_same_as_one_that_was_not_tried(
     assert [step.loss for step in of(StepDone, run(config))] == [step.loss for step in tried]
 
 
-def test_how_the_model_answers_is_told(tiny: Path) -> None:
+def test_the_behaviour_of_the_model_is_reported(tiny: Path) -> None:
     events = run(tiny_config(tiny, model=model("return self.head(x.flatten(1)).softmax(0)")))
     seen = only(ModelProbed, events)
     assert seen.batch_gap > 0.01
@@ -148,7 +148,7 @@ def test_how_the_model_answers_is_told(tiny: Path) -> None:
     assert not of(ModelProbed, run(tiny_config(tiny, model="mlp")))
 
 
-def test_a_batch_size_that_the_model_cannot_follow_is_refused(tiny: Path) -> None:
+def test_an_impossible_batch_size_is_rejected(tiny: Path) -> None:
     reference = model("return self.norm(self.head(x.flatten(1)))", "self.norm = nn.BatchNorm1d(10)")
     inbox = ScriptedInbox({2: [SetBatchSize(1)], 3: [SetBatchSize(4)]})
     events = run(tiny_config(tiny, model=reference, batch_size=16), inbox=inbox)
@@ -160,21 +160,19 @@ def test_a_batch_size_that_the_model_cannot_follow_is_refused(tiny: Path) -> Non
     assert only(RunFinished, events).reason == "completed"
 
 
-def test_a_batch_size_that_is_written_into_the_model_is_named(tiny: Path) -> None:
+def test_a_hard_coded_batch_size_is_named(tiny: Path) -> None:
     with pytest.raises(
         InputError, match=r"it accepts batches of 16 images only: write x\.shape\[0\]"
     ):
         run(tiny_config(tiny, model=model("return self.head(x.reshape(16, 64))")))
 
 
-def test_an_iterator_is_refused_for_its_place_is_not_saved(tiny: Path) -> None:
+def test_an_iterator_is_rejected_because_its_position_is_not_saved(tiny: Path) -> None:
     with pytest.raises(InputError, match=r"^net\.py:13: factors is an iterator, whose"):
         run(tiny_config(tiny, model=model(PLAIN, "self.factors = iter(range(99))")))
 
 
-def test_settings_of_the_process_that_a_forward_changes_are_put_back(
-    tiny: Path, tmp_path: Path
-) -> None:
+def test_process_settings_changed_by_forward_are_restored(tiny: Path, tmp_path: Path) -> None:
     forward = (
         "import os, sys\n"
         "torch.set_default_dtype(torch.float64)\n"
@@ -205,7 +203,7 @@ def test_settings_of_the_process_that_a_forward_changes_are_put_back(
         (16, 1, [1]),
     ],
 )
-def test_a_single_last_image_joins_the_batch_before(
+def test_a_single_last_image_joins_the_previous_batch(
     count: int, images: int, sizes: list[int]
 ) -> None:
     stream = BatchStream(images, torch.Generator(), torch.device("cpu"))
@@ -255,7 +253,7 @@ USES = (
 )
 
 
-def test_what_is_outside_the_state_is_kept_whatever_was_drawn(tiny: Path) -> None:
+def test_unregistered_state_is_restored_from_a_checkpoint(tiny: Path) -> None:
     """The model draws from the system: built again, it is another one but for the checkpoint."""
     init = "torch.seed()\nnp.random.seed(None)\n" + OUTSIDE
     path = record(model(USES, init), tiny, "run", epochs=1)
@@ -277,7 +275,7 @@ def test_a_changed_model_with_the_same_state_is_refused(tiny: Path) -> None:
     assert resumed(moved, tiny, path, epochs=2)
 
 
-def test_data_is_known_by_its_content(tiny: Path, tmp_path: Path) -> None:
+def test_data_is_identified_by_its_content(tiny: Path, tmp_path: Path) -> None:
     path = record(model(PLAIN), tiny, "run", epochs=1)
     moved = tmp_path / "elsewhere"
     shutil.copytree(tiny, moved)
@@ -289,7 +287,7 @@ def test_data_is_known_by_its_content(tiny: Path, tmp_path: Path) -> None:
         resumed("net.py:Net", tiny, path, epochs=2)
 
 
-def test_complex_numbers_of_any_size_come_back_from_a_checkpoint(tmp_path: Path) -> None:
+def test_complex_tensors_are_restored_from_a_checkpoint(tmp_path: Path) -> None:
     tensors = {
         "a": torch.randn(3, dtype=torch.complex128),
         "b": torch.randn(2, 2, dtype=torch.complex64),
@@ -304,14 +302,14 @@ def test_complex_numbers_of_any_size_come_back_from_a_checkpoint(tmp_path: Path)
         assert state.tensors[name].dtype == tensor.dtype
 
 
-def test_a_mask_of_minus_infinity_is_no_divergence(tiny: Path) -> None:
+def test_a_mask_of_minus_infinity_is_not_a_divergence(tiny: Path) -> None:
     init = "self.register_buffer('mask', torch.tensor([0.0, float('-inf')]))"
     forward = "return self.head(x.flatten(1)) + self.mask[0]"
     events = run(tiny_config(tiny, model=model(forward, init)))
     assert only(RunFinished, events).reason == "completed"
 
 
-def test_stopped_in_the_middle_it_goes_on_with_the_same_bits(tiny: Path) -> None:
+def test_an_interrupted_run_resumes_bit_by_bit(tiny: Path) -> None:
     """Counters, generators of its own and global ones, modes and frozen parameters that change."""
     init = OUTSIDE + "\nself.norm = nn.BatchNorm1d(64)\nself.steps = 0\nself.rng = random.Random(3)"
     forward = (
@@ -345,7 +343,7 @@ def test_stopped_in_the_middle_it_goes_on_with_the_same_bits(tiny: Path) -> None
     assert one.metadata["evaluating"] == other.metadata["evaluating"] == ["norm"]
 
 
-def test_layers_that_are_made_by_the_first_forward_are_trained(tiny: Path) -> None:
+def test_layers_created_in_forward_are_trained(tiny: Path) -> None:
     forward = (
         "x = x.flatten(1)\n"
         "if self.middle is None: self.middle = nn.Linear(x.shape[1], 64)\n"
@@ -358,7 +356,7 @@ def test_layers_that_are_made_by_the_first_forward_are_trained(tiny: Path) -> No
     assert resumed("net.py:Net", tiny, path, epochs=2)
 
 
-def test_kernels_that_are_viewed_are_trained_as_they_lie(tiny: Path) -> None:
+def test_views_of_kernels_are_trained_in_place(tiny: Path) -> None:
     init = "self.conv = nn.Conv2d(1, 8, 3, padding=1)\nself.turned = self.conv.weight.mT"
     forward = (
         "return self.head((self.conv(x) + F.conv2d(x, self.turned, padding=1)).mean(1).flatten(1))"

@@ -38,7 +38,7 @@ def healthy(loss: float) -> HealthyRun:
     return replace(healthy_runs()[0], first_steps=reached)
 
 
-def test_the_reference_is_the_one_that_its_program_makes() -> None:
+def test_the_healthy_runs_are_those_of_the_benchmark() -> None:
     planned = {
         (c.model, c.optimizer, c.schedule, c.seed, c.batch_size, c.base_lr)
         for c in made.runs(made.MODELS, 1)
@@ -54,7 +54,7 @@ def test_the_reference_is_the_one_that_its_program_makes() -> None:
     }
 
 
-def test_its_figures_are_of_networks_of_the_zoo_that_learned() -> None:
+def test_the_healthy_runs_are_of_zoo_models_that_learned() -> None:
     assert 0 < len(all_runs()) - len(healthy_runs()) <= len(all_runs()) // 8
     for run in healthy_runs():
         assert run.model in zoo.REGISTRY
@@ -65,8 +65,8 @@ def test_its_figures_are_of_networks_of_the_zoo_that_learned() -> None:
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("has_norm", [True, False])
 def test_the_default_run_has_a_reference(optimizer: str, has_norm: bool) -> None:
-    rate = 0.1 if optimizer == "sgd" else 0.003
-    asked = replace(ASKED, optimizer=optimizer, base_lr=rate, has_norm=has_norm)
+    lr = 0.1 if optimizer == "sgd" else 0.003
+    asked = replace(ASKED, optimizer=optimizer, base_lr=lr, has_norm=has_norm)
     found, why_not = alike(asked, healthy_runs())
 
     assert len(found) >= 3
@@ -86,14 +86,14 @@ def test_the_default_run_has_a_reference(optimizer: str, has_norm: bool) -> None
         ({"parameters": 11_000_000}, "size"),
     ],
 )
-def test_where_there_is_none_it_is_said(changes: dict[str, object], words: str) -> None:
+def test_a_missing_reference_has_a_reason(changes: dict[str, object], words: str) -> None:
     found, why_not = alike(replace(ASKED, **changes), healthy_runs())  # type: ignore[arg-type]
 
     assert found == []
     assert words in why_not
 
 
-def test_one_more_healthy_run_hardly_exceeds_what_is_expected() -> None:
+def test_another_healthy_run_rarely_exceeds_the_limit() -> None:
     some = [healthy(loss) for loss in (2.2, 2.1, 1.9)]
     many = [healthy(loss) for loss in (2.2, 2.1, 1.9) * 4]
 

@@ -21,23 +21,23 @@ from tui_trainer.lab.preflight.shuffled_labels import shuffled_label_items
 # --- one batch by heart
 
 
-def test_a_good_network_learns_a_batch_by_heart(data: Data) -> None:
+def test_a_good_model_overfits_one_batch(data: Data) -> None:
     seen = item(overfit_items, check_context_of(data, good(), dropout=None), "one-batch")
 
     assert (seen.severity, seen.value) == ("ok", 1.0)
     assert "32 of 32 correct" in seen.evidence
 
 
-def test_a_network_that_loses_the_image_cannot(data: Data) -> None:
-    lost = Changed(good(), lambda inside, x: inside(x * 0))
-    seen = item(overfit_items, check_context_of(data, lost), "one-batch")
+def test_a_model_without_the_image_cannot_overfit(data: Data) -> None:
+    diverged = Changed(good(), lambda inside, x: inside(x * 0))
+    seen = item(overfit_items, check_context_of(data, diverged), "one-batch")
 
     assert seen.severity == "error"
     assert seen.value is not None
     assert seen.value < 0.6
 
 
-def test_dropout_does_not_keep_it_from_that(data: Data) -> None:
+def test_dropout_does_not_prevent_overfitting(data: Data) -> None:
     model = good(ends_with=nn.Dropout(0.9))
 
     assert item(overfit_items, check_context_of(data, model), "one-batch").severity == "ok"
@@ -60,7 +60,7 @@ def test_the_first_steps_of_a_good_run_pass(data: Data) -> None:
     assert item(step_items, context, "updates").severity == "ok"
 
 
-def test_a_short_run_is_tried_to_its_end_and_no_further(data: Data) -> None:
+def test_a_short_run_is_tried_to_its_end(data: Data) -> None:
     """Behind the end of a one-cycle the rate is 0, and nothing would move."""
     context = check_context_of(
         data, good(), plan=Plan(), epochs=1, batch_size=64, schedule="one-cycle"
@@ -79,13 +79,13 @@ def test_shuffled_labels_are_not_learned(data: Data) -> None:
     assert "labels" in seen.advice
 
 
-def test_of_too_few_steps_no_failure_is_made(data: Data) -> None:
+def test_too_few_steps_give_no_error(data: Data) -> None:
     seen = item(step_items, check_context_of(shuffled(data), good(), lr=0.01), "first-steps")
 
     assert (seen.severity, seen.title) == ("warning", "the loss does not decrease yet")
 
 
-def test_without_a_norm_a_standstill_is_to_look_at(data: Data) -> None:
+def test_without_a_norm_a_constant_loss_gives_a_warning(data: Data) -> None:
     plain = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 10))
     seen = item(step_items, check_context_of(shuffled(data), plain, lr=1e-3), "first-steps")
 
@@ -93,16 +93,16 @@ def test_without_a_norm_a_standstill_is_to_look_at(data: Data) -> None:
     assert "norm" in seen.advice
 
 
-@pytest.mark.parametrize("rate", [20.0, 1_000.0])
-def test_a_loss_that_blows_up_fails(data: Data, rate: float) -> None:
+@pytest.mark.parametrize("lr", [20.0, 1_000.0])
+def test_a_diverging_loss_fails(data: Data, lr: float) -> None:
     plain = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 64), nn.ReLU(), nn.Linear(64, 10))
-    seen = item(step_items, check_context_of(data, plain, lr=rate), "first-steps")
+    seen = item(step_items, check_context_of(data, plain, lr=lr), "first-steps")
 
     assert (seen.severity, seen.title) == ("error", "the loss diverges in the first steps")
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "rate", "severity", "words"),
+    ("optimizer", "lr", "severity", "words"),
     [
         ("sgd", 1e-9, "error", "too low"),
         ("sgd", 3e-6, "warning", "too low"),
@@ -111,10 +111,10 @@ def test_a_loss_that_blows_up_fails(data: Data, rate: float) -> None:
         ("adam", 0.5, "error", "too high"),
     ],
 )
-def test_the_updates_are_measured_by_the_weights(
-    data: Data, optimizer: str, rate: float, severity: str, words: str
+def test_the_update_to_weight_ratio_is_checked(
+    data: Data, optimizer: str, lr: float, severity: str, words: str
 ) -> None:
-    context = check_context_of(data, good(), optimizer=optimizer, lr=rate)
+    context = check_context_of(data, good(), optimizer=optimizer, lr=lr)
     seen = item(step_items, context, "updates")
 
     assert seen.severity == severity
@@ -122,7 +122,7 @@ def test_the_updates_are_measured_by_the_weights(
     assert "8.weight" in seen.evidence or "0.weight" in seen.evidence
 
 
-def test_an_update_without_momentum_is_rate_times_gradient(data: Data) -> None:
+def test_an_update_without_momentum_is_lr_times_gradient(data: Data) -> None:
     plain = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 10))
     context = check_context_of(
         data, plain, lr=1e-6, momentum=0.0, nesterov=False, weight_decay=0.0, plan=Plan(steps=1)
@@ -140,7 +140,7 @@ def test_an_update_without_momentum_is_rate_times_gradient(data: Data) -> None:
 # --- an epoch
 
 
-def test_an_epochs_time_is_told(data: Data) -> None:
+def test_the_time_of_an_epoch_is_reported(data: Data) -> None:
     seen = item(step_items, check_context_of(data, good(), epochs=7), "first-epoch")
 
     assert seen.severity == "ok"
@@ -148,7 +148,7 @@ def test_an_epochs_time_is_told(data: Data) -> None:
     assert "7 of them" in seen.evidence
 
 
-def test_an_epoch_that_takes_long_is_to_look_at(data: Data) -> None:
+def test_a_long_epoch_gives_a_warning(data: Data) -> None:
     ticks = itertools.count(step=60)
     seen = item(
         step_items, check_context_of(data, good(), clock=lambda: float(next(ticks))), "first-epoch"
@@ -163,21 +163,21 @@ def test_an_epoch_that_takes_long_is_to_look_at(data: Data) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "severity", "words"),
+    ("lr", "severity", "words"),
     [(0.02, "ok", "useful range"), (20.0, "error", "too high"), (1e-5, "error", "too low")],
 )
-def test_the_rate_is_judged_by_a_range_test(
-    data: Data, rate: float, severity: str, words: str
+def test_the_learning_rate_is_checked_by_a_range_test(
+    data: Data, lr: float, severity: str, words: str
 ) -> None:
     plain = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 64), nn.ReLU(), nn.Linear(64, 10))
-    seen = item(lr_items, check_context_of(data, plain, lr=rate), "learning-rate")
+    seen = item(lr_items, check_context_of(data, plain, lr=lr), "learning-rate")
 
     assert seen.severity == severity, seen
     assert words in seen.title
-    assert seen.value == rate
+    assert seen.value == lr
     if severity == "error":
-        told = float(seen.advice.removeprefix("set --lr "))
-        assert 1e-3 < told < 2
+        reported = float(seen.advice.removeprefix("set --lr "))
+        assert 1e-3 < reported < 2
 
 
 def test_a_range_is_read_from_its_losses() -> None:
@@ -195,7 +195,7 @@ def test_a_range_is_read_from_its_losses() -> None:
     assert seen.fall == pytest.approx(2, abs=0.1)
 
 
-def test_a_range_that_ends_in_nothing_has_blown_up() -> None:
+def test_a_range_test_that_ends_early_has_diverged() -> None:
     rates = [10 ** (-4 + i / 10) for i in range(50)]
     seen = read_range(rates, [*[2.3] * 20, math.nan])
 
@@ -204,7 +204,7 @@ def test_a_range_that_ends_in_nothing_has_blown_up() -> None:
     assert seen.diverges <= rates[20]
 
 
-def test_where_no_rate_moves_the_loss_nothing_is_claimed(data: Data) -> None:
+def test_a_flat_range_test_is_inconclusive(data: Data) -> None:
     still = Changed(good(), lambda inside, x: inside(x) * 1e-9)
     seen = item(lr_items, check_context_of(data, still, lr=0.05), "learning-rate")
 
@@ -215,14 +215,14 @@ def test_where_no_rate_moves_the_loss_nothing_is_claimed(data: Data) -> None:
 # --- the control
 
 
-def test_shuffled_labels_leave_a_good_network_guessing(data: Data) -> None:
+def test_shuffled_labels_leave_a_good_model_guessing(data: Data) -> None:
     seen = item(shuffled_label_items, check_context_of(data, good()), "shuffled-labels")
 
     assert seen.severity == "ok"
     assert "[" in seen.evidence
 
 
-def test_weights_that_knew_before_are_found_out(data: Data) -> None:
+def test_pretrained_weights_are_detected(data: Data) -> None:
     context = check_context_of(data, good())
     trial = context.trial()
     for _ in range(100):
@@ -239,7 +239,7 @@ def test_weights_that_knew_before_are_found_out(data: Data) -> None:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_luck_is_no_knowledge(data: Data, seed: int) -> None:
+def test_lucky_accuracy_is_not_significant(data: Data, seed: int) -> None:
     """Fresh networks of other seeds, hardly trained, which give whole classes the same name."""
     torch.manual_seed(seed)
     plain = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 10))
@@ -248,14 +248,14 @@ def test_luck_is_no_knowledge(data: Data, seed: int) -> None:
     assert item(shuffled_label_items, context, "shuffled-labels").severity == "ok"
 
 
-def test_without_validation_there_is_no_control(data: Data) -> None:
+def test_without_a_validation_split_there_is_no_control(data: Data) -> None:
     context = check_context_of(replace(data, val=data.val.take([])), good())
 
     assert item(shuffled_label_items, context, "shuffled-labels").severity == "warning"
     assert item(step_items, context, "first-steps").severity == "ok"
 
 
-def test_few_images_are_enough(data: Data) -> None:
+def test_a_few_images_are_enough(data: Data) -> None:
     few = replace(data, train=data.train.take(range(20)))
 
     assert (
@@ -267,12 +267,12 @@ def test_few_images_are_enough(data: Data) -> None:
 # --- the plan
 
 
-def test_the_whole_plan_is_for_who_is_fast_enough() -> None:
+def test_fast_models_get_the_full_plan() -> None:
     assert whole_plan(128, 2_500.0) == Plan()
     assert whole_plan(128, 2_500.0).images(128) < 30_000
 
 
-def test_a_slow_network_is_tried_less() -> None:
+def test_slow_models_get_a_smaller_plan() -> None:
     shares = [whole_plan(128, speed).share for speed in (2_500, 1_000, 400, 100, 1)]
 
     assert shares == sorted(shares, reverse=True)
@@ -281,7 +281,7 @@ def test_a_slow_network_is_tried_less() -> None:
     assert whole_plan(4_096, 2_500.0).steps < 100
 
 
-def test_what_was_left_out_is_said(data: Data) -> None:
+def test_a_smaller_plan_is_reported(data: Data) -> None:
     context = check_context_of(data, good(), plan=replace(Plan(), share=0.25, steps=25))
 
     assert "in 25 steps (of 100" in item(step_items, context, "first-steps").evidence

@@ -26,8 +26,10 @@ def with_predictions(
 ) -> Context:
     """The same scene with these probabilities as its predictions."""
     predictions, split = PredictionStore(), context.split(images)
-    look = 1 if images == TEST else 0
-    predictions.keep(Predictions(images, context.step, probabilities, split.labels.cpu(), look))
+    evaluation = 1 if images == TEST else 0
+    predictions.keep(
+        Predictions(images, context.step, probabilities, split.labels.cpu(), evaluation)
+    )
     return replace(context, prediction_store=predictions)
 
 

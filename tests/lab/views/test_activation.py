@@ -24,7 +24,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_odd(tmp_path_factory.mktemp("odd"))
 
 
-def test_the_best_images_are_the_best(context_of: Contexts, seen: Seen) -> None:
+def test_the_top_images_have_the_highest_activations(context_of: Contexts, seen: Seen) -> None:
     context = context_of("era-s6")
     exhibit = seen(context, "activation", layer="conv3", unit=5.0)
     searched = context.split("validation").sample(int(str(exhibit.figures["searched"])))
@@ -37,21 +37,21 @@ def test_the_best_images_are_the_best(context_of: Contexts, seen: Seen) -> None:
         model(context.data.prepare(searched.images))
     values = found[0].flatten(1).amax(dim=1)
     best = values.argsort(descending=True)[:8]
-    told = exhibit.figures["best"]
-    assert isinstance(told, list)
-    assert [one["value"] for one in told] == pytest.approx(values[best].tolist(), rel=1e-3)
-    assert told[0]["true"] == int(searched.labels[best[0]])
+    reported = exhibit.figures["best"]
+    assert isinstance(reported, list)
+    assert [one["value"] for one in reported] == pytest.approx(values[best].tolist(), rel=1e-3)
+    assert reported[0]["true"] == int(searched.labels[best[0]])
     # The first of them is framed where its map is largest, as far as that is on the image.
     down, along = divmod(int(found[0][best[0]].argmax()), 14)
     box = next(row for row in context.layers if row.name == "conv3").box(down, along)
     assert box is not None
-    assert told[0]["receptive_field"][:2] == pytest.approx((box.top, box.left), abs=0.5)
+    assert reported[0]["receptive_field"][:2] == pytest.approx((box.top, box.left), abs=0.5)
     cuts, whole = pictures(exhibit)
     assert {(p.height, p.width) for p in cuts.items} == {(10, 10)}
     assert all(p.frame is not None for p in whole.items)
 
 
-def test_what_a_class_likes_are_whole_images(context_of: Contexts, seen: Seen) -> None:
+def test_a_logit_has_whole_images(context_of: Contexts, seen: Seen) -> None:
     context = context_of("tiny")
     exhibit = seen(context, "activation", unit=3.0)
     (block,) = pictures(exhibit)
@@ -66,12 +66,12 @@ def test_what_a_class_likes_are_whole_images(context_of: Contexts, seen: Seen) -
     assert set(means) == set(map(str, range(10)))
 
 
-def test_an_image_is_made_the_same_way_each_time(context_of: Contexts) -> None:
+def test_generated_images_are_reproducible(context_of: Contexts) -> None:
     context = context_of("small")
     model = context.copy().requires_grad_(False)
     unit, start = Unit(None, 2), torch.full((1, 1, 28, 28), 0.4)
 
-    def climb() -> list[torch.Tensor]:
+    def ascent() -> list[torch.Tensor]:
         torch.manual_seed(3)
         return list(
             generated(
@@ -87,7 +87,7 @@ def test_an_image_is_made_the_same_way_each_time(context_of: Contexts) -> None:
             )
         )
 
-    first, again = climb(), climb()
+    first, again = ascent(), ascent()
     assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
     assert all(float(one.min()) >= 0 and float(one.max()) <= 1 for one in first)
     values = [
@@ -101,7 +101,7 @@ def test_an_image_is_made_the_same_way_each_time(context_of: Contexts) -> None:
     assert climbed[-1] > max(climbed[0], float(real.max()))
 
 
-def test_every_layer_of_an_odd_network_is_reached(
+def test_every_layer_of_an_odd_model_is_reached(
     odd: Path, context_of: Contexts, seen: Seen
 ) -> None:
     context = context_of(f"{odd}:Odd")
@@ -114,7 +114,7 @@ def test_every_layer_of_an_odd_network_is_reached(
         assert exhibit.figures["generated"]
 
 
-def test_without_a_gradient_there_are_only_favourites(
+def test_without_a_gradient_no_image_is_generated(
     odd: Path, context_of: Contexts, seen: Seen
 ) -> None:
     context = context_of(f"{odd}:Closed")
@@ -123,7 +123,7 @@ def test_without_a_gradient_there_are_only_favourites(
     assert exhibit.figures["generated"] == []
 
 
-def test_lost_weights_are_told(context_of: Contexts, seen: Seen) -> None:
+def test_non_finite_weights_are_reported(context_of: Contexts, seen: Seen) -> None:
     context = context_of("small")
     model = context.copy().requires_grad_(False)
     next(model.parameters()).fill_(float("nan"))
@@ -132,7 +132,7 @@ def test_lost_weights_are_told(context_of: Contexts, seen: Seen) -> None:
     assert any(isinstance(block, Words) and block.tone == "error" for block in exhibit.blocks)
 
 
-def test_what_is_off_the_image_is_black() -> None:
+def test_the_receptive_field_is_black_beyond_the_image() -> None:
     pixels = torch.arange(1.0, 17.0).view(4, 4)
     cut = ActivatingImage(pixels, 1, 0.0, (-1, 2, 3, 3)).cut
     assert cut.tolist() == [[0, 0, 0], [3, 4, 0], [7, 8, 0]]

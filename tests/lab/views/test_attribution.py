@@ -43,14 +43,14 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_odd(tmp_path_factory.mktemp("odd"))
 
 
-def test_the_black_of_a_patch_is_that_of_the_background(context_of: Contexts) -> None:
+def test_the_patch_has_the_value_of_the_background(context_of: Contexts) -> None:
     context = context_of("small")
     corner = context.digit(0, "validation").model_input[0, 0, 0, 0]
     assert black_of(context) == pytest.approx(float(corner))
     assert black_of(context) < 0
 
 
-def test_the_gradient_is_captums_saliency(case: Case) -> None:
+def test_the_gradient_matches_captums_saliency(case: Case) -> None:
     model, image, _ = case
     ours = gradient(model, image, 3)
     theirs = Saliency(model).attribute(image.clone().requires_grad_(True), target=3)
@@ -60,7 +60,7 @@ def test_the_gradient_is_captums_saliency(case: Case) -> None:
 
 
 @pytest.mark.parametrize(("patch", "stride"), [(5, 3), (4, 2), (7, 5)])
-def test_covering_is_captums_occlusion(case: Case, patch: int, stride: int) -> None:
+def test_occlusion_matches_captum(case: Case, patch: int, stride: int) -> None:
     model, image, black = case
 
     def probabilities(images: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ def test_covering_is_captums_occlusion(case: Case, patch: int, stride: int) -> N
     assert float(ours.drop(3).abs().max()) > 1e-4
 
 
-def test_integrated_gradients_are_captums(case: Case) -> None:
+def test_integrated_gradients_match_captum(case: Case) -> None:
     model, image, black = case
     parts = integrated_gradients(model, image, black, 3, part=10)
     while True:
@@ -97,7 +97,7 @@ def test_integrated_gradients_are_captums(case: Case) -> None:
     assert float(ours.sum()) == pytest.approx(whole, rel=0.05)
 
 
-def test_input_x_gradient_is_the_slope_times_the_ink(case: Case) -> None:
+def test_input_x_gradient_is_gradient_times_pixel(case: Case) -> None:
     model, image, black = case
     slope, ours = gradient(model, image, 3), input_x_gradient(model, image, black, 3)
     assert slope is not None
@@ -106,14 +106,14 @@ def test_input_x_gradient_is_the_slope_times_the_ink(case: Case) -> None:
     assert bool((ours[image[0, 0] == image.min()] == 0).all())
 
 
-def test_a_patch_that_was_not_tried_counts_nothing(case: Case) -> None:
+def test_unfinished_positions_count_as_zero(case: Case) -> None:
     model, image, black = case
     first, *_ = occlusion(model, image, black, patch=5, stride=3, part=8)
     assert 0 < first.share < 1
     assert bool((first.drop(3)[10:] == 0).all())
 
 
-def test_the_patch_is_framed_where_it_takes_most(context_of: Contexts, seen: Seen) -> None:
+def test_the_frame_is_the_position_with_the_largest_drop(context_of: Contexts, seen: Seen) -> None:
     exhibit = seen(context_of("tiny"), "attribution", digit=2.0, patch=7.0)
     pictures = exhibit.blocks[0]
     assert isinstance(pictures, Pictures)
@@ -136,7 +136,7 @@ def test_the_patch_is_framed_where_it_takes_most(context_of: Contexts, seen: See
 @pytest.mark.parametrize(
     "method", ["occlusion", "saliency", "input × gradient", "integrated gradients"]
 )
-def test_odd_networks_are_looked_into(
+def test_odd_models_are_attributed(
     odd: Path, context_of: Contexts, seen: Seen, method: str
 ) -> None:
     context = context_of(f"{odd}:Odd")
@@ -145,14 +145,14 @@ def test_odd_networks_are_looked_into(
     assert len(exhibit.figures["maps"]) == 2  # type: ignore[arg-type]
 
 
-def test_without_a_gradient_it_says_so(odd: Path, context_of: Contexts, seen: Seen) -> None:
+def test_a_missing_gradient_is_reported(odd: Path, context_of: Contexts, seen: Seen) -> None:
     context = context_of(f"{odd}:Closed")
     for method in ("saliency", "input × gradient", "integrated gradients"):
         exhibit = seen(context, "attribution", method=method)
         assert any(isinstance(b, Words) and "No gradient" in b.text for b in exhibit.blocks)
 
 
-def test_lost_weights_are_told(context_of: Contexts, seen: Seen) -> None:
+def test_non_finite_weights_are_reported(context_of: Contexts, seen: Seen) -> None:
     context: Context = context_of("small")
     model = context.copy().requires_grad_(False)
     next(model.parameters()).fill_(float("nan"))

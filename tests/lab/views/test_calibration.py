@@ -29,13 +29,15 @@ from tui_trainer.protocol.exhibit import Curves
 def agrees(context: Context, seen: Seen) -> None:
     judged = context.prediction_store.by_split[TEST]
     probabilities, labels = judged.probabilities.double().numpy(), judged.labels.numpy()
-    sure = probabilities.max(axis=1)
+    confident = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
     for bins in (5, 10, 15, 20):
         for binning, strategy in STRATEGIES.items():
             exhibit = seen(context, "calibration", images=TEST, bins=bins, binning=binning)
             shown = figures(exhibit)
-            accuracy, confidence = calibration_curve(right, sure, n_bins=bins, strategy=strategy)
+            accuracy, confidence = calibration_curve(
+                right, confident, n_bins=bins, strategy=strategy
+            )
             full = [each for each in shown["bins"] if each["images"]]
             # An image that is a quantile itself may be put on either side of it by rounding.
             least = min(each["images"] for each in full)
@@ -43,7 +45,7 @@ def agrees(context: Context, seen: Seen) -> None:
             assert [e["accuracy"] for e in full] == pytest.approx(accuracy.tolist(), abs=off)
             assert [e["confidence"] for e in full] == pytest.approx(confidence.tolist(), abs=off)
             if strategy == "uniform":
-                assert shown["ece"] == pytest.approx(ece_by_numpy(sure, right, bins), abs=1e-9)
+                assert shown["ece"] == pytest.approx(ece_by_numpy(confident, right, bins), abs=1e-9)
     truth = np.eye(10)[labels]
     assert shown["brier"] == pytest.approx(((probabilities - truth) ** 2).sum(axis=1).mean())
     exact = probabilities / probabilities.sum(axis=1, keepdims=True)
@@ -55,7 +57,7 @@ def test_it_agrees_with_scikit_learn_on_the_real_10_000(context_of: Contexts, se
 
 
 @pytest.mark.slow
-def test_so_it_does_for_a_trained_network(seen: Seen) -> None:
+def test_it_agrees_with_scikit_learn_for_a_trained_model(seen: Seen) -> None:
     agrees(trained_context(), seen)
 
 
@@ -64,9 +66,9 @@ def calibrated(context: Context, warmth: float = 1.0) -> Context:
     probabilities = random_probabilities(context.test.labels, strength=3.0)
     rng = torch.Generator().manual_seed(12)
     labels = torch.multinomial(probabilities, 1, generator=rng).squeeze(1)
-    told = (probabilities.log() / warmth).softmax(dim=1)
+    reported = (probabilities.log() / warmth).softmax(dim=1)
     predictions = PredictionStore()
-    predictions.keep(Predictions(TEST, context.step, told, labels, 1))
+    predictions.keep(Predictions(TEST, context.step, reported, labels, 1))
     return replace(context, prediction_store=predictions)
 
 
@@ -74,7 +76,7 @@ def calibrated(context: Context, warmth: float = 1.0) -> Context:
     ("warmth", "verdict"),
     [(1.0, "No miscalibration"), (0.8, "Overconfident"), (1.25, "Underconfident")],
 )
-def test_it_says_in_words_whether_it_is_too_sure(
+def test_it_says_whether_it_is_overconfident(
     context_of: Contexts, seen: Seen, warmth: float, verdict: str
 ) -> None:
     exhibit = seen(calibrated(context_of("tiny"), warmth), "calibration", images=TEST)
@@ -86,31 +88,29 @@ def test_it_says_in_words_whether_it_is_too_sure(
     assert (high < 0) == (warmth > 1)
 
 
-def test_chance_is_what_a_draw_from_the_probabilities_shows(
-    context_of: Contexts, seen: Seen
-) -> None:
+def test_the_calibrated_errors_match_a_simulation(context_of: Contexts, seen: Seen) -> None:
     """The simulated floor against numpy's own draws; fewer images have a higher one."""
     context = random_context(context_of("tiny"), TEST)
     shown = figures(seen(context, "calibration", images=TEST))
-    sure = context.prediction_store.by_split[TEST].confidence.double().numpy()
+    confident = context.prediction_store.by_split[TEST].confidence.double().numpy()
     rng = np.random.default_rng(3)
-    errors = [ece_by_numpy(sure, rng.random(10_000) < sure, 15) for _ in range(200)]
+    errors = [ece_by_numpy(confident, rng.random(10_000) < confident, 15) for _ in range(200)]
     assert shown["ece_if_calibrated"] == pytest.approx(np.mean(errors), rel=0.08)
     assert shown["ece_if_calibrated_95"] == pytest.approx(np.quantile(errors, 0.95), rel=0.12)
     few = figures(seen(random_context(context_of("tiny")), "calibration"))
     assert few["ece_if_calibrated"] > 4 * shown["ece_if_calibrated"]
 
 
-def test_the_same_images_show_the_same_chance() -> None:
-    sure, inside = torch.tensor([0.6, 0.9, 1.0]).double(), torch.tensor([0, 1, 1])
-    one, again = (calibrated_gaps(sure, inside, 2, 50, seed=4) for _ in range(2))
+def test_the_calibrated_errors_are_reproducible() -> None:
+    confident, inside = torch.tensor([0.6, 0.9, 1.0]).double(), torch.tensor([0, 1, 1])
+    one, again = (calibrated_gaps(confident, inside, 2, 50, seed=4) for _ in range(2))
     assert torch.equal(one, again)
     assert one.shape == (50, 2)
     assert set(np.round(one[:, 0].numpy(), 6)) == {0.6, -0.4}  # wrong, or right
     assert one[:, 1].max() == pytest.approx(0.9)  # who is all sure is always right
 
 
-def test_the_diagram_draws_bins_of_some_images_and_the_diagonal(
+def test_the_diagram_has_bins_with_enough_images_and_the_diagonal(
     context_of: Contexts, seen: Seen
 ) -> None:
     exhibit = seen(random_context(context_of("tiny")), "calibration")
@@ -125,7 +125,7 @@ def test_the_diagram_draws_bins_of_some_images_and_the_diagonal(
     )
 
 
-def test_a_number_of_bins_in_between_is_the_lower_one(context_of: Contexts, seen: Seen) -> None:
+def test_the_number_of_bins_is_rounded_down(context_of: Contexts, seen: Seen) -> None:
     exhibit = seen(random_context(context_of("tiny")), "calibration", bins=12)
     assert len(figures(exhibit)["bins"]) == 10
     assert exhibit.controls[1].value == 10.0

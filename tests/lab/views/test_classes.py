@@ -30,9 +30,9 @@ def agrees(context: Context, seen: Seen) -> None:
         assert [each[name] for each in shown["classes"]] == pytest.approx(theirs.tolist()), name
     macro = metrics.precision_recall_fscore_support(labels, predicted, average="macro")
     for name, value in zip(("precision", "recall", "f1"), macro, strict=False):
-        told = shown[f"macro_{name}"]
-        assert told["value"] == pytest.approx(value)
-        assert told["interval"][0] < value < told["interval"][1]
+        reported = shown[f"macro_{name}"]
+        assert reported["value"] == pytest.approx(value)
+        assert reported["interval"][0] < value < reported["interval"][1]
     assert shown["accuracy"] == metrics.accuracy_score(labels, predicted)
     for each in shown["classes"]:
         assert each["recall_interval"] == list(wilson(each["correct"], each["images"]))
@@ -41,14 +41,12 @@ def agrees(context: Context, seen: Seen) -> None:
         assert low < each["f1"] < high
 
 
-def test_they_are_those_of_scikit_learn_on_the_real_10_000(
-    context_of: Contexts, seen: Seen
-) -> None:
+def test_the_metrics_are_scikit_learns_on_the_real_10_000(context_of: Contexts, seen: Seen) -> None:
     agrees(random_context(context_of("tiny"), TEST), seen)
 
 
 @pytest.mark.slow
-def test_so_they_are_of_a_trained_network(seen: Seen) -> None:
+def test_the_metrics_of_a_trained_model_are_scikit_learns(seen: Seen) -> None:
     agrees(trained_context(), seen)
 
 
@@ -67,7 +65,7 @@ def test_the_worst_class_is_marked_in_either_order(context_of: Contexts, seen: S
     assert float(worst) in dict(shown.opens.choices).values()
 
 
-def test_a_class_that_is_never_said_has_no_precision(context_of: Contexts, seen: Seen) -> None:
+def test_a_class_that_is_never_predicted_has_no_precision(context_of: Contexts, seen: Seen) -> None:
     context = context_of("tiny")
     all_threes = torch.zeros((200, 10))
     all_threes[:, 3] = 1.0
@@ -82,7 +80,7 @@ def test_a_class_that_is_never_said_has_no_precision(context_of: Contexts, seen:
     assert figures(shown)["macro_precision"]["value"] == pytest.approx(accuracy / 10)
 
 
-def test_only_all_is_100_and_only_nothing_is_0(context_of: Contexts, seen: Seen) -> None:
+def test_only_exact_shares_are_100_or_0(context_of: Contexts, seen: Seen) -> None:
     context = random_context(context_of("tiny"), TEST)
     rows = only(Table, seen(context, "classes", images=TEST)).rows
     assert not any(cell.startswith("100.0") for row in rows for cell in row)

@@ -35,16 +35,16 @@ def agrees(context: Context, seen: Seen) -> None:
     assert wrong == 10_000 - shown["correct"]
 
 
-def test_it_is_that_of_scikit_learn_on_the_real_10_000(context_of: Contexts, seen: Seen) -> None:
+def test_the_matrix_is_scikit_learns_on_the_real_10_000(context_of: Contexts, seen: Seen) -> None:
     agrees(random_context(context_of("tiny"), TEST), seen)
 
 
 @pytest.mark.slow
-def test_so_it_is_of_a_trained_network(seen: Seen) -> None:
+def test_the_matrix_of_a_trained_model_is_scikit_learns(seen: Seen) -> None:
     agrees(trained_context(), seen)
 
 
-def test_it_begins_at_the_most_frequent_error_and_leads_to_its_digits(
+def test_it_selects_the_most_frequent_confusion_and_links_to_its_images(
     context_of: Contexts, seen: Seen
 ) -> None:
     shown = seen(random_context(context_of("tiny")), "confusion")
@@ -71,13 +71,13 @@ def test_shares_are_of_the_true_class(context_of: Contexts, seen: Seen) -> None:
         assert list(texts) == [f"{100 * c / sum(row):.1f}" if c else "·" for c in row]
 
 
-def test_the_worst_pairs_are_told_the_most_frequent_first(context_of: Contexts, seen: Seen) -> None:
+def test_the_worst_pairs_are_sorted_by_frequency(context_of: Contexts, seen: Seen) -> None:
     worst = only(Table, seen(random_context(context_of("tiny")), "confusion")).rows
     assert len(worst) == 8
     assert sorted(worst, key=lambda row: -int(row[2])) == list(worst)
 
 
-def test_certainty_counts_the_look_at_the_test_set(context_of: Contexts, seen: Seen) -> None:
+def test_certainty_names_the_test_evaluation(context_of: Contexts, seen: Seen) -> None:
     context = random_context(context_of("tiny"), TEST)
     shown = seen(context, "confusion", images=TEST)
     low, high = wilson(figures(shown)["correct"], 10_000)
@@ -85,14 +85,14 @@ def test_certainty_counts_the_look_at_the_test_set(context_of: Contexts, seen: S
     assert f"[{100 * low:.2f}, {100 * high:.2f}]" in shown.certainty
 
 
-def test_one_image_that_is_right_leaves_no_error(context_of: Contexts, seen: Seen) -> None:
+def test_one_correct_image_leaves_no_error(context_of: Contexts, seen: Seen) -> None:
     context = small_split(context_of("tiny"), 1)
     shown = seen(with_predictions(context, torch.eye(10)[context.digits.labels]), "confusion")
     assert figures(shown)["worst_pairs"] == []
     assert words(shown) == "No image is misclassified."
 
 
-def test_the_hardest_digits_of_the_chosen_cell_stand_below(
+def test_the_hardest_images_of_the_selected_cell_are_below(
     context_of: Contexts, seen: Seen
 ) -> None:
     context = random_context(context_of("tiny"))
@@ -105,7 +105,7 @@ def test_the_hardest_digits_of_the_chosen_cell_stand_below(
     assert numbers == [digit["image"] for digit in digits][:PREVIEW]
 
 
-def test_a_cell_without_digits_has_none_below(context_of: Contexts, seen: Seen) -> None:
+def test_an_empty_cell_has_no_images_below(context_of: Contexts, seen: Seen) -> None:
     context = random_context(context_of("tiny"))
     counts = figures(seen(context, "confusion"))["confusion"]
     row, column = next((r, c) for r in range(10) for c in range(10) if not counts[r][c])

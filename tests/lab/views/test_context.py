@@ -32,7 +32,7 @@ def later(context: Context, step: int, **fields: object) -> Context:
     return replace(context, step=step, **fields)  # type: ignore[arg-type]
 
 
-def test_the_same_weights_are_judged_once(context: Context) -> None:
+def test_the_same_weights_are_evaluated_once(context: Context) -> None:
     first, parts = predict(context)
     again, none = predict(context)
 
@@ -41,7 +41,7 @@ def test_the_same_weights_are_judged_once(context: Context) -> None:
     assert again is first
 
 
-def test_other_weights_are_judged_anew_where_nothing_is_trained_meanwhile(context: Context) -> None:
+def test_other_weights_are_evaluated_again_outside_training(context: Context) -> None:
     predict(context)
     second, parts = predict(later(context, 9))
 
@@ -50,7 +50,7 @@ def test_other_weights_are_judged_anew_where_nothing_is_trained_meanwhile(contex
     assert second.step == 9
 
 
-def test_while_batches_are_trained_what_is_opened_fits_what_it_was_opened_from(
+def test_during_training_recent_predictions_are_reused(
     context: Context,
 ) -> None:
     first, _ = predict(replace(context, began=100.0, max_age=MAX_AGE))
@@ -63,7 +63,7 @@ def test_while_batches_are_trained_what_is_opened_fits_what_it_was_opened_from(
     assert late.shown_step == 30
 
 
-def test_who_follows_takes_what_the_end_of_an_epoch_has_found_but_once(context: Context) -> None:
+def test_the_background_reuses_predictions_once(context: Context) -> None:
     predict(context)
     found = context.prediction_store.by_split["validation"]
     context.prediction_store.keep(replace(found, step=20))
@@ -73,11 +73,11 @@ def test_who_follows_takes_what_the_end_of_an_epoch_has_found_but_once(context: 
     assert predict(following)[1] > 0
 
 
-def test_the_test_set_is_judged_by_looks_alone(context: Context) -> None:
+def test_only_a_test_evaluation_predicts_the_test_set(context: Context) -> None:
     assert predict(context, "test") == (None, 0)
 
 
-def test_where_there_is_no_validation_split_the_first_training_images_stand_in() -> None:
+def test_without_a_validation_split_the_first_training_images_are_used() -> None:
     context = open_context(session_of("tiny", train_size=MOST_TRAINING + 100, val_size=0))
     images = str(context.images_control.value)
 
@@ -85,7 +85,7 @@ def test_where_there_is_no_validation_split_the_first_training_images_stand_in()
     assert len(context.split(images)) == MOST_TRAINING
 
 
-def test_a_scene_stays_as_it_was_while_the_network_goes_on() -> None:
+def test_a_context_does_not_change_while_the_model_trains() -> None:
     run = session_of("tiny")
     context = open_context(run)
     before, _ = predict(context)

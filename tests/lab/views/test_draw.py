@@ -46,7 +46,7 @@ def ink_of(drawing: Drawing) -> Tensor:
     return pixels.view(drawing.height, drawing.width)
 
 
-def told(shown: Exhibit) -> dict[str, Any]:
+def reported(shown: Exhibit) -> dict[str, Any]:
     return dict(shown.figures)
 
 
@@ -55,7 +55,7 @@ def rows_of(shown: Exhibit) -> dict[str, Sequence[str]]:
     return {row[0]: row[1:] for row in table.rows}
 
 
-def test_it_shows_what_the_network_gets_and_says(context_of: Contexts, seen: Seen) -> None:
+def test_it_shows_model_input_and_prediction(context_of: Contexts, seen: Seen) -> None:
     context = context_of("tiny")
     shown = seen(context, "draw", drawing=THREE)
 
@@ -69,18 +69,18 @@ def test_it_shows_what_the_network_gets_and_says(context_of: Contexts, seen: See
     assert pictures.items[0].values == tuple(digit.float().flatten().tolist())
     assert [bar.share for bar in bars.bars] == pytest.approx(asked.tolist(), abs=1e-5)
     assert [bar.is_marked for bar in bars.bars].index(True) == int(asked.argmax())
-    assert told(shown)["predictions"][0]["class"] == int(asked.argmax())
+    assert reported(shown)["predictions"][0]["class"] == int(asked.argmax())
     assert shown.result.startswith(f"Predicted: {int(asked.argmax())}, ")
     assert not any(isinstance(block, Table) for block in shown.blocks)
 
 
-def test_it_is_not_centered_if_so_chosen(context_of: Contexts, seen: Seen) -> None:
+def test_centering_can_be_turned_off(context_of: Contexts, seen: Seen) -> None:
     context = context_of("tiny")
     centered, raw = (seen(context, "draw", drawing=THREE, centered=word) for word in ("yes", "no"))
 
     middles = []
     for shown in (centered, raw):
-        image = torch.tensor(told(shown)["image"]).double()
+        image = torch.tensor(reported(shown)["image"]).double()
         middles.append(float((image.sum(dim=1) * torch.arange(28)).sum() / image.sum()))
     assert 13.4 < middles[0] < 14.6
     assert middles[1] < 12
@@ -88,7 +88,7 @@ def test_it_is_not_centered_if_so_chosen(context_of: Contexts, seen: Seen) -> No
 
 
 @pytest.mark.parametrize("drawing", [None, "", Drawing.blank(56, 56).to_text()])
-def test_without_ink_it_says_how(context_of: Contexts, seen: Seen, drawing: str | None) -> None:
+def test_a_blank_pad_explains_itself(context_of: Contexts, seen: Seen, drawing: str | None) -> None:
     choices = {} if drawing is None else {"drawing": drawing}
     shown = seen(context_of("tiny"), "draw", **choices)
 
@@ -98,29 +98,27 @@ def test_without_ink_it_says_how(context_of: Contexts, seen: Seen, drawing: str 
     assert [control.name for control in shown.controls] == ["centered"]
 
 
-def test_what_is_no_drawing_is_told(context_of: Contexts, seen: Seen) -> None:
+def test_an_invalid_drawing_is_reported(context_of: Contexts, seen: Seen) -> None:
     words = seen(context_of("tiny"), "draw", drawing="00/0000").blocks[0]
 
     assert isinstance(words, Words)
     assert words.tone == "error"
 
 
-def test_checkpoints_stand_beside_it(
-    context_of: Contexts, seen: Seen, saved: dict[str, Path]
-) -> None:
+def test_checkpoints_are_compared(context_of: Contexts, seen: Seen, saved: dict[str, Path]) -> None:
     context = replace(context_of("tiny"), checkpoints=saved)
     shown = seen(context, "draw", drawing=THREE)
 
     rows = rows_of(shown)
     other = session_of("tiny", seed=5)
-    digit = torch.tensor(told(shown)["image"], dtype=torch.uint8)
+    digit = torch.tensor(reported(shown)["image"], dtype=torch.uint8)
     with torch.no_grad():
         asked = other.model.eval()(other.data.prepare(digit[None])).softmax(dim=1)[0]
     assert list(rows) == ["now", "best", "last", "gone"]
     assert rows["last"][1].startswith(f"{int(asked.argmax())}, {100 * float(asked.max()):.1f} %")
     assert rows["best"][1].startswith("✗ is ")
     assert rows["gone"][1].startswith("✗ cannot be read: No such file")
-    predicted = {each["weights"]: each for each in told(shown)["predictions"]}
+    predicted = {each["weights"]: each for each in reported(shown)["predictions"]}
     assert predicted["last"]["probabilities"] == pytest.approx(asked.tolist(), abs=1e-5)
     assert "damaged" in predicted["best"]["error"] or "is no" in predicted["best"]["error"]
 
@@ -159,10 +157,10 @@ def test_images_of_another_size_and_many_classes(context_of: Contexts, seen: See
     assert isinstance(bars, Bars)
     assert len(bars.bars) == 10
     assert bars.bars[0].is_marked
-    assert len(told(shown)["predictions"][0]["probabilities"]) == 62
+    assert len(reported(shown)["predictions"][0]["probabilities"]) == 62
 
 
-def test_lost_weights_are_told(context_of: Contexts, seen: Seen) -> None:
+def test_non_finite_weights_are_reported(context_of: Contexts, seen: Seen) -> None:
     context = context_of("tiny")
     logits = nn.Linear(28 * 28, 10)
     nn.init.constant_(logits.weight, float("nan"))
@@ -171,7 +169,7 @@ def test_lost_weights_are_told(context_of: Contexts, seen: Seen) -> None:
 
     assert isinstance(shown.blocks[0], Words)
     assert shown.result == ""
-    assert told(shown)["predictions"][0]["class"] is None
+    assert reported(shown)["predictions"][0]["class"] is None
 
 
 def test_which_checkpoints_are_compared() -> None:
@@ -190,12 +188,12 @@ def test_which_checkpoints_are_compared() -> None:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> SavedModel:
     """``small`` after two epochs on all images: about 98.5 % right on them."""
-    keeper = CheckpointStore()
-    for _ in train(RunConfig(model="small", epochs=2, threads=1), Inbox(), store=keeper):
+    store = CheckpointStore()
+    for _ in train(RunConfig(model="small", epochs=2, threads=1), Inbox(), store=store):
         pass
-    assert keeper.last_good is not None
+    assert store.last_good is not None
     path = tmp_path_factory.mktemp("trained") / "last.safetensors"
-    path.write_bytes(keeper.last_good.to_bytes())
+    path.write_bytes(store.last_good.to_bytes())
     return saved_model_of(path)
 
 

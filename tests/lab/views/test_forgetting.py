@@ -27,9 +27,7 @@ def numbers(shown: Any, kind: str) -> list[int]:
     return [each["image"] for each in shown[kind]]
 
 
-def test_every_image_is_of_the_kind_that_its_epochs_make_it(
-    context_of: Contexts, seen: Seen
-) -> None:
+def test_the_kind_of_an_image_follows_from_its_epochs(context_of: Contexts, seen: Seen) -> None:
     shown = figures(seen(lived(context_of("tiny")), "forgetting"))
     assert numbers(shown, "never_learned") == [1]
     assert numbers(shown, "forgotten") == [5, 2]
@@ -46,20 +44,20 @@ def test_every_image_is_of_the_kind_that_its_epochs_make_it(
     assert (shown["epochs"], shown["first_epoch"]) == (4, 1)
 
 
-def test_what_is_forgotten_again_and_again_is_unstable(context_of: Contexts, seen: Seen) -> None:
+def test_repeated_forgetting_is_unstable(context_of: Contexts, seen: Seen) -> None:
     plain = context_of("tiny")
     wrong = {9: other(plain, 9)}
     shown = seen(with_history(plain, {}, wrong, {}, wrong, {}, wrong), "forgetting")
-    facts = figures(shown)["unstable"][0]
-    assert (facts["image"], facts["forgetting_events"], facts["wrong_since"]) == (9, 3, 6)
+    entry = figures(shown)["unstable"][0]
+    assert (entry["image"], entry["forgetting_events"], entry["wrong_since"]) == (9, 3, 6)
     caption = only(Pictures, shown).items[0].caption
     assert (
         caption
-        == f"#9 true {facts['true']}, predicted {facts['predicted']}, forgotten 3×, wrong since 6"
+        == f"#9 true {entry['true']}, predicted {entry['predicted']}, forgotten 3×, wrong since 6"
     )
 
 
-def test_kinds_part_the_images_and_classes_add_up(context_of: Contexts, seen: Seen) -> None:
+def test_kinds_partition_the_images_and_classes_add_up(context_of: Contexts, seen: Seen) -> None:
     context = lived(context_of("tiny"))
     shown = figures(seen(context, "forgetting"))
     kinds = [kind for kind in shown["counts"] if kind != "unstable"]
@@ -70,7 +68,7 @@ def test_kinds_part_the_images_and_classes_add_up(context_of: Contexts, seen: Se
         assert total == int((labels == label).sum())
 
 
-def test_a_kind_is_chosen_and_an_empty_one_says_so(context_of: Contexts, seen: Seen) -> None:
+def test_a_kind_can_be_selected_and_may_be_empty(context_of: Contexts, seen: Seen) -> None:
     context = lived(context_of("tiny"))
     shown = seen(context, "forgetting", kind="relearned", digit=2)
     items = only(Pictures, shown).items
@@ -82,7 +80,7 @@ def test_a_kind_is_chosen_and_an_empty_one_says_so(context_of: Contexts, seen: S
     assert words(empty) == "No image is unstable (forgotten twice or more)."
 
 
-def test_without_a_chronicle_it_says_what_is_needed(context_of: Contexts, seen: Seen) -> None:
+def test_without_a_history_it_says_what_is_needed(context_of: Contexts, seen: Seen) -> None:
     shown = seen(context_of("tiny"), "forgetting")
     assert "at the end of each epoch" in words(shown)
     assert figures(shown) == {"epochs": 0}
@@ -96,12 +94,12 @@ def test_after_one_epoch_nothing_can_be_forgotten(context_of: Contexts, seen: Se
     assert figures(shown)["counts"]["forgotten"] == 0
 
 
-def test_a_record_that_began_late_says_so(context_of: Contexts, seen: Seen) -> None:
+def test_a_late_start_is_reported(context_of: Contexts, seen: Seen) -> None:
     shown = seen(with_history(context_of("tiny"), {}, {}, since=7), "forgetting")
     assert "epochs 7 to 8; earlier epochs are not recorded" in shown.certainty
 
 
-def test_a_record_stays_as_it_was_while_the_run_goes_on(context_of: Contexts) -> None:
+def test_a_history_does_not_change_while_the_run_continues(context_of: Contexts) -> None:
     context = lived(context_of("tiny"))
     record = deepcopy(context.forgetting)
     before = {kind: which.clone() for kind, which in kinds_of(record).items()}
@@ -112,9 +110,7 @@ def test_a_record_stays_as_it_was_while_the_run_goes_on(context_of: Contexts) ->
         assert torch.equal(which, before[kind])
 
 
-def test_an_epoch_whose_scores_were_no_numbers_is_told_as_such(
-    context_of: Contexts, seen: Seen
-) -> None:
+def test_non_finite_logits_of_an_epoch_are_shown_as_none(context_of: Contexts, seen: Seen) -> None:
     shown = seen(with_history(context_of("tiny"), {}, {3: NO_CLASS}), "forgetting")
     assert "predicted none" in only(Pictures, shown).items[0].caption
     assert figures(shown)["forgotten"][0]["predicted"] is None

@@ -11,7 +11,7 @@ from tests.lab.views.predictions import figures, only, other, random_context, wi
 from tui_trainer.protocol.exhibit import Pictures, Table
 
 
-def test_they_are_those_of_the_highest_cross_entropy(context_of: Contexts, seen: Seen) -> None:
+def test_they_have_the_highest_cross_entropy(context_of: Contexts, seen: Seen) -> None:
     """As torch computes it from scores; untrained, whose losses are close to each other."""
     context = context_of("tiny")
     shown = figures(seen(context, "hardest"))
@@ -19,8 +19,8 @@ def test_they_are_those_of_the_highest_cross_entropy(context_of: Contexts, seen:
     with torch.no_grad():
         logits = context.model(context.data.prepare(split.images))
     losses = functional.cross_entropy(logits, split.labels, reduction="none").double()
-    told = [each["loss"] for each in shown["hardest"]]
-    assert told == pytest.approx(losses.sort(descending=True).values.tolist(), abs=1e-5)
+    reported = [each["loss"] for each in shown["hardest"]]
+    assert reported == pytest.approx(losses.sort(descending=True).values.tolist(), abs=1e-5)
     assert shown["mean_loss"] == pytest.approx(float(losses.mean()), abs=1e-5)
     for each in shown["hardest"][:20]:
         assert each["loss"] == pytest.approx(float(losses[each["image"]]), abs=1e-5)
@@ -48,7 +48,7 @@ def test_enter_opens_the_chosen_one_in_its_cell(context_of: Contexts, seen: Seen
     assert figures(opened)["chosen"] == number
 
 
-def test_it_tells_since_when_an_image_is_wrong(context_of: Contexts, seen: Seen) -> None:
+def test_it_shows_since_when_an_image_is_misclassified(context_of: Contexts, seen: Seen) -> None:
     plain = random_context(context_of("tiny"))
     assert only(Table, seen(plain, "hardest")).heads[-1] == "predicted"
     number = figures(seen(plain, "hardest"))["hardest"][0]["image"]

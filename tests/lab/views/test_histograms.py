@@ -25,7 +25,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("scale", [1e-9, 0.003, 0.37, 1.0, 42.0, 9e6])
 @pytest.mark.parametrize("shift", [0.0, -3.0, 100.0])
-def test_bins_count_as_numpy_does(scale: float, shift: float) -> None:
+def test_bins_match_numpys_histogram(scale: float, shift: float) -> None:
     values = torch.randn(5_000, generator=torch.Generator().manual_seed(1)) * scale + shift * scale
     bins = bins_for([values])
     assert 5 <= bins.count <= MOST_BINS
@@ -37,19 +37,19 @@ def test_bins_count_as_numpy_does(scale: float, shift: float) -> None:
     assert len(bins.labels()) == len(shares) == len(set(bins.labels()))
 
 
-def test_bins_stay_while_the_numbers_move_a_little() -> None:
+def test_bins_are_stable_under_small_changes() -> None:
     values = torch.randn(5_000, generator=torch.Generator().manual_seed(1))
     kept = [bins_for([values, values * (1 + grown / 100)]) for grown in range(0, 50, 5)]
     assert len({(bins.first, bins.width) for bins in kept}) <= 3
 
 
 @pytest.mark.parametrize("values", [torch.zeros(0), torch.ones(3), torch.tensor([-2.0])])
-def test_bins_of_next_to_nothing(values: torch.Tensor) -> None:
+def test_bins_of_tiny_values(values: torch.Tensor) -> None:
     bins = bins_for([values])
     assert sum(bins.shares(values)) == pytest.approx(1.0 if len(values) else 0.0)
 
 
-def test_weights_are_counted_now_and_at_the_start(seen: Seen) -> None:
+def test_weights_are_counted_now_and_at_initialization(seen: Seen) -> None:
     run = session_of("small")
     first = next(m for m in run.model.modules() if isinstance(m, nn.Conv2d))
     with torch.no_grad():
@@ -69,7 +69,7 @@ def test_weights_are_counted_now_and_at_the_start(seen: Seen) -> None:
     assert changes[1]["std"] == 0
 
 
-def test_activations_are_what_the_network_gives(context_of: Contexts, seen: Seen) -> None:
+def test_activations_are_the_outputs_of_the_model(context_of: Contexts, seen: Seen) -> None:
     context = with_dead_unit(context_of("era-s6"))
     exhibit = seen(context, "histograms", of="activations")
     sample = int(str(exhibit.figures["images"]))
@@ -98,9 +98,7 @@ def test_activations_are_what_the_network_gives(context_of: Contexts, seen: Seen
     assert "1 dead unit of 16: 2." in exhibit.result
 
 
-def test_the_start_stands_beside_it_once_a_run_has_trained(
-    context_of: Contexts, seen: Seen
-) -> None:
+def test_a_trained_run_shows_the_initial_activations(context_of: Contexts, seen: Seen) -> None:
     context = context_of("era-s6")
     context = replace(context, step=10)
     exhibit = seen(context, "histograms", of="activations", layer="conv4")
@@ -114,7 +112,7 @@ def test_the_start_stands_beside_it_once_a_run_has_trained(
 
 
 @pytest.mark.parametrize("of", ["weights", "activations", "changes"])
-def test_odd_and_lost_networks(odd: Path, context_of: Contexts, seen: Seen, of: str) -> None:
+def test_odd_and_non_finite_models(odd: Path, context_of: Contexts, seen: Seen, of: str) -> None:
     context = context_of(f"{odd}:Odd")
     assert seen(context, "histograms", of=of).progress is None
     model = context.copy().requires_grad_(False)

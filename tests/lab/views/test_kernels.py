@@ -35,7 +35,7 @@ def moved() -> Context:
 
 
 @pytest.mark.parametrize("model", ["small", "tiny", "mlp", "era-s6"])
-def test_the_start_is_what_a_run_of_this_seed_begins_with(model: str) -> None:
+def test_the_initial_weights_are_those_of_the_seed(model: str) -> None:
     run = session_of(model, seed=7)
     context = open_context(run)
     start = context.initial_model().state_dict()
@@ -47,7 +47,7 @@ def test_the_start_is_what_a_run_of_this_seed_begins_with(model: str) -> None:
     assert all(torch.equal(w.now, w.start) for w in found if w.start is not None)
 
 
-def test_the_change_is_that_of_numpy(moved: Context, seen: Seen) -> None:
+def test_the_change_matches_numpy(moved: Context, seen: Seen) -> None:
     layers = seen(moved, "kernels").figures["layers"]
     assert isinstance(layers, list)
     start = moved.initial_model().state_dict()
@@ -80,7 +80,7 @@ def test_the_pictures_are_the_weights(moved: Context, seen: Seen) -> None:
     assert {p.high for p in now.items} == {p.high for p in start.items}
 
 
-def test_a_kernel_that_is_nothing_is_marked(moved: Context, seen: Seen) -> None:
+def test_a_near_zero_kernel_is_marked(moved: Context, seen: Seen) -> None:
     second = next(w for w in weights_of(moved, moved.copy())[0][1:])
     exhibit = seen(moved, "kernels", layer=second.name)
     assert "dead" in pictures(exhibit).items[1].caption or second.row.kernel_size == (1, 1)
@@ -104,14 +104,12 @@ def test_every_page_of_every_layer_can_be_painted(context_of: Contexts, seen: Se
     assert [(p.height, p.width) for p in matrix] == [(16, 16), (16, 16)]
 
 
-def test_a_layer_on_the_image_itself_has_kernels_as_large_as_it(
-    context_of: Contexts, seen: Seen
-) -> None:
+def test_a_layer_on_the_image_has_kernels_of_its_size(context_of: Contexts, seen: Seen) -> None:
     items = pictures(seen(context_of("mlp"), "kernels")).items
     assert {(p.height, p.width) for p in items} == {(28, 28)}
 
 
-def test_lost_weights_are_told(context_of: Contexts, seen: Seen) -> None:
+def test_non_finite_weights_are_reported(context_of: Contexts, seen: Seen) -> None:
     context = context_of("small")
     model = context.copy().requires_grad_(False)
     next(model.parameters()).fill_(float("nan"))
@@ -122,7 +120,7 @@ def test_lost_weights_are_told(context_of: Contexts, seen: Seen) -> None:
     assert "not finite" in exhibit.result
 
 
-def test_functions_and_shared_layers_have_kernels_too(tmp_path: Path, seen: Seen) -> None:
+def test_functional_and_shared_layers_have_kernels(tmp_path: Path, seen: Seen) -> None:
     path = write_odd(tmp_path)
     context = open_context(session_of(f"{path}:Odd"))
     found, missing = weights_of(context, context.copy())
@@ -137,9 +135,7 @@ def test_functions_and_shared_layers_have_kernels_too(tmp_path: Path, seen: Seen
     assert len(kernels_of(found[0])) == 4
 
 
-def test_a_start_that_is_drawn_from_a_generator_of_its_own_is_not_made_up(
-    tmp_path: Path, seen: Seen
-) -> None:
+def test_irreproducible_initial_weights_are_not_shown(tmp_path: Path, seen: Seen) -> None:
     path = write_odd(tmp_path)
     context = open_context(session_of(f"{path}:Whim"))
     with pytest.raises(InputError, match="generator other than torch's, NumPy's and Python's"):
@@ -149,7 +145,7 @@ def test_a_start_that_is_drawn_from_a_generator_of_its_own_is_not_made_up(
     assert changes.controls[0].value == "weights"
 
 
-def test_a_start_that_is_drawn_from_pythons_generator_is_built_again(tmp_path: Path) -> None:
+def test_initial_weights_from_pythons_random_are_rebuilt(tmp_path: Path) -> None:
     run = session_of(f"{write_odd(tmp_path)}:Seeded")
     before = run.model.get_parameter("last.weight")
 

@@ -43,19 +43,19 @@ def test_by_hand() -> None:
     assert found.expected_high == pytest.approx(found.expected + 1.645 * spread)
 
 
-def test_the_least_plausible_label_comes_first() -> None:
-    sure = torch.tensor([[0.3, 0.7], [0.01, 0.99], [0.1, 0.9], [0.9, 0.1], [0.4, 0.6]])
-    assert find_label_issues(sure, torch.tensor([0, 0, 0, 0, 1])).numbers == (1, 2, 0)
+def test_the_largest_margin_comes_first() -> None:
+    confidence = torch.tensor([[0.3, 0.7], [0.01, 0.99], [0.1, 0.9], [0.9, 0.1], [0.4, 0.6]])
+    assert find_label_issues(confidence, torch.tensor([0, 0, 0, 0, 1])).numbers == (1, 2, 0)
 
 
-def test_a_class_without_images_accuses_nobody() -> None:
+def test_a_class_without_images_has_no_issues() -> None:
     probabilities = torch.tensor([[0.9, 0.0, 0.1], [0.1, 0.0, 0.9], [0.2, 0.8, 0.0]])
     found = find_label_issues(probabilities, torch.tensor([0, 2, 0]))
     assert found.numbers == ()
     assert found.thresholds[1] != found.thresholds[1]
 
 
-def test_labels_that_were_made_wrong_are_found(context_of: Contexts, seen: Seen) -> None:
+def test_flipped_labels_are_found(context_of: Contexts, seen: Seen) -> None:
     """Two in a hundred of 10,000 real labels are changed, and the network is a good one."""
     context = context_of("tiny")
     truth = context.test.labels
@@ -64,17 +64,15 @@ def test_labels_that_were_made_wrong_are_found(context_of: Contexts, seen: Seen)
     changed = torch.randperm(10_000, generator=torch.Generator().manual_seed(1))[:200]
     labels[changed] = (labels[changed] + 3) % 10
     found = set(find_label_issues(probabilities, labels).numbers)
-    hits = len(found & set(changed.tolist()))
-    assert hits / 200 > 0.6  # the others are images of which it is less sure than usual
-    assert hits / len(found) > 0.9
+    correct = len(found & set(changed.tolist()))
+    assert correct / 200 > 0.6  # the others are images of which it is less sure than usual
+    assert correct / len(found) > 0.9
     shown = seen(with_labels(context, probabilities, labels), "labels", images=TEST)
     assert figures(shown)["label_issues"] == len(found)
     assert words(shown).startswith("More than ordinary errors")
 
 
-def test_right_labels_and_honest_doubt_are_no_more_than_chance(
-    seen: Seen, context_of: Contexts
-) -> None:
+def test_correct_labels_have_no_more_issues_than_expected(seen: Seen, context_of: Contexts) -> None:
     """Labels drawn from the probabilities: as many suspects as are said to be expected."""
     context, counts = context_of("tiny"), []
     probabilities = random_probabilities(context.test.labels, strength=9.0)
@@ -90,20 +88,20 @@ def test_right_labels_and_honest_doubt_are_no_more_than_chance(
     assert words(shown).startswith("No more than ordinary errors")
 
 
-def test_a_network_that_knows_little_accuses_nobody(context_of: Contexts, seen: Seen) -> None:
+def test_a_weak_model_questions_no_label(context_of: Contexts, seen: Seen) -> None:
     shown = seen(context_of("tiny"), "labels")
     assert figures(shown) == {"images": 200, "is_reliable": False, "issues": []}
     assert "too low to question labels" in words(shown)
 
 
-def test_without_a_suspect_it_says_so(context_of: Contexts, seen: Seen) -> None:
+def test_no_issue_is_reported(context_of: Contexts, seen: Seen) -> None:
     context = context_of("tiny")
     shown = seen(with_predictions(context, torch.eye(10)[context.digits.labels.cpu()]), "labels")
     assert words(shown).startswith("No label issue in 200 images.")
     assert shown.opens is None
 
 
-def test_many_suspects_are_left_to_the_findings(context_of: Contexts, seen: Seen) -> None:
+def test_many_issues_are_left_to_the_findings(context_of: Contexts, seen: Seen) -> None:
     context = context_of("tiny")
     labels = context.digits.labels.cpu()
     wrong = torch.where(torch.arange(200) % 5 == 0, (labels + 1) % 10, labels)
@@ -112,17 +110,17 @@ def test_many_suspects_are_left_to_the_findings(context_of: Contexts, seen: Seen
     assert "See the findings of the run." in words(shown)
 
 
-@pytest.mark.parametrize(("size", "told"), [(200, "was not trained on"), (0, "was trained on")])
-def test_it_says_whether_the_images_were_trained_on(
-    context_of: Contexts, seen: Seen, size: int, told: str
+@pytest.mark.parametrize(("size", "reported"), [(200, "was not trained on"), (0, "was trained on")])
+def test_it_states_whether_the_images_were_trained_on(
+    context_of: Contexts, seen: Seen, size: int, reported: str
 ) -> None:
     context = context_of("tiny", val_size=size)
     labels = context.digits.labels.cpu()
     found = with_labels(context, random_probabilities(labels), labels)
-    assert f"The network {told} these images" in words(seen(found, "labels"))
+    assert f"The network {reported} these images" in words(seen(found, "labels"))
 
 
-def test_enter_opens_the_chosen_suspect(context_of: Contexts, seen: Seen) -> None:
+def test_enter_opens_the_selected_issue(context_of: Contexts, seen: Seen) -> None:
     context = random_context(context_of("tiny"))
     shown = seen(context, "labels")
     suspects = figures(shown)["issues"]

@@ -31,7 +31,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_odd(tmp_path_factory.mktemp("odd"))
 
 
-def test_the_maps_are_those_behind_the_relu(context_of: Contexts, seen: Seen) -> None:
+def test_maps_are_taken_after_the_relu(context_of: Contexts, seen: Seen) -> None:
     context = context_of("era-s6")
     exhibit = seen(context, "maps", layer="conv1", digit=3.0)
     digit = context.digit(3, "validation")
@@ -51,7 +51,7 @@ def test_the_maps_are_those_behind_the_relu(context_of: Contexts, seen: Seen) ->
         assert picture.values == pytest.approx(seen_maps[0][0, number].flatten().tolist())
 
 
-def test_all_layers_have_a_strip_and_the_scores_bars(context_of: Contexts, seen: Seen) -> None:
+def test_all_layers_have_a_strip_and_the_logits_bars(context_of: Contexts, seen: Seen) -> None:
     exhibit = seen(context_of("era-s6"), "maps")
     strips = [block for block in exhibit.blocks if isinstance(block, Pictures)]
     names = ("conv1", "conv2", "shrink1", "pool1", "conv3", "conv4", "shrink2", "pool2", "scores")
@@ -78,21 +78,21 @@ def test_a_dead_map_is_marked(context_of: Contexts, seen: Seen) -> None:
 
 
 @pytest.mark.parametrize("name", ["Odd", "Closed"])
-def test_odd_networks_are_shown(odd: Path, context_of: Contexts, seen: Seen, name: str) -> None:
+def test_odd_models_are_shown(odd: Path, context_of: Contexts, seen: Seen, name: str) -> None:
     context = context_of(f"{odd}:{name}")
     exhibit = seen(context, "maps")
     assert exhibit.blocks
     assert exhibit.progress is None
 
 
-def test_networks_without_maps_show_their_units(context_of: Contexts, seen: Seen) -> None:
+def test_models_without_maps_show_their_units(context_of: Contexts, seen: Seen) -> None:
     exhibit = seen(context_of("mlp"), "maps", layer="hidden")
     (block,) = exhibit.blocks
     assert isinstance(block, Pictures)
     assert block.items[1].caption == "24 units"
 
 
-def test_lost_maps_are_told(context_of: Contexts, seen: Seen) -> None:
+def test_non_finite_maps_are_reported(context_of: Contexts, seen: Seen) -> None:
     context = context_of("small")
     model = context.copy().requires_grad_(False)
     next(model.parameters()).fill_(float("nan"))

@@ -24,9 +24,7 @@ from tui_trainer.lab.views import gallery
 from tui_trainer.protocol.exhibit import Bars, Pictures
 
 
-def test_it_shows_all_images_of_the_cell_the_hardest_first(
-    context_of: Contexts, seen: Seen
-) -> None:
+def test_it_shows_the_images_of_the_cell_by_falling_loss(context_of: Contexts, seen: Seen) -> None:
     context = random_context(context_of("tiny"))
     judged = context.prediction_store.by_split["validation"]
     shown = figures(seen(context, "misclassified", true=9, predicted=9))
@@ -39,9 +37,7 @@ def test_it_shows_all_images_of_the_cell_the_hardest_first(
     )
 
 
-def test_without_a_choice_it_is_the_cell_of_the_most_frequent_error(
-    context_of: Contexts, seen: Seen
-) -> None:
+def test_the_default_cell_is_the_most_frequent_confusion(context_of: Contexts, seen: Seen) -> None:
     context = random_context(context_of("tiny"))
     worst = figures(seen(context, "confusion"))["worst_pairs"][0]
     shown = figures(seen(context, "misclassified"))
@@ -52,29 +48,31 @@ def test_without_a_choice_it_is_the_cell_of_the_most_frequent_error(
     )
 
 
-def test_the_chosen_digit_is_shown_whole_with_all_its_probabilities(
+def test_the_selected_image_is_shown_whole_with_its_probabilities(
     context_of: Contexts, seen: Seen
 ) -> None:
     context = random_context(context_of("tiny"))
     shown = seen(context, "misclassified", digit=2)
-    facts = figures(shown)["digits"][1]
-    number = facts["image"]
+    record = figures(shown)["digits"][1]
+    number = record["image"]
     assert figures(shown)["chosen"] == number
     picture = only(Pictures, shown).items[0]
     pixels = context.digits.images[number].float()
     assert picture.values == tuple(pixels.flatten().tolist())
     bars = only(Bars, shown).bars
     probabilities = context.prediction_store.by_split["validation"].probabilities[number].tolist()
-    assert [bar.share for bar in bars] == probabilities == facts["probabilities"]
-    assert [bar.label for bar in bars if bar.is_marked] == [f"{facts['true']} true"]
+    assert [bar.share for bar in bars] == probabilities == record["probabilities"]
+    assert [bar.label for bar in bars if bar.is_marked] == [f"{record['true']} true"]
     assert [bar.label for bar in bars if "predicted" in bar.label] == [
-        f"{facts['predicted']} predicted"
+        f"{record['predicted']} predicted"
     ]
     assert shown.opens is not None
     assert ("digit", float(number)) in shown.opens.choices
 
 
-def test_the_gallery_turns_with_the_digit_and_frames_it(context_of: Contexts, seen: Seen) -> None:
+def test_the_gallery_follows_the_selected_image_and_frames_it(
+    context_of: Contexts, seen: Seen
+) -> None:
     context = random_context(context_of("tiny"))
     shown = seen(context, "misclassified", true=1, predicted=1, digit=10)
     thumbs = [block for block in shown.blocks if isinstance(block, Pictures)][1].items
@@ -83,7 +81,7 @@ def test_the_gallery_turns_with_the_digit_and_frames_it(context_of: Contexts, se
     assert [each.frame is not None for each in thumbs].index(True) == 1
 
 
-def test_an_empty_cell_says_so_and_keeps_its_controls(context_of: Contexts, seen: Seen) -> None:
+def test_an_empty_cell_keeps_its_controls(context_of: Contexts, seen: Seen) -> None:
     context = context_of("tiny")
     right = with_predictions(context, torch.eye(10)[context.digits.labels.cpu()])
     shown = seen(right, "misclassified", true=3, predicted=5)
@@ -92,7 +90,7 @@ def test_an_empty_cell_says_so_and_keeps_its_controls(context_of: Contexts, seen
     assert figures(shown)["digits"] == []
 
 
-def test_of_many_classes_the_most_probable_and_the_true_one_are_drawn(
+def test_with_many_classes_the_most_probable_and_the_true_one_have_bars(
     context_of: Contexts, seen: Seen
 ) -> None:
     context = context_of("tiny")
@@ -123,7 +121,7 @@ HISTORIES: tuple[tuple[tuple[dict[int, int], ...], str], ...] = (
 )
 
 
-def said_of(context: Context, number: int, *, is_right: bool) -> Predictions:
+def predicted_as(context: Context, number: int, *, is_right: bool) -> Predictions:
     """A judgement of step 7, older or newer than the scene: one image right or not."""
     labels = context.digits.labels.cpu()
     predicted = labels.clone()
@@ -132,26 +130,26 @@ def said_of(context: Context, number: int, *, is_right: bool) -> Predictions:
     return Predictions("validation", 7, probabilities, labels)
 
 
-@pytest.mark.parametrize(("epochs", "told"), HISTORIES)
-def test_it_tells_what_became_of_an_image(
-    context_of: Contexts, epochs: tuple[dict[int, int], ...], told: str
+@pytest.mark.parametrize(("epochs", "reported"), HISTORIES)
+def test_it_describes_the_history_of_an_image(
+    context_of: Contexts, epochs: tuple[dict[int, int], ...], reported: str
 ) -> None:
     plain = context_of("tiny")
     wrong = [dict.fromkeys(epoch, other(plain, 5)) for epoch in epochs]
     context = with_history(plain, *wrong)
     is_right = not wrong[-1]
-    assert gallery.past(context, said_of(context, 5, is_right=is_right), 5) == told
-    after = f"{told}; {'misclassified' if is_right else 'correct'} now, after step 7"
-    assert gallery.past(context, said_of(context, 5, is_right=not is_right), 5) == after
+    assert gallery.past(context, predicted_as(context, 5, is_right=is_right), 5) == reported
+    after = f"{reported}; {'misclassified' if is_right else 'correct'} now, after step 7"
+    assert gallery.past(context, predicted_as(context, 5, is_right=not is_right), 5) == after
 
 
-def test_a_record_that_began_late_says_since_when(context_of: Contexts) -> None:
+def test_a_late_history_names_its_first_epoch(context_of: Contexts) -> None:
     context = with_history(context_of("tiny"), {}, {}, since=4)
-    told = gallery.past(context, said_of(context, 0, is_right=True), 0)
-    assert told == "correct at the end of each epoch since 4, the first recorded one"
+    reported = gallery.past(context, predicted_as(context, 0, is_right=True), 0)
+    assert reported == "correct at the end of each epoch since 4, the first recorded one"
 
 
-def test_what_is_not_recorded_is_not_made_up(context_of: Contexts, seen: Seen) -> None:
+def test_missing_history_is_reported(context_of: Contexts, seen: Seen) -> None:
     context = random_context(context_of("tiny"))
     assert "no history" in words(seen(context, "misclassified"))
     assert figures(seen(context, "misclassified"))["digits"][0]["history"] is None
@@ -162,7 +160,7 @@ def test_what_is_not_recorded_is_not_made_up(context_of: Contexts, seen: Seen) -
     assert figures(seen(test, "misclassified", images=TEST))["digits"][0]["history"] is None
 
 
-def test_the_history_is_among_the_figures(context_of: Contexts, seen: Seen) -> None:
+def test_the_figures_contain_the_history(context_of: Contexts, seen: Seen) -> None:
     plain = random_context(context_of("tiny"))
     number = figures(seen(plain, "misclassified"))["chosen"]
     context = with_history(plain, {}, {number: other(plain, number)})
@@ -180,7 +178,7 @@ def test_the_history_is_among_the_figures(context_of: Contexts, seen: Seen) -> N
     assert thumbs[0].caption.endswith("since epoch 2")
 
 
-def test_a_thumbnail_shows_what_is_drawn_without_its_margin() -> None:
+def test_a_thumbnail_is_cropped_to_the_stroke() -> None:
     pixels = torch.zeros((28, 28), dtype=torch.uint8)
     pixels[2:18, 20:26] = 200
     shown = torch.tensor(gallery.thumbnail(pixels, "one").values).view(16, 16)
@@ -190,11 +188,11 @@ def test_a_thumbnail_shows_what_is_drawn_without_its_margin() -> None:
 
 
 @pytest.mark.parametrize("level", [0, 255])
-def test_an_empty_image_is_a_thumbnail_too(level: int) -> None:
+def test_an_empty_image_has_a_thumbnail(level: int) -> None:
     pixels = torch.full((8, 8), level, dtype=torch.uint8)
     assert set(gallery.thumbnail(pixels, "").values) == {float(level)}
 
 
 def test_a_share_that_is_not_the_whole_is_not_100_percent() -> None:
-    told = [gallery.share(each) for each in (1.0, 0.99996, 0.995, 0.934, 0.0001)]
-    assert told == ["100 %", "99.9 %", "99.5 %", "93 %", "0.0 %"]
+    reported = [gallery.share(each) for each in (1.0, 0.99996, 0.995, 0.934, 0.0001)]
+    assert reported == ["100 %", "99.9 %", "99.5 %", "93 %", "0.0 %"]

@@ -34,14 +34,14 @@ def test_a_shift_by_whole_pixels_is_a_roll(digits: Tensor) -> None:
 
 
 @pytest.mark.parametrize("angle", [17.0, -40.0])
-def test_a_turn_is_scipys(digits: Tensor, angle: float) -> None:
+def test_rotation_matches_scipy(digits: Tensor, angle: float) -> None:
     # scipy turns anticlockwise, for a y that goes downwards, by positive angles.
     turned = ndimage.rotate(digits[0].numpy(), -angle, reshape=False, order=1)
 
     assert torch.allclose(moved(digits[:1], turn=angle)[0], torch.from_numpy(turned), atol=0.5)
 
 
-def test_to_the_right_is_clockwise() -> None:
+def test_rotation_to_the_right_is_clockwise() -> None:
     upright = torch.zeros(1, 28, 28)
     upright[0, 2:12, 13:15] = 255
 
@@ -60,7 +60,7 @@ def test_ink_grows_with_the_square_of_the_scale(digits: Tensor, zoom: float) -> 
 
 
 @pytest.mark.parametrize("strength", [-1.0, -0.5, 1.0, 3.0])
-def test_strokes_change_by_as_much_as_is_told(strength: float) -> None:
+def test_strokes_change_by_the_given_width(strength: float) -> None:
     line = torch.zeros(1, 28, 28)
     line[0, 4:24, 11:15] = 255
 
@@ -71,7 +71,7 @@ def test_strokes_change_by_as_much_as_is_told(strength: float) -> None:
     assert torch.equal(thickened(line, 0.0), line)
 
 
-def test_noise_has_the_deviation_that_is_told_and_comes_again() -> None:
+def test_noise_has_the_given_std_and_is_reproducible() -> None:
     grey = torch.full((20, 28, 28), 127.5)
     one = noisy(grey, 10, 1)
 
@@ -83,7 +83,7 @@ def test_noise_has_the_deviation_that_is_told_and_comes_again() -> None:
 
 
 @pytest.mark.parametrize("side", [8, 14, 32])
-def test_every_change_works_on_other_sides(side: int) -> None:
+def test_every_perturbation_works_on_other_image_sizes(side: int) -> None:
     greys = torch.rand(3, side, side) * 255
     for perturbation in PERTURBATIONS:
         for strength in perturbation.strengths:
@@ -102,12 +102,12 @@ def table_of(shown: Any) -> Table:
     return next(block for block in shown.blocks if isinstance(block, Table))
 
 
-def test_its_accuracies_are_those_of_the_changed_images(context_of: Contexts, seen: Seen) -> None:
+def test_accuracies_are_those_of_the_perturbed_images(context_of: Contexts, seen: Seen) -> None:
     context = context_of("tiny")
     shown = seen(context, "robustness", perturbation="rotate")
 
     figures: Any = shown.figures
-    told = {(each["perturbation"], each["strength"]): each for each in figures["perturbations"]}
+    reported = {(each["perturbation"], each["strength"]): each for each in figures["perturbations"]}
     total = figures["total"]
     split = context.split("validation").sample(total)
     turned = split.images.float()
@@ -115,13 +115,15 @@ def test_its_accuracies_are_those_of_the_changed_images(context_of: Contexts, se
         turned[variant::2] = moved(turned[variant::2], turn=sign * 20)
     with torch.no_grad():
         logits = context.model(context.data.prepare(turned.round().clamp(0, 255).byte()))
-    hits = int((logits.argmax(dim=1) == split.labels).sum())
-    assert told["rotate", 20]["correct"] == hits
-    assert (told["rotate", 20]["low"], told["rotate", 20]["high"]) == wilson(hits, total)
-    assert len(told) == sum(len(perturbation.strengths) for perturbation in PERTURBATIONS)
+    correct_count = int((logits.argmax(dim=1) == split.labels).sum())
+    assert reported["rotate", 20]["correct"] == correct_count
+    assert (reported["rotate", 20]["low"], reported["rotate", 20]["high"]) == wilson(
+        correct_count, total
+    )
+    assert len(reported) == sum(len(perturbation.strengths) for perturbation in PERTURBATIONS)
     assert f"{total} validation images" in shown.certainty
-    low, high = wilson(hits, total)
-    cell = f"{100 * hits / total:.0f} [{100 * low:.0f}, {100 * high:.0f}]"
+    low, high = wilson(correct_count, total)
+    cell = f"{100 * correct_count / total:.0f} [{100 * low:.0f}, {100 * high:.0f}]"
     table = table_of(shown)
     assert table.marked is not None
     assert table.rows[table.marked][0] == "rotate"
@@ -129,7 +131,7 @@ def test_its_accuracies_are_those_of_the_changed_images(context_of: Contexts, se
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_digit_is_followed(context_of: Contexts, kind: str) -> None:
+def test_one_image_is_followed_through_all_strengths(context_of: Contexts, kind: str) -> None:
     context = context_of("tiny")
     parts = view_named("robustness")(context, {"perturbation": kind, "digit": 7.0}, False)
     shown = next(part for part in parts if part is not None)
@@ -146,7 +148,7 @@ def test_a_digit_is_followed(context_of: Contexts, kind: str) -> None:
     assert len({picture.values for picture in pictures.items}) == len(pictures.items)
 
 
-def test_it_is_worked_on_in_parts(context_of: Contexts) -> None:
+def test_it_works_in_slices(context_of: Contexts) -> None:
     parts = list(view_named("robustness")(context_of("tiny"), {}, False))
     shown = [part for part in parts if part is not None]
 
@@ -158,7 +160,7 @@ def test_it_is_worked_on_in_parts(context_of: Contexts) -> None:
     assert "·" not in table_of(shown[-1]).rows[-1]
 
 
-def test_what_is_clearly_worse_is_told(context_of: Contexts, seen: Seen) -> None:
+def test_significant_drops_are_reported(context_of: Contexts, seen: Seen) -> None:
     context = context_of("tiny")
     split = context.split("validation").sample(robustness.MOST)
     known = {
@@ -203,7 +205,7 @@ def test_the_test_set_stays_sealed(context_of: Contexts, seen: Seen) -> None:
         del context.prediction_store.by_split["test"]
 
 
-def test_lost_weights_and_no_validation(context_of: Contexts, seen: Seen) -> None:
+def test_non_finite_weights_and_no_validation_split(context_of: Contexts, seen: Seen) -> None:
     context = context_of("tiny", val_size=0)
     assert "training images" in seen(context, "robustness").certainty
 

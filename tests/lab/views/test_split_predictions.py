@@ -78,7 +78,7 @@ def assert_sound(exhibit: Exhibit) -> None:
 
 @pytest.mark.parametrize("view", ALL)
 @pytest.mark.parametrize("name", SCENES)
-def test_every_view_shows_something_of_every_network(
+def test_every_view_works_on_every_model(
     context_of: Contexts, seen: Seen, view: str, name: str
 ) -> None:
     context = SCENES[name](context_of)
@@ -88,7 +88,7 @@ def test_every_view_shows_something_of_every_network(
 
 @pytest.mark.parametrize("view", ALL)
 @pytest.mark.parametrize(("classes", "size"), [(2, 14), (62, 14)])
-def test_other_images_are_judged_as_well(
+def test_other_datasets_work(
     context_of: Contexts, seen: Seen, view: str, classes: int, size: int, data: Callable[..., Path]
 ) -> None:
     folder = data(size=size, classes=classes, train=250, test=62, gzip=False)
@@ -111,31 +111,27 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def custom(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a file with networks of a person's own."""
-    return write_odd(tmp_path_factory.mktemp("own"))
+    return write_odd(tmp_path_factory.mktemp("custom"))
 
 
 @pytest.mark.parametrize("view", JUDGING)
-def test_a_network_of_ones_own_is_judged_too(
-    context_of: Contexts, seen: Seen, view: str, own: Path
-) -> None:
-    exhibit = seen(context_of(f"{own}:Odd"), view)
+def test_a_custom_model_works(context_of: Contexts, seen: Seen, view: str, custom: Path) -> None:
+    exhibit = seen(context_of(f"{custom}:Odd"), view)
     assert_sound(exhibit)
     assert exhibit.certainty
 
 
 @pytest.mark.parametrize("view", JUDGING)
-def test_probabilities_that_are_no_numbers_are_told(
-    context_of: Contexts, seen: Seen, view: str
-) -> None:
+def test_non_finite_probabilities_are_reported(context_of: Contexts, seen: Seen, view: str) -> None:
     exhibit = seen(diverged_context(context_of("tiny")), view)
     assert words(exhibit) == ("The probabilities are not finite any more: the run diverged.")
     assert exhibit.figures == {"images": 200, "correct": 0, "non_finite": 200}
     assert exhibit.result == ""
 
 
-def test_one_image_without_numbers_is_counted(context_of: Contexts) -> None:
+def test_one_non_finite_image_is_counted(context_of: Contexts) -> None:
     probabilities = torch.full((200, 10), 0.1)
     probabilities[7, 3] = float("inf")
     context = with_predictions(context_of("tiny"), probabilities)
@@ -155,7 +151,7 @@ def test_the_test_set_stays_sealed_until_enter(context_of: Contexts, seen: Seen,
 
 
 @pytest.mark.parametrize("view", ALL)
-def test_every_part_of_the_work_is_followed_by_a_breath(context_of: Contexts, view: str) -> None:
+def test_every_slice_yields(context_of: Contexts, view: str) -> None:
     """Nothing but one exhibit comes of it, and judging is parted into batches."""
     context = small_split(context_of("tiny"), 200)
     parts = list(view_named(view)(context, {}, False))
@@ -164,23 +160,23 @@ def test_every_part_of_the_work_is_followed_by_a_breath(context_of: Contexts, vi
         assert len(parts) >= 3
 
 
-def judgement() -> Predictions:
+def found_predictions() -> Predictions:
     """Five images of two classes; the fourth is sure, and wrong."""
-    sure = torch.tensor([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.0, 1.0], [0.3, 0.7]])
-    return Predictions("validation", 1_080, sure, torch.tensor([0, 0, 1, 0, 0]))
+    confidence = torch.tensor([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.0, 1.0], [0.3, 0.7]])
+    return Predictions("validation", 1_080, confidence, torch.tensor([0, 0, 1, 0, 0]))
 
 
-def test_certainty_says_on_how_many_images_it_rests() -> None:
-    assert certainty(judgement()) == (
+def test_certainty_has_accuracy_interval_and_sample() -> None:
+    assert certainty(found_predictions()) == (
         "Accuracy 40.00 % [11.76, 76.93] on 5 validation images, step 1,080."
     )
 
 
-def test_the_hardest_are_those_of_the_highest_loss() -> None:
-    judged = judgement()
+def test_the_hardest_images_have_the_highest_loss() -> None:
+    judged = found_predictions()
     assert hardest_first(judged) == [3, 4, 1, 2, 0]
     assert in_cell(judged, 0, 1) == [3, 4, 1]
     assert in_cell(judged, 1, 0) == []
-    told = losses(judged).tolist()
-    assert told[0] == pytest.approx(0.10536, abs=1e-5)
-    assert 80 < told[3] < 100  # not infinite
+    reported = losses(judged).tolist()
+    assert reported[0] == pytest.approx(0.10536, abs=1e-5)
+    assert 80 < reported[3] < 100  # not infinite

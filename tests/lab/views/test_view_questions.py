@@ -71,52 +71,52 @@ def employ(monkeypatch: pytest.MonkeyPatch, clock: FakeClock, parts: int) -> Wor
     return worker
 
 
-def told_of(
+def events_of(
     tiny: Path,
     inbox: Inbox,
     clock: FakeClock | None = None,
     *,
-    patient: bool = False,
+    interactive: bool = False,
     **settings: object,
 ) -> list[Event]:
     # The smallest network: no test here is about what a network sees.
     config = tiny_config(tiny, **{"model": "mlp", **settings})
-    return list(train(config, inbox, clock=clock or FakeClock(), interactive=patient))
+    return list(train(config, inbox, clock=clock or FakeClock(), interactive=interactive))
 
 
 def without_answers(events: list[Event]) -> list[Event]:
     return [event for event in events if not isinstance(event, Answered)]
 
 
-def test_a_run_goes_on_as_if_nobody_had_looked(
+def test_views_do_not_change_the_run(
     tiny: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings: dict[str, Any] = {"model": "squeeze-dropout", "augment": "light"}
-    alone = told_of(tiny, Inbox(), **settings)
-    wishes = [ask_view("confusion", mode="background")]
-    looked = told_of(tiny, ScriptedInbox({5: wishes, 9: wishes}), **settings)
-    assert len(answers(looked, "view")) == 2
-    assert without_answers(looked) == alone
+    alone = events_of(tiny, Inbox(), **settings)
+    questions = [ask_view("confusion", mode="background")]
+    inspected = events_of(tiny, ScriptedInbox({5: questions, 9: questions}), **settings)
+    assert len(answers(inspected, "view")) == 2
+    assert without_answers(inspected) == alone
 
     employ(monkeypatch, FakeClock(), parts=20)
-    drawn = told_of(tiny, ScriptedInbox({5: [ask_view("draw")]}), **settings)
+    drawn = events_of(tiny, ScriptedInbox({5: [ask_view("draw")]}), **settings)
     assert len(answers(drawn, "view")) == 20
     assert without_answers(drawn) == alone
 
 
-def test_what_is_drawn_is_the_same_each_time_and_never_twice_within(
+def test_each_slice_has_its_own_reproducible_seed(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     employ(monkeypatch, FakeClock(), parts=3)
     first, second = (
-        [exhibit_of(event) for event in answers(told_of(tiny, ScriptedInbox({at: [wish]})))]
-        for at, wish in ((5, ask_view("attribution")), (9, ask_view("activation")))
+        [exhibit_of(event) for event in answers(events_of(tiny, ScriptedInbox({at: [question]})))]
+        for at, question in ((5, ask_view("attribution")), (9, ask_view("activation")))
     )
     assert first == second
     assert len(set(map(str, first))) == 3
 
 
-def test_its_weights_stay_those_of_the_step_at_which_it_was_asked_for(
+def test_a_view_keeps_the_weights_of_the_step_of_its_question(
     tiny: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[float] = []
@@ -128,21 +128,21 @@ def test_its_weights_stay_those_of_the_step_at_which_it_was_asked_for(
             yield Exhibit(blocks=(), progress=0.5)
 
     monkeypatch.setattr(ask, "view_named", lambda name: weigh)
-    events = told_of(tiny, ScriptedInbox({5: [ask_view("kernels")]}), clock)
+    events = events_of(tiny, ScriptedInbox({5: [ask_view("kernels")]}), clock)
     assert {event.step for event in answers(events, "view")} == {5}
     assert len(seen) > 3
     assert len(set(seen)) == 1
 
 
-def test_one_that_follows_keeps_to_its_share_and_a_person_gets_more(
+def test_background_views_get_less_time_than_interactive_ones(
     tiny: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = {}
     for is_background in (True, False):
         worker = employ(monkeypatch, clock, parts=100_000)
         clock.now = 0.0
-        wish = ask_view("maps", mode="background" if is_background else "interactive")
-        told_of(tiny, ScriptedInbox({1: [wish]}), clock, epochs=5)
+        question = ask_view("maps", mode="background" if is_background else "interactive")
+        events_of(tiny, ScriptedInbox({1: [question]}), clock, epochs=5)
         done[is_background] = worker.done * PART
         if is_background:
             assert (
@@ -153,25 +153,25 @@ def test_one_that_follows_keeps_to_its_share_and_a_person_gets_more(
     assert done[False] > 5 * done[True]
 
 
-def test_a_newer_wish_takes_the_place_of_an_older_one(
+def test_a_newer_question_replaces_an_older_one(
     tiny: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     employ(monkeypatch, clock, parts=100_000)
     older, newer = ask_view("maps"), ask_view("kernels")
-    events = told_of(tiny, ScriptedInbox({3: [older], 6: [newer]}), clock)
-    wishes = [event.question for event in answers(events, "view")]
-    change = wishes.index(newer)
-    assert set(wishes[:change]) == {older}
-    assert set(wishes[change:]) == {newer}
+    events = events_of(tiny, ScriptedInbox({3: [older], 6: [newer]}), clock)
+    questions = [event.question for event in answers(events, "view")]
+    change = questions.index(newer)
+    assert set(questions[:change]) == {older}
+    assert set(questions[change:]) == {newer}
     assert {event.step for event in answers(events, "view")} == {3, 6}
 
 
-def test_while_paused_it_is_worked_on_to_its_end_but_for_a_newer_wish(
+def test_a_paused_run_finishes_a_view_unless_a_command_arrives(
     tiny: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker = employ(monkeypatch, clock, parts=60)
     paused: list[list[Command]] = [[ask_view("maps", mode="background")], [Stop(test=False)]]
-    events = told_of(tiny, ScriptedInbox({4: [Pause()]}, paused), clock)
+    events = events_of(tiny, ScriptedInbox({4: [Pause()]}, paused), clock)
     assert worker.done == 60
     assert exhibit_of(answers(events, "view")[-1]).progress is None
 
@@ -184,7 +184,7 @@ def test_while_paused_it_is_worked_on_to_its_end_but_for_a_newer_wish(
 
 
 @pytest.mark.parametrize("at_once", [True, False], ids=["at-once", "later"])
-def test_a_view_that_fails_is_refused_and_the_run_goes_on(
+def test_a_failing_view_is_rejected_and_the_run_continues(
     tiny: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool
 ) -> None:
     def broken(context: Context, choices: Choices, confirmed: bool) -> Iterator[Exhibit | None]:
@@ -193,29 +193,29 @@ def test_a_view_that_fails_is_refused_and_the_run_goes_on(
         raise ValueError("no such layer")
 
     monkeypatch.setattr(ask, "view_named", lambda name: broken)
-    events = told_of(tiny, ScriptedInbox({3: [ask_view("maps")]}))
+    events = events_of(tiny, ScriptedInbox({3: [ask_view("maps")]}))
     refused = only(CommandRejected, events)
     assert (refused.command, refused.reason) == ("view/maps", "no such layer")
     assert only(RunFinished, events).reason == "completed"
     assert len(of(StepDone, events)) == 14
 
 
-def test_a_view_that_does_not_exist_is_refused(tiny: Path) -> None:
-    events = told_of(tiny, ScriptedInbox({3: [ask_view("palmistry")]}))
+def test_an_unknown_view_is_rejected(tiny: Path) -> None:
+    events = events_of(tiny, ScriptedInbox({3: [ask_view("palmistry")]}))
     refused = only(CommandRejected, events)
     assert refused.command == "view/palmistry"
     assert "palmistry" in refused.reason
     assert not answers(events, "view")
 
 
-def test_no_look_is_spent_on_a_view_that_does_not_exist(tiny: Path) -> None:
+def test_an_unknown_view_evaluates_no_test_set(tiny: Path) -> None:
     opened = ask_view("palmistry", ON_TEST, mode="confirmed")
-    events = told_of(tiny, ScriptedInbox({3: [opened]}))
+    events = events_of(tiny, ScriptedInbox({3: [opened]}))
     assert only(CommandRejected, events).command == "view/palmistry"
     assert only(TestEvaluated, events).step == 14  # at the end of the run
 
 
-def test_the_test_set_stays_sealed_until_enter_and_each_look_is_counted_once(tiny: Path) -> None:
+def test_each_confirmed_test_evaluation_is_counted_once(tiny: Path) -> None:
     closed, opened = (
         ask_view("confusion", ON_TEST),
         ask_view("confusion", ON_TEST, mode="confirmed"),
@@ -224,8 +224,8 @@ def test_the_test_set_stays_sealed_until_enter_and_each_look_is_counted_once(tin
     inbox = ScriptedInbox({3: [closed], 5: [opened], 6: [opened], 7: [closed]})
     # While paused no step is trained: what was found holds for every view.
     inbox._at[9], inbox._paused = [Pause()], [[opened], [other], [Stop(test=False)]]
-    events = told_of(tiny, inbox)
-    assert [(look.evaluation, look.step) for look in of(TestEvaluated, events)] == [
+    events = events_of(tiny, inbox)
+    assert [(event.evaluation, event.step) for event in of(TestEvaluated, events)] == [
         (1, 5),
         (2, 6),
         (3, 9),
@@ -239,15 +239,15 @@ def test_the_test_set_stays_sealed_until_enter_and_each_look_is_counted_once(tin
     assert ["test evaluation 3" in exhibit.certainty for exhibit in paused] == [True, True]
 
 
-def test_what_the_end_of_a_run_has_found_on_the_test_set_is_no_further_look(tiny: Path) -> None:
-    wish = ask_view("confusion", ON_TEST, mode="confirmed")
-    events = told_of(tiny, ScriptedInbox(paused=[[wish], [Stop()]]), patient=True)
+def test_the_final_test_evaluation_is_reused(tiny: Path) -> None:
+    question = ask_view("confusion", ON_TEST, mode="confirmed")
+    events = events_of(tiny, ScriptedInbox(paused=[[question], [Stop()]]), interactive=True)
     assert only(TestEvaluated, events).evaluation == 1
     assert only(RunFinished, events).test_evaluations == 1
     assert "test evaluation 1" in exhibit_of(only(Answered, events)).certainty
 
 
-def test_validation_is_judged_once_by_the_run_and_the_view(
+def test_the_view_reuses_the_predictions_of_the_validation(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judged: list[int] = []
@@ -258,21 +258,23 @@ def test_validation_is_judged_once_by_the_run_and_the_view(
         return probabilities(context, images)
 
     monkeypatch.setattr(Context, "probabilities", counting)
-    events = told_of(tiny, ScriptedInbox({3: [ask_view("confusion")], 14: [ask_view("confusion")]}))
+    events = events_of(
+        tiny, ScriptedInbox({3: [ask_view("confusion")], 14: [ask_view("confusion")]})
+    )
     assert len(of(EpochDone, events)) == 2
     assert sum(judged) == 10  # after step 14 the run has just validated
 
 
-def test_after_a_divergence_there_is_nothing_to_look_at_on_the_test_set(tiny: Path) -> None:
+def test_a_diverged_run_evaluates_no_test_set(tiny: Path) -> None:
     paused: list[list[Command]] = [
         [ask_view("confusion", ON_TEST, mode="confirmed")],
         [ask_view("confusion")],
         [Stop(test=False)],
     ]
-    events = told_of(
+    events = events_of(
         tiny,
         ScriptedInbox({3: [SetBaseLr(1_000.0)]}, paused),
-        patient=True,
+        interactive=True,
         model="era-s6-plain",
         schedule="constant",
         weight_decay=0.0,
@@ -284,14 +286,16 @@ def test_after_a_divergence_there_is_nothing_to_look_at_on_the_test_set(tiny: Pa
     assert only(Answered, events).question == ask_view("confusion")
 
 
-def test_views_are_answered_after_the_end_of_a_run_too(tiny: Path) -> None:
-    events = told_of(tiny, ScriptedInbox(paused=[[ask_view("confusion")], [Stop()]]), patient=True)
+def test_views_are_answered_after_the_end_of_a_run(tiny: Path) -> None:
+    events = events_of(
+        tiny, ScriptedInbox(paused=[[ask_view("confusion")], [Stop()]]), interactive=True
+    )
     over = events.index(only(RunFinished, events))
     assert isinstance(events[over + 1], Answered)
     assert answers(events, "view")[0].step == 14
 
 
-def test_a_part_is_worked_on_by_one_thread_and_the_run_by_as_many_as_before(
+def test_slices_use_one_thread_and_the_run_its_own_number(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def show(context: Context, choices: Choices, confirmed: bool) -> Parts:
@@ -300,19 +304,19 @@ def test_a_part_is_worked_on_by_one_thread_and_the_run_by_as_many_as_before(
     monkeypatch.setattr(ask, "view_named", lambda name: show)
     before = torch.get_num_threads()
     try:
-        events = told_of(tiny, ScriptedInbox({2: [ask_view("confusion")]}), threads=2)
+        events = events_of(tiny, ScriptedInbox({2: [ask_view("confusion")]}), threads=2)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
     assert exhibit_of(only(Answered, events)).blocks == (Words(text="1"),)
 
 
-def test_who_follows_is_told_of_what_is_whole_alone(
+def test_the_background_gets_complete_results_only(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     employ(monkeypatch, FakeClock(), parts=4)
     waited, followed = (
-        answers(told_of(tiny, ScriptedInbox({3: [ask_view("activation", mode=mode)]})))
+        answers(events_of(tiny, ScriptedInbox({3: [ask_view("activation", mode=mode)]})))
         for mode in MODES
     )
     assert len(waited) == 4
