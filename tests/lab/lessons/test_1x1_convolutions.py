@@ -21,8 +21,8 @@ def test_the_kernel_and_the_mix_are_those_of_torch(context_of: Contexts) -> None
     (exhibit,) = show(context, {"kernel": 3.0, **weights}, False)
     maps = {m.row.name: m.values for m in maps_of(subject(context), context.digit(0).model_input)}
     pictures = next(block for block in exhibit.blocks if isinstance(block, Pictures))
-    *_, own = pictures.items
-    assert own.values == pytest.approx(maps["shrink2"][3].flatten().tolist(), abs=1e-4)
+    *_, output = pictures.items
+    assert output.values == pytest.approx(maps["shrink2"][3].flatten().tolist(), abs=1e-4)
     parts = [torch.tensor(p.values) for p in pictures.items[:3]]
     total = sum(w * part for w, part in zip(weights.values(), parts, strict=True))
     assert isinstance(total, torch.Tensor)
@@ -46,8 +46,8 @@ def test_the_bars_are_the_largest_weights_and_the_cost_is_shown(context_of: Cont
     assert [cells[1] for cells in table.rows] == ["1,024", "9,216"]
     # The controls start at the weights of the model.
     for control in exhibit.controls[1:]:
-        own = float(row[int(control.label.split()[-1])])
-        assert control.value == pytest.approx(own, abs=1e-3)
+        weight = float(row[int(control.label.split()[-1])])
+        assert control.value == pytest.approx(weight, abs=1e-3)
 
 
 @pytest.mark.parametrize("model", ["mlp", "small"])

@@ -50,10 +50,10 @@ def test_a_hand_designed_kernel_is_sobels_and_the_products_add_up(context_of: Co
 def test_two_small_kernels_cost_less_than_a_large_one(context_of: Contexts) -> None:
     (exhibit,) = show(context_of("tiny"), {}, False)
     *_, costs = (block for block in exhibit.blocks if isinstance(block, Table))
-    told = {cells[0]: cells[1:3] for cells in costs.rows}
-    assert told["one 5×5"] == ("5×5", f"{25 * 8 * 8:,}")
-    assert told["two 3×3"] == ("5×5", f"{18 * 8 * 8:,}")
-    assert told["one 7×7"] == ("7×7", f"{49 * 8 * 8:,}")
+    weights_of = {cells[0]: cells[1:3] for cells in costs.rows}
+    assert weights_of["one 5×5"] == ("5×5", f"{25 * 8 * 8:,}")
+    assert weights_of["two 3×3"] == ("5×5", f"{18 * 8 * 8:,}")
+    assert weights_of["one 7×7"] == ("7×7", f"{49 * 8 * 8:,}")
 
 
 def test_kernels_of_a_diverged_model_get_a_message(context_of: Contexts) -> None:

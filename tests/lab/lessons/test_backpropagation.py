@@ -82,8 +82,8 @@ def test_each_gradient_of_the_walk_is_the_product_of_the_numbers_before_it() -> 
     for step in walk(START, 1.0):
         if match := re.search(r"∂E/∂(w\d),", step.title):
             numbers, result = step.lines[-3:-1] if "parentheses" in step.title else step.lines[-2:]
-            told = numbers.split("=")[1].replace("·", "*").replace("−", "-")
-            assert eval(told) == pytest.approx(float(result.split("=")[1]), rel=1e-4)
+            product = numbers.split("=")[1].replace("·", "*").replace("−", "-")
+            assert eval(product) == pytest.approx(float(result.split("=")[1]), rel=1e-4)
             found[match[1]] = float(result.split("=")[1])
     assert list(found) == ["w5", "w6", "w7", "w8", "w1", "w2", "w3", "w4"]
     expected = automatic_gradients(START)
@@ -218,17 +218,19 @@ def test_every_column_of_the_iterations_can_be_seen(context_of: Contexts) -> Non
 
 def test_edited_numbers_apply_to_every_view(context_of: Contexts) -> None:
     context = context_of("tiny")
-    own = TwoLayerNet(inputs=(0.05, -0.3), targets=(0.9, 0.5), weights=(*START.weights[:7], -1.5))
+    edited = TwoLayerNet(
+        inputs=(0.05, -0.3), targets=(0.9, 0.5), weights=(*START.weights[:7], -1.5)
+    )
     edits: dict[str, Value] = {"i2": -0.3, "t1": 0.9, "w8": -1.5}
-    assert edited_net(Controls(edits)) == own
-    error = error_curve(own, 1.0, 0)[0]
+    assert edited_net(Controls(edits)) == edited
+    error = error_curve(edited, 1.0, 0)[0]
     for view in ("walk", "gradients", "curves", "iterations", "edit"):
         assert "w8 -1.5 (was 0.55)" in words_of(shown(context, view=view, **edits))
     curves = block_of(shown(context, view="curves", **edits), Curves).curves
     assert {curve.y[0] for curve in curves} == {error}
     assert f"{error:.6g}" in shown(context, view="edit", **edits).result
     slopes = block_of(shown(context, view="gradients", **edits), Table).rows
-    assert [float(row[2]) for row in slopes] == pytest.approx(automatic_gradients(own), rel=1e-5)
+    assert [float(row[2]) for row in slopes] == pytest.approx(automatic_gradients(edited), rel=1e-5)
 
 
 def test_the_twelve_numbers_are_controls_of_the_edit_view_alone(context_of: Contexts) -> None:

@@ -183,12 +183,12 @@ def test_odd_numbers_never_raise(size: float, eta: float) -> None:
     assert len(finite_differences(net)) == 8
 
 
-def test_a_saturated_network_does_not_change() -> None:
+def test_a_saturated_net_does_not_change() -> None:
     far = replace(START, weights=(*START.weights[:4], *(2_000.0,) * 4))
     assert gradients(far) == (0.0,) * 8
     assert error_curve(far, 1.0, 3) == (0.25,) * 4
 
 
-def test_a_network_has_eight_weights() -> None:
+def test_a_net_has_eight_weights() -> None:
     with pytest.raises(ValueError, match="got 7"):
         TwoLayerNet(weights=(0.1,) * 7)

@@ -130,13 +130,13 @@ def test_two_models_that_differ_only_in_this_norm_are_trained(
     assert last.progress is None
     assert last.result
     assert "95 % Wilson" in last.certainty
-    (after, sure) = [block for block in last.blocks if isinstance(block, Table)]
+    (after, scales) = [block for block in last.blocks if isinstance(block, Table)]
     assert [(row[0], row[1]) for row in after.rows] == [
         ("ends before", "19,810"),
         ("on the logits", "19,830"),
     ]
     assert len({row[2] for row in after.rows}) == 1
-    assert sure.rows[0][2] == "—"
-    assert 0.5 < float(sure.rows[1][2]) < 2
+    assert scales.rows[0][2] == "—"
+    assert 0.5 < float(scales.rows[1][2]) < 2
     (curves,) = [block for block in last.blocks if isinstance(block, Curves)]
     assert len(curves.curves) == 2

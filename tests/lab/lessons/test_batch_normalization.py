@@ -73,10 +73,10 @@ def test_training_mode_changes_only_the_running_statistics_of_a_copy(context_of:
     assert norm.running_mean is not None
     expected = [updated_running(0.0, float(mean), norm.momentum or 0.0) for mean in statistics.mean]
     assert norm.running_mean.tolist() == pytest.approx(expected, abs=1e-5)
-    own = context.model.get_submodule("norm1")
-    assert isinstance(own, nn.BatchNorm2d)
-    assert own.running_mean is not None
-    assert not own.running_mean.any()
+    original = context.model.get_submodule("norm1")
+    assert isinstance(original, nn.BatchNorm2d)
+    assert original.running_mean is not None
+    assert not original.running_mean.any()
 
 
 def test_a_model_without_batch_norm_and_a_diverged_one_get_a_message(context_of: Contexts) -> None:

@@ -41,7 +41,7 @@ def test_a_step_equals_that_of_torchs_sgd(context_of: Contexts, name: str) -> No
         assert line.slope == pytest.approx(slope, rel=1e-3)
 
 
-def test_adam_follows_the_sign_of_each_gradient(context_of: Contexts) -> None:
+def test_the_direction_of_adam_is_the_sign_of_the_gradient(context_of: Contexts) -> None:
     context = context_of("mlp")
     adam = dataclasses.replace(
         context, config=dataclasses.replace(context.config, optimizer="adam")

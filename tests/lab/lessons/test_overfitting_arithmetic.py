@@ -25,13 +25,13 @@ def test_it_holds_at_the_end_of_the_scale() -> None:
 
 def test_nineteen_of_twenty_intervals_hold_the_truth() -> None:
     rng = random.Random(3)
-    correct = 0
+    covered = 0
     for _ in range(400):
-        own = sum(rng.random() < 0.98 for _ in range(100))
-        new = sum(rng.random() < 0.9 for _ in range(200))
-        low, high = gap_interval(own, 100, new, 200)
-        correct += low <= 0.08 <= high
-    assert 0.91 <= correct / 400 <= 0.99
+        train = sum(rng.random() < 0.98 for _ in range(100))
+        val = sum(rng.random() < 0.9 for _ in range(200))
+        low, high = gap_interval(train, 100, val, 200)
+        covered += low <= 0.08 <= high
+    assert 0.91 <= covered / 400 <= 0.99
 
 
 def test_parameters_per_image() -> None:

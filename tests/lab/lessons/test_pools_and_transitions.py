@@ -131,9 +131,9 @@ def test_three_positions_are_trained_including_the_chosen_one(context_of: Contex
 
 def test_the_pools_distances_are_counted_layer_by_layer(context_of: Contexts) -> None:
     (exhibit,) = ask.experiment("max-pooling-distance")(context_of("era-s6"), {}, False)
-    own = tables(exhibit)[0]
-    # Behind pool1: conv3, conv4, shrink2, and then the output convolution, named scores.
-    assert [(row[0], row[3], row[4]) for row in own.rows] == [
+    pools = tables(exhibit)[0]
+    # After pool1: conv3, conv4, shrink2, and then the output convolution, named scores.
+    assert [(row[0], row[3], row[4]) for row in pools.rows] == [
         ("pool1", "4", "scores"),
         ("pool2", "1", "scores"),
     ]

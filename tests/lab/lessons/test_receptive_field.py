@@ -61,6 +61,6 @@ def test_a_model_without_kernels_and_a_diverged_one_get_a_message(context_of: Co
     assert isinstance(exhibit.blocks[0], Words)
     assert "mlp has no layer that slides" in exhibit.blocks[0].text
     (exhibit,) = show(diverged(context_of("tiny")), {}, False)
-    said = [block.text for block in exhibit.blocks if isinstance(block, Words)]
-    assert any("the run diverged" in text for text in said)
+    texts = [block.text for block in exhibit.blocks if isinstance(block, Words)]
+    assert any("the run diverged" in text for text in texts)
     assert "sees 40×40" in exhibit.result
