@@ -1,4 +1,4 @@
-"""Contexts for questions on some hundred real digits."""
+"""Contexts for questions, on a few hundred real digits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Contexts = Callable[[str], Context]
 
 
 class Ticking:
-    """Seconds that go on by themselves: so many each time they are asked for."""
+    """A clock that advances by one tick per call."""
 
     def __init__(self, tick: float = 0.2) -> None:
         self.now, self.tick = 0.0, tick
@@ -49,11 +49,11 @@ def _context(model: str) -> Context:
 
 @pytest.fixture(scope="session")
 def context_of() -> Contexts:
-    """A bench by a network's name, before its first step; the tests share it: change nothing."""
+    """Return the context of an untrained model by name. It is shared: do not modify it."""
     return _context
 
 
 @pytest.fixture(autouse=True)
 def _recalibrates_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two batches are as good as many where nobody asks how well a network does."""
+    """Two batches suffice where no test measures the accuracy."""
     monkeypatch.setattr(compare, "RECALIBRATED_ON", 64)

@@ -1,4 +1,4 @@
-"""A bench whose network diverged."""
+"""A context whose model diverged."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tui_trainer.lab.context import Context
 
 
 def diverged(context: Context) -> Context:
-    """Return the bench with a network of which no weight is a number."""
+    """Return the context with a model whose weights are all NaN."""
     model = context.copy()
     for parameter in model.parameters():
         parameter.data.fill_(float("nan"))

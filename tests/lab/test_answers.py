@@ -1,4 +1,4 @@
-"""Questions about the network, asked while it trains and when it is over."""
+"""Questions about the model, during training and after its end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tui_trainer.protocol.events import CommandRejected, Event, RunFinished, Run
 
 
 def watched(folder: Path, *after: Sequence[Command], **settings: object) -> list[Event]:
-    """Train with somebody watching, who asks when it is over."""
+    """Train interactively; the questions are asked after the end."""
     inbox = ScriptedInbox(paused=[*after, [Stop()]])
     config = tiny_config(folder, epochs=1, **settings)
     return list(train(config, inbox, interactive=True, clock=FakeClock()))

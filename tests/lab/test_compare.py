@@ -1,4 +1,4 @@
-"""Networks compared: equal terms, a table that is true, and a sober word on chance."""
+"""Comparisons: equal conditions, a correct table, and tests of significance."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def small(classes: int = 10) -> nn.Module:
 
 
 def right(count: int, first: int = 0) -> Evaluation:
-    """A score of 1,000 images, as many in a row told rightly."""
+    """An evaluation of 1,000 images, ``count`` consecutive ones correct."""
     return evaluation_of([first <= place < first + count for place in range(1_000)])
 
 
@@ -112,7 +112,7 @@ def test_recalibrated_statistics_are_the_mean_over_training_batches(
     weights = [parameter.detach().clone() for parameter in trial.model.parameters()]
     recalibrate_trial(trial)
     norm = trial.model[0]  # type: ignore[index]
-    # Of normalized images: 600 of them, 20 batches of 32 are a little more than all.
+    # On normalized images: 20 batches of 32 are slightly more than all 600.
     assert float(norm.running_mean) == pytest.approx(0.0, abs=0.02)
     assert float(norm.running_var) == pytest.approx(1.0, abs=0.02)
     assert all(map(torch.equal, weights, trial.model.parameters()))

@@ -1,4 +1,4 @@
-"""What becomes of each image: against a plain account, and through resuming and rewinding."""
+"""Example forgetting, against a plain list of epochs, and with resume and rewind."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LABELS = torch.tensor([0, 1, 2, 3])
 
 
 def noted(*epochs: Sequence[int], first: int = 1) -> ExampleForgetting:
-    """A chronicle of four images, whose labels are 0 to 3, from what they were given."""
+    """The history of four images with labels 0 to 3, from their predictions."""
     forgetting = ExampleForgetting(4)
     for epoch, predicted in enumerate(epochs, first):
         forgetting.update(epoch, torch.tensor(predicted), LABELS)
@@ -43,7 +43,7 @@ def test_the_table_is_empty_before_the_first_epoch() -> None:
 
 
 def test_four_histories_by_hand() -> None:
-    """Always right; never; lost in epoch 2; wrong, right, wrong again."""
+    """Always correct; never; forgotten in epoch 2; wrong, correct, wrong again."""
     forgetting = noted([0, 0, 2, 0], [0, 0, 0, 3], [0, 2, 0, 1])
     assert account(forgetting) == {
         "predicted": [0, 2, 0, 1],
@@ -79,7 +79,7 @@ def test_non_finite_logits_count_as_misclassified() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_table_agrees_with_a_list_of_all_epochs(seed: int) -> None:
-    """Bounded memory knows what a list of all epochs would: twelve random ones of 50 images."""
+    """The table equals a list of all epochs, for twelve random epochs of 50 images."""
     rng = random.Random(seed)
     labels = [rng.randrange(10) for _ in range(50)]
     lives = [[rng.choice([y, y, (y + 1) % 10]) for _ in range(12)] for y in labels]
@@ -110,7 +110,7 @@ def test_restore_returns_to_the_checkpoint() -> None:
     assert torch.equal(forgetting.table, table)
     assert (forgetting.epochs, forgetting.since) == (1, 1)
     forgetting.table[0, 0] = 9
-    assert table[0, 0] == 0  # its own numbers, not those of the checkpoint
+    assert table[0, 0] == 0  # a copy, not the tensor of the checkpoint
     forgetting.restore(None, 4, 1)
     assert account(forgetting) == {name: [0] * 4 for name in ROWS}
     assert (forgetting.epochs, forgetting.since) == (0, 0)
@@ -124,7 +124,7 @@ def remembered(state: Checkpoint) -> tuple[list[list[int]], list[int]]:
 
 
 def test_a_run_records_each_epoch(tiny: Path) -> None:
-    """The last row of what it gives is as right as the last epoch says."""
+    """The table of the checkpoint counts every epoch."""
     table, counted = remembered(trained(tiny_config(tiny, epochs=3)).state)
     assert counted == [3, 1]
     assert len(table[0]) == 10
@@ -133,7 +133,7 @@ def test_a_run_records_each_epoch(tiny: Path) -> None:
 
 @pytest.mark.parametrize("step", [pytest.param(3, marks=pytest.mark.slow), 7, 10])
 def test_a_resumed_run_keeps_its_history(tiny: Path, step: int) -> None:
-    """Left within the first epoch, at its end, within the second."""
+    """Stopped during the first epoch, at its end, during the second."""
     config = tiny_config(tiny, epochs=3, lr=0.02)
     whole = trained(config)
     rest = trained(config, resume=cut(config, step))
@@ -155,7 +155,7 @@ def test_a_run_without_history_starts_recording_when_resumed(tiny: Path) -> None
 
 
 def test_a_rewind_drops_the_diverged_epoch(tiny: Path) -> None:
-    """After going back to the end of epoch 1, epoch 2 is written down once."""
+    """After a rewind to the end of epoch 1, epoch 2 is recorded once."""
     store = CheckpointStore()
     diverged_run(tiny, [[Rewind(0.01)]], store)
     assert store.last_good is not None

@@ -1,4 +1,4 @@
-"""The maps of a digit against hooks on the network itself."""
+"""The feature maps of an image, against forward hooks."""
 
 from __future__ import annotations
 

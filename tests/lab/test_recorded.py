@@ -1,4 +1,4 @@
-"""A recorded run on show: questions are answered, looks are counted, nothing else is changed."""
+"""A recorded run: questions are answered, test evaluations counted, nothing else changes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def config(tiny: Path, **settings: object) -> RunConfig:
 
 @pytest.fixture(scope="module")
 def once(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run of two epochs, each of which is kept."""
+    """A finished run of two epochs, with a checkpoint of each."""
     path = tmp_path_factory.mktemp("once") / "it"
     recorder = Recorder.create(path, config(tiny).resolved())
     store = CheckpointStore(recorder.folder.checkpoints, recorder.position, every=1)
@@ -70,7 +70,7 @@ def inspected(
 
 
 def content(folder: RunFolder) -> dict[str, str]:
-    """Return what every file of the folder holds, all but the lock."""
+    """Return the content of every file of the folder except the lock."""
     files = (path for path in folder.path.rglob("*") if path.is_file() and path != folder.lock)
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
@@ -120,7 +120,7 @@ def test_a_test_evaluation_is_counted_once_in_the_folder(tiny: Path, folder: Run
     recorded = folder.read_events()
     assert recorded.test_evaluations == 2
     assert recorded.events[-1] == only(TestEvaluated, events)
-    # The next one knows of it, whatever it was told when it began.
+    # The next process reads the count from the folder, not from its own start.
     again = inspected(tiny, folder, OPENS, evaluations=1)
     assert only(TestEvaluated, again).evaluation == 3
 

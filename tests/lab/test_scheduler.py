@@ -1,4 +1,4 @@
-"""What an answer may take of the time: account is kept by a clock that the tests hold."""
+"""The time budget of an answer, with a fake clock."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BATCH = 0.2
 
 
 def spent(scheduler: Scheduler, batches: int) -> float:
-    """Return the seconds that parts took, as many as there was time for between batches."""
+    """Return the seconds of the slices that the budget allowed between batches."""
     now = total = 0.0
     for _ in range(batches):
         now += BATCH
@@ -36,7 +36,7 @@ def at_work(*, is_background: bool) -> Scheduler:
 
 
 def job(view: str, mode: Mode = "interactive") -> Job:
-    """An answer at work: what it works with is never looked at."""
+    """A job whose context is never read."""
     return Job(ask_view(view, mode=mode), cast(Context, None), iter(()))
 
 
@@ -57,7 +57,7 @@ def test_saved_up_time_is_limited_to_one_credit() -> None:
     assert scheduler.may_work(10_000.0)
     scheduler.spend(CREDIT)
     assert not scheduler.may_work(10_000.0)
-    # A debt is worked off before there is time for another part.
+    # A debt is paid back before the next slice.
     scheduler.spend(1.0)
     assert not scheduler.may_work(10_000.0 + 0.9 / BACKGROUND_SHARE)
     assert scheduler.may_work(10_000.0 + 1.1 / BACKGROUND_SHARE)
@@ -94,7 +94,7 @@ def test_the_newest_predictions_of_each_split_are_kept() -> None:
 
 
 def test_non_finite_probabilities_predict_no_class() -> None:
-    """Were it class 0, a network that is lost would have every 0 right."""
+    """If it were class 0, a diverged model would classify every 0 correctly."""
     diverged = float("nan")
     probabilities = torch.tensor([[0.9, 0.1], [diverged, diverged], [0.2, diverged]])
     predictions = Predictions("validation", 1, probabilities, torch.tensor([0, 0, 1]))

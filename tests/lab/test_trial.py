@@ -1,4 +1,4 @@
-"""Trainings side by side: equal terms, a budget, and what can be told apart."""
+"""Trainings side by side: equal conditions, a time budget, and significance."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_with_equal_time_a_slower_arm_sees_fewer_images(context_of: Contexts) ->
     arms = [Arm(str(size), context.trial(model, batch_size=size)) for size in (8, 64)]
     list(race(arms, images=10**9, clock=Ticking(0.2), seconds=20.0, by_time=True))
 
-    # Each step takes one tick of this clock, whatever its batch.
+    # Each step takes one tick of this clock, for any batch size.
     assert arms[1].trial.images > 6 * arms[0].trial.images
 
 
@@ -77,13 +77,13 @@ def test_an_arm_is_evaluated_in_evaluation_mode(context_of: Contexts) -> None:
 
 
 def evaluation_of(correct_count: list[bool]) -> Evaluation:
-    """An evaluation with these hits."""
+    """An evaluation with these correct predictions."""
     count = len(correct_count)
     return Evaluation(torch.full((count,), 0.1), torch.tensor(correct_count), torch.zeros(count))
 
 
 def judged(*right: int) -> Evaluation:
-    """A score of 1,000 images: hits are those from ``right[0]`` up to ``right[1]``, and so on."""
+    """An evaluation of 1,000 images; correct are ``right[0]`` up to ``right[1]``, and so on."""
     spans = list(zip(right[::2], right[1::2], strict=True))
     return evaluation_of([any(a <= n < b for a, b in spans) for n in range(1_000)])
 
@@ -91,12 +91,12 @@ def judged(*right: int) -> Evaluation:
 @pytest.mark.parametrize(
     ("other", "is_significant"),
     [
-        # Of 970: 30 more wrong, none right that the first has wrong.
+        # Of 970: 30 more wrong, and none correct that the first has wrong.
         (judged(30, 970), True),
-        # As few right, but on other images too: 55 against 25, then 45 against 35.
+        # As few correct, but on other images: 55 against 25, then 45 against 35.
         (judged(55, 995), True),
         (judged(0, 925, 970, 1_000), False),
-        # Ten fewer, all among those of the first.
+        # Ten fewer, a subset of those of the first.
         (judged(10, 970), True),
         # Five fewer: 0 of 5 is no rarer than 1 in 16.
         (judged(5, 970), False),
@@ -127,5 +127,5 @@ def test_equal_arms_rarely_differ_significantly() -> None:
                 {str(n): evaluation_of(h) for n, h in enumerate(correct_count.tolist())}
             )
         )
-    # Exact tests err on the side of caution: at most one comparison of twenty has such a pair.
+    # Exact tests are conservative: at most one comparison in twenty has such a pair.
     assert reported <= 10

@@ -1,4 +1,4 @@
-"""Small labs: a few hundred images of 12×12 pixels, and networks that learn them at once."""
+"""Small check contexts: a few hundred images of 12×12 pixels, and models that learn them fast."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def loaded(config: RunConfig) -> Data:
 
 
 def good(*, width: int = 8, ends_with: nn.Module | None = None) -> nn.Sequential:
-    """Return a small network that is as it should be."""
+    """Return a small healthy model."""
     torch.manual_seed(1)
     layers: list[nn.Module] = [
         nn.Conv2d(1, width, 3, padding=1),
@@ -70,7 +70,7 @@ def check_context_of(
     clock: Callable[[], float] = time.perf_counter,
     **settings: Any,
 ) -> CheckContext:
-    """Return a context for a network that lies at hand."""
+    """Return a check context for a given model."""
     begin_training(model)
     return CheckContext(
         config=RunConfig(**{**SETTINGS, **settings}),
@@ -108,7 +108,7 @@ def shuffled(data: Data) -> Data:
 
 
 class Changed(nn.Module):
-    """A network with something done to its input or its scores."""
+    """A model with a modified input or output."""
 
     def __init__(self, inside: nn.Module, change: Callable[[nn.Module, Tensor], Tensor]) -> None:
         super().__init__()

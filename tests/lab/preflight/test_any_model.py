@@ -1,4 +1,4 @@
-"""The check takes any model, blames only what is wrong, and changes nothing."""
+"""The check works on any model, reports only real problems, and changes nothing."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_frozen_statistics_are_not_recalibrated(data: Data) -> None:
     norm = model.get_submodule("norm")
     assert isinstance(norm, nn.BatchNorm2d)
     assert norm.running_mean is not None
-    norm.running_mean.fill_(1e6)  # all units of the ReLU behind it are dead
+    norm.running_mean.fill_(1e6)  # all units of the ReLU after it are dead
 
     seen = item(unit_items, check_context_of(data, model), "dead-units")
 

@@ -1,4 +1,4 @@
-"""The check as a whole: before a run, and in the middle of one, of which it changes nothing."""
+"""The whole check: before a run, and during one without changing it."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_a_check_during_training_starts_from_the_beginning(tiny: Path) -> None:
 
     items = contents(Diagnosis, events)
     for first, later in zip(items[:TOTAL], items[TOTAL:], strict=True):
-        if first.code != "first-epoch":  # which tells a time
+        if first.code != "first-epoch":  # its evidence contains a time
             assert (first.code, first.value) == (later.code, later.value)
 
 

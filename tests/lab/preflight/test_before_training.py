@@ -1,4 +1,4 @@
-"""What can be said of a network before its first step: each item with a good and a bad twin."""
+"""Check items before the first step, each with a good and a bad twin."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_without_a_validation_split_training_images_are_checked(data: Data) -> N
     assert item(input_items, check_context_of(none, good()), "input").severity == "ok"
 
 
-# --- the first scores
+# --- the initial logits
 
 
 def test_an_untrained_model_guesses(data: Data) -> None:

@@ -41,7 +41,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def model(forward: str, init: str = "", more: str = "", name: str = "net.py") -> str:
-    """Write a model of 8×8 images and ten classes; return its reference."""
+    """Write a model for 8×8 images and ten classes; return its reference."""
     lines = ["class Net(nn.Module):", "    def __init__(self):", "        super().__init__()"]
     lines += ["        self.head = nn.Linear(64, 10)", *(f"        {x}" for x in init.splitlines())]
     lines += ["    def forward(self, x):", *(f"        {line}" for line in forward.splitlines())]
@@ -120,7 +120,7 @@ def test_a_model_too_large_for_a_checkpoint_is_refused(
 def test_the_run_is_the_same_as_one_that_was_not_tried(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """State, counters and generators are those of a model that has seen nothing yet."""
+    """State, counters and rng states are those of a model before its first batch."""
     init = "self.drop = nn.Dropout(0.3)\nself.calls = 0\nself.rng = torch.Generator()"
     forward = (
         "if self.training:\n"
@@ -215,7 +215,7 @@ def test_a_single_last_image_joins_the_previous_batch(
     assert sum(met) == images
 
 
-# --- whoever builds the model again gets the same one
+# --- a rebuilt model is the same one
 
 
 def record(reference: str, data: Path, folder: str, **settings: Any) -> Path:
@@ -254,7 +254,7 @@ USES = (
 
 
 def test_unregistered_state_is_restored_from_a_checkpoint(tiny: Path) -> None:
-    """The model draws from the system: built again, it is another one but for the checkpoint."""
+    """The model reseeds the global rngs at random: only the checkpoint can restore it."""
     init = "torch.seed()\nnp.random.seed(None)\n" + OUTSIDE
     path = record(model(USES, init), tiny, "run", epochs=1)
     assert torch.equal(logits(path), logits(path))
@@ -310,7 +310,7 @@ def test_a_mask_of_minus_infinity_is_not_a_divergence(tiny: Path) -> None:
 
 
 def test_an_interrupted_run_resumes_bit_by_bit(tiny: Path) -> None:
-    """Counters, generators of its own and global ones, modes and frozen parameters that change."""
+    """With counters, private and global rngs, and modes and frozen parameters that change."""
     init = OUTSIDE + "\nself.norm = nn.BatchNorm1d(64)\nself.steps = 0\nself.rng = random.Random(3)"
     forward = (
         "if self.training:\n"

@@ -1,4 +1,4 @@
-"""The reference of healthy runs: what is in it, and who is set beside whom."""
+"""The healthy runs: their content, and which of them a run is compared with."""
 
 from __future__ import annotations
 
@@ -99,5 +99,5 @@ def test_another_healthy_run_rarely_exceeds_the_limit() -> None:
 
     assert 2.2 < most_expected(many) < most_expected(some) < math.log(10)
     # By hand: below guessing by 0.1026, 0.2026, 0.4026; logarithms -2.277, -1.597, -0.910; their
-    # mean -1.594, their deviation 0.6836; t of two degrees 4.303, times the root of 4/3.
+    # mean -1.594, their std 0.6836; t of two degrees 4.303, times the root of 4/3.
     assert math.log(10) - most_expected(some) == pytest.approx(math.exp(-1.594 - 3.397), abs=1e-3)

@@ -1,4 +1,4 @@
-"""What the first steps show: each item with a good and a bad twin."""
+"""Check items of the first steps, each with a good and a bad twin."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tui_trainer.lab.preflight.overfit_one_batch import overfit_items
 from tui_trainer.lab.preflight.plan import SHARES, Plan, whole_plan
 from tui_trainer.lab.preflight.shuffled_labels import shuffled_label_items
 
-# --- one batch by heart
+# --- overfit one batch
 
 
 def test_a_good_model_overfits_one_batch(data: Data) -> None:
@@ -61,7 +61,7 @@ def test_the_first_steps_of_a_good_run_pass(data: Data) -> None:
 
 
 def test_a_short_run_is_tried_to_its_end(data: Data) -> None:
-    """Behind the end of a one-cycle the rate is 0, and nothing would move."""
+    """After the end of a one-cycle schedule the learning rate is 0, and nothing would change."""
     context = check_context_of(
         data, good(), plan=Plan(), epochs=1, batch_size=64, schedule="one-cycle"
     )
@@ -154,7 +154,7 @@ def test_a_long_epoch_gives_a_warning(data: Data) -> None:
         step_items, check_context_of(data, good(), clock=lambda: float(next(ticks))), "first-epoch"
     )
 
-    # 1,200 images in batches of 32, a minute each, and a minute to validate.
+    # 1,200 images in batches of 32, one minute each, and one minute of validation.
     assert seen.severity == "warning"
     assert seen.value == pytest.approx(1_200 / 32 * 60 + 60)
 
@@ -182,7 +182,7 @@ def test_the_learning_rate_is_checked_by_a_range_test(
 
 def test_a_range_is_read_from_its_losses() -> None:
     rates = [10 ** (-4 + i / 10) for i in range(50)]
-    # It stands, falls by 2 nats between 0.01 and 0.1, and rises again from 1 on.
+    # It is flat, decreases by 2 nats between 0.01 and 0.1, and increases again from 1 on.
     losses = [
         2.3 - 2 * min(1, max(0, math.log10(r) + 2)) + 5 * max(0, math.log10(r)) for r in rates
     ]
@@ -240,7 +240,7 @@ def test_pretrained_weights_are_detected(data: Data) -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_lucky_accuracy_is_not_significant(data: Data, seed: int) -> None:
-    """Fresh networks of other seeds, hardly trained, which give whole classes the same name."""
+    """Barely trained models of other seeds, which predict one class for whole classes."""
     torch.manual_seed(seed)
     plain = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 10))
     context = check_context_of(data, plain, plan=Plan(shuffled_steps=2, val_sample=300))

@@ -1,4 +1,4 @@
-"""Scenes for views on some hundred real digits."""
+"""Contexts for views, on a few hundred real digits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Seen = Callable[..., Exhibit]
 
 
 def session_of(model: str, **settings: object) -> Run:
-    """A session before its first step, on 600 + 200 real digits unless told otherwise."""
+    """Prepare a run up to its first step, by default on 600 + 200 real digits."""
     chosen = {"train_size": 600, "val_size": 200, "threads": 1, "batch_size": 32, **settings}
     config = RunConfig(model=model, **chosen)  # type: ignore[arg-type]
     preparing = prepare(config, Inbox(), CheckpointStore(), time.perf_counter)
@@ -53,7 +53,7 @@ def _session(model: str, settings: tuple[tuple[str, object], ...]) -> Run:
 
 @pytest.fixture(scope="session")
 def context_of() -> Contexts:
-    """A scene by a network's name, before its first step; the tests share it: change nothing."""
+    """Return the context of an untrained model by name. It is shared: do not modify it."""
 
     def context(model: str, **settings: object) -> Context:
         return open_context(_session(model, tuple(sorted(settings.items()))))
@@ -63,7 +63,7 @@ def context_of() -> Contexts:
 
 @pytest.fixture(scope="session")
 def seen() -> Seen:
-    """What a view shows in the end: ``seen(scene, view, **choices)``."""
+    """Return the last exhibit of a view: ``seen(context, view, **choices)``."""
 
     def see(context: Context, view: str, *, confirmed: bool = False, **choices: Value) -> Exhibit:
         shown = [each for each in view_named(view)(context, choices, confirmed) if each is not None]

@@ -1,4 +1,4 @@
-"""Networks of a person's own, as odd as they come."""
+"""Unusual custom models."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Odd(nn.Module):
 
 
 class Whim(nn.Module):
-    """Its weights are drawn from a generator of its own, which no seed of a run sets."""
+    """Its initial weights use a private rng that ignores the seed of the run."""
 
     def __init__(self, classes=10):
         super().__init__()
@@ -66,7 +66,7 @@ class Closed(nn.Module):
 
 
 def write_odd(folder: Path) -> Path:
-    """Write a file with the networks and return its path."""
+    """Write a file with the models and return its path."""
     path = folder / "odd.py"
     path.write_text(ODD, encoding="utf-8")
     return path

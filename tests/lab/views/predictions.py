@@ -1,4 +1,4 @@
-"""Scenes whose images were judged already: with scores that are drawn, lost, or learned."""
+"""Contexts with given predictions: random, non-finite, or of a trained model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROWS = ("predicted", "wrong_since", "first_correct", "forgetting_events", "times
 def with_predictions(
     context: Context, probabilities: Tensor, images: str = "validation"
 ) -> Context:
-    """The same scene with these probabilities as its predictions."""
+    """Return the context with these probabilities as its predictions."""
     predictions, split = PredictionStore(), context.split(images)
     evaluation = 1 if images == TEST else 0
     predictions.keep(
@@ -36,7 +36,7 @@ def with_predictions(
 def random_probabilities(
     labels: Tensor, classes: int = 10, seed: int = 0, strength: float = 5.0
 ) -> Tensor:
-    """Probabilities by a fixed draw: mostly right, worse on higher classes, rather too sure."""
+    """Seeded random probabilities: mostly correct, worse on higher classes, overconfident."""
     rng = torch.Generator().manual_seed(seed)
     logits = torch.randn((len(labels), classes), generator=rng) * 2
     logits += functional.one_hot(labels, classes) * (strength - 2 * labels / classes).unsqueeze(1)
@@ -44,19 +44,19 @@ def random_probabilities(
 
 
 def random_context(context: Context, images: str = "validation") -> Context:
-    """A scene whose images have fixed scores."""
+    """Return the context with seeded random predictions."""
     labels = context.split(images).labels.cpu()
     return with_predictions(context, random_probabilities(labels, context.data.classes), images)
 
 
 def diverged_context(context: Context) -> Context:
-    """A scene after a divergence: no probability is a number."""
+    """Return the context with NaN probabilities."""
     classes = context.data.classes
     return with_predictions(context, torch.full((len(context.digits), classes), float("nan")))
 
 
 def with_history(context: Context, *epochs: Mapping[int, int], since: int = 1) -> Context:
-    """A scene whose chronicle saw all images right, but for those told: number to class given."""
+    """Return the context with a history: per epoch, misclassified image to predicted class."""
     labels = context.digits.labels.cpu()
     forgetting = ExampleForgetting(len(labels))
     for epoch, wrong in enumerate(epochs, since):
@@ -68,13 +68,13 @@ def with_history(context: Context, *epochs: Mapping[int, int], since: int = 1) -
 
 
 def other(context: Context, number: int) -> int:
-    """A class that an image of validation is not of."""
+    """Return a wrong class of a validation image."""
     return (int(context.digits.labels[number]) + 1) % context.data.classes
 
 
 @cache
 def trained_context() -> Context:
-    """``small`` after 300 batches of 64 real digits, with all 10,000 test images judged."""
+    """``small`` after 300 batches of 64 real digits, evaluated on the 10,000 test images."""
     run = session_of("small", train_size=20_000, val_size=1_000)
     model, split = run.model.train(), run.data.train
     steps = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
@@ -91,23 +91,23 @@ def trained_context() -> Context:
 
 
 def small_split(context: Context, images: int) -> Context:
-    """A scene with the first images of validation alone."""
+    """Return the context with only the first validation images."""
     val = context.data.val
     data = replace(context.data, val=Split(val.images[:images], val.labels[:images]))
     return replace(context, data=data, prediction_store=PredictionStore())
 
 
 def words(exhibit: Exhibit) -> str:
-    """All paragraphs of an exhibit."""
+    """Return all paragraphs of an exhibit."""
     return " ".join(block.text for block in exhibit.blocks if isinstance(block, Words))
 
 
 def only(kind: type[Any], exhibit: Exhibit) -> Any:
-    """The first block of a kind."""
+    """Return the first block of a kind."""
     found: list[Block] = [block for block in exhibit.blocks if isinstance(block, kind)]
     return found[0]
 
 
 def figures(exhibit: Exhibit) -> Any:
-    """The figures, as whatever they are."""
+    """Return the figures, untyped."""
     return cast("Any", exhibit.figures)

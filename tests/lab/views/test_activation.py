@@ -1,4 +1,4 @@
-"""What a unit likes: the best images are the best, and the made one is better than its start."""
+"""Activation maximization: the top images are right, and gradient ascent improves on noise."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def pictures(exhibit: Exhibit) -> list[Pictures]:
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with odd networks of one's own."""
+    """Return a file with unusual custom models."""
     return write_odd(tmp_path_factory.mktemp("odd"))
 
 
@@ -41,7 +41,7 @@ def test_the_top_images_have_the_highest_activations(context_of: Contexts, seen:
     assert isinstance(reported, list)
     assert [one["value"] for one in reported] == pytest.approx(values[best].tolist(), rel=1e-3)
     assert reported[0]["true"] == int(searched.labels[best[0]])
-    # The first of them is framed where its map is largest, as far as that is on the image.
+    # The first image is framed at the maximum of its map, clipped to the image.
     down, along = divmod(int(found[0][best[0]].argmax()), 14)
     box = next(row for row in context.layers if row.name == "conv3").box(down, along)
     assert box is not None
@@ -106,7 +106,7 @@ def test_every_layer_of_an_odd_model_is_reached(
 ) -> None:
     context = context_of(f"{odd}:Odd")
     layers = seen(context, "activation").controls[1].steps
-    assert len(layers) == 5  # the scores, a function, one module twice, the last
+    assert len(layers) == 5  # the logits, a function, one module twice, the last
     for layer in layers[1::2]:
         exhibit = seen(context, "activation", layer=layer, unit=1.0)
         assert exhibit.figures["layer"] == layer

@@ -1,4 +1,4 @@
-"""Where it looked: the same as Captum says, and what is told of it."""
+"""Attribution: the maps match Captum, and the texts match the maps."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tui_trainer.protocol.exhibit import Pictures, Words
 
 @pytest.fixture(scope="module")
 def case(context_of: Contexts) -> tuple[nn.Module, Tensor, float]:
-    """An untrained network whose weights are large enough to say something, a digit, its black."""
+    """An untrained model with large enough weights, a model input, and its value of black."""
     context = context_of("small")
     model = context.copy().requires_grad_(False)
     list(model.parameters())[-2].mul_(20)
@@ -39,7 +39,7 @@ Case = tuple[nn.Module, Tensor, float]
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with odd networks of one's own."""
+    """Return a file with unusual custom models."""
     return write_odd(tmp_path_factory.mktemp("odd"))
 
 

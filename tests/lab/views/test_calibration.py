@@ -1,4 +1,4 @@
-"""Calibration as it is shown, on the real 10,000 against scikit-learn and numpy."""
+"""The calibration view, on the real 10,000 against scikit-learn and numpy."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def agrees(context: Context, seen: Seen) -> None:
                 right, confident, n_bins=bins, strategy=strategy
             )
             full = [each for each in shown["bins"] if each["images"]]
-            # An image that is a quantile itself may be put on either side of it by rounding.
+            # Rounding may put an image that is a quantile itself on either side of it.
             least = min(each["images"] for each in full)
             off = 1e-9 if strategy == "uniform" else 1 / least
             assert [e["accuracy"] for e in full] == pytest.approx(accuracy.tolist(), abs=off)
@@ -62,7 +62,7 @@ def test_it_agrees_with_scikit_learn_for_a_trained_model(seen: Seen) -> None:
 
 
 def calibrated(context: Context, warmth: float = 1.0) -> Context:
-    """Labels that are a draw from the probabilities, which are then made sharper or flatter."""
+    """Labels drawn from the probabilities, which are then sharpened or flattened."""
     probabilities = random_probabilities(context.test.labels, strength=3.0)
     rng = torch.Generator().manual_seed(12)
     labels = torch.multinomial(probabilities, 1, generator=rng).squeeze(1)
@@ -89,7 +89,7 @@ def test_it_says_whether_it_is_overconfident(
 
 
 def test_the_calibrated_errors_match_a_simulation(context_of: Contexts, seen: Seen) -> None:
-    """The simulated floor against numpy's own draws; fewer images have a higher one."""
+    """The simulated errors match numpy's draws; fewer images have larger ones."""
     context = random_context(context_of("tiny"), TEST)
     shown = figures(seen(context, "calibration", images=TEST))
     confident = context.prediction_store.by_split[TEST].confidence.double().numpy()
@@ -106,8 +106,10 @@ def test_the_calibrated_errors_are_reproducible() -> None:
     one, again = (calibrated_gaps(confident, inside, 2, 50, seed=4) for _ in range(2))
     assert torch.equal(one, again)
     assert one.shape == (50, 2)
-    assert set(np.round(one[:, 0].numpy(), 6)) == {0.6, -0.4}  # wrong, or right
-    assert one[:, 1].max() == pytest.approx(0.9)  # who is all sure is always right
+    assert set(np.round(one[:, 0].numpy(), 6)) == {0.6, -0.4}  # wrong, or correct
+    assert one[:, 1].max() == pytest.approx(
+        0.9
+    )  # full confidence is always correct in the simulation
 
 
 def test_the_diagram_has_bins_with_enough_images_and_the_diagonal(

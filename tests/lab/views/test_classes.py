@@ -1,4 +1,4 @@
-"""Class by class, on the real 10,000 against scikit-learn."""
+"""The classification report, on the real 10,000 against scikit-learn."""
 
 from __future__ import annotations
 

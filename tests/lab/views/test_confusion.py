@@ -1,4 +1,4 @@
-"""The confusion matrix as it is shown, on the real 10,000 against scikit-learn."""
+"""The confusion matrix view, on the real 10,000 against scikit-learn."""
 
 from __future__ import annotations
 

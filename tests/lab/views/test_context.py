@@ -1,4 +1,4 @@
-"""How new a judgement must be, and what it is of."""
+"""Which predictions a context reuses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tui_trainer.lab.predictions import Predictions, PredictionStore
 
 
 def predict(context: Context, images: str = "validation") -> tuple[Predictions | None, int]:
-    """Return a judgement, and in how many parts it was made."""
+    """Return the predictions and the number of slices."""
 
     def work() -> Generator[None, None, None]:
         found.append((yield from context.predict(images)))

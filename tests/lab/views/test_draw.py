@@ -1,4 +1,4 @@
-"""The drawing pad's view, on untrained networks; and, slow, all ten digits on a trained one."""
+"""The drawing pad, on untrained models; and, slow, all ten digits on a trained one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ THREE = drawn(3, place="top left").to_text()
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Three checkpoints: of a network with other weights, one cut off, one that is gone."""
+    """Three checkpoints: one with other weights, one truncated, one missing."""
     folder = tmp_path_factory.mktemp("checkpoints")
     content = capture(session_of("tiny", seed=5)).to_bytes()
     files = {name: folder / f"{name}.safetensors" for name in ("last", "best", "gone")}
@@ -187,7 +187,7 @@ def test_which_checkpoints_are_compared() -> None:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> SavedModel:
-    """``small`` after two epochs on all images: about 98.5 % right on them."""
+    """``small`` after two epochs on all images: accuracy about 98.5 %."""
     store = CheckpointStore()
     for _ in train(RunConfig(model="small", epochs=2, threads=1), Inbox(), store=store):
         pass

@@ -1,4 +1,4 @@
-"""What was learned and forgotten, from a chronicle that is written by hand."""
+"""The example forgetting view, on hand-written histories."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tui_trainer.protocol.exhibit import Pictures
 
 
 def lived(context: Context) -> Context:
-    """Four epochs: 1 is never learned, 2 lost, 3 and 6 regained, 4 learned late, 5 lost later."""
+    """Four epochs: 1 never learned, 2 and 5 forgotten, 3 and 6 relearned, 4 learned late."""
     wrong = ((1, 4, 5), (1, 3, 6), (1, 2, 5), (1, 2, 5))
     return with_history(
         context, *({each: other(context, each) for each in epoch} for epoch in wrong)

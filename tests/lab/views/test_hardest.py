@@ -1,4 +1,4 @@
-"""The hardest digits: in order, paged, each a way into its cell."""
+"""The highest losses: in order, in pages, each with a link to its cell."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tui_trainer.protocol.exhibit import Pictures, Table
 
 
 def test_they_have_the_highest_cross_entropy(context_of: Contexts, seen: Seen) -> None:
-    """As torch computes it from scores; untrained, whose losses are close to each other."""
+    """As torch computes it from logits of an untrained model, whose losses are close."""
     context = context_of("tiny")
     shown = figures(seen(context, "hardest"))
     split = context.digits

@@ -1,4 +1,4 @@
-"""Histograms: bins that stay, counts that add up, dead units that are dead."""
+"""Histograms: stable bins, counts that add up, and dead units."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tui_trainer.protocol.exhibit import Bars, Table, Words
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with odd networks of one's own."""
+    """Return a file with unusual custom models."""
     return write_odd(tmp_path_factory.mktemp("odd"))
 
 
@@ -104,7 +104,7 @@ def test_a_trained_run_shows_the_initial_activations(context_of: Contexts, seen:
     exhibit = seen(context, "histograms", of="activations", layer="conv4")
     layers = exhibit.figures["layers"]
     assert isinstance(layers, list)
-    # With statistics of a batch, maps behind a batch norm and a ReLU keep their size.
+    # With batch statistics, maps after batch norm and ReLU keep their scale.
     stds = [layer["start_std"] for layer in layers[:-1]]
     assert all(0.3 < std < 1.0 for std in stds)
     bars = next(block for block in exhibit.blocks if isinstance(block, Bars))

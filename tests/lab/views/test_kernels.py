@@ -1,4 +1,4 @@
-"""Kernels: they are the run's, the start is the run's start, and change is measured from it."""
+"""Kernels: current weights, initial weights of the run, and the change between them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def pictures(exhibit: Exhibit) -> Pictures:
 
 @pytest.fixture(scope="module")
 def moved() -> Context:
-    """A scene whose first convolution has moved, one kernel of the second made nothing."""
+    """Return the context with a changed first convolution and a zero kernel in the second."""
     run = session_of("small")
     with torch.no_grad():
         first, second, *_ = (m for m in run.model.modules() if isinstance(m, torch.nn.Conv2d))

@@ -1,4 +1,4 @@
-"""Suspected labels: those that were made wrong are found, and chance is told beside them."""
+"""Label issues: flipped labels are found, and the expected number is shown."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from tui_trainer.lab.views.labels import find_label_issues
 
 
 def with_labels(context: Context, probabilities: Tensor, labels: Tensor) -> Context:
-    """A scene whose images were judged by other labels than their own: 10,000 are those of test."""
+    """Return the context with other labels; 10,000 are those of the test set."""
     predictions, images = PredictionStore(), TEST if len(labels) == 10_000 else context.split_name
     predictions.keep(Predictions(images, context.step, probabilities, labels, int(images == TEST)))
     return replace(context, prediction_store=predictions)
 
 
 def test_by_hand() -> None:
-    """Class 0 is 0.75 sure on average, class 1 0.6: the third image passes class 1's own."""
+    """The thresholds are 0.75 for class 0 and 0.6 for class 1: the third image passes that of 1."""
     probabilities = torch.tensor(
         [[0.95, 0.05], [0.95, 0.05], [0.35, 0.65], [0.1, 0.9], [0.5, 0.5], [0.6, 0.4]]
     )
@@ -56,7 +56,7 @@ def test_a_class_without_images_has_no_issues() -> None:
 
 
 def test_flipped_labels_are_found(context_of: Contexts, seen: Seen) -> None:
-    """Two in a hundred of 10,000 real labels are changed, and the network is a good one."""
+    """2 % of 10,000 real labels are flipped, and the model is good."""
     context = context_of("tiny")
     truth = context.test.labels
     probabilities = random_probabilities(truth, strength=12.0)
@@ -65,7 +65,7 @@ def test_flipped_labels_are_found(context_of: Contexts, seen: Seen) -> None:
     labels[changed] = (labels[changed] + 3) % 10
     found = set(find_label_issues(probabilities, labels).numbers)
     correct = len(found & set(changed.tolist()))
-    assert correct / 200 > 0.6  # the others are images of which it is less sure than usual
+    assert correct / 200 > 0.6  # the others are below their threshold
     assert correct / len(found) > 0.9
     shown = seen(with_labels(context, probabilities, labels), "labels", images=TEST)
     assert figures(shown)["label_issues"] == len(found)
@@ -73,7 +73,7 @@ def test_flipped_labels_are_found(context_of: Contexts, seen: Seen) -> None:
 
 
 def test_correct_labels_have_no_more_issues_than_expected(seen: Seen, context_of: Contexts) -> None:
-    """Labels drawn from the probabilities: as many suspects as are said to be expected."""
+    """Labels drawn from the probabilities: as many issues as expected."""
     context, counts = context_of("tiny"), []
     probabilities = random_probabilities(context.test.labels, strength=9.0)
     for seed in range(20):

@@ -1,4 +1,4 @@
-"""Feature maps: they are what the network computes, and the dead ones are marked."""
+"""Feature maps: the outputs of the model, with dead ones marked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tui_trainer.protocol.exhibit import Bars, Pictures, Words
 
 
 def with_dead_unit(context: Context) -> Context:
-    """The same scene, the third unit of its first norm always below 0."""
+    """Return the context with the third unit of the first norm always below 0."""
     model = context.copy().requires_grad_(False)
     norm = next(m for m in model.modules() if isinstance(m, nn.BatchNorm2d))
     norm.weight[2], norm.bias[2] = 0.0, -1.0
@@ -27,7 +27,7 @@ def with_dead_unit(context: Context) -> Context:
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with odd networks of one's own."""
+    """Return a file with unusual custom models."""
     return write_odd(tmp_path_factory.mktemp("odd"))
 
 

@@ -1,4 +1,4 @@
-"""The digits of a cell: which they are, their probabilities, and what became of each."""
+"""The images of a cell: their order, probabilities and history."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ HISTORIES: tuple[tuple[tuple[dict[int, int], ...], str], ...] = (
 
 
 def predicted_as(context: Context, number: int, *, is_right: bool) -> Predictions:
-    """A judgement of step 7, older or newer than the scene: one image right or not."""
+    """Predictions of step 7, older or newer than the context, with one image correct or not."""
     labels = context.digits.labels.cpu()
     predicted = labels.clone()
     predicted[number] = labels[number] if is_right else other(context, number)
@@ -182,7 +182,7 @@ def test_a_thumbnail_is_cropped_to_the_stroke() -> None:
     pixels = torch.zeros((28, 28), dtype=torch.uint8)
     pixels[2:18, 20:26] = 200
     shown = torch.tensor(gallery.thumbnail(pixels, "one").values).view(16, 16)
-    # All 16 rows of it; it is not in the middle, because the image ends there.
+    # All 16 rows; it is not centered, because the image ends there.
     assert shown[:, 8:14].min() == 200
     assert (shown > 0).sum() == 16 * 6
 

@@ -23,7 +23,7 @@ def digits(context_of: Contexts) -> Tensor:
     return context_of("tiny").split("validation").images[:30].float()
 
 
-# --- the changes
+# --- the perturbations
 
 
 def test_a_shift_by_whole_pixels_is_a_roll(digits: Tensor) -> None:
@@ -35,7 +35,7 @@ def test_a_shift_by_whole_pixels_is_a_roll(digits: Tensor) -> None:
 
 @pytest.mark.parametrize("angle", [17.0, -40.0])
 def test_rotation_matches_scipy(digits: Tensor, angle: float) -> None:
-    # scipy turns anticlockwise, for a y that goes downwards, by positive angles.
+    # With y downwards, scipy rotates counterclockwise for positive angles.
     turned = ndimage.rotate(digits[0].numpy(), -angle, reshape=False, order=1)
 
     assert torch.allclose(moved(digits[:1], turn=angle)[0], torch.from_numpy(turned), atol=0.5)
@@ -168,7 +168,7 @@ def test_significant_drops_are_reported(context_of: Contexts, seen: Seen) -> Non
     }
 
     class Knows(torch.nn.Module):
-        """Right on the images it has seen, as they are; it says 0 of any other."""
+        """Correct on the unperturbed images that it has memorized; predicts 0 for any other."""
 
         def forward(self, inputs: Tensor) -> Tensor:
             data = context.data

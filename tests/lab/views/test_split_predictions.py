@@ -1,4 +1,4 @@
-"""What all views of errors have alike: any network, any images, and the sealed test set."""
+"""What all error views share: any model, any images, and the sealed test set."""
 
 from __future__ import annotations
 
@@ -38,26 +38,26 @@ from tui_trainer.render.plain_exhibit import plain_lines
 from tui_trainer.text.fmt import columns
 
 ALL = [view.name for view in VIEWS if view.group == ERRORS]
-JUDGING = [name for name in ALL if name != "forgetting"]
+ON_A_SPLIT = [name for name in ALL if name != "forgetting"]
 MOST_PIXELS = 12_000
 WIDEST = 74
 
-SCENES: dict[str, Callable[[Contexts], Context]] = {
-    "a network before its first step": lambda of: of("tiny"),
-    "a network without a convolution": lambda of: of("mlp"),
-    "fixed scores": lambda of: random_context(of("tiny")),
+CONTEXTS: dict[str, Callable[[Contexts], Context]] = {
+    "an untrained model": lambda of: of("tiny"),
+    "a model without a convolution": lambda of: of("mlp"),
+    "random predictions": lambda of: random_context(of("tiny")),
     "no validation": lambda of: of("tiny", val_size=0),
     "three images": lambda of: small_split(of("tiny"), 3),
     "no error": lambda of: with_predictions(
         of("tiny"), torch.eye(10)[of("tiny").digits.labels.cpu()]
     ),
     "a diverged run": lambda of: diverged_context(of("tiny")),
-    "a chronicle": lambda of: with_history(random_context(of("tiny")), {0: 0, 1: 1}, {1: 2, 2: 2}),
+    "a history": lambda of: with_history(random_context(of("tiny")), {0: 0, 1: 1}, {1: 2, 2: 2}),
 }
 
 
 def assert_sound(exhibit: Exhibit) -> None:
-    """It can be read, painted, and written down."""
+    """The exhibit can be read, painted, and written as JSON."""
     assert exhibit.progress is None
     assert exhibit.blocks
     json.dumps(exhibit.figures)
@@ -77,11 +77,11 @@ def assert_sound(exhibit: Exhibit) -> None:
 
 
 @pytest.mark.parametrize("view", ALL)
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("name", CONTEXTS)
 def test_every_view_works_on_every_model(
     context_of: Contexts, seen: Seen, view: str, name: str
 ) -> None:
-    context = SCENES[name](context_of)
+    context = CONTEXTS[name](context_of)
     for choices in ({}, {"page": 2.0, "digit": 3.0, "true": 3.0, "predicted": 3.0, "bins": 7.0}):
         assert_sound(seen(context, view, **choices))
 
@@ -101,7 +101,7 @@ def test_other_datasets_work(
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Return a folder with a dataset of drawn images, the same one for the same wishes."""
+    """Return a folder with a random dataset; the same arguments give the same one."""
 
     @cache
     def folder(**settings: Any) -> Path:
@@ -112,18 +112,18 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 @pytest.fixture(scope="module")
 def custom(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a file with networks of a person's own."""
+    """Return a file with custom models."""
     return write_odd(tmp_path_factory.mktemp("custom"))
 
 
-@pytest.mark.parametrize("view", JUDGING)
+@pytest.mark.parametrize("view", ON_A_SPLIT)
 def test_a_custom_model_works(context_of: Contexts, seen: Seen, view: str, custom: Path) -> None:
     exhibit = seen(context_of(f"{custom}:Odd"), view)
     assert_sound(exhibit)
     assert exhibit.certainty
 
 
-@pytest.mark.parametrize("view", JUDGING)
+@pytest.mark.parametrize("view", ON_A_SPLIT)
 def test_non_finite_probabilities_are_reported(context_of: Contexts, seen: Seen, view: str) -> None:
     exhibit = seen(diverged_context(context_of("tiny")), view)
     assert words(exhibit) == ("The probabilities are not finite any more: the run diverged.")
@@ -140,7 +140,7 @@ def test_one_non_finite_image_is_counted(context_of: Contexts) -> None:
     assert "of 1 of 200 images are not finite" in words(exhibit)
 
 
-@pytest.mark.parametrize("view", JUDGING)
+@pytest.mark.parametrize("view", ON_A_SPLIT)
 def test_the_test_set_stays_sealed_until_enter(context_of: Contexts, seen: Seen, view: str) -> None:
     context = context_of("tiny")
     exhibit = seen(context, view, images="test")
@@ -152,16 +152,16 @@ def test_the_test_set_stays_sealed_until_enter(context_of: Contexts, seen: Seen,
 
 @pytest.mark.parametrize("view", ALL)
 def test_every_slice_yields(context_of: Contexts, view: str) -> None:
-    """Nothing but one exhibit comes of it, and judging is parted into batches."""
+    """There is one exhibit, and the evaluation is divided into batches."""
     context = small_split(context_of("tiny"), 200)
     parts = list(view_named(view)(context, {}, False))
     assert len([part for part in parts if part is not None]) == 1
-    if view in JUDGING:
+    if view in ON_A_SPLIT:
         assert len(parts) >= 3
 
 
 def found_predictions() -> Predictions:
-    """Five images of two classes; the fourth is sure, and wrong."""
+    """Five images of two classes; the fourth is a confident mistake."""
     confidence = torch.tensor([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.0, 1.0], [0.3, 0.7]])
     return Predictions("validation", 1_080, confidence, torch.tensor([0, 0, 1, 0, 0]))
 

@@ -1,4 +1,4 @@
-"""A view in the middle of a run: it changes nothing of it, and keeps to its share of the time."""
+"""A view during a run: it does not change the run, and keeps to its share of the time."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ BATCH, PART = 1.0, 0.05
 
 
 class Worker:
-    """A view that takes its time, a part after the other, and draws from chance in each."""
+    """A view with slow slices that use the rng."""
 
     def __init__(self, clock: FakeClock, parts: int) -> None:
         self.clock, self.parts, self.done = clock, parts, 0
@@ -53,7 +53,7 @@ class Worker:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
-    """A clock that each batch moves on."""
+    """A clock that advances with each batch."""
     ticking, step = FakeClock(), loop.train_step
 
     def slow_step(run: Run) -> None:
@@ -65,7 +65,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
 
 
 def employ(monkeypatch: pytest.MonkeyPatch, clock: FakeClock, parts: int) -> Worker:
-    """Let this worker answer for every view."""
+    """Use this worker for every view."""
     worker = Worker(clock, parts)
     monkeypatch.setattr(ask, "view_named", lambda name: worker)
     return worker
@@ -79,7 +79,7 @@ def events_of(
     interactive: bool = False,
     **settings: object,
 ) -> list[Event]:
-    # The smallest network: no test here is about what a network sees.
+    # The smallest model: the predictions do not matter here.
     config = tiny_config(tiny, **{"model": "mlp", **settings})
     return list(train(config, inbox, clock=clock or FakeClock(), interactive=interactive))
 
@@ -222,7 +222,7 @@ def test_each_confirmed_test_evaluation_is_counted_once(tiny: Path) -> None:
     )
     other = ask_view("confusion", (*ON_TEST, ("numbers", "shares")), mode="confirmed")
     inbox = ScriptedInbox({3: [closed], 5: [opened], 6: [opened], 7: [closed]})
-    # While paused no step is trained: what was found holds for every view.
+    # While paused no step is trained: the predictions hold for every view.
     inbox._at[9], inbox._paused = [Pause()], [[opened], [other], [Stop(test=False)]]
     events = events_of(tiny, inbox)
     assert [(event.evaluation, event.step) for event in of(TestEvaluated, events)] == [
@@ -262,7 +262,7 @@ def test_the_view_reuses_the_predictions_of_the_validation(
         tiny, ScriptedInbox({3: [ask_view("confusion")], 14: [ask_view("confusion")]})
     )
     assert len(of(EpochDone, events)) == 2
-    assert sum(judged) == 10  # after step 14 the run has just validated
+    assert sum(judged) == 10  # the run has validated after step 14
 
 
 def test_a_diverged_run_evaluates_no_test_set(tiny: Path) -> None:
@@ -282,7 +282,7 @@ def test_a_diverged_run_evaluates_no_test_set(tiny: Path) -> None:
     assert of(Diverged, events)
     assert "lost" in only(CommandRejected, events).reason
     assert not of(TestEvaluated, events)
-    # Another view is answered all the same, be it that there is nothing to see.
+    # Another view is still answered, even if it has nothing to show.
     assert only(Answered, events).question == ask_view("confusion")
 
 
