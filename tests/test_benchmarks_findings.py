@@ -160,22 +160,22 @@ def test_the_tables_give_each_rule_and_each_kind_its_rates() -> None:
         *[_judged() for _ in range(48)],
         _judged(_reported("a", 3)),
         _judged(_reported("overfitting", 30), true_codes=frozenset({"overfitting"})),
-        *[_judged(_reported("a", 4), kind="spoilt") for _ in range(4)],
-        _judged(_reported("b", 4), kind="spoilt"),
+        *[_judged(_reported("a", 4), kind="broken") for _ in range(4)],
+        _judged(_reported("b", 4), kind="broken"),
     ]
-    expected = {"spoilt": frozenset({"a"})}
+    expected = {"broken": frozenset({"a"})}
 
     lines = table.summary(runs, expected)
-    assert lines[0].startswith("✓ healthy runs with a wrong warning: 1/50 2.0 % [0.4, 10.5]")
-    assert lines[1].startswith("✗ sabotaged runs with a right warning: 4/5 80.0 %")
+    assert lines[0].startswith("✓ healthy runs with a false alarm: 1/50 2.0 % [0.4, 10.5]")
+    assert lines[1].startswith("✗ sabotaged runs that are detected: 4/5 80.0 %")
     assert lines[2].startswith("✓")
-    assert lines[3].startswith("✓ sabotaged runs seen through within the first epoch: 4/5")
+    assert lines[3].startswith("✓ sabotaged runs detected within the first epoch: 4/5")
     rows = {row[0]: row for row in table.rules(runs, expected)}
     assert rows["a"][1].startswith("1/50 ")
     assert rows["a"][4].startswith("4/5 ")
     assert rows["overfitting"][1:3] == (table.with_interval(0, 50), "1")
-    assert rows["b"][6] == "spoilt 1"
-    assert table.kinds(runs, expected) == [("spoilt", "4/5", "4", "0.40", "4/5", "a 4", "b 1")]
+    assert rows["b"][6] == "broken 1"
+    assert table.kinds(runs, expected) == [("broken", "4/5", "4", "0.40", "4/5", "a 4", "b 1")]
     for drawn in (table.markdown, table.lined_up):
         assert "80.0 %" in "\n".join(drawn(table.RULES_HEAD, list(rows.values())))
 

@@ -1,7 +1,7 @@
 """Measure the error rate of the findings: ``python -m tests.benchmarks.findings train|judge``.
 
-``train`` trains the suite and keeps what each run told; ``judge`` applies the rules of today to
-that, as often as one likes.
+``train`` trains the suite and records the events of each run; ``judge`` applies the current rules
+to these records, as often as needed.
 """
 
 from __future__ import annotations
@@ -34,32 +34,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser("findings", "Measure how often the findings are wrong, and how often they come")
+    parser = Parser(
+        "findings", "Measure the false positives and the detection rate of the findings"
+    )
     commands = parser.add_subparsers(
         dest="command", required=True, parser_class=argparse.ArgumentParser
     )
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--seeds", choices=sorted(FIRST_SEEDS), default="tuning")
-    shared.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help="where the runs are")
-    shared.add_argument("--only", default="*", metavar="PATTERN", help="runs, as in 'rate-x30-*'")
-    shared.add_argument("--workers", type=whole, default=2, help="processes, of one thread each")
-    train = commands.add_parser("train", parents=[shared], help="train what is not there yet")
-    train.add_argument("--estimate", action="store_true", help="only tell how long it would take")
-    judge = commands.add_parser("judge", parents=[shared], help="apply the rules of today")
-    judge.add_argument("--markdown", action="store_true", help="tables for docs/findings.md")
-    judge.add_argument("--show", metavar="PATTERN", help="what was said of these runs, and when")
+    shared.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help="folder of the runs")
+    shared.add_argument("--only", default="*", metavar="PATTERN", help="runs, such as 'rate-x30-*'")
+    shared.add_argument("--workers", type=whole, default=2, help="processes, one thread each")
+    train = commands.add_parser("train", parents=[shared], help="train the runs that are missing")
+    train.add_argument("--estimate", action="store_true", help="only print how long it would take")
+    judge = commands.add_parser("judge", parents=[shared], help="apply the current rules")
+    judge.add_argument("--markdown", action="store_true", help="print the tables for docs/findings.md")
+    judge.add_argument("--show", metavar="PATTERN", help="list the findings of these runs")
     judge.add_argument(
         "--values",
         nargs="?",
         const="all",
         metavar="NAME,NAME",
-        help="figures of each run, to choose thresholds by; every one there is if none is named",
+        help="print figures of each run, to choose thresholds; without a name, all figures",
     )
     return parser
 
 
 def cases(seeds: str, pattern: str = "*") -> list[Case]:
-    """Return the runs of a set of seeds whose names fit."""
+    """Return the runs of a set of seeds whose names match a pattern."""
     from tests.benchmarks.findings.sabotage import sabotaged_cases
 
     every: Iterable[Case] = (*healthy_cases(seeds), *sabotaged_cases(seeds))
@@ -99,7 +101,7 @@ def _judge(chosen: argparse.Namespace) -> int:
 
 
 def _with_truth(runs: list[Judged], chosen: argparse.Namespace) -> list[Judged]:
-    """Ask the test images about the healthy runs that are said to overfit."""
+    """Check on the test images the healthy runs that were reported to overfit."""
     folder = chosen.folder / chosen.seeds
     asked = {
         folder / f"{run.name}.json"
@@ -136,7 +138,7 @@ def _values(paths: list[Path], wanted: str, workers: int) -> int:
 
     names = list(FIGURES) if wanted == "all" else wanted.split(",")
     if unknown := [name for name in names if name not in FIGURES]:
-        _log(f"no figure {unknown[0]!r}; there are {', '.join(FIGURES)}")
+        _log(f"unknown figure {unknown[0]!r}; choose {', '.join(FIGURES)}")
         return UNUSABLE
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         rows = list(pool.map(partial(figures, names=names), paths))

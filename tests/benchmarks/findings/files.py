@@ -1,4 +1,4 @@
-"""Reading the files of recorded runs; without torch, so that judging starts at once."""
+"""Reading the files of recorded runs, without importing torch: judging starts at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tui_trainer.recording.journal import from_json
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """What the judge has to know of a run; see :class:`suite.Case` and :class:`record.Recorded`."""
+    """What the judge needs of a run; see :class:`suite.Case` and :class:`record.Recorded`."""
 
     kind: str
     onset: int
@@ -23,14 +23,14 @@ class Meta:
 
 
 def read_meta(path: Path) -> Meta:
-    """Return what a run was, from its ``NAME.json``."""
+    """Read the ``NAME.json`` of a run."""
     reported = json.loads(path.read_text(encoding="utf-8"))
     case = reported["case"]
     return Meta(case["kind"], case["onset"], case["sane"], reported["seconds"], reported["error"])
 
 
 def recorded_events(path: Path) -> list[Event]:
-    """Return what the run of this ``NAME.json`` told, without any finding that was said of it."""
+    """Return the events of the run of a ``NAME.json``, without findings."""
     lines = path.with_suffix(".jsonl")
     with lines.open(encoding="utf-8") as file:
         events = [from_json(line) for line in file]
@@ -38,5 +38,5 @@ def recorded_events(path: Path) -> list[Event]:
 
 
 def recorded_runs(folder: Path, pattern: str = "*") -> list[Path]:
-    """Return the ``NAME.json`` of each run in a folder whose name fits."""
+    """Return the ``NAME.json`` of each run in a folder whose name matches a pattern."""
     return sorted(path for path in folder.glob("*.json") if fnmatch(path.stem, pattern))

@@ -1,6 +1,6 @@
-"""Ways to spoil a run: its data as they are loaded, its network as it is built, or its parts.
+"""Fault injection for a run: hooks that change its data, its model or its parts.
 
-Each returns a hook; they say in their names what they do, and do it to what they are given.
+Each function is a hook, or returns one, and is named after what it breaks.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NORMS = (nn.BatchNorm2d, nn.BatchNorm1d)
 
 
 def with_few_test_images(count: int) -> DataHook:
-    """Keep only the first of the test images: the rules never see any."""
+    """Keep only the first test images: no rule uses them."""
 
     def shorten(data: Data) -> Data:
         test = data.test.open()
@@ -40,7 +40,7 @@ def with_few_test_images(count: int) -> DataHook:
 
 
 def random_labels(share: float, seed: int, *, val: bool) -> DataHook:
-    """Give that share of the images a label drawn at random, on validation too if ``val``."""
+    """Give a share of the images random labels, in the validation split too if ``val``."""
     rng = torch.Generator().manual_seed(seed)
 
     def redraw(split: Split, classes: int) -> Split:
@@ -69,7 +69,7 @@ def one_label(label: int) -> DataHook:
 
 
 def without_class(label: int) -> DataHook:
-    """Take a class out of the training split; validation keeps it."""
+    """Remove a class from the training split; validation keeps it."""
 
     def spoil(data: Data) -> Data:
         kept = data.train.labels != label
@@ -79,12 +79,12 @@ def without_class(label: int) -> DataHook:
 
 
 def unscaled(data: Data) -> Data:
-    """Let the network be given raw pixels, 0 to 255."""
+    """Feed the model raw pixels from 0 to 255."""
     return replace(data, mean=0.0, std=1 / 255)
 
 
 def faint(divisor: int) -> DataHook:
-    """Divide the grey of every image, and normalize as if nobody had."""
+    """Divide every pixel, and normalize with the original statistics."""
 
     def spoil(data: Data) -> Data:
         train, val = (Split(s.images // divisor, s.labels) for s in (data.train, data.val))
@@ -94,7 +94,7 @@ def faint(divisor: int) -> DataHook:
 
 
 def val_changed(change: Callable[[Tensor], Tensor]) -> DataHook:
-    """Change the validation images (N, H, H), uint8, and only those."""
+    """Change only the validation images (N, H, H), uint8."""
 
     def spoil(data: Data) -> Data:
         return replace(data, val=Split(change(data.val.images), data.val.labels))
@@ -102,11 +102,11 @@ def val_changed(change: Callable[[Tensor], Tensor]) -> DataHook:
     return spoil
 
 
-# --- the network
+# --- the model
 
 
 def dead(share: float) -> ModelHook:
-    """Set that share of each hidden layer's biases so low that their ReLUs never open."""
+    """Set a share of each hidden layer's biases so low that their ReLUs are dead."""
 
     def spoil(model: nn.Module) -> None:
         hidden = _hidden_shifts(model)
@@ -117,7 +117,7 @@ def dead(share: float) -> ModelHook:
 
 
 def _hidden_shifts(model: nn.Module) -> list[nn.Parameter]:
-    """Return the bias before each ReLU: the norm's where there is one, else the layer's."""
+    """Return the bias before each ReLU: batch norm's if there is one, else the layer's."""
     norms = [m for m in model.modules() if isinstance(m, NORMS)]
     layers = norms or [m for m in model.modules() if isinstance(m, MIXING)][:-1]
     return [layer.bias for layer in layers if isinstance(layer.bias, nn.Parameter)]
@@ -135,20 +135,20 @@ def louder(times: float) -> ModelHook:
 
 
 def first_layer_detached(model: nn.Module) -> None:
-    """Cut the first layer off from the gradient; freezing it on purpose would be no fault."""
+    """Detach the first layer from the graph; freezing it on purpose would be fine."""
     first = next(m for m in model.modules() if isinstance(m, MIXING))
     first.register_forward_hook(lambda module, args, output: output.detach())
 
 
 def softmax_at_the_end(model: nn.Module) -> None:
-    """Let a network give probabilities, which the loss takes for scores."""
+    """Add a softmax, so that the loss gets probabilities instead of logits."""
     if not isinstance(model, nn.Sequential):
-        raise TypeError(f"{type(model).__name__} is no chain of layers")
+        raise TypeError(f"{type(model).__name__} is not an nn.Sequential")
     model.add_module("probabilities", nn.Softmax(dim=1))
 
 
 def dropout_everywhere(share: float) -> ModelHook:
-    """Put dropout behind every ReLU."""
+    """Add dropout after every ReLU."""
 
     def spoil(model: nn.Module) -> None:
         for name, layer in list(model.named_children()):
@@ -162,7 +162,7 @@ def dropout_everywhere(share: float) -> ModelHook:
 
 
 def sorted_by_class(run: Run) -> None:
-    """Let every epoch meet the images class by class."""
+    """Let every epoch see the images class by class."""
     order = run.data.train.labels.argsort(stable=True)
 
     def begin_epoch() -> None:
@@ -172,7 +172,7 @@ def sorted_by_class(run: Run) -> None:
 
 
 def same_images(count: int) -> SessionHook:
-    """Let every epoch meet the same few images, again and again."""
+    """Let every epoch repeat the same few images."""
 
     def spoil(run: Run) -> None:
         begin = run.batches.stream.begin_epoch
@@ -187,7 +187,7 @@ def same_images(count: int) -> SessionHook:
 
 
 class _Some:
-    """The part of a network that an optimizer is told of."""
+    """A stand-in for a model with only some of its parameters."""
 
     def __init__(self, parameters: list[nn.Parameter]) -> None:
         self._parameters = parameters
@@ -197,7 +197,7 @@ class _Some:
 
 
 def half_optimized(which: int) -> SessionHook:
-    """Give the optimizer half of the parameters only.
+    """Give the optimizer only half of the parameters.
 
     Args:
         which: 0 for the first half, 1 for the last, 2 for every other one.
@@ -212,7 +212,7 @@ def half_optimized(which: int) -> SessionHook:
 
         def clear_all() -> None:
             clear()
-            for parameter in every:  # a gradient that nobody uses must not grow for ever
+            for parameter in every:  # an unused gradient must not accumulate forever
                 parameter.grad = None
 
         run.optimizer.zero_grad = clear_all  # type: ignore[method-assign]
@@ -221,7 +221,7 @@ def half_optimized(which: int) -> SessionHook:
 
 
 def never_training(run: Run) -> None:
-    """Put the network in evaluation mode, and let nothing put it back."""
+    """Put the model in evaluation mode, and make ``train()`` do nothing."""
     run.model.eval()
     run.model.train = MethodType(_stay, run.model)  # type: ignore[method-assign]
 
@@ -231,7 +231,7 @@ def _stay(model: nn.Module, mode: bool = True) -> nn.Module:
 
 
 def uphill(after_epochs: int) -> SessionHook:
-    """Let each update go the wrong way, once so many epochs are done."""
+    """Let each update ascend the gradient after a number of epochs."""
 
     def spoil(run: Run) -> None:
         step = run.optimizer.step
@@ -248,7 +248,7 @@ def uphill(after_epochs: int) -> SessionHook:
 
 @contextmanager
 def _negated(model: nn.Module) -> Iterator[None]:
-    """Turn the gradients round; whoever looks at them afterwards finds them as they were."""
+    """Negate the gradients during the block; probes afterwards see the original ones."""
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     for gradient in gradients:
         gradient.neg_()

@@ -1,4 +1,4 @@
-"""What the rules of today say of runs that were recorded, and whether that is right."""
+"""Applying the current rules to recorded runs, and judging their findings."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from tui_trainer.protocol.events import (
 )
 
 JUDGED_BY_TRUTH = frozenset({"overfitting", "memorizing"})
-"""The findings that can be right on a healthy run: the test images decide."""
+"""The findings that can be true on a healthy run: the test images decide."""
 
 ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """A finding when it was first raised in a run.
+    """A finding as it was first raised in a run.
 
     Attributes:
-        step: After how many batches.
-        epochs: After how many epochs of images.
-        cleared: At which step it was cleared; None if it stood to the end.
+        step: The step after which it was raised.
+        epochs: The same in epochs, as a fraction.
+        cleared: The step at which it was cleared; None if it was active to the end.
     """
 
     code: str
@@ -48,23 +48,23 @@ class Reported:
 
     @property
     def is_warning(self) -> bool:
-        """Whether it says that something is not well; a note does not."""
+        """Whether it is a warning or an error, not a note."""
         return self.severity != "note"
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A run, and what was said of it.
+    """A run and its findings.
 
     Attributes:
-        onset: How many epochs it trained before the sabotage began; 0 too if it is healthy.
-        onset_step: How many batches these were.
-        told: Every finding, in order; one that was raised again comes again.
-        val_accuracy: After its last epoch; None if it had none.
-        sane: The least of it for a run that went well.
-        train_accuracies: The running ones, epoch by epoch.
-        true_codes: What the test images say of overfitting; None where nobody asked them.
-        error: What the training raised; empty if nothing.
+        onset: The number of epochs before the sabotage began; 0 for a healthy run.
+        onset_step: The same in steps.
+        reported: Every finding in order; one that was raised again is listed again.
+        val_accuracy: The validation accuracy after the last epoch; None if there was none.
+        sane: The minimum validation accuracy of a healthy run.
+        train_accuracies: The running training accuracy of each epoch.
+        true_codes: The findings that the test images confirm; None if they were not checked.
+        error: The exception of the training; empty if none.
     """
 
     name: str
@@ -85,32 +85,32 @@ class Judged:
         return self.kind == HEALTHY and (self.val_accuracy or 0.0) >= self.sane
 
     def warnings(self) -> list[Reported]:
-        """Return the warnings in the order in which they came."""
+        """Return the warnings and errors in order."""
         return [reported for reported in self.reported if reported.is_warning]
 
     def false_codes(self) -> set[str]:
-        """Return the codes of the warnings that are wrong, if the run is healthy."""
+        """Return the codes of the false alarms, if the run is healthy."""
         return {reported.code for reported in self.warnings()} - (self.true_codes or frozenset())
 
     def first_right(self, expected: Iterable[str]) -> Reported | None:
-        """Return the first warning with one of these codes since the sabotage began."""
+        """Return the first warning since the sabotage began that has one of these codes."""
         since = [t for t in self.warnings() if not self.onset or t.step > self.onset_step]
         return next((reported for reported in since if reported.code in expected), None)
 
     def delay(self, reported: Reported) -> tuple[int, float]:
-        """Return how many steps and epochs after the sabotage began a finding came."""
+        """Return the delay of a finding after the sabotage began, in steps and epochs."""
         return reported.step - self.onset_step, max(0.0, reported.epochs - self.onset)
 
     def is_early(self, reported: Reported) -> bool:
-        """Whether it came within the first epoch, its end included."""
+        """Whether it was raised within the first epoch, its end included."""
         return self.delay(reported)[1] <= 1 + ROUNDING
 
 
 def listen(events: Iterable[Event]) -> Iterator[tuple[Reported, int]]:
-    """Yield what is newly said of a run; the number tells the finding from others of its code.
+    """Yield each new finding of a run with a number that identifies it.
 
-    A finding that only changes its words is not new. One that is cleared is yielded again, with the
-    step of that.
+    A finding that only changes its texts is not new. A cleared finding is yielded again with the
+    step at which it was cleared.
     """
     step, images, train_size, number = 0, 0, 1, 0
     current: dict[str, tuple[Reported, int]] = {}
@@ -142,7 +142,7 @@ def listen(events: Iterable[Event]) -> Iterator[tuple[Reported, int]]:
 def judge_events(
     events: Sequence[Event], *, name: str, kind: str, onset: int = 0, sane: float = 0.0
 ) -> Judged:
-    """Apply today's rules to what a run told."""
+    """Apply the current rules to the events of a run."""
     epochs = [event for event in events if isinstance(event, EpochDone)]
     steps = [event.step for event in events if isinstance(event, StepDone)]
     reported = {number: reported for reported, number in listen(events)}
@@ -160,7 +160,7 @@ def judge_events(
 
 
 def judge_file(path: Path) -> Judged:
-    """Apply today's rules to the recorded run of this ``NAME.json``."""
+    """Apply the current rules to the recorded run of a ``NAME.json``."""
     meta = read_meta(path)
     judged = judge_events(
         recorded_events(path), name=path.stem, kind=meta.kind, onset=meta.onset, sane=meta.sane
@@ -169,7 +169,7 @@ def judge_file(path: Path) -> Judged:
 
 
 def judge_files(paths: Sequence[Path], workers: int) -> list[Judged]:
-    """Judge many, in processes of their own; the largest first, so that none is waited for."""
+    """Judge many runs in parallel processes, the largest first for an even load."""
     sizes = {path: path.with_suffix(".jsonl").stat().st_size for path in paths}
     ordered = sorted(paths, key=lambda path: -sizes[path])
     if workers == 1:
@@ -180,14 +180,14 @@ def judge_files(paths: Sequence[Path], workers: int) -> list[Judged]:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """How the runs of one kind of sabotage were seen through.
+    """How the runs of one kind of sabotage were detected.
 
     Attributes:
-        total: How many runs.
-        steps: The delay of the first right warning in each run that had one.
+        total: The number of runs.
+        steps: The delay of the first expected warning in each run that had one.
         epochs: The same in epochs.
-        early: How many came within the first epoch since the sabotage began.
-        others: How many runs had each warning that does not name the kind.
+        early: The number of runs detected within one epoch of the sabotage.
+        others: The number of runs for each warning that does not name the kind.
     """
 
     total: int
@@ -198,18 +198,18 @@ class Detection:
 
     @property
     def found(self) -> int:
-        """In how many runs a right warning came."""
+        """The number of runs with an expected warning."""
         return len(self.steps)
 
     def median(self) -> tuple[float, float] | None:
-        """Return the median delay in steps and epochs; None if nothing was found."""
+        """Return the median delay in steps and epochs; None if no run was detected."""
         if not self.steps:
             return None
         return statistics.median(self.steps), statistics.median(self.epochs)
 
 
 def detection(runs: Sequence[Judged], expected: Iterable[str]) -> Detection:
-    """Count what was found in runs that are all sabotaged so that these codes are right."""
+    """Count the detections in sabotaged runs of which these codes are expected."""
     codes = frozenset(expected)
     firsts = [(run, run.first_right(codes)) for run in runs]
     seen = [(run, reported) for run, reported in firsts if reported is not None]

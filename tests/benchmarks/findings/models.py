@@ -1,4 +1,4 @@
-"""Networks that are built wrong on purpose, each as a person might write it."""
+"""Models that are wrong on purpose, each as a person might write it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class DeepSigmoid(nn.Sequential):
-    """Ten layers of sigmoids without any norm: the gradient is gone before it reaches the first."""
+    """Ten sigmoid layers without batch norm: the gradient vanishes before the first layer."""
 
     def __init__(self, image_size: int, classes: int) -> None:
         layers: list[nn.Module] = [nn.Flatten()]
@@ -32,7 +32,7 @@ class DeepSigmoidMaps(nn.Sequential):
 
 
 class Bottleneck(nn.Module):
-    """Everything has to pass through a single unit."""
+    """A bottleneck of a single unit."""
 
     def __init__(self, image_size: int, classes: int) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Bottleneck(nn.Module):
 
 
 class BottleneckMaps(nn.Sequential):
-    """Two kernels of one convolution, and their means."""
+    """One convolution with two kernels, and global average pooling."""
 
     def __init__(self, classes: int) -> None:
         super().__init__(

@@ -1,8 +1,8 @@
-"""Training a run of the suite, and keeping what it told.
+"""Training the runs of the suite, and recording their events.
 
-Each run leaves three files: ``NAME.jsonl`` with every event, without findings; for a healthy run
-``NAME.pt`` with its weights after each epoch; and last ``NAME.json``, what the run was. A run whose
-last file is there is not trained again, unless its settings have changed.
+Each run writes three files: ``NAME.jsonl`` with every event except findings; for a healthy run
+``NAME.pt`` with the weights after each epoch; and finally ``NAME.json`` with its case. A run whose
+``NAME.json`` exists is not trained again, unless its settings have changed.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import EpochDone, Event, RunFailed, RunStarted, to_json
 
 TEST_IMAGES = 500
-"""Images that are read when a run finishes: no rule sees them, so they need not take long."""
+"""Test images that are evaluated when a run finishes: few, because no rule uses them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What was trained.
+    """A recorded run.
 
     Attributes:
-        case: The run.
-        seconds: How long it took, of one core.
-        error: What it raised; empty if nothing.
+        case: Its case in the suite.
+        seconds: Its CPU time on one core.
+        error: The exception it raised; empty if none.
     """
 
     case: Case
@@ -57,7 +57,7 @@ class Recorded:
 
 
 def config_of(case: Case, root: Path) -> RunConfig:
-    """Return what the engine is asked for; the data's folder is made under ``root``."""
+    """Return the settings of a run; its data folder is created under ``root``."""
     folder = folder_of(case.data, root / "data")
     data_dir = None if folder is None else str(folder)
     return RunConfig(**{**case.settings, "data_dir": data_dir, "threads": 1, "device": "cpu"})
@@ -65,7 +65,7 @@ def config_of(case: Case, root: Path) -> RunConfig:
 
 @contextmanager
 def sabotaged(sabotage: Sabotage) -> Iterator[list[Run]]:
-    """Let whatever the engine trains inside be sabotaged; gives the list of its sessions."""
+    """Sabotage every run that the engine trains in the block; yields the list of these runs."""
     sessions: list[Run] = []
     prepare = preparing.prepare
 
@@ -125,7 +125,7 @@ def _weights(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def read_recorded(path: Path) -> Recorded:
-    """Return what a run was, from its ``NAME.json``."""
+    """Read the ``NAME.json`` of a run."""
     reported = json.loads(path.read_text(encoding="utf-8"))
     return Recorded(Case(**reported["case"]), reported["seconds"], reported["error"])
 
@@ -133,7 +133,7 @@ def read_recorded(path: Path) -> Recorded:
 def record_all(
     cases: Iterable[Case], folder: Path, root: Path, workers: int, log: Callable[[str], None]
 ) -> int:
-    """Train every run that is not there yet, and return how many failed."""
+    """Train every run that is missing, and return how many failed."""
     folder.mkdir(parents=True, exist_ok=True)
     wanted = list(cases)
     due = [case for case in wanted if not _is_there(case, folder)]
@@ -158,7 +158,7 @@ def record_all(
 
 
 def _is_there(case: Case, folder: Path) -> bool:
-    """Whether a run was trained, and with the settings that it has today."""
+    """Whether a run has been trained with its current settings."""
     path = folder / f"{case.name}.json"
     return path.exists() and read_recorded(path).case == case
 
@@ -169,9 +169,9 @@ def _be_nice() -> None:
 
 
 def estimate(cases: Iterable[Case], root: Path, log: Callable[[str], None]) -> float:
-    """Return how many seconds of one core the runs will take, from short pieces of some of them.
+    """Estimate the CPU time of the runs in seconds on one core, from short runs of some of them.
 
-    One piece for each network, dataset and way of moving the images stands for all of its kind.
+    One short run per model, dataset and use of augmentation represents all runs of its kind.
     """
     groups: dict[tuple[Any, ...], list[Case]] = {}
     for case in cases:
@@ -188,11 +188,11 @@ def estimate(cases: Iterable[Case], root: Path, log: Callable[[str], None]) -> f
 
 
 PIECE = 1_500
-"""Images that are trained, and as many looked at, to know how long a run will take."""
+"""Training images, and validation images, of a short run that estimates a run's time."""
 
 
 def _rates(case: Case, root: Path) -> tuple[float, float, float]:
-    """Return images trained and validated a second, and the seconds before the first batch."""
+    """Return training and validation images per second, and the seconds before the first batch."""
     size = min(PIECE, case.settings["train_size"])
     piece = {**case.settings, "train_size": size, "val_size": size, "epochs": 2}
     config = config_of(replace(case, settings=piece), root)
@@ -205,11 +205,11 @@ def _rates(case: Case, root: Path) -> tuple[float, float, float]:
             start = time.process_time() - began
     if last is None:
         raise RuntimeError(f"{case.name}: no epoch of the piece was finished")
-    looking = max(1e-3, last.seconds - size / last.images_per_second)
-    return last.images_per_second, size / looking, start
+    evaluating = max(1e-3, last.seconds - size / last.images_per_second)
+    return last.images_per_second, size / evaluating, start
 
 
 def _seconds(case: Case, train_rate: float, other_rate: float, start: float) -> float:
     epochs, settings = case.settings["epochs"], case.settings
-    looked_at = settings["val_size"] * epochs + TEST_IMAGES
-    return float(start + settings["train_size"] * epochs / train_rate + looked_at / other_rate)
+    evaluated = settings["val_size"] * epochs + TEST_IMAGES
+    return float(start + settings["train_size"] * epochs / train_rate + evaluated / other_rate)

@@ -1,4 +1,4 @@
-"""The kinds of sabotage, and which findings name them."""
+"""The kinds of sabotage, and the findings that must name them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MODELS = Path(__file__).with_name("models.py")
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A healthy run that is spoilt: what it trains, on what."""
+    """The healthy run that is sabotaged: its model, data and settings."""
 
     model: str
     data: str = "mnist"
@@ -46,15 +46,15 @@ WITHOUT_NORM = (MLP, CONV_FC, CONV_GAP, MLP, CONV_FC)
 
 @dataclass(frozen=True, slots=True)
 class Sabotage:
-    """How a run is spoilt.
+    """How a run is sabotaged.
 
     Attributes:
-        settings: Other settings than the base has.
-        times_rate: What its learning rate is multiplied by.
+        settings: Settings that override those of the base.
+        times_lr: A factor on its learning rate.
         data: Changes the data when they are loaded.
-        network: Changes the network when it is built.
+        model: Changes the model when it is built.
         session: Changes the run's parts before its first batch.
-        onset: How many epochs pass before it begins.
+        onset: The number of healthy epochs before it begins.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -70,9 +70,9 @@ class Kind:
     """A kind of sabotage.
 
     Attributes:
-        spoil: What is done in a run, from its seed and its place among the runs of the kind.
-        expected: The codes of the findings that name it rightly.
-        bases: What is spoilt, one after another.
+        spoil: Returns the sabotage of a run, given its seed and its index in the kind.
+        expected: The codes of the findings that must name it.
+        bases: The healthy runs to sabotage, in turn.
     """
 
     spoil: Callable[[int, int], Sabotage]
@@ -81,7 +81,7 @@ class Kind:
 
 
 def _broken_model(*names: str, epochs: int = EPOCHS) -> Callable[[int, int], Sabotage]:
-    """Train a network that is built wrong, in turn."""
+    """Train one of several broken models, in turn."""
 
     def spoil(seed: int, place: int) -> Sabotage:
         return Sabotage({"model": f"{MODELS}:{names[place % len(names)]}", "epochs": epochs})
@@ -105,8 +105,8 @@ def _batch_of_4(seed: int, place: int) -> Sabotage:
 
 
 def _heavy_decay(seed: int, place: int) -> Sabotage:
-    # AdamW takes the decay times the learning rate off the weights, SGD and Adam add it to the
-    # gradient: what is absurd for one is usual for the other.
+    # AdamW shrinks the weights by lr × weight decay, SGD and Adam add the decay to the gradient: a
+    # value that is absurd for one is usual for the other.
     optimizer = ("sgd", "adam")[place % 2]
     lr = {"sgd": 0.03, "adam": 0.002}[optimizer]
     return Sabotage({"weight_decay": 0.3, "optimizer": optimizer, "lr": lr})
@@ -131,7 +131,7 @@ def _uphill(seed: int, place: int) -> Sabotage:
 TOO_FAST = frozenset(
     {"divergence", "learning_rate_high", "loss_rising", "dead_units", "batch_norm_gap"}
 )
-"""What leaps lead to; each of these names the learning rate as a cause."""
+"""The consequences of a learning rate that is too high; each of them names it as the cause."""
 
 KINDS: Mapping[str, Kind] = {
     "rate-x30": Kind(lambda seed, place: Sabotage(times_lr=30), TOO_FAST),
@@ -220,10 +220,10 @@ KINDS: Mapping[str, Kind] = {
         (MLP, CONV_GAP, MLP, CONV_GAP, MLP),
     ),
 }
-"""Every kind by its name, in the order of the tables."""
+"""Every kind by its name, in the order of the tables. The names seed the drawn settings."""
 
 EXPECTED: Mapping[str, frozenset[str]] = {name: kind.expected for name, kind in KINDS.items()}
-"""The codes of the findings that name each kind rightly."""
+"""The codes of the findings that name each kind of sabotage."""
 
 
 def sabotaged_cases(seeds: str) -> Iterator[Case]:
@@ -242,7 +242,7 @@ def sabotaged_cases(seeds: str) -> Iterator[Case]:
 
 
 def sabotage_of(case: Case) -> Sabotage:
-    """Return what is done in a run; nothing in a healthy one.
+    """Return the sabotage of a run; an empty one for a healthy run.
 
     Raises:
         KeyError: If there is no such kind.
@@ -258,7 +258,7 @@ def sabotage_of(case: Case) -> Sabotage:
 
 
 def _settings(base: Base, sabotage: Sabotage, drawn: str, seed: int) -> dict[str, Any]:
-    """Return the settings of the base, with rate and batch size drawn, and the sabotage's own."""
+    """Return the base's settings, with drawn learning rate and batch size, and the sabotage's."""
     draw = random.Random(drawn)
     batch_size = draw.choice((64, 128))
     settings: dict[str, Any] = {

@@ -1,9 +1,8 @@
-"""The runs of the suite: what each is, and the healthy ones.
+"""The cases of the suite, and its healthy runs.
 
-Healthy runs are drawn from a grid of usual settings: what is drawn depends on the set of seeds, so
-that those for tuning the rules and those for judging them are different runs, not the same ones
-with other noise. Sizes are such that a run of twenty epochs takes one slow core about half a
-minute.
+Healthy runs draw their settings from usual ranges, depending on the set of seeds: the runs that
+tune the rules and those that judge them differ in more than noise. A run of twenty epochs takes
+about half a minute on one slow core.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ FIRST_SEEDS: Mapping[str, int] = {
     "third-tuning": 2_001,
     "judging": 3_001,
 }
-"""The first seed of each set; no set has as many as a thousand.
+"""The first seed of each set; no set has a thousand seeds.
 
-The second and the third were meant for judging. What they showed was mended, and so they judge no
-more: a set judges once.
+The second and the third set were meant for judging. The rules were changed after seeing their
+results, so they cannot judge any more: a set judges once.
 """
 
 
@@ -34,12 +33,12 @@ class Case:
     """One run of the suite.
 
     Attributes:
-        kind: ``healthy``, or what is sabotaged.
-        seed: Its seed, which everything that is drawn depends on.
-        settings: The fields of its RunConfig, but for the data's folder and the machine's own.
+        kind: ``healthy``, or the kind of sabotage.
+        seed: Its seed, which determines everything that is drawn.
+        settings: The fields of its RunConfig, except for the data folder and the machine's.
         data: ``mnist`` or a variant's name.
-        sane: The least accuracy on validation of a run that went well.
-        onset: How many epochs it trains before the sabotage begins.
+        sane: The minimum validation accuracy of a healthy run.
+        onset: The number of epochs before the sabotage begins.
     """
 
     kind: str
@@ -51,13 +50,13 @@ class Case:
 
     @property
     def name(self) -> str:
-        """What its files are called."""
+        """The stem of its file names."""
         return f"{self.kind}-{self.seed}"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """So many healthy runs of one network on one dataset, with the rest of the settings drawn."""
+    """A number of healthy runs of one model on one dataset, with drawn settings."""
 
     count: int
     model: str
@@ -68,12 +67,12 @@ class Row:
     sane: float = 0.90
 
 
-# Few images are always augmented: without, they really would be learned by heart.
+# Few images are always augmented: without augmentation they really would be memorized.
 PLAIN, MIXED, MOVED = ("none",), ("none", "light", "course"), ("light", "light", "course")
 NORMED = frozenset(
     {"squeeze-norm", "squeeze-dropout", "under-8k", "tiny", "small", "pool-early", "era-s6"}
 )
-"""The networks with batch norm, which stand a larger learning rate."""
+"""The models with batch norm, which tolerate a higher learning rate."""
 
 ROWS = (
     Row(4, "mlp", "mnist", 50_000, PLAIN, 5_000, 0.93),
@@ -140,7 +139,7 @@ def _drawn(row: Row, seed: int) -> dict[str, Any]:
         "weight_decay": draw.choice(_DECAYS[optimizer]),
     }
     if augment == "light" and row.data == "mnist-14":
-        settings["shift"] = 1.0  # as far as two pixels of a 28-pixel image
+        settings["shift"] = 1.0  # like two pixels of a 28-pixel image
     if row.model == "squeeze-dropout":
         settings["dropout"] = draw.choice((0.05, 0.1))
     return settings

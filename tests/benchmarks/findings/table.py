@@ -1,4 +1,4 @@
-"""The judgement as tables: for a terminal, or in Markdown."""
+"""The results as tables, for a terminal or in Markdown."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from tests.benchmarks.findings.suite import HEALTHY
 from tui_trainer.stats.intervals import wilson
 
 MOST_FALSE, LEAST_FOUND, LEAST_OF_KIND, LEAST_EARLY = 0.02, 0.95, 0.80, 0.50
-"""What must hold: wrong warnings on healthy runs, detection in all and of each kind, and early."""
+"""The goals: false alarms on healthy runs, detection overall, of each kind, and early."""
 
 TRUTH = (
-    "Errors and warnings are counted as warnings; a `note` is none. On a healthy run every warning "
-    "counts as wrong, but for two that the 10,000 sealed test images decide: overfitting is right "
-    "if their loss ended above its lowest by more than 2 standard errors (each image compared with "
-    "itself), memorising also if, when it was said, they were told apart worse than the training "
-    "images by 2 points and four times the errors. Intervals are Wilson's, 95 %."
+    "Errors and warnings count as alarms, a `note` does not. On a healthy run every alarm is "
+    "false, with two exceptions that the 10,000 sealed test images decide: overfitting is true if "
+    "the test loss ended above its minimum by more than 2 standard errors (paired by image); "
+    "memorizing is also true if at that epoch test accuracy was 2 points below training accuracy, "
+    "with at least four times the errors. Intervals are Wilson's, 95 %."
 )
 
 Row = tuple[str, ...]
 
 
 def with_interval(count: int, total: int) -> str:
-    """Return a share with its interval, as in ``3/72 4.2 % [1.4, 11.5]``."""
+    """Return a share with its interval: ``3/72 4.2 % [1.4, 11.5]``."""
     if not total:
         return "–"
     low, high = wilson(count, total)
@@ -32,7 +32,7 @@ def with_interval(count: int, total: int) -> str:
 
 
 def summary(runs: Sequence[Judged], expected: Mapping[str, frozenset[str]]) -> list[str]:
-    """Return the totals, each with what it must be."""
+    """Return the totals, each with its goal."""
     healthy = [run for run in runs if run.is_healthy]
     wrong = sum(bool(run.false_codes()) for run in healthy)
     kinds = detections(runs, expected)
@@ -42,46 +42,46 @@ def summary(runs: Sequence[Judged], expected: Mapping[str, frozenset[str]]) -> l
     weak = [n for n, kind in kinds.items() if kind.found < LEAST_OF_KIND * kind.total]
     lines = [
         _goal(
-            f"healthy runs with a wrong warning: {with_interval(wrong, len(healthy))}",
+            f"healthy runs with a false alarm: {with_interval(wrong, len(healthy))}",
             f"at most {MOST_FALSE:.0%}",
             wrong <= MOST_FALSE * len(healthy),
         ),
         _goal(
-            f"sabotaged runs with a right warning: {with_interval(found, total)}",
+            f"sabotaged runs that are detected: {with_interval(found, total)}",
             f"at least {LEAST_FOUND:.0%}",
             found >= LEAST_FOUND * total,
         ),
         _goal(
-            f"kinds found in fewer than {LEAST_OF_KIND:.0%} of their runs: "
+            f"kinds detected in fewer than {LEAST_OF_KIND:.0%} of their runs: "
             f"{', '.join(weak) or 'none'}",
             "none",
             not weak,
         ),
         _goal(
-            f"sabotaged runs seen through within the first epoch: {with_interval(early, total)}",
+            f"sabotaged runs detected within the first epoch: {with_interval(early, total)}",
             f"at least {LEAST_EARLY:.0%}",
             early >= LEAST_EARLY * total,
         ),
     ]
-    return lines + [f"left out: {line}" for line in broken_runs(runs)]
+    return lines + [f"excluded: {line}" for line in broken_runs(runs)]
 
 
-def _goal(reported: str, goal: str, is_met: bool) -> str:
-    return f"{'✓' if is_met else '✗'} {reported}; wanted {goal}"
+def _goal(result: str, goal: str, is_met: bool) -> str:
+    return f"{'✓' if is_met else '✗'} {result}; goal: {goal}"
 
 
 def broken_runs(runs: Iterable[Judged]) -> list[str]:
-    """Return what is wrong with the runs themselves: they failed, or were not healthy after all."""
+    """Return the runs that cannot be judged: they failed, or were not healthy after all."""
     lines = []
     for run in sorted(runs, key=lambda run: run.name):
         if run.error:
             lines.append(f"{run.name}: {run.error}")
         elif run.kind == HEALTHY and (run.val_accuracy or 0.0) < run.sane:
             shown = "none" if run.val_accuracy is None else f"{100 * run.val_accuracy:.1f} %"
-            said = ", ".join(sorted({reported.code for reported in run.warnings()})) or "nothing"
+            codes = ", ".join(sorted({reported.code for reported in run.warnings()})) or "none"
             lines.append(
-                f"{run.name}: validation accuracy {shown}, a healthy one of its sort has at least "
-                f"{100 * run.sane:.0f} %; of it was said: {said}"
+                f"{run.name}: validation accuracy {shown}, a healthy run of its kind has at least "
+                f"{100 * run.sane:.0f} %; findings: {codes}"
             )
     return lines
 
@@ -89,19 +89,19 @@ def broken_runs(runs: Iterable[Judged]) -> list[str]:
 def detections(
     runs: Sequence[Judged], expected: Mapping[str, frozenset[str]]
 ) -> dict[str, Detection]:
-    """Return how each kind was seen through that has any runs."""
+    """Return the detection of each kind of sabotage that has runs."""
     by_kind = {kind: [run for run in runs if run.kind == kind] for kind in expected}
     return {kind: detection(some, expected[kind]) for kind, some in by_kind.items() if some}
 
 
 RULES_HEAD: Row = (
-    *("rule", "wrong on healthy runs", "right there", "notes there"),
-    *("found on its sabotage", "median delay, steps", "elsewhere"),
+    *("rule", "false alarms on healthy runs", "true alarms there", "notes there"),
+    *("found on its sabotage", "median delay, steps", "on other sabotage"),
 )
 
 
 def rules(runs: Sequence[Judged], expected: Mapping[str, frozenset[str]]) -> list[Row]:
-    """Return a row for each finding that was told or that a kind of sabotage has for its name."""
+    """Return a row for each finding that was raised or that a kind of sabotage expects."""
     healthy = [run for run in runs if run.is_healthy]
     reported = {finding.code for run in runs for finding in run.reported}
     codes = sorted(reported.union(*expected.values()) if expected else reported)
@@ -112,8 +112,8 @@ def rules(runs: Sequence[Judged], expected: Mapping[str, frozenset[str]]) -> lis
         notes = sum(
             any(t.code == code and not t.is_warning for t in run.reported) for run in healthy
         )
-        own = [run for run in runs if code in expected.get(run.kind, frozenset())]
-        seen = detection(own, {code})
+        sabotaged = [run for run in runs if code in expected.get(run.kind, frozenset())]
+        seen = detection(sabotaged, {code})
         others = [r for r in runs if r.kind != HEALTHY and code not in expected.get(r.kind, ())]
         elsewhere = Counter(
             run.kind for run in others if any(t.code == code for t in run.warnings())
@@ -181,12 +181,12 @@ def markdown(head: Row, rows: Sequence[Row]) -> list[str]:
 
 
 def story(run: Judged) -> list[str]:
-    """Return what was said of one run, in order."""
+    """Return the findings of one run, in order."""
     accuracy = "–" if run.val_accuracy is None else f"{100 * run.val_accuracy:.1f} %"
     lines = [f"{run.name}: {run.steps:,} steps, validation accuracy {accuracy}"]
     if run.true_codes is not None:
         right = ", ".join(sorted(run.true_codes)) or "no finding"
-        lines.append(f"  the test images bear out: {right}")
+        lines.append(f"  confirmed by the test images: {right}")
     for reported in run.reported:
         end = "" if reported.cleared is None else f", cleared at {reported.cleared:,}"
         lines.append(

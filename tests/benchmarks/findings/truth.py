@@ -1,8 +1,8 @@
-"""Whether a healthy run overfitted in truth: read from the sealed test images, by no rule.
+"""The ground truth of overfitting in healthy runs, measured on the sealed test images.
 
-A warning of overfitting on a healthy run can be right: few images, many epochs. The weights after
-each epoch are therefore run over all 10,000 test images, which neither the training nor a rule has
-seen.
+A warning of overfitting can be true even in a healthy run with few images and many epochs. So the
+weights after each epoch are evaluated on all 10,000 test images, which neither the training nor a
+rule has seen.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from tests.benchmarks.findings.record import config_of, read_recorded
 from tui_trainer.stats.intervals import wilson
 
 ERRORS = 2.0
-"""Standard errors that the last epoch's test loss must be above the lowest one's."""
+"""The rise of the last test loss over the lowest that counts, in standard errors."""
 
 
 TEST_IMAGES = 10_000
 
 POINTS = 0.02
-"""The gap between training and test accuracy that learning by heart makes."""
+"""The generalization gap that counts as memorizing, as a fraction."""
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """How the test images saw a run.
+    """The test results of a run.
 
     Attributes:
         losses: The mean test loss after each epoch.
-        accuracies: The share of test images classified rightly.
+        accuracies: The test accuracy after each epoch.
         rise: The last loss minus the lowest.
-        error: The standard error of that, each image compared with itself.
+        error: The standard error of the rise, paired by image.
     """
 
     losses: tuple[float, ...]
@@ -49,19 +49,21 @@ class Truth:
         return self.rise > ERRORS * self.error
 
     def codes(self, run: Judged) -> frozenset[str]:
-        """Return the codes of the findings that were right of a run."""
+        """Return the codes of the findings that are true of a run."""
         overfitted = {"overfitting", "memorizing"} if self.overfitted else set()
-        said = {
+        epochs = {
             round(reported.epochs) for reported in run.warnings() if reported.code == "memorizing"
         }
-        is_right = all(self.is_memorized(epoch, run.train_accuracies[epoch - 1]) for epoch in said)
-        return frozenset(overfitted | ({"memorizing"} if said and is_right else set()))
+        is_right = all(
+            self.is_memorized(epoch, run.train_accuracies[epoch - 1]) for epoch in epochs
+        )
+        return frozenset(overfitted | ({"memorizing"} if epochs and is_right else set()))
 
     def is_memorized(self, epoch: int, train_accuracy: float) -> bool:
-        """Whether, after an epoch, the test images were told apart worse than the training images.
+        """Whether test accuracy after an epoch was worse than training accuracy.
 
-        By two points at the favourable end of the Wilson interval, and with four times the errors:
-        what a warning of learning by heart claims.
+        It must be two points worse at the upper end of the Wilson interval, with four times the
+        errors: what the finding ``memorizing`` claims.
         """
         accuracy = self.accuracies[epoch - 1]
         high = wilson(round(accuracy * TEST_IMAGES), TEST_IMAGES)[1]
@@ -69,7 +71,7 @@ class Truth:
 
 
 def truth_of(path: Path, root: Path) -> Truth:
-    """Return the truth on the run of this ``NAME.json``; it is worked out once and then kept."""
+    """Return the test results of the run of a ``NAME.json``, computed once and then cached."""
     kept = path.with_suffix(".truth")
     if not kept.exists():
         found = _evaluate(path, root)
@@ -78,7 +80,7 @@ def truth_of(path: Path, root: Path) -> Truth:
 
 
 def truths_of(paths: list[Path], root: Path, workers: int) -> dict[Path, Truth]:
-    """Return the truth on each of these runs."""
+    """Return the test results of each of these runs."""
     due = [path for path in paths if not path.with_suffix(".truth").exists()]
     if due:
         with ProcessPoolExecutor(workers, get_context("spawn")) as pool:

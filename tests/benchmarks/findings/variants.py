@@ -1,4 +1,4 @@
-"""The datasets of the suite: MNIST, and real variants of it, written as folders of IDX files."""
+"""The datasets of the suite: MNIST and variants of it, written as folders of IDX files."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ Part = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A way to make another dataset of MNIST.
+    """A dataset derived from MNIST.
 
     Attributes:
-        about: What it is, in a few words.
-        change: Makes one half of it from the same half of MNIST.
+        about: A short description.
+        change: Derives its training or test images and labels from MNIST's.
     """
 
     about: str
@@ -56,13 +56,13 @@ def _upside_down(images: Tensor, labels: Tensor) -> Part:
 VARIANTS: Mapping[str, Variant] = {
     "mnist-14": Variant("each 2×2 pixels averaged to one: 14×14 images", _shrunken),
     "mnist-inverted": Variant("black ink on white paper", _inverted),
-    "mnist-five": Variant("the digits 0 to 4 alone", _five),
-    "mnist-turned": Variant("every digit turned by a quarter", _upside_down),
+    "mnist-five": Variant("only the digits 0 to 4", _five),
+    "mnist-turned": Variant("every digit rotated by 90°", _upside_down),
 }
 
 
 def folder_of(variant: str, root: Path) -> Path | None:
-    """Return the folder of a variant, written if it is not there; None for MNIST as it is.
+    """Return the folder of a variant, written if it is missing; None for the original MNIST.
 
     Raises:
         KeyError: If there is no such variant.
