@@ -1,4 +1,4 @@
-"""The suite of findings: its arithmetic, and that every sabotage does what it says."""
+"""The arithmetic of the findings suite."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_overfitting_on_a_healthy_run_is_judged_by_the_test_images() -> None:
     ("train", "test", "is_memorized"),
     [(1.0, 0.97, True), (1.0, 0.98, False), (0.99, 0.95, True), (0.98, 0.95, False)],
 )
-def test_by_heart_is_a_gap_of_two_points_beyond_the_interval(
+def test_memorizing_is_a_gap_of_two_points_beyond_the_interval(
     train: float, test: float, is_memorized: bool
 ) -> None:
     truth = Truth((0.1, 0.1), (0.5, test), 0.0, 0.01)
@@ -139,7 +139,7 @@ def test_the_test_loss_must_have_risen_by_two_standard_errors(
     assert Truth((0.1, 0.1 + rise), (0.9, 0.9), rise, 0.01).overfitted is overfitted
 
 
-def test_detection_counts_runs_delays_and_what_else_was_said() -> None:
+def test_detection_counts_runs_delays_and_other_warnings() -> None:
     seen = detection(
         [
             _judged(_reported("other", 1), _reported("a", 4), _reported("b", 2)),
@@ -180,7 +180,7 @@ def test_the_tables_give_each_rule_and_each_kind_its_rates() -> None:
         assert "80.0 %" in "\n".join(drawn(table.RULES_HEAD, list(rows.values())))
 
 
-def test_a_run_that_was_not_healthy_after_all_is_told() -> None:
+def test_a_run_that_was_not_healthy_after_all_is_reported() -> None:
     runs = [
         _judged(name="fine"),
         replace(_judged(name="poor"), val_accuracy=0.9),
@@ -218,7 +218,7 @@ def test_every_kind_can_be_named_rightly() -> None:
         sabotage_of(Case("no-such-kind", 1, {}))
 
 
-def test_a_variant_is_a_dataset_of_its_own(tmp_path: Path) -> None:
+def test_a_variant_is_a_separate_dataset(tmp_path: Path) -> None:
     images = torch.arange(256, dtype=torch.uint8).repeat(13)[: 4 * 28 * 28].view(4, 28, 28)
     labels = torch.tensor([3, 7, 4, 9], dtype=torch.uint8)
     made = {name: variant.change(images, labels) for name, variant in VARIANTS.items()}

@@ -1,4 +1,4 @@
-"""Every sabotage of the suite of findings really does what it says."""
+"""Every sabotage of the findings suite does what its name says."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _begun(case: Case, sabotage: Sabotage, folder: Path, epochs: int = 0) -> Run:
-    """Return a run's session before its first batch, or when so many epochs are done."""
+    """Return a run before its first batch, or after a number of epochs."""
     few = {"train_size": min(300, case.settings["train_size"]), "val_size": 30, "shift": None}
     config = replace(
         config_of(replace(case, data="mnist"), folder), **few, data_dir=str(folder), augment="none"
@@ -75,7 +75,7 @@ def _inputs(run: Run, split: str = "train") -> torch.Tensor:
 
 
 def _open_units(run: Run) -> float:
-    """Return the smallest share of any ReLU's units that ever open."""
+    """Return the smallest share of active units of any ReLU layer."""
     shares = []
 
     def see(module: nn.Module, args: object, output: torch.Tensor) -> None:
@@ -96,13 +96,13 @@ def _decay_hurts(plain: Run, sabotaged: Run) -> bool:
     return sabotaged.config.weight_decay >= 100 * plain.config.weight_decay
 
 
-def _scores_add_up(plain: Run, sabotaged: Run) -> bool:
-    scores = sabotaged.model(_inputs(sabotaged))
-    return bool(((scores.sum(dim=1) - 1).abs() < 1e-4).all() and (scores >= 0).all())
+def _outputs_sum_to_1(plain: Run, sabotaged: Run) -> bool:
+    outputs = sabotaged.model(_inputs(sabotaged))
+    return bool(((outputs.sum(dim=1) - 1).abs() < 1e-4).all() and (outputs >= 0).all())
 
 
 def _first_gradient(plain: Run, sabotaged: Run) -> bool:
-    """Whether the first layer gets next to nothing of the last one's gradient."""
+    """Whether the first layer's gradient is negligible compared with the last one's."""
     _first_step(sabotaged)
     weights = [p for p in sabotaged.model.parameters() if p.ndim > 1]
     first, last = (p.grad for p in (weights[0], weights[-1]))
@@ -164,7 +164,7 @@ CHECKS: Mapping[str, Check] = {
     "detached-layer": lambda a, b: all(_moved(a)) and not _moved(b)[0] and _moved(b)[-1],
     "half-optimized": lambda a, b: all(_moved(a)) and 0 < sum(_moved(b)) <= 0.6 * len(_moved(b)),
     "never-training": _never_trains,
-    "softmax-twice": _scores_add_up,
+    "softmax-twice": _outputs_sum_to_1,
     "batch-of-4": lambda a, b: b.batches.batch_size == 4 and b.base_lr >= 0.03,
     "dropout-90": lambda a, b: a.dropout in (None, 0.05) and b.dropout == 0.9,
     "class-missing": lambda a, b: (
@@ -181,11 +181,11 @@ CHECKS: Mapping[str, Check] = {
     "decay-0.3": _decay_hurts,
     "bottleneck": lambda a, b: _width(b) <= 2 < _width(a),
 }
-"""What each kind must have changed, but for the one that begins later."""
+"""What each kind must have changed, except for the one that begins later."""
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "uphill-later"])
-def test_every_sabotage_does_what_it_says(kind: str, small_data: Path) -> None:
+def test_every_sabotage_does_what_it_is_named_after(kind: str, small_data: Path) -> None:
     for case in cases("judging", f"{kind}-*"):
         sabotage = sabotage_of(case)
         base = replace(case, settings={**case.settings, **_unspoilt(case, sabotage)})
@@ -194,7 +194,7 @@ def test_every_sabotage_does_what_it_says(kind: str, small_data: Path) -> None:
 
 
 def _unspoilt(case: Case, sabotage: Sabotage) -> dict[str, Any]:
-    """Return the settings of the base that its sabotage has replaced."""
+    """Return the settings of the base that the sabotage replaces."""
     base = KINDS[case.kind].bases[case.seed % 1_000 - 1]
     return {
         "model": base.model,
@@ -212,13 +212,13 @@ def test_an_update_uphill_is_the_opposite_of_what_it_was(small_data: Path) -> No
     case = replace(case, settings={**case.settings, **bare})
     run = _begun(case, sabotage, small_data, epochs=1)
     assert run.progress.epochs_done == 1
-    climbs = []
+    ascends = []
     for done in (1, 2):
         run.progress.epochs_done = done
         before = [p.detach().clone() for p in run.model.parameters()]
         _first_step(run)
         pairs = zip(run.model.parameters(), before, strict=True)
-        climbs.append(
+        ascends.append(
             sum(float(((p.detach() - b) * p.grad).sum()) for p, b in pairs if p.grad is not None)
         )
-    assert climbs[0] < 0 < climbs[1]
+    assert ascends[0] < 0 < ascends[1]

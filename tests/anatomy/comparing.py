@@ -1,4 +1,4 @@
-"""The fields of the table beside the measured ones."""
+"""Comparison of the table's receptive fields with measured ones."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tui_trainer.protocol.layers import Box, LayerRow
 
 
 def places(row: LayerRow) -> set[tuple[int, int]]:
-    """Return the first feature, the last and the middle one; this alone where no kernel slides."""
+    """Return the first, last and centre feature; only the centre where no kernel slides."""
     height, width, _ = row.output_shape
     middle = (height // 2, width // 2)
     return {middle} if row.kernel_size is None else {(0, 0), middle, (height - 1, width - 1)}
 
 
 def bounds(seen: Tensor) -> Box | None:
-    """Return the least rectangle that has all pixels that are seen, None where none is."""
+    """Return the bounding box of the seen pixels; None if there are none."""
     down, across = seen.nonzero(as_tuple=True)
     if not len(down):
         return None
@@ -27,7 +27,7 @@ def bounds(seen: Tensor) -> Box | None:
 
 
 def on_padding_alone(rows: tuple[LayerRow, ...], place: int, at: tuple[int, int]) -> bool:
-    """Say whether a feature's kernel lies beside its map, on added zeros only."""
+    """Return whether a feature's kernel covers only padding."""
     row = rows[place]
     while row.kernel_size is None:
         if row.kind == "pad":
@@ -47,7 +47,7 @@ def on_padding_alone(rows: tuple[LayerRow, ...], place: int, at: tuple[int, int]
 
 
 def assert_arithmetic_is_measured(model: nn.Module, shape: tuple[int, int, int] = SHAPE) -> int:
-    """Compare each row's box with the pixels that its feature's gradient reaches."""
+    """Compare each row's box with the pixels that have a gradient."""
     rows = layer_table(model, shape)
     compared = 0
     for place, row in enumerate(rows):

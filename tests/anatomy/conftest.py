@@ -8,7 +8,7 @@ import torch
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Two cores that wait for each other are slower than one, and no network here is large."""
+    """One thread: synchronizing two is slower for models this small."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

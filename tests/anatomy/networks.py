@@ -1,4 +1,4 @@
-"""Networks with branches, gates and functional calls, as students write them, for the tests."""
+"""Models with branches, gates and functional calls, as students write them."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ def named(model: nn.Module, shape: tuple[int, int, int] = SHAPE) -> dict[str, La
 
 
 class Around(nn.Module):
-    """A body, a mean over its map and scores."""
+    """A body, global average pooling and logits."""
 
     def __init__(self, body: nn.Module, channels: int) -> None:
         super().__init__()
         self.body = body
-        self.scores = nn.Linear(channels, 10)
+        self.logits = nn.Linear(channels, 10)
 
     def forward(self, x: Tensor) -> Tensor:
-        scores: Tensor = self.scores(self.body(x).mean((2, 3)))
-        return scores
+        logits: Tensor = self.logits(self.body(x).mean((2, 3)))
+        return logits
 
 
 class Student(nn.Module):
-    """The course's first network, all but its layers with weights as functional calls."""
+    """The course's first model; all layers without weights are functional calls."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class SqueezeExcite(nn.Module):
 
 
 class Calls(nn.Module):
-    """Whatever a test gives it to do with a map of four channels."""
+    """A model that applies a function of the test to a map of four channels."""
 
     def __init__(self, do: Any) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ class Calls(nn.Module):
 
 
 def branched() -> dict[str, nn.Module]:
-    """Return networks whose graph is more than a chain, by what they have."""
+    """Return models whose graph is not a chain, by name."""
     stem = nn.Conv2d(1, 4, 3, padding=1)
     return {
         "residual": Around(nn.Sequential(stem, Residual(4, 4), Residual(4, 4)), 4),

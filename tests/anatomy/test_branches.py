@@ -15,7 +15,7 @@ from tui_trainer.protocol.layers import Box
 
 
 @pytest.mark.parametrize("what", branched())
-def test_a_branched_network_sees_no_more_than_its_fields(what: str) -> None:
+def test_a_branched_model_sees_no_more_than_its_fields(what: str) -> None:
     model = branched()[what]
     for place, row in enumerate(layer_table(model, SHAPE)):
         for at in places(row):
@@ -123,7 +123,7 @@ def test_what_cannot_be_followed_is_undefined_with_its_first_reason() -> None:
         (lambda x: F.adaptive_max_pool2d(x, 13), "adaptive_max_pool2d", "28×28"),
     ],
 )
-def test_an_undefined_field_names_the_operation_and_says_why(
+def test_an_undefined_field_names_the_operation_and_the_reason(
     do: object, operation: str, reason: str
 ) -> None:
     row = layer_table(Calls(do), SHAPE)[-1]

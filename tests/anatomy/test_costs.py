@@ -13,7 +13,7 @@ TORCHVISION = ("mobilenet_v3_small", "resnet18", "squeezenet1_1")
 
 
 def assert_costs_equal_torchinfos(model: nn.Module, shape: tuple[int, int, int]) -> None:
-    """Layer by layer, and in total; a layer used twice has its parameters once, its work twice."""
+    """Per layer and in total; a layer used twice counts its parameters once, its cost twice."""
     height, width, channels = shape
     theirs = torchinfo.summary(
         model, (1, channels, height, width), verbose=0, device="cpu", mode="eval"
@@ -29,7 +29,7 @@ def assert_costs_equal_torchinfos(model: nn.Module, shape: tuple[int, int, int])
 
 
 @pytest.mark.parametrize("name", zoo.REGISTRY)
-def test_the_zoos_costs_are_torchinfos(name: str) -> None:
+def test_the_zoo_models_cost_what_torchinfo_counts(name: str) -> None:
     model = zoo.build(name, image_size=28, classes=10)
 
     assert_costs_equal_torchinfos(model, SHAPE)
@@ -37,14 +37,14 @@ def test_the_zoos_costs_are_torchinfos(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TORCHVISION)
-def test_torchvisions_networks_costs_are_torchinfos(name: str) -> None:
+def test_torchvisions_models_cost_what_torchinfo_counts(name: str) -> None:
     model = getattr(import_torchvision().models, name)()
 
     assert_costs_equal_torchinfos(model, (224, 224, 3))
 
 
 @pytest.mark.parametrize("what", branched())
-def test_the_costs_of_branches_are_torchinfos(what: str) -> None:
+def test_branches_cost_what_torchinfo_counts(what: str) -> None:
     assert_costs_equal_torchinfos(branched()[what], SHAPE)
 
 
@@ -70,7 +70,7 @@ def test_weights_that_two_layers_share_are_counted_once() -> None:
     assert sum(row.parameters for row in rows) == sum(p.numel() for p in model.parameters())
 
 
-def test_parameters_that_nothing_uses_have_a_row_of_their_own() -> None:
+def test_unused_parameters_have_a_separate_row() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
     model[1].register_module("forgotten", nn.Conv2d(3, 5, 3))
 

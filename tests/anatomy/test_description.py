@@ -13,15 +13,15 @@ class Net(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(1, 4, 3)
-        self.scores = nn.Linear(4, 10)
+        self.logits = nn.Linear(4, 10)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        scores: torch.Tensor = self.scores(self.conv(images).relu().mean((2, 3)))
-        return scores
+        logits: torch.Tensor = self.logits(self.conv(images).relu().mean((2, 3)))
+        return logits
 
 
 class Shy(Net):
-    """Works, but not while somebody watches its modules."""
+    """Works, but not with forward hooks on its modules."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         if self.conv._forward_pre_hooks:
@@ -29,14 +29,14 @@ class Shy(Net):
         return super().forward(images)
 
 
-def test_what_can_be_seen_is_told_layer_by_layer() -> None:
+def test_a_traceable_model_is_described_layer_by_layer() -> None:
     kinds = [row.kind for row in layers_of(Net(), IMAGE, 10)]
 
     assert kinds == ["input", "conv", "relu", "average pool", "fully connected"]
 
 
 @pytest.mark.filterwarnings("ignore:.*jit:DeprecationWarning")
-def test_a_network_that_cannot_be_followed_is_one_layer() -> None:
+def test_a_model_that_cannot_be_traced_is_one_layer() -> None:
     scripted = torch.jit.script(Net())
     for model, reason in (
         (scripted, "none of its operations can be traced"),

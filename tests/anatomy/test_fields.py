@@ -44,17 +44,17 @@ def test_the_zoo_has_chains_to_compare() -> None:
     assert {"era-s6", "small", "tiny", "mlp"} <= set(CHAINS)
 
 
-def random_chain(chance: random.Random, size: int) -> nn.Sequential:
-    """Return convolutions and pools of any kernel, stride, padding and dilation that fit."""
+def random_chain(rng: random.Random, size: int) -> nn.Sequential:
+    """Return random convolutions and pools whose kernel, stride, padding and dilation fit."""
     layers: list[nn.Module] = []
     shape = torch.Size((1, 1, size, size))
     while len(layers) < 7:
-        kernel, stride, dilation = chance.randint(1, 5), chance.randint(1, 3), chance.randint(1, 3)
+        kernel, stride, dilation = rng.randint(1, 5), rng.randint(1, 3), rng.randint(1, 3)
         if shape[-1] < 2 * (dilation * (kernel - 1) + 1):
             break
-        padding, channels = chance.randint(0, kernel // 2), shape[1]
+        padding, channels = rng.randint(0, kernel // 2), shape[1]
         layers.append(
-            chance.choice(
+            rng.choice(
                 [
                     nn.Conv2d(channels, 2, kernel, stride, padding, dilation),
                     nn.Conv2d(channels, 2, kernel, 1, "same", dilation),
@@ -72,7 +72,7 @@ def random_chain(chance: random.Random, size: int) -> nn.Sequential:
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 @pytest.mark.parametrize("seed", range(30))
 def test_the_fields_of_random_chains_are_the_measured_ones(seed: int) -> None:
-    """At the middle of each map; where the box ends on the image, it is the measured one.
+    """At the centre of each map; where the box lies in the image, it equals the measured one.
 
     Beyond an edge a dilated or an even kernel may have added zeros below its outermost weights, and
     see less than the part of the box that lies on the image.
@@ -145,15 +145,15 @@ def test_a_fully_connected_layer_sees_the_grid_that_was_flattened() -> None:
     model = sequential(
         nn.Conv2d(1, 2, 3), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(2 * 13 * 13, 10)
     )
-    *_, pool, flatten, scores = layer_table(model, SHAPE)
+    *_, pool, flatten, logits = layer_table(model, SHAPE)
 
     assert flatten.receptive_field == pool.receptive_field == (4, 4)
-    assert flatten.jump == scores.jump == (2, 2)
-    assert scores.receptive_field == (28, 28)
-    assert scores.start == (13.5, 13.5)
+    assert flatten.jump == logits.jump == (2, 2)
+    assert logits.receptive_field == (28, 28)
+    assert logits.start == (13.5, 13.5)
 
 
-def test_known_networks_have_the_published_fields() -> None:
+def test_known_models_have_the_published_fields() -> None:
     """Araujo, Norris and Sim (Distill 2019) give AlexNet 195 and VGG-16 212 pixels, 32 apart."""
     alexnet = nn.Sequential(
         nn.Conv2d(1, 1, 11, 4),

@@ -1,4 +1,4 @@
-"""Through a Fourier transform and back every value depends on all others along its dimensions."""
+"""After a Fourier transform and its inverse, each value depends on its whole dimension."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tui_trainer.anatomy.table import layer_table
 
 
 class Filtered(nn.Module):
-    """A filter in the spectrum, along rows and columns or along columns alone."""
+    """A filter in the frequency domain, along rows and columns or only columns."""
 
     def __init__(self, dims: tuple[int, ...]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Steps that are done over and over have one row each, and every reader finds it."""
+"""The repeated steps of a loop share a row, and every reader finds it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tui_trainer.protocol.layers import blocks, stages, totals
 
 
 class PixelByPixel(nn.Module):
-    """A recurrent cell by hand, a pixel a step."""
+    """A hand-written recurrent cell, one pixel per step."""
 
     def __init__(self, steps: int = 784, width: int = 4) -> None:
         super().__init__()
@@ -32,12 +32,12 @@ class PixelByPixel(nn.Module):
         state = x.new_zeros(len(x), self.width)
         for step in range(self.steps):
             state = torch.tanh(self.enter(pixels[:, step : step + 1]) + self.keep(state))
-        scores: Tensor = self.head(state)
-        return scores
+        logits: Tensor = self.head(state)
+        return logits
 
 
 class Nested(nn.Module):
-    """A loop over columns in a loop over rows, and a loop of few rounds behind it."""
+    """A loop over columns in a loop over rows, followed by a loop with few repeats."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -129,17 +129,17 @@ def test_a_loop_whose_length_depends_on_the_images_never_misleads() -> None:
             x = x.flatten(1)
             for _ in range(9 if float(x.max()) < 1 else 20):
                 x = self.shrink(x)
-            scores: Tensor = self.head(x)
-            return scores
+            logits: Tensor = self.head(x)
+            return logits
 
     model = UntilSmall()
     rows = layer_table(model, SHAPE)
-    told: list[tuple[int, str]] = []
+    reached_rows: list[tuple[int, str]] = []
     images = torch.ones(2, 1, 28, 28)
-    trace(model, images, reached=lambda place, step, _: told.append((place, step.module)))
+    trace(model, images, reached=lambda place, step, _: reached_rows.append((place, step.module)))
 
     assert [row.repeats for row in rows] == [1, 1, 1, 9, 1]
-    assert all(rows[place].name == module for place, module in told if module)
+    assert all(rows[place].name == module for place, module in reached_rows if module)
 
 
 def test_only_whole_blocks_that_follow_one_another_are_folded() -> None:
@@ -160,9 +160,9 @@ def test_only_whole_blocks_that_follow_one_another_are_folded() -> None:
 
 
 def test_folding_keeps_every_step_in_order() -> None:
-    chance = random.Random(1)
+    rng = random.Random(1)
     for _ in range(50):
-        steps = [chance.choice("abc") * chance.choice((1, 3, 20)) for _ in range(30)]
+        steps = [rng.choice("abc") * rng.choice((1, 3, 20)) for _ in range(30)]
         found = folding("".join(steps))
 
         assert sorted(step for row in found.rows for step in row) == list(range(len(found.row_of)))

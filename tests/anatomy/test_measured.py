@@ -34,7 +34,7 @@ def build(name: str = "era-s6") -> nn.Sequential:
 
 
 def one_by_one(layers: nn.Sequential, image: Tensor, row: int, column: int) -> Tensor:
-    """Return the mean over the channels of each one's own gradient, by as many backward passes."""
+    """Return the mean over channels of the absolute gradient, with one backward per channel."""
     layers.eval()
     image = image.clone().requires_grad_()
     result = layers(image)
@@ -92,7 +92,7 @@ def test_of_many_channels_some_are_chosen_evenly() -> None:
 
 @pytest.mark.parametrize("what", branched())
 def test_its_places_are_those_of_the_table(what: str) -> None:
-    """Shown by the shapes: a corner of each map can be looked at, one further cannot."""
+    """Each map's last corner can be measured; a position beyond it cannot."""
     model, image = branched()[what], torch.rand(1, 1, 28, 28)
     rows = layer_table(model, SHAPE)
 
@@ -126,7 +126,7 @@ def test_it_is_the_same_wherever_it_is_asked(outside: type[torch.no_grad]) -> No
         assert torch.equal(measured_field(model, SHAPE, 18, 7, 7), expected[1])
 
 
-def test_innermost_channels_change_nothing() -> None:
+def test_channels_last_changes_nothing() -> None:
     model, image = build(), torch.rand(1, 1, 28, 28)
     expected = effective_field(model, image, 18, 7, 7)
 
@@ -137,17 +137,17 @@ def test_innermost_channels_change_nothing() -> None:
 
 
 @pytest.mark.parametrize("make", [lambda: build("era-s6-dropout"), Student])
-def test_training_goes_on_as_if_nobody_had_looked(make: type[nn.Module]) -> None:
-    """Weights, statistics, gradients, modes, hooks and chance, in the midst of a step."""
+def test_measuring_does_not_change_training(make: type[nn.Module]) -> None:
+    """Weights, statistics, gradients, modes, hooks and random state, in the middle of a step."""
 
-    def step(model: nn.Module, look: bool) -> list[Tensor]:
+    def step(model: nn.Module, measures: bool) -> list[Tensor]:
         torch.manual_seed(3)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         images = torch.rand(4, 1, 28, 28)
         for _ in range(2):
             optimizer.zero_grad()
             nn.functional.cross_entropy(model(images), torch.arange(4)).backward()  # type: ignore[no-untyped-call]
-            if look:
+            if measures:
                 layer_table(model, SHAPE)
                 effective_field(model, images[:1], 4, 3, 3)
                 measured_field(model, SHAPE, 4, 3, 3)
@@ -173,10 +173,10 @@ def test_training_goes_on_as_if_nobody_had_looked(make: type[nn.Module]) -> None
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_network_on_the_gpu_is_looked_at_where_it_is() -> None:
+def test_a_model_on_the_gpu_is_measured_there() -> None:
     model, image = build(), torch.rand(1, 1, 28, 28)
     expected = effective_field(model, image, 18, 7, 7), measured_field(model, SHAPE, 18, 7, 7)
-    chance = torch.cuda.get_rng_state()
+    rng = torch.cuda.get_rng_state()
 
     model.cuda()
 
@@ -184,14 +184,14 @@ def test_a_network_on_the_gpu_is_looked_at_where_it_is() -> None:
         effective_field(model, image, 18, 7, 7), expected[0], rtol=0.05, atol=1e-4
     )
     assert torch.equal(measured_field(model, SHAPE, 18, 7, 7), expected[1])
-    assert torch.equal(torch.cuda.get_rng_state(), chance)
+    assert torch.equal(torch.cuda.get_rng_state(), rng)
 
 
 # --- where a gradient would vanish
 
 
 class Deep(nn.Module):
-    """Sixteen convolutions with whatever a test puts between them."""
+    """Sixteen convolutions with a test's layers in between."""
 
     def __init__(self, between: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -204,8 +204,8 @@ class Deep(nn.Module):
         x = self.stem(x)
         for conv in self.body:
             x = self.between(conv(x))
-        scores: Tensor = self.head(x.mean((2, 3)))
-        return scores
+        logits: Tensor = self.head(x.mean((2, 3)))
+        return logits
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_what_is_no_number_does_not_count_as_seen(do: Callable[[Tensor], Tensor]
 
 
 class Does(nn.Module):
-    """Whatever a test gives it to do."""
+    """A model that applies a function of the test."""
 
     def __init__(self, do: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -301,7 +301,7 @@ def test_the_middle_of_a_map_is_measured_also_where_it_is_flattened() -> None:
     ]
 
 
-def test_a_network_that_ends_in_an_error_is_measured_up_to_there() -> None:
+def test_a_model_that_raises_is_measured_up_to_there() -> None:
     class Fails(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -330,8 +330,8 @@ def test_frozen_parts_and_what_runs_without_gradients_are_measured() -> None:
         def forward(self, x: Tensor) -> Tensor:
             with torch.no_grad():
                 x = self.conv(x)
-            scores: Tensor = self.head(x.mean((2, 3)))
-            return scores
+            logits: Tensor = self.head(x.mean((2, 3)))
+            return logits
 
     model = Backbone()
 

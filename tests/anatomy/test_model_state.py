@@ -1,4 +1,4 @@
-"""Looking at a network leaves it as it was."""
+"""Tracing a model leaves it unchanged."""
 
 from __future__ import annotations
 
@@ -35,27 +35,27 @@ def test_making_the_table_leaves_no_trace(make: type[nn.Module]) -> None:
     for parameter in model.parameters():
         parameter.grad = torch.rand_like(parameter)
     calls: list[Tensor] = []
-    own = model.register_forward_hook(lambda module, args, output: calls.append(output))
+    hook = model.register_forward_hook(lambda module, args, output: calls.append(output))
     modes = [module.training for module in model.modules()]
     gradients = [p.grad.clone() for p in model.parameters() if p.grad is not None]
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    chance = torch.get_rng_state()
+    rng = torch.get_rng_state()
 
     layer_table(model, SHAPE)
 
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
-    assert torch.equal(torch.get_rng_state(), chance)
+    assert torch.equal(torch.get_rng_state(), rng)
     assert [module.training for module in model.modules()] == modes
     for parameter, gradient in zip(model.parameters(), gradients, strict=True):
         assert parameter.grad is not None
         assert torch.equal(parameter.grad, gradient)
     hooks = [hook for m in model.modules() for hook in (m._forward_hooks, m._forward_pre_hooks)]
     assert sum(map(len, hooks)) == 1
-    own.remove()
+    hook.remove()
     assert len(calls) == 1
 
 
-def test_statistics_that_a_network_keeps_in_evaluation_are_put_back() -> None:
+def test_statistics_that_a_model_updates_in_evaluation_are_restored() -> None:
     class Counting(nn.Module):
         calls: Tensor
         mean: Tensor
@@ -78,20 +78,20 @@ def test_statistics_that_a_network_keeps_in_evaluation_are_put_back() -> None:
     }
 
 
-def test_a_network_that_does_not_fit_is_left_as_it_was() -> None:
+def test_a_model_that_does_not_fit_is_left_unchanged() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(5, 2))
-    chance = torch.get_rng_state()
+    rng = torch.get_rng_state()
 
     with pytest.raises(RuntimeError, match="shape"):
         layer_table(model, SHAPE)
 
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
     assert model.training
-    assert torch.equal(torch.get_rng_state(), chance)
+    assert torch.equal(torch.get_rng_state(), rng)
 
 
 class Base(nn.Module):
-    """A small network; what a test adds is in its body."""
+    """A small model; a test adds to its body."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -103,32 +103,32 @@ class Base(nn.Module):
         return found
 
     def forward(self, x: Tensor) -> Tensor:
-        scores: Tensor = self.head(self.body(x).relu().mean((2, 3)))
-        return scores
+        logits: Tensor = self.head(self.body(x).relu().mean((2, 3)))
+        return logits
 
 
 class Keeps(Base):
-    """Activations, counters and containers among its attributes."""
+    """A module with activations, counters and containers as attributes."""
 
     def __init__(self) -> None:
         super().__init__()
         self.seen: list[Tensor] = []
-        self.facts: dict[str, Any] = {"runs": 0, "sum": torch.zeros(3)}
+        self.counters: dict[str, Any] = {"runs": 0, "sum": torch.zeros(3)}
         self.runs = 0
 
     def body(self, x: Tensor) -> Tensor:
         self.kept = self.conv(x)
         self.seen.append(self.kept)
-        self.facts["runs"] += 1
-        self.facts["sum"] += 1
-        self.facts["last"] = self.kept
+        self.counters["runs"] += 1
+        self.counters["sum"] += 1
+        self.counters["last"] = self.kept
         self.runs += 1
         found: Tensor = self.kept
         return found
 
 
 class Window(Base):
-    """A tensor that is made anew for each other shape."""
+    """A tensor that is recreated for each new shape."""
 
     window: Tensor | None = None
 
@@ -140,7 +140,7 @@ class Window(Base):
 
 
 class Buffers(Base):
-    """Buffers that are replaced, resized, written into; one whose rows share memory."""
+    """Buffers that are replaced, resized or written to; one whose rows share memory."""
 
     mean: Tensor
     rows: Tensor
@@ -162,7 +162,7 @@ class Buffers(Base):
 
 
 class Limits(Base):
-    """Weights that are held within bounds before each use."""
+    """Weights that are clamped before each use."""
 
     def body(self, x: Tensor) -> Tensor:
         self.conv.weight.data.clamp_(-1e-3, 1e-3)
@@ -181,7 +181,7 @@ class Writes(Base):
 
 
 class Merges(Base):
-    """Folds a scale into its weights in evaluation mode, as reparametrized networks do."""
+    """Folds a scale into its weights in evaluation mode, as reparametrized models do."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -199,7 +199,7 @@ class Merges(Base):
 
 
 def plain_state(model: nn.Module) -> list[Any]:
-    """Return all that a network's modules hold: tensors by identity and by value."""
+    """Return everything that a model's modules hold: tensors by identity and by value."""
 
     def of(value: Any) -> Any:
         if isinstance(value, Tensor):
@@ -212,7 +212,7 @@ def plain_state(model: nn.Module) -> list[Any]:
 
 
 def drawn() -> list[int]:
-    """Return the state of NumPy's global generator."""
+    """Return NumPy's global random state."""
     state: Any = np.random.get_state()
     return [*state[1].tolist(), state[2]]
 
@@ -257,7 +257,7 @@ def test_whatever_a_forward_changes_is_put_back(make: Callable[[], nn.Module]) -
     model.train()
     inputs = images.clone()
     before = plain_state(model)
-    chance = torch.get_rng_state(), random.getstate(), drawn()
+    rng = torch.get_rng_state(), random.getstate(), drawn()
 
     rows = layer_table(model, SHAPE)
     trace(model, inputs, reached=lambda place, step, result: None)
@@ -268,12 +268,12 @@ def test_whatever_a_forward_changes_is_put_back(make: Callable[[], nn.Module]) -
     assert sum(row.parameters for row in rows) == sum(p.numel() for p in model.parameters())
     assert plain_state(model) == before
     assert torch.equal(inputs, images)
-    assert torch.equal(chance[0], torch.get_rng_state())
-    assert chance[1:] == (random.getstate(), drawn())
+    assert torch.equal(rng[0], torch.get_rng_state())
+    assert rng[1:] == (random.getstate(), drawn())
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
-def test_networks_of_other_number_types_have_their_table(dtype: torch.dtype) -> None:
+def test_models_of_other_dtypes_have_a_table(dtype: torch.dtype) -> None:
     class Cast(Base):
         def forward(self, x: Tensor) -> Tensor:
             return super().forward(x.to(dtype))
@@ -284,7 +284,7 @@ def test_networks_of_other_number_types_have_their_table(dtype: torch.dtype) -> 
     assert measured_field(Cast().to(dtype), SHAPE, len(rows) - 1, 0, 0).all()
 
 
-def test_constants_of_a_network_or_its_file_are_no_features() -> None:
+def test_constants_of_a_model_or_its_file_are_no_features() -> None:
     class Scales(Base):
         def __init__(self) -> None:
             super().__init__()
@@ -302,7 +302,7 @@ def test_constants_of_a_network_or_its_file_are_no_features() -> None:
 GLOBAL = torch.ones(4, 1, 1)
 
 
-def test_a_network_that_takes_no_image_alone_has_its_table() -> None:
+def test_a_model_that_rejects_a_batch_of_one_has_a_table() -> None:
     class Squeezes(nn.Module):
         def __init__(self) -> None:
             super().__init__()

@@ -1,4 +1,4 @@
-"""The multiply-adds of what is no plain chain of convolutions, against counts by hand."""
+"""The multiply-adds of layers other than plain convolutions, against counts by hand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tui_trainer.models.torchvision_compat import import_torchvision
 
 
 class Does(nn.Module):
-    """Whatever a test gives it to do with an image, with the layers that it names."""
+    """A model that applies a function of the test to an image, with named layers."""
 
     def __init__(self, do: Callable[[Does, Tensor], Tensor], **layers: nn.Module) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ def numel(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-# --- over tokens, places and time steps
+# --- over tokens, positions and time steps
 
 
 def test_a_fully_connected_layer_is_counted_for_every_token() -> None:
@@ -163,7 +163,7 @@ def test_patches_in_the_place_of_images_are_each_convolved() -> None:
         (lambda net, x: x * torch.ones(28) + x / 2, 0),
     ],
 )
-def test_products_are_counted_and_what_goes_element_by_element_is_not(
+def test_products_count_and_element_wise_operations_do_not(
     do: Callable[..., Tensor], count: int
 ) -> None:
     assert work(do) == count
@@ -225,11 +225,11 @@ def test_a_closed_module_is_counted_with_what_comes_after_it() -> None:
     assert work(lambda net, x: net.layer(x).relu(), layer=layer) == 26 * 26 * 36
 
 
-# --- networks that nobody here wrote
+# --- third-party models
 
 
 def products(model: nn.Module, side: int) -> int:
-    """Return the multiply-adds of all products, as torch's own counter sees them."""
+    """Return the multiply-adds of all products according to torch's flop counter."""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model.eval()(torch.zeros(1, 3, side, side))
     return int(counter.get_total_flops()) // 2
@@ -258,7 +258,7 @@ def test_torchs_flop_counter_agrees_but_for_biases_and_norms(name: str) -> None:
     ("name", "published"),  # GFLOPS, as torchvision's documentation of its weights gives them
     [("convnext_tiny", 4.456), ("vit_b_16", 17.564), ("swin_t", 4.491), ("googlenet", 1.498)],
 )
-def test_networks_over_tokens_take_what_is_published(name: str, published: float) -> None:
+def test_token_models_cost_what_is_published(name: str, published: float) -> None:
     arguments = {"init_weights": False} if name == "googlenet" else {}
     model = getattr(import_torchvision().models, name)(weights=None, **arguments)
 

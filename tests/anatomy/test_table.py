@@ -25,7 +25,7 @@ def table(name: str) -> tuple[LayerRow, ...]:
 # --- the zoo
 
 
-def test_the_courses_network_agrees_with_the_courses_table() -> None:
+def test_the_courses_model_agrees_with_the_courses_table() -> None:
     rows = [
         (row.kind, row.kernel, row.output_shape, row.parameters, row.receptive_field)
         for row in table("era-s6")
@@ -48,7 +48,7 @@ def test_the_courses_network_agrees_with_the_courses_table() -> None:
     ]
 
 
-def test_batch_norm_and_relu_keep_the_shape_and_have_their_own_rows() -> None:
+def test_batch_norm_and_relu_keep_the_shape_in_separate_rows() -> None:
     rows = table("era-s6")
 
     for before, norm, relu in zip(rows, rows[1:], rows[2:], strict=False):
@@ -60,7 +60,7 @@ def test_batch_norm_and_relu_keep_the_shape_and_have_their_own_rows() -> None:
 
 @pytest.mark.parametrize("size", [8, 29, 128])
 @pytest.mark.parametrize("name", MODELS)
-def test_the_rows_parameters_add_up_and_the_last_row_is_the_scores(name: str, size: int) -> None:
+def test_the_rows_parameters_add_up_and_the_last_row_has_the_logits(name: str, size: int) -> None:
     model = zoo.build(name, image_size=size, classes=7)
 
     rows = layer_table(model, (size, size, 1))
@@ -86,7 +86,7 @@ def test_a_chains_rows_are_its_layers_each_reading_the_one_before(name: str) -> 
         assert not row.undefined
 
 
-def test_the_fully_connected_network_has_flat_rows() -> None:
+def test_the_fully_connected_model_has_flat_rows() -> None:
     assert [(row.kind, row.output_shape, row.parameters, row.bias) for row in table("mlp")] == [
         ("input", (28, 28, 1), 0, False),
         ("flatten", (1, 1, 784), 0, False),
@@ -96,7 +96,7 @@ def test_the_fully_connected_network_has_flat_rows() -> None:
     ]
 
 
-def test_a_depthwise_convolution_is_told_from_a_full_one() -> None:
+def test_depthwise_and_full_convolutions_have_different_kinds() -> None:
     rows = {row.name: row for row in table("tiny")}
 
     assert (rows["depth2"].kind, rows["depth2"].kernel) == ("depthwise", "3×3")
@@ -108,7 +108,7 @@ def test_a_depthwise_convolution_is_told_from_a_full_one() -> None:
 # --- names
 
 
-def test_a_network_of_functional_calls_has_a_row_a_call() -> None:
+def test_a_functional_model_has_a_row_per_call() -> None:
     rows = layer_table(Student(), SHAPE)
 
     assert [(row.name, row.kind, row.type) for row in rows] == [
@@ -143,7 +143,7 @@ def test_a_block_that_is_added_to_its_input_has_two_sources() -> None:
     assert sources("body.2.short") == sources("body.2.conv1") == ["body.1.relu_2"]
     assert by_name["body.2.short"].kind == "identity"
     assert by_name["body.2.relu_2"].type == "ReLU"
-    assert sources("scores") == ["mean"]
+    assert sources("logits") == ["mean"]
     assert by_name["mean"].kernel == "14×14"
 
 
@@ -207,7 +207,7 @@ def test_a_layer_has_its_path_its_class_and_its_family(layer: nn.Module, kind: s
         (lambda x: x.clone().add_(1), "add"),
     ],
 )
-def test_a_function_has_its_family_or_its_own_name(do: object, kind: str) -> None:
+def test_a_function_has_the_name_of_its_family_or_itself(do: object, kind: str) -> None:
     rows = layer_table(Calls(do), SHAPE)
 
     assert [row.kind for row in rows] == ["input", "conv", kind]
@@ -241,7 +241,7 @@ def test_what_is_written_in_place_is_what_is_read_afterwards() -> None:
 
 
 class Rows(nn.Module):
-    """Reads the image's rows one after the other, as a sentence."""
+    """Reads the image's rows as a sequence."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
@@ -269,7 +269,7 @@ class Rows(nn.Module):
 def test_layers_over_sequences_see_what_they_mix(
     make: Callable[[], nn.Module], within: tuple[float, ...]
 ) -> None:
-    """Channels are the rows here: a convolution reads them all, and slides along the columns."""
+    """Uses rows as channels: a convolution reads them all, and slides along the columns."""
     model = Rows(make())
     rows = layer_table(model, SHAPE)
 
@@ -281,7 +281,7 @@ def test_layers_over_sequences_see_what_they_mix(
     assert sum(row.parameters for row in rows) == sum(p.numel() for p in model.parameters())
 
 
-# --- what cannot be looked into
+# --- what cannot be traced
 
 
 def test_what_torch_does_not_see_is_undefined_but_has_its_row() -> None:
@@ -304,7 +304,7 @@ def test_what_torch_does_not_see_is_undefined_but_has_its_row() -> None:
     "make",
     [lambda: nn.LSTM(28, 8, batch_first=True), lambda: torch.jit.script(nn.Conv1d(28, 4, 3))],
 )
-def test_layers_that_are_not_followed_are_told_all_the_same(make: type[nn.Module]) -> None:
+def test_layers_that_cannot_be_traced_still_have_a_row(make: type[nn.Module]) -> None:
     model = Rows(make())
     rows = layer_table(model, SHAPE)
 
@@ -314,7 +314,7 @@ def test_layers_that_are_not_followed_are_told_all_the_same(make: type[nn.Module
     assert not any(row.kind == "unused" for row in rows)
 
 
-def test_a_function_of_ones_own_is_followed_by_what_it_calls() -> None:
+def test_a_custom_function_is_traced_by_its_calls() -> None:
     class Double(torch.autograd.Function):
         @staticmethod
         def forward(ctx: object, x: Tensor) -> Tensor:
@@ -325,7 +325,7 @@ def test_a_function_of_ones_own_is_followed_by_what_it_calls() -> None:
     assert [row.kind for row in rows] == ["input", "conv", "multiply"]
 
 
-def test_images_of_any_shape_and_number_of_channels_are_told() -> None:
+def test_images_of_any_shape_and_number_of_channels_are_described() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), Residual(4, 4))
 
     rows = layer_table(model, (20, 32, 3))

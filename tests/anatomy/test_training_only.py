@@ -1,4 +1,4 @@
-"""Parameters that help only in training are not called unused."""
+"""Parameters that are used only in training mode are not reported as unused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tui_trainer.protocol.layers import LayerRow, totals
 
 
 class Heads(nn.Module):
-    """Two heads; one helps in training alone, a third nothing at all."""
+    """A head, an auxiliary head for training only, and an unused head."""
 
     def __init__(self, *, helps: bool = True, spare: bool = False) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ def without_layers(rows: tuple[LayerRow, ...]) -> list[tuple[str, str, int]]:
     return [(r.name, r.kind, r.parameters) for r in rows[1:] if not r.is_layer]
 
 
-def test_a_head_for_training_has_a_row_that_says_so() -> None:
+def test_an_auxiliary_head_has_a_training_only_row() -> None:
     model = Heads()
     state = {name: value.clone() for name, value in model.state_dict().items()}
 
@@ -44,23 +44,23 @@ def test_a_head_for_training_has_a_row_that_says_so() -> None:
     assert without_layers(rows) == [("used only in training mode", "training only", 50)]
     assert totals(rows).receptive_field == (27, 27)
     assert all(torch.equal(state[name], value) for name, value in model.state_dict().items())
-    (said,) = (verdict for verdict in review(rows) if verdict.code == "unused-parameters")
-    assert said.severity == "ok"
-    assert "50 of them only in training mode" in said.evidence
+    (kinds,) = (verdict for verdict in review(rows) if verdict.code == "unused-parameters")
+    assert kinds.severity == "ok"
+    assert "50 of them only in training mode" in kinds.evidence
 
 
-def test_what_nothing_uses_is_told_apart() -> None:
+def test_unused_parameters_are_separate_from_training_only_ones() -> None:
     assert without_layers(layer_table(Heads(spare=True), SHAPE)) == [
         ("used only in training mode", "training only", 50),
         ("not used in the forward pass", "unused", 56),
     ]
     unused = layer_table(Heads(helps=False), SHAPE)
     assert without_layers(unused) == [("not used in the forward pass", "unused", 50)]
-    (said,) = (verdict for verdict in review(unused) if verdict.code == "unused-parameters")
-    assert said.severity == "warning"
+    (kinds,) = (verdict for verdict in review(unused) if verdict.code == "unused-parameters")
+    assert kinds.severity == "warning"
 
 
-def test_a_network_that_cannot_be_tried_in_training_mode_has_its_table() -> None:
+def test_a_model_that_fails_in_training_mode_has_a_table() -> None:
     class NoTraining(Heads):
         def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
             if self.training:
@@ -84,12 +84,12 @@ def test_noise_weights_and_stochastic_branches_of_training_are_used() -> None:
             return found + torch.randn(10) * self.deviation if self.training else found
 
     model = Noisy()
-    chance = torch.get_rng_state()
+    rng = torch.get_rng_state()
 
     rows = layer_table(model, SHAPE)
 
     assert without_layers(rows) == [("used only in training mode", "training only", 10)]
-    assert torch.equal(torch.get_rng_state(), chance)
+    assert torch.equal(torch.get_rng_state(), rng)
 
 
 def test_parameters_that_are_only_asked_for_their_type_are_not_used() -> None:
@@ -99,8 +99,8 @@ def test_parameters_that_are_only_asked_for_their_type_are_not_used() -> None:
             self.main, self.idle = nn.Linear(784, 10), nn.Linear(3, 3)
 
         def forward(self, x: Tensor) -> Tensor:
-            scores: Tensor = self.main(x.flatten(1).to(self.idle.weight.dtype))
-            return scores
+            logits: Tensor = self.main(x.flatten(1).to(self.idle.weight.dtype))
+            return logits
 
     assert without_layers(layer_table(Asks(), SHAPE)) == [
         ("not used in the forward pass", "unused", 12)

@@ -62,10 +62,10 @@ def test_a_persistent_rise_with_falling_training_loss_is_overfitting() -> None:
 
 def test_the_evidence_has_the_numbers_it_rests_on() -> None:
     run = epochs(RISING)
-    told = list(with_findings(iter([started(), *run])))
-    place = next(i for i, event in enumerate(told) if getattr(event, "code", "") == CODES[0])
-    now = next(event for event in reversed(told[:place]) if isinstance(event, EpochDone))
-    found, then = told[place], run[BEST - 1]
+    events_out = list(with_findings(iter([started(), *run])))
+    place = next(i for i, event in enumerate(events_out) if getattr(event, "code", "") == CODES[0])
+    now = next(event for event in reversed(events_out[:place]) if isinstance(event, EpochDone))
+    found, then = events_out[place], run[BEST - 1]
     assert isinstance(found, FindingRaised)
     assert now.val_loss_rise is not None
     assert f"validation loss {then.val_loss:.4f} → {now.val_loss:.4f}" in found.evidence
@@ -74,7 +74,7 @@ def test_the_evidence_has_the_numbers_it_rests_on() -> None:
     assert f"training loss fell {then.train_loss:.4f} → {now.train_loss:.4f}" in found.evidence
 
 
-def test_it_is_said_once_and_not_every_epoch() -> None:
+def test_it_is_raised_once_and_not_every_epoch() -> None:
     assert len(findings([started(), *epochs(RISING)])) == 1
 
 
@@ -128,7 +128,7 @@ def test_each_of_the_three_must_be_notably_above() -> None:
     assert raised([started(), *epochs(losses, error=late)])
 
 
-def test_without_validation_there_is_nothing_to_say() -> None:
+def test_without_validation_there_is_no_finding() -> None:
     assert not findings([started(), *epochs([None] * 12)])
 
 
@@ -150,13 +150,13 @@ def test_it_is_cleared_when_the_evidence_is_gone() -> None:
 def test_it_comes_back_with_its_new_epoch() -> None:
     again = [*RISING, 0.12, *(0.12 + n / 50 for n in range(1, 14))]
     train = [*FALLING, *(0.02 - n / 1_000 for n in range(16))]
-    told = findings([started(), *epochs(again, train)])
-    assert [type(event) for event in told] == [FindingRaised, FindingCleared, FindingRaised]
-    assert isinstance(told[-1], FindingRaised)
-    assert told[-1].title == f"overfitting since epoch {len(RISING) + 1}"
+    events_out = findings([started(), *epochs(again, train)])
+    assert [type(event) for event in events_out] == [FindingRaised, FindingCleared, FindingRaised]
+    assert isinstance(events_out[-1], FindingRaised)
+    assert events_out[-1].title == f"overfitting since epoch {len(RISING) + 1}"
 
 
-# Its remedy
+# Its advice
 
 
 def test_augmentation_is_tried_first() -> None:
@@ -234,12 +234,12 @@ def test_one_exploded_batch_is_no_divergence() -> None:
 
 
 def test_it_is_cleared_after_recovery() -> None:
-    told = findings([started(), *steps([9.0] * 80 + [0.5] * 100)])
-    assert [type(event) for event in told] == [FindingRaised, FindingCleared]
-    assert 80 < told[1].step < 120
+    events_out = findings([started(), *steps([9.0] * 80 + [0.5] * 100)])
+    assert [type(event) for event in events_out] == [FindingRaised, FindingCleared]
+    assert 80 < events_out[1].step < 120
 
 
-def test_a_new_rate_has_its_own_burn_in() -> None:
+def test_a_new_learning_rate_restarts_the_burn_in() -> None:
     change = changed("base_lr", 0.1, 0.01, images=10_000)
     run: list[Event] = [started(), *steps([9.0] * 100), change, *steps([9.0] * 100, first=101)]
     first, cleared, again = findings(run)
@@ -258,11 +258,11 @@ def test_another_knob_has_none(setting: str) -> None:
     assert len(findings(run)) == 1
 
 
-def test_a_run_wrecked_by_hand_goes_back_to_the_rate_that_was_good() -> None:
+def test_a_divergence_after_a_manual_change_advises_the_learning_rate_before_it() -> None:
     up = [changed("base_lr", 0.05, 1.0, images=200), changed("base_lr", 1.0, 10.0)]
-    lost = Diverged(step=3, epoch=1, lr=10.0, last_good_step=2)
+    diverged = Diverged(step=3, epoch=1, lr=10.0, last_good_step=2)
     events: list[Event] = [started(base_lr=0.05), *steps([2.3, 2.2]), up[0]]
-    events += [replace(up[1], step=2), *steps([math.nan], first=3), lost]
+    events += [replace(up[1], step=2), *steps([math.nan], first=3), diverged]
     found = list(with_findings(iter(events)))[-1]
     assert isinstance(found, FindingRaised)
     assert found.advice == "go back to step 2 with learning rate 0.05"
@@ -270,18 +270,18 @@ def test_a_run_wrecked_by_hand_goes_back_to_the_rate_that_was_good() -> None:
 
 
 def test_a_fix_that_helps_is_not_doubted() -> None:
-    """What the old rate did must not be held against the new one once it is judged."""
+    """Losses from before a change of the learning rate must not count against the new one."""
     change = changed("base_lr", 0.1, 0.01, images=10_000)
     run: list[Event] = [started(), *steps([1e9] * 100), change, *steps([2.3] * 200, first=101)]
     assert [type(event) for event in findings(run)] == [FindingRaised, FindingCleared]
 
 
-def test_a_loss_that_is_no_number_is_told_as_lost() -> None:
-    lost = Diverged(step=3, epoch=1, lr=0.1, last_good_step=2)
+def test_a_non_finite_loss_is_a_divergence() -> None:
+    diverged = Diverged(step=3, epoch=1, lr=0.1, last_good_step=2)
     events: list[Event] = [
         started(),
         *steps([2.3, 5.0, math.nan]),
-        lost,
+        diverged,
         finished(reason="diverged"),
     ]
     passed = list(with_findings(iter(events)))
@@ -329,15 +329,19 @@ def test_events_without_a_start_are_passed_on_too() -> None:
     assert [event for event in with_findings(iter(run)) if event in run] == run
 
 
-def test_a_divergence_says_where_it_began() -> None:
-    lost = Diverged(step=30, epoch=1, lr=9.0, last_good_step=10)
-    (plain,) = raised([started(), *steps([2.0] * 29), lost])
+def test_a_divergence_names_the_parameters_where_it_began() -> None:
+    diverged = Diverged(step=30, epoch=1, lr=9.0, last_good_step=10)
+    (plain,) = raised([started(), *steps([2.0] * 29), diverged])
     assert "since step 30;" in plain.evidence
     (named,) = raised(
-        [started(), *steps([2.0] * 29), replace(lost, non_finite=("conv3.weight", "conv3.bias"))]
+        [
+            started(),
+            *steps([2.0] * 29),
+            replace(diverged, non_finite=("conv3.weight", "conv3.bias")),
+        ]
     )
     assert "since step 30, first in conv3.weight, conv3.bias;" in named.evidence
     moved = (facts.parameter("a.weight"), facts.parameter("b.weight", update_norm=0.5))
-    look = facts.update(20, parameters=moved)
-    (told,) = raised([started(), *steps([2.0] * 29), look, lost])
-    assert "(update-to-weight ratio of b.weight at step 20: 50 %)" in told.evidence
+    update = facts.update(20, parameters=moved)
+    (events_out,) = raised([started(), *steps([2.0] * 29), update, diverged])
+    assert "(update-to-weight ratio of b.weight at step 20: 50 %)" in events_out.evidence

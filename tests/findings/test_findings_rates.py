@@ -1,4 +1,4 @@
-"""How often the overfitting rule accuses a healthy run, and how often it misses a sick one."""
+"""The false positive and detection rates of the overfitting rule on simulated runs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tui_trainer.protocol.events import EpochDone
 
 
 @dataclass
-class Chance:
-    """Twenty epochs of a run, healthy or not, with the noise that real runs were seen to have."""
+class RandomRun:
+    """Twenty simulated epochs, healthy or overfitting, with the noise of real runs."""
 
     random: random.Random
     rise: float = 0.0
@@ -47,22 +47,22 @@ class Chance:
 
 
 def fires(run: list[EpochDone]) -> bool:
-    told = History()
-    told.apply(started())
+    history = History()
+    history.apply(started())
     for done in run:
-        told.apply(done)
-        if overfitting(told) is not None:
+        history.apply(done)
+        if overfitting(history) is not None:
             return True
     return False
 
 
 def test_fewer_than_one_healthy_run_in_a_hundred_is_accused() -> None:
-    chance = Chance(random.Random(20_000))
-    alarms = sum(fires(chance.run()) for _ in range(2_000))
+    runs = RandomRun(random.Random(20_000))
+    alarms = sum(fires(runs.run()) for _ in range(2_000))
     assert alarms < 20, f"{alarms} of 2,000"
 
 
 @pytest.mark.parametrize(("rise", "caught"), [(0.1, 0.95), (0.2, 0.99)])
 def test_a_run_that_overfits_is_caught(rise: float, caught: float) -> None:
-    chance = Chance(random.Random(1), rise)
-    assert sum(fires(chance.run()) for _ in range(200)) >= 200 * caught
+    runs = RandomRun(random.Random(1), rise)
+    assert sum(fires(runs.run()) for _ in range(200)) >= 200 * caught

@@ -1,6 +1,6 @@
-"""Each rule on a run that has its fault, and on one that just has not.
+"""Each rule on a run with its problem, and on one that just does not have it.
 
-How often the rules are right on real runs is measured by ``tests/benchmarks/findings``.
+The error rates on real runs are measured by ``tests/benchmarks/findings``.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ GUESSING = 2.302585
 
 
 def learning(count: int, loss: float = 0.3, first: int = 1) -> list[Event]:
-    """Return steps whose loss stays where it is."""
+    """Return steps with a constant loss."""
     return [step(number, loss=loss) for number in range(first, first + count)]
 
 
 def probed(**changes: object) -> list[Event]:
-    """Return four looks at updates in a row, all alike."""
+    """Return four consecutive sampled updates, all equal."""
     return [update(number, **changes) for number in (2, 5, 10, 20)]
 
 
 def each(**changes: object) -> list[Event]:
-    """Return four looks at updates in which each parameter is changed like this."""
+    """Return four sampled updates with each parameter changed like this."""
     layers = tuple(replace(p, **changes) for p in update(1).parameters)  # type: ignore[arg-type]
     return probed(parameters=layers)
 
@@ -73,13 +73,13 @@ NO_SEVEN = tuple(tuple(0 if k == 7 else n for n in row) for k, row in enumerate(
 
 @dataclass(frozen=True)
 class Twins:
-    """A rule, events that it must speak of, and events that it must not."""
+    """A rule, events that raise its finding, and events that do not."""
 
     code: str
     bad: Sequence[Event]
     good: Sequence[Event]
     severity: str = "error"
-    says: str = ""
+    contains: str = ""
     start: RunStarted = field(default=START)
 
 
@@ -95,13 +95,13 @@ TWINS = [
         "depends_on_batch",
         [tried(batch_gap=0.4)],
         [tried(batch_gap=0.005), tried(batch_gap=0.4, random_gap=0.4), tried(state_gap=0.4)],
-        says="40 %",
+        contains="40 %",
     ),
     Twins(
         "depends_on_batch",
         [tried(batch_gap=float("nan"))],
         [tried(image_gap=0.0)],
-        says="nan times",
+        contains="nan times",
     ),
     Twins(
         "random_in_evaluation",
@@ -110,12 +110,12 @@ TWINS = [
         "warning",
         "dropout",
     ),
-    Twins("probabilities", [sample(are_probabilities=True)], [sample()], says="softmax"),
+    Twins("probabilities", [sample(are_probabilities=True)], [sample()], contains="softmax"),
     Twins(
         "evaluation_mode",
         probed(eval_layers=("bn1", "bn2")),
         [update(2, eval_layers=("bn1",)), update(5), update(10, eval_layers=("bn1",))],
-        says="bn1, bn2",
+        contains="bn1, bn2",
     ),
     Twins(
         "evaluation_mode",
@@ -151,7 +151,7 @@ TWINS = [
                 )
             ),
         ],
-        says="detach()",
+        contains="detach()",
     ),
     Twins(
         "frozen_parameters",
@@ -171,13 +171,13 @@ TWINS = [
         "not_updated",
         probed(parameters=(parameter("conv1.weight"), parameter("out.bias", update_norm=0.0))),
         probed(parameters=(parameter("conv1.bias", update_norm=0.0, gradient_norm=1e-9),)),
-        says="out.bias",
+        contains="out.bias",
     ),
     Twins(
         "not_updated",
         probed(parameters=(parameter("conv1.weight"), parameter("out.bias", update_norm=0.0))),
         probed(parameters=(parameter("a", update_norm=0.0),), lr=0.0),
-        says="out.bias",
+        contains="out.bias",
     ),
     Twins(
         "uphill",
@@ -193,17 +193,22 @@ TWINS = [
     ),
     Twins("input_scale", [sample(input_mean=0.13, input_std=0.31)], [sample()], "note"),
     Twins(
-        "validation_differs", [sample(val_std=0.5)], [sample(val_mean=0.2, val_std=0.8)], says="0.5"
+        "validation_differs",
+        [sample(val_std=0.5)],
+        [sample(val_mean=0.2, val_std=0.8)],
+        contains="0.5",
     ),
     Twins("validation_differs", [sample(val_mean=1.0)], [sample(val_mean=None, val_std=None)]),
-    Twins("constant_labels", [sample(confusion=ONE_LABEL)], [sample()], says="4"),
+    Twins("constant_labels", [sample(confusion=ONE_LABEL)], [sample()], contains="4"),
     Twins(
         "not_shuffled",
         [sample(), *probed(label_counts=(0, 0, 100, 0, 0, 0, 0, 0, 0, 0))],
         [sample(), *probed(label_counts=(4, 16, 8, 13, 10, 7, 12, 9, 11, 10))],
-        says="100 of 100 images",
+        contains="100 of 100 images",
     ),
-    Twins("exploding_logits", [sample(loss=40.0, logit_max=900.0)], [sample(loss=5.0)], says="40"),
+    Twins(
+        "exploding_logits", [sample(loss=40.0, logit_max=900.0)], [sample(loss=5.0)], contains="40"
+    ),
     Twins("dead_units", [sample(layers=(layer(dead=16),))], [sample(layers=(layer(dead=7),))]),
     Twins(
         "dead_units",
@@ -256,13 +261,13 @@ TWINS = [
         "loss_rising",
         [*learning(100, 0.1), *learning(700, 1.5, 101)],
         [*learning(100, 0.1), *learning(700, 0.4, 101)],
-        says="1.5",
+        contains="1.5",
     ),
     Twins(
         "not_learning",
         [*MOVED, *learning(700, GUESSING)],
         [*MOVED, *learning(700, 2.1)],
-        says="ln 10",
+        contains="ln 10",
     ),
     Twins(
         "not_learning",
@@ -281,7 +286,7 @@ TWINS = [
         "chance_level",
         epochs(12, train_accuracy=0.9, val_accuracy=0.1, val_interval=(0.08, 0.13)),
         epochs(9, train_accuracy=0.9, val_accuracy=0.1, val_interval=(0.08, 0.13)),
-        says="chance",
+        contains="chance",
     ),
     Twins(
         "labels_noisy",
@@ -307,7 +312,7 @@ TWINS = [
         "class_missing",
         [sample(confusion=NO_SEVEN), *epochs(1, val_class_accuracy=accuracies(7, rest=0.7))],
         [sample(confusion=NO_SEVEN), *epochs(1, val_class_accuracy=accuracies(rest=0.7))],
-        says="class 7",
+        contains="class 7",
     ),
     Twins(
         "batch_too_small",
@@ -392,17 +397,17 @@ TWINS = [
 
 
 def found(twin: Twins, events: Sequence[Event]) -> list[FindingRaised]:
-    told = with_findings(iter([twin.start, *events]))
-    return [e for e in told if isinstance(e, FindingRaised) and e.code == twin.code]
+    raised = with_findings(iter([twin.start, *events]))
+    return [e for e in raised if isinstance(e, FindingRaised) and e.code == twin.code]
 
 
 @pytest.mark.parametrize("twin", TWINS, ids=lambda twin: twin.code)
-def test_the_bad_one_is_told_and_the_good_one_is_not(twin: Twins) -> None:
-    told = found(twin, twin.bad)
-    assert told
-    last = told[-1]
+def test_the_bad_twin_is_reported_and_the_good_one_is_not(twin: Twins) -> None:
+    raised = found(twin, twin.bad)
+    assert raised
+    last = raised[-1]
     assert last.severity == twin.severity
-    assert twin.says in f"{last.title} {last.evidence} {last.advice} {last.cause}"
+    assert twin.contains in f"{last.title} {last.evidence} {last.advice} {last.cause}"
     good = found(twin, twin.good)
     assert not [e for e in good if e.severity == twin.severity]
 
@@ -428,47 +433,47 @@ def test_every_rule_has_twins() -> None:
     assert {rule.code for rule in RULES} == {twin.code for twin in TWINS} | elsewhere
 
 
-def test_rules_yield_to_rules_that_look_before_them_or_elsewhere() -> None:
+def test_rules_yield_to_existing_rules() -> None:
     codes = [rule.code for rule in RULES]
     assert len(set(codes)) == len(codes)
     for rule in RULES:
         assert set(rule.yields_to) <= set(codes)
 
 
-def test_a_finding_that_another_explains_is_not_said_and_is_taken_back() -> None:
+def test_a_finding_that_another_explains_is_cleared() -> None:
     stuck: list[Event] = [*MOVED, *learning(700, GUESSING)]
     (first,) = [e for e in with_findings(iter([START, *stuck])) if isinstance(e, FindingRaised)]
     assert first.code == "not_learning"
     later: list[Event] = [*stuck, *probed(eval_layers=("bn1",)), *learning(10, GUESSING, 701)]
-    told = list(with_findings(iter([START, *later])))
-    cleared = [e.code for e in told if isinstance(e, FindingCleared)]
+    raised = list(with_findings(iter([START, *later])))
+    cleared = [e.code for e in raised if isinstance(e, FindingCleared)]
     assert cleared == ["not_learning"]
 
 
-def test_numbers_are_renewed_with_each_look_at_the_sample() -> None:
-    looks = [sample(n, layers=(layer(dead=15 + (n > 10)),)) for n in (0, 10, 20, 30)]
-    told = [
+def test_numbers_are_updated_with_each_sample() -> None:
+    samples = [sample(n, layers=(layer(dead=15 + (n > 10)),)) for n in (0, 10, 20, 30)]
+    raised = [
         e
-        for e in with_findings(iter([START, *looks]))
+        for e in with_findings(iter([START, *samples]))
         if isinstance(e, FindingRaised) and e.code == "dead_units"
     ]
-    assert [e.title[:8] for e in told] == ["15 of 16", "16 of 16"]
+    assert [e.title[:8] for e in raised] == ["15 of 16", "16 of 16"]
 
 
-def test_a_warm_up_is_no_low_learning_rate_and_no_stuck_network() -> None:
+def test_a_warm_up_is_neither_a_low_learning_rate_nor_a_stuck_model() -> None:
     warm = [step(n, loss=GUESSING, lr=0.004) for n in range(1, 200)]
-    looks = [update(n, lr=0.004, parameters=_moved(1e-6)) for n in (2, 5, 10)]
-    told = list(with_findings(iter([START, *warm, *looks])))
-    assert not [e for e in told if isinstance(e, FindingRaised)]
+    samples = [update(n, lr=0.004, parameters=_moved(1e-6)) for n in (2, 5, 10)]
+    raised = list(with_findings(iter([START, *warm, *samples])))
+    assert not [e for e in raised if isinstance(e, FindingRaised)]
 
 
-def test_a_turned_knob_gives_a_loss_time_to_settle() -> None:
+def test_after_a_knob_change_the_loss_may_rise_for_a_while() -> None:
     run: list[Event] = [*learning(100, 0.1), changed("augmentation", 0, 1, images=10_000)]
-    told = with_findings(iter([START, *run, *learning(60, 1.5, 101)]))
-    assert not [e for e in told if isinstance(e, FindingRaised) and e.code == "loss_rising"]
+    raised = with_findings(iter([START, *run, *learning(60, 1.5, 101)]))
+    assert not [e for e in raised if isinstance(e, FindingRaised) and e.code == "loss_rising"]
 
 
-def test_what_is_watched_depends_on_what_the_run_tells() -> None:
+def test_the_evaluable_rules_depend_on_what_was_recorded() -> None:
     history = History()
     assert evaluable_rules(history) == ()
     history.apply(started(val_size=0))

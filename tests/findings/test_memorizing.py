@@ -1,4 +1,4 @@
-"""A training split learned by heart, with and without a rise of the validation loss."""
+"""A memorized training split, with and without a rise of the validation loss."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tui_trainer.stats.intervals import wilson
 
 
 def epochs(pairs: Sequence[tuple[float, int]], total: int = 5_000) -> list[EpochDone]:
-    """Return epochs with these training accuracies and counts of right validation images."""
+    """Return epochs with these training accuracies and numbers of correct validation images."""
     return [
         epoch_done(
             number,
@@ -28,12 +28,12 @@ def epochs(pairs: Sequence[tuple[float, int]], total: int = 5_000) -> list[Epoch
     ]
 
 
-def told(events: Sequence[Event]) -> list[FindingRaised | FindingCleared]:
+def findings_of(events: Sequence[Event]) -> list[FindingRaised | FindingCleared]:
     return facts.findings([started(train_size=500), *events], ("memorizing", "overfitting"))
 
 
-def test_three_epochs_with_a_gap_beyond_sampling_error_are_told_once() -> None:
-    (found,) = told(epochs([(1.0, 4_500)] * 5))
+def test_three_epochs_with_a_gap_beyond_sampling_error_are_reported_once() -> None:
+    (found,) = findings_of(epochs([(1.0, 4_500)] * 5))
     assert isinstance(found, FindingRaised)
     assert found.code == "memorizing"
     assert found.step == epoch_done(1).step
@@ -44,20 +44,20 @@ def test_three_epochs_with_a_gap_beyond_sampling_error_are_told_once() -> None:
 
 
 def test_two_epochs_are_not_enough() -> None:
-    assert told(epochs([(0.99, 4_900), (1.0, 4_500), (1.0, 4_500)])) == []
+    assert findings_of(epochs([(0.99, 4_900), (1.0, 4_500), (1.0, 4_500)])) == []
 
 
 def test_a_gap_within_the_interval_or_below_two_points_is_no_finding() -> None:
-    assert told(epochs([(0.999, 4_940)] * 5)) == []
-    assert told(epochs([(1.0, 48)] * 5, total=50)) == []
+    assert findings_of(epochs([(0.999, 4_940)] * 5)) == []
+    assert findings_of(epochs([(1.0, 48)] * 5, total=50)) == []
 
 
-def test_training_that_is_still_wrong_itself_is_no_memorising() -> None:
-    assert told(epochs([(0.95, 4_400)] * 5)) == []
+def test_a_high_training_error_is_not_memorizing() -> None:
+    assert findings_of(epochs([(0.95, 4_400)] * 5)) == []
 
 
 def test_it_clears_when_the_gap_closes() -> None:
-    first, second = told(epochs([(1.0, 4_500)] * 4 + [(0.97, 4_700)]))
+    first, second = findings_of(epochs([(1.0, 4_500)] * 4 + [(0.97, 4_700)]))
     assert isinstance(first, FindingRaised)
     assert isinstance(second, FindingCleared)
 

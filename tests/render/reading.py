@@ -1,4 +1,4 @@
-"""Charts read back: what stands where."""
+"""Charts read back: the position of everything drawn."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Reading:
         }
 
     def dots(self, role: str) -> set[tuple[int, int]]:
-        """Row and column of every braille dot of a role, (0, 0) beside the y axis' upper end."""
+        """Row and column of every braille dot of a role; (0, 0) is at the top of the y axis."""
         return {
             (4 * row + y, 2 * (column - self.left) + x)
             for row, column in self.cells(role)
@@ -56,6 +56,6 @@ class Reading:
 
 
 def read(rows: list[Row]) -> Reading:
-    """Take a chart apart."""
+    """Parse a chart."""
     texts = ["".join(run.text for run in row) for row in rows]
     return Reading(texts, [[run.role for run in row for _ in run.text] for row in rows])

@@ -1,4 +1,4 @@
-"""What lies over what, and how curves, bands and marks are drawn."""
+"""The drawing order, and how curves, bands and marks are drawn."""
 
 from __future__ import annotations
 
@@ -110,12 +110,12 @@ def test_points_lie_over_curves_and_marks_under_them() -> None:
 
 
 @pytest.mark.parametrize(("x", "before"), [(0.0, "▼ "), (0.5, "▼ "), (1.0, "")])
-def test_a_label_stands_beside_its_mark(x: float, before: str) -> None:
+def test_a_label_is_next_to_its_mark(x: float, before: str) -> None:
     text = draw(marks=(Mark(x, "mark", label=LABEL),)).texts[0]
     assert (before + LABEL if before else LABEL + " ▼") in text
 
 
-def test_a_label_goes_to_the_foot_where_curves_are_in_its_way() -> None:
+def test_a_label_moves_to_the_foot_where_curves_are_in_its_way() -> None:
     line = Line([0.0, 0.1, 1.0], [0.0, 1.0, 1.0], "train")
     seen = draw(line, marks=(Mark(0.5, "mark", label=LABEL),))
     assert LABEL not in seen.texts[0]

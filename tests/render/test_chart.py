@@ -28,7 +28,7 @@ def check_size(rows: list[Row], width: int, height: int) -> None:
 
 
 def numbers(draw: random.Random, count: int) -> list[float]:
-    """Values of one kind or another, the odd ones among them."""
+    """Random values of several kinds, special values included."""
     kind = draw.randrange(6)
     if kind == 0:
         return [draw.choice(ODD) for _ in range(count)]

@@ -43,8 +43,8 @@ def test_nothing_is_wider_than_its_room(width: int) -> None:
     lines = exhibit_lines(EVERYTHING, width, 12, MEDIUM)
     assert max(sum(segment.cell_length for segment in line) for line in drawn(lines)) <= width
     words = "\n".join(plain(lines))
-    for told in ("pooled early", "[96.1, 98.0]", "100 %", "■ ×1", "2 · 2 =  4", "▲ Pool once"):
-        assert told in words
+    for text in ("pooled early", "[96.1, 98.0]", "100 %", "■ ×1", "2 · 2 =  4", "▲ Pool once"):
+        assert text in words
 
 
 def test_numbers_are_flush_right_and_the_row_that_matters_is_marked() -> None:
@@ -56,7 +56,7 @@ def test_numbers_are_flush_right_and_the_row_that_matters_is_marked() -> None:
     ]
 
 
-def test_a_table_folds_its_words_before_it_is_told_row_by_row() -> None:
+def test_a_table_wraps_its_cells_before_it_is_printed_row_by_row() -> None:
     wordy = Table(
         caption="",
         heads=("what", "number"),
@@ -68,9 +68,9 @@ def test_a_table_folds_its_words_before_it_is_told_row_by_row() -> None:
         "can be folded",
         "short                 -5",
     ]
-    told = plain(table_lines(TABLE, 40, has_rule=False))
-    assert all(len(line) <= 40 for line in told)
-    assert told[1] == "▸ network pooled early · accuracy 97.2 %"
+    text = plain(table_lines(TABLE, 40, has_rule=False))
+    assert all(len(line) <= 40 for line in text)
+    assert text[1] == "▸ network pooled early · accuracy 97.2 %"
 
 
 def test_bars_keep_their_share_and_their_numbers_stand_below_each_other() -> None:
@@ -82,14 +82,14 @@ def test_bars_keep_their_share_and_their_numbers_stand_below_each_other() -> Non
     assert plain(bars_lines(Bars(caption="", bars=(marked,)), 50))[0].startswith("▸ one  ")
 
 
-def test_a_bar_without_room_beside_its_number_stands_below_it() -> None:
+def test_a_bar_without_room_next_to_its_number_is_below_it() -> None:
     wide = Bar(label="a label of some length", share=1.0, number="p 0.1234  slope +0.5678")
     first, second = plain(bars_lines(Bars(caption="", bars=(wide,)), 50))
     assert "█" not in first
     assert second == "  " + "█" * 40
 
 
-def test_every_curve_has_a_role_and_a_glyph_of_its_own() -> None:
+def test_every_curve_has_a_unique_role_and_glyph() -> None:
     many = tuple(Curve(name=f"curve {n}", x=(0, 1), y=(n, n + 1)) for n in range(8))
     assert len(set(curve_roles(many))) == len(set(GLYPHS)) == 8
     named = (many[0], replace(many[1], name="validation"), replace(many[2], name="train loss"))
@@ -103,7 +103,7 @@ def test_every_curve_has_a_role_and_a_glyph_of_its_own() -> None:
     assert {"train", "validation", "intervention"} <= styles
 
 
-def test_curves_that_cannot_be_drawn_say_so() -> None:
+def test_curves_that_cannot_be_drawn_are_reported() -> None:
     none = Curves(
         caption="loss", x_label="steps", curves=(Curve(name="a", x=(1.0,), y=(-1.0,)),), is_log=True
     )
@@ -139,7 +139,7 @@ def test_pictures_that_do_not_fit_stand_below_each_other() -> None:
 
 
 def pixels(picture: Pictures) -> dict[tuple[int, int, int], int]:
-    """Return how often each colour is painted, as the upper of the two pixels of a block."""
+    """Return how often each colour is painted in the upper half of a block character."""
     found: dict[tuple[int, int, int], int] = {}
     for line in drawn(pictures_lines(picture, 74, MEDIUM)):
         for segment in line:
@@ -166,7 +166,7 @@ def test_a_frame_stands_around_what_it_marks() -> None:
     assert blocks((-1, -1, 3, 3)) < blocks((2, 3, 3, 3))
 
 
-def test_text_stands_beside_a_picture_where_there_is_room() -> None:
+def test_text_is_next_to_a_picture_where_there_is_room() -> None:
     picture = Pictures(caption="", items=(DIGIT,))
     wide = plain(exhibit_lines((picture, ADVICE), 86, 12, MEDIUM))
     narrow = plain(exhibit_lines((picture, ADVICE), 60, 12, MEDIUM))

@@ -29,15 +29,15 @@ def test_a_row_has_a_cell_for_each_column() -> None:
     assert len(total_cells([CONV], SCALE)) == len(COLUMNS)
 
 
-def test_what_an_older_version_recorded_is_shown_as_far_as_it_goes() -> None:
-    told = cells(row("conv1", "conv", 144, kernel="3×3"), Scale(20_000, 0, 1))
+def test_what_an_older_version_recorded_is_shown() -> None:
+    text = cells(row("conv1", "conv", 144, kernel="3×3"), Scale(20_000, 0, 1))
 
-    assert told[2:5] == ("3×3", "·", "28×28×16")
-    assert told[7] == "·"
-    assert told[10:] == ("—", "—", "—")
+    assert text[2:5] == ("3×3", "·", "28×28×16")
+    assert text[7] == "·"
+    assert text[10:] == ("—", "—", "—")
 
 
-def test_the_usual_kernel_is_told_in_few_words() -> None:
+def test_the_default_kernel_is_described_briefly() -> None:
     usual = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1)}
 
     def kernel(kind: str, **more: object) -> str:
@@ -52,6 +52,6 @@ def test_the_usual_kernel_is_told_in_few_words() -> None:
 
 
 def test_the_last_row_adds_up() -> None:
-    told = total_cells([CONV, CONV], Scale(20_000, 3_000, 1))
+    text = total_cells([CONV, CONV], Scale(20_000, 3_000, 1))
 
-    assert told[5:9] == ("10,000", "50.0 %", "3,000", "100.0 %")
+    assert text[5:9] == ("10,000", "50.0 %", "3,000", "100.0 %")

@@ -69,7 +69,7 @@ def test_an_open_block_has_its_layers_below_its_head() -> None:
     assert len(one_folded) == len(shown) - len(blocks(ROWS)[1].places)
 
 
-def test_a_name_inside_a_module_is_told_without_the_module() -> None:
+def test_a_name_inside_a_module_is_shown_without_the_module() -> None:
     rows = [replace(row, name=f"body.first.{row.name}") for row in ROWS]
     shown = table_rows(rows, SCALE, ())
     assert shown[1].cells[NAME] == "▾ body.first"
@@ -97,7 +97,7 @@ def test_all_rows_are_as_wide_and_none_is_too_wide(width: int) -> None:
     assert FIELD in fit.kept
 
 
-def test_what_tells_least_goes_first_and_the_bar_stays() -> None:
+def test_the_least_informative_columns_are_dropped_first() -> None:
     wide, _ = fitted(197)
     assert len(wide.kept) == len(titles(SCALE))
     narrow, _ = fitted(77)
@@ -122,7 +122,7 @@ def test_what_an_older_version_did_not_record_is_a_dash() -> None:
     assert "not recorded" in words
 
 
-def test_a_layer_is_told_in_words() -> None:
+def test_a_layer_is_described_in_words() -> None:
     conv4 = next(row for row in ROWS if row.name == "conv4")
     words = "".join(cell.text for cell in layer_summary(conv4, BUDGET))
     assert words == (
@@ -131,7 +131,7 @@ def test_a_layer_is_told_in_words() -> None:
     )
 
 
-def test_a_layer_without_a_field_tells_why_and_one_that_leaves_pixels_out_says_so() -> None:
+def test_an_undefined_field_and_skipped_pixels_are_reported() -> None:
     row = replace(ROWS[1], receptive_field=None, undefined="it reads the map as one list")
     assert "it reads the map as one list" in layer_summary(row, BUDGET)[-1].text
     part = replace(ROWS[1], unused=(1, 2))
@@ -163,7 +163,7 @@ def test_the_wrong_come_first_with_sign_colour_topic_and_advice() -> None:
 
 
 @pytest.mark.parametrize("width", [24, 40, 52, 75, 130])
-def test_no_line_of_a_review_is_too_long_and_each_topic_is_told(width: int) -> None:
+def test_no_line_of_a_review_is_too_long_and_each_topic_is_shown(width: int) -> None:
     review = described("network").review
     words = ["".join(cell.text for cell in line) for line in review_lines(review, width)]
     assert all(columns(line) <= width for line in words)

@@ -108,7 +108,7 @@ def test_bars_are_as_long_as_their_shares() -> None:
     )
 
 
-def test_bars_are_shorter_beside_long_numbers() -> None:
+def test_bars_are_shorter_next_to_long_numbers() -> None:
     long = Bars(caption="", bars=(Bar(label="0", share=1.0, number="p " * 25 + "."),))
     (line,) = drawn(long, width=70)
     assert (len(line), line.count("█")) == (70, 14)
@@ -159,7 +159,7 @@ def test_a_frame_stands_around_its_pixels(top: int, left: int) -> None:
         assert lines[place].index("[") == 2 * left
 
 
-def test_pictures_stand_beside_each_other_as_far_as_there_is_room() -> None:
+def test_pictures_are_side_by_side_where_there_is_room() -> None:
     small = picture(*([1.0] * 32), width=8)
     narrow = drawn(Pictures(caption="maps", items=(small,) * 3), width=40)
     wide = drawn(Pictures(caption="maps", items=(small,) * 3), width=74)
@@ -192,7 +192,7 @@ def test_each_of_several_curves_carries_its_letter() -> None:
     assert max(map(len, lines)) <= 74
 
 
-def test_a_single_curve_needs_no_letter_and_one_without_points_is_said() -> None:
+def test_a_single_curve_needs_no_letter_and_one_without_points_is_reported() -> None:
     x = (0.0, 1.0, 2.0)
     single = drawn(Curves(caption="", x_label="x", curves=(Curve(name="only", x=x, y=x),)))
     assert single[-1] == "only  0 → 2"
@@ -218,7 +218,7 @@ def test_a_curve_without_numbers_leaves_the_others() -> None:
     assert lines[-1] == "b  good  1 → 0"
 
 
-def test_controls_tell_what_they_can_be_turned_to() -> None:
+def test_controls_show_their_choices() -> None:
     many = Control(name="digit", label="digit", value=3.0, steps=tuple(map(float, range(100))))
     assert control_lines((KIND, SIZE, HEAT, many), 74) == [
         "kind = max  (max, mean)",

@@ -1,4 +1,4 @@
-"""Ticks stand where their values are drawn."""
+"""Ticks are where their values are drawn."""
 
 from __future__ import annotations
 

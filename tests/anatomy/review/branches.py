@@ -1,4 +1,4 @@
-"""Networks with branches, and functional ones, for the review to walk."""
+"""Models with branches, and functional ones, for the design review."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Residual(nn.Module):
         return functional.relu(joined) if self.final_relu else joined
 
 
-class ResidualNetwork(nn.Module):
-    """A stem, two residual blocks, global average pooling, the scores."""
+class ResidualModel(nn.Module):
+    """A stem, two residual blocks, global average pooling, logits."""
 
     def __init__(self, *, shortcut_norm: bool = True, classes: int = 10) -> None:
         super().__init__()
@@ -49,11 +49,11 @@ class ResidualNetwork(nn.Module):
 
 
 class TwoBranches(nn.Module):
-    """Scores that are a sum of two branches, or one of them weighted by the other.
+    """Logits that are the sum of two branches, or one branch weighted by the other.
 
     Args:
-        relus: How many of the branches have a ReLU behind their last layer.
-        gated: Whether the second branch gates the first, place by place, and is not added.
+        relus: The number of branches with a ReLU after their last layer.
+        gated: Whether the second branch gates the first at each position, instead of being added.
     """
 
     def __init__(self, *, relus: int = 0, gated: bool = False) -> None:
@@ -76,7 +76,7 @@ class TwoBranches(nn.Module):
 
 
 class Functional(nn.Module):
-    """A network whose pools, activations and dropout are functions, as in PyTorch's own example."""
+    """A model with functional pools, activations and dropout, as in PyTorch's MNIST example."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class Functional(nn.Module):
 
 
 class Fire(nn.Module):
-    """A squeeze of the channels whose output two convolutions read (SqueezeNet, 2016)."""
+    """A Fire module: a squeeze layer whose output two convolutions read (SqueezeNet, 2016)."""
 
     def __init__(self, inputs: int, squeezed: int, outputs: int) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ class Fire(nn.Module):
 
 
 class Squeezed(nn.Module):
-    """Convolutions of which a gate weights the channels: squeeze and excitation, three times."""
+    """Three squeeze-and-excitation blocks."""
 
     def __init__(self) -> None:
         super().__init__()

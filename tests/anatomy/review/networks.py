@@ -1,4 +1,4 @@
-"""A network that every rule is content with, and ways to change one thing about it."""
+"""A model that passes every rule, and functions that change one thing about it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PLAN: tuple[tuple[str, int, int] | str, ...] = (
 
 
 def sound(*changes: Change) -> nn.Sequential:
-    """Build the network, changed: three blocks, two transitions, the scores, and their mean."""
+    """Build the changed model: three blocks, two transitions, logits per position, their mean."""
     layers: Layers = OrderedDict()
     channels = 1
     for step in _PLAN:
@@ -52,7 +52,7 @@ def sound(*changes: Change) -> nn.Sequential:
 
 
 def swap(**modules: nn.Module) -> Change:
-    """Put other modules in the places of these names."""
+    """Replace the modules with these names."""
 
     def change(layers: Layers) -> None:
         assert modules.keys() <= layers.keys()
@@ -62,7 +62,7 @@ def swap(**modules: nn.Module) -> Change:
 
 
 def drop(*names: str) -> Change:
-    """Take layers out."""
+    """Remove layers."""
 
     def change(layers: Layers) -> None:
         for name in names:
@@ -72,7 +72,7 @@ def drop(*names: str) -> Change:
 
 
 def put(name: str, module: nn.Module, *, after: str) -> Change:
-    """Put one more layer in, behind another."""
+    """Insert a layer after another."""
 
     def change(layers: Layers) -> None:
         kept = list(layers.items())
@@ -84,7 +84,7 @@ def put(name: str, module: nn.Module, *, after: str) -> Change:
 
 
 def move(name: str, *, after: str | None) -> Change:
-    """Put a layer elsewhere: behind another, or in front of all."""
+    """Move a layer: after another, or to the front."""
 
     def change(layers: Layers) -> None:
         if after is None:
@@ -96,7 +96,7 @@ def move(name: str, *, after: str | None) -> Change:
 
 
 def width(name: str, channels: int) -> Change:
-    """Give a convolution another number of kernels, and what reads it as many inputs."""
+    """Change the number of kernels of a convolution, and the inputs of its readers."""
 
     def change(layers: Layers) -> None:
         names = [key for key, module in layers.items() if isinstance(module, nn.Conv2d)]
@@ -120,7 +120,7 @@ def like(conv: nn.Conv2d, inputs: int, outputs: int) -> nn.Conv2d:
 def verdicts(
     model: nn.Module, image: int = 28, *, channels: int = 1, budget: int = BUDGET
 ) -> dict[str, Diagnosis]:
-    """Review a network through its real layer table, and return the verdicts by rule."""
+    """Review a model through its real layer table, and return the verdicts by rule."""
     reported = review(layer_table(model, (image, image, channels)), budget=budget)
     found = {verdict.code: verdict for verdict in reported}
     assert len(found) == len(reported)
@@ -129,19 +129,19 @@ def verdicts(
 
 @cache
 def verdicts_of(build: Callable[[], nn.Module]) -> dict[str, Diagnosis]:
-    """Build a network once, and return what is said of it."""
+    """Build a model once, and return its verdicts."""
     return verdicts(build())
 
 
 def problems(found: dict[str, Diagnosis]) -> dict[str, str]:
-    """Return the rules that are not content, with their verdicts."""
+    """Return the severities of the verdicts other than ``ok``, by rule."""
     return {
         rule: reported.severity for rule, reported in found.items() if reported.severity != "ok"
     }
 
 
 def assert_short_with_numbers(found: dict[str, Diagnosis]) -> None:
-    """Make sure that the texts of a review can be shown, and carry their evidence."""
+    """Assert that the texts of a review fit the screen and have evidence."""
     for reported in found.values():
         assert 0 < len(reported.title) < 60, reported
         assert any(character.isdigit() for character in reported.evidence), reported

@@ -7,7 +7,7 @@ from tests.anatomy.review.branches import (
     Fire,
     Functional,
     Residual,
-    ResidualNetwork,
+    ResidualModel,
     Squeezed,
     TwoBranches,
 )
@@ -15,8 +15,8 @@ from tests.anatomy.review.networks import problems, verdicts
 from tui_trainer.anatomy.table import layer_table
 
 
-def test_a_residual_network_with_norms_on_both_paths_is_sound() -> None:
-    found = verdicts(ResidualNetwork())
+def test_a_residual_model_with_norms_on_both_paths_is_sound() -> None:
+    found = verdicts(ResidualModel())
 
     assert problems(found) == {"stride-skips": "warning"}  # the 1×1 of each shortcut
     assert found["stride-skips"].layers == ("block1.shortcut", "block2.shortcut")
@@ -24,7 +24,7 @@ def test_a_residual_network_with_norms_on_both_paths_is_sound() -> None:
 
 
 def test_a_shortcut_without_norm_is_found_behind_the_addition() -> None:
-    reported = verdicts(ResidualNetwork(shortcut_norm=False))["norm-presence"]
+    reported = verdicts(ResidualModel(shortcut_norm=False))["norm-presence"]
 
     assert (reported.severity, reported.layers) == ("warning", ("block2.shortcut",))
     assert reported.evidence.startswith("6 of 7")
@@ -44,12 +44,12 @@ def test_a_norm_behind_the_addition_serves_both_paths() -> None:
 
 
 def test_the_distance_is_that_of_the_longest_path() -> None:
-    reported = verdicts(ResidualNetwork())["max-pool-distance"]
+    reported = verdicts(ResidualModel())["max-pool-distance"]
 
     assert reported.severity == "ok"
     assert (
         "pool 5" in reported.evidence
-    )  # 2 + 2 convolutions and the scores; by the shortcuts only 3
+    )  # 2 + 2 convolutions and the output layer; only 3 via the shortcuts
 
 
 def test_a_sum_is_bounded_only_where_both_its_branches_are() -> None:
@@ -60,7 +60,7 @@ def test_a_sum_is_bounded_only_where_both_its_branches_are() -> None:
     assert reported[2].layers == ("relu", "relu_2")
 
 
-def test_a_softmax_that_weights_the_scores_is_not_their_softmax() -> None:
+def test_a_softmax_that_weights_the_logits_is_not_their_softmax() -> None:
     assert verdicts(TwoBranches(gated=True))["softmax-output"].severity == "ok"
 
 
@@ -171,7 +171,7 @@ def test_a_gate_widens_the_field_at_once_and_is_not_called_too_deep() -> None:
     assert "3.2 times" in verdicts(deep, image=9)["final-receptive-field"].evidence
 
 
-def test_a_field_that_is_not_defined_is_told_with_its_reason() -> None:
+def test_an_undefined_field_is_reported_with_its_reason() -> None:
     class Upsampled(nn.Module):
         def __init__(self) -> None:
             super().__init__()

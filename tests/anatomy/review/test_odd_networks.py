@@ -29,14 +29,14 @@ NO_POOLS = nn.Sequential(
 )
 
 
-def test_one_linear_layer_has_no_fault_but_that_it_is_one() -> None:
+def test_a_single_linear_layer_is_only_too_shallow() -> None:
     found = verdicts(LINEAR)
 
     assert problems(found) == {"fully-connected-share": "warning"}
     assert "1: 28×28 of 28×28" in found["final-receptive-field"].evidence
 
 
-def test_one_convolution_over_the_whole_image_has_no_fault() -> None:
+def test_one_convolution_over_the_whole_image_is_sound() -> None:
     assert problems(verdicts(ONE_CONVOLUTION)) == {}
 
 
@@ -47,7 +47,7 @@ def test_points_alone_see_no_digit() -> None:
     assert "1×1 of 28×28" in found["final-receptive-field"].evidence
 
 
-def test_a_network_without_weights_is_judged_by_little() -> None:
+def test_few_rules_apply_to_a_model_without_weights() -> None:
     found = verdicts(NO_WEIGHTS)
 
     assert "final-receptive-field" not in found
@@ -55,7 +55,7 @@ def test_a_network_without_weights_is_judged_by_little() -> None:
     assert found["budget"].evidence.startswith("0 of 20,000")
 
 
-def test_without_pools_nothing_is_said_of_them() -> None:
+def test_without_pools_no_pooling_rule_applies() -> None:
     found = verdicts(NO_POOLS)
 
     pooling = ("first-pooling", "max-pool-distance", "transition-layer", "average-pool-coverage")
@@ -63,7 +63,7 @@ def test_without_pools_nothing_is_said_of_them() -> None:
     assert problems(found) == {"norm-presence": "warning"}
 
 
-def test_a_first_average_of_pixels_is_a_doubt_and_a_maximum_a_fault() -> None:
+def test_average_pooling_of_pixels_is_a_warning_and_max_pooling_an_error() -> None:
     verdict = {
         pool: verdicts(nn.Sequential(pool(2), nn.Conv2d(1, 10, 14), nn.Flatten()))["first-pooling"]
         for pool in (nn.MaxPool2d, nn.AvgPool2d)
@@ -72,7 +72,7 @@ def test_a_first_average_of_pixels_is_a_doubt_and_a_maximum_a_fault() -> None:
     assert [reported.severity for reported in verdict.values()] == ["error", "warning"]
 
 
-def test_the_same_network_is_judged_by_the_size_of_its_image() -> None:
+def test_the_verdict_depends_on_the_image_size() -> None:
     at = {side: verdicts(sound(), side)["final-receptive-field"] for side in (9, 28, 40, 56)}
 
     assert [reported.severity for reported in at.values()] == ["warning", "ok", "warning", "error"]
@@ -180,7 +180,7 @@ def test_rectangular_images_and_kernels_are_judged_by_their_worse_side() -> None
         ("squeezenet1_0", {"budget", "activation-before-logits"}),  # it ends in conv, ReLU, mean
     ],
 )
-def test_large_networks_are_wrong_for_their_size_alone(name: str, wrong: set[str]) -> None:
+def test_large_models_are_only_over_the_budget(name: str, wrong: set[str]) -> None:
     import_torchvision()
     from torchvision import models
 
@@ -207,7 +207,7 @@ def test_the_verdicts_come_in_the_order_of_the_rules() -> None:
 
 
 def test_the_review_needs_the_graph_and_not_the_order_of_the_table() -> None:
-    """Two branches may stand in the table in any order, as long as each reads what is above it."""
+    """Two branches may be in any order in the table, as long as rows read earlier rows."""
     rows = (
         row("input", "input", (28, 28, 1)),
         conv("left", 0, (28, 28, 8)),
@@ -289,7 +289,7 @@ def test_a_softmax_over_the_batch_is_wrong_whatever_its_spelling(
     assert ("depend on other images" in reported.title) is (verdict == "error")
 
 
-def test_attention_over_the_batch_within_a_network_is_found_and_over_places_is_not() -> None:
+def test_attention_over_the_batch_is_found_and_over_positions_is_not() -> None:
     class Gate(nn.Module):
         def __init__(self, dim: int) -> None:
             super().__init__()

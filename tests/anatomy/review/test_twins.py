@@ -15,7 +15,7 @@ def test_every_rule_has_twins() -> None:
     assert {twins.rule for twins in TWINS} == set(RULES)
 
 
-def test_no_rule_has_a_fault_to_find_in_a_sound_network() -> None:
+def test_no_rule_finds_a_problem_in_a_sound_model() -> None:
     found = verdicts_of(sound)
 
     assert problems(found) == {}
@@ -23,8 +23,8 @@ def test_no_rule_has_a_fault_to_find_in_a_sound_network() -> None:
 
 
 @each
-def test_the_rule_praises_one_and_faults_the_other_and_no_other_rule_does(twins: Twins) -> None:
-    """One test a pair: to review two networks takes longer than all that is asked of it."""
+def test_the_rule_accepts_one_and_rejects_the_other_and_no_other_rule_does(twins: Twins) -> None:
+    """One test per pair, because the two reviews take most of the time."""
     found = [verdicts_of(build) for build in (twins.good, twins.bad)]
 
     good, bad = (one[twins.rule] for one in found)

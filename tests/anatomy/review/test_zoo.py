@@ -22,7 +22,7 @@ def test_nothing_is_wrong_in_the_zoo_but_what_the_course_ran(name: str) -> None:
 
 @pytest.mark.parametrize("image", [8, 29, pytest.param(64, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", zoo.REGISTRY)
-def test_every_network_of_the_zoo_can_be_reviewed_at_any_size(name: str, image: int) -> None:
+def test_every_zoo_model_can_be_reviewed_at_any_size(name: str, image: int) -> None:
     assert len(reviewed(name, image)) >= 5
 
 
@@ -56,7 +56,7 @@ def test_depthwise_and_pointwise_count_as_one_and_a_pool_may_stand_before_the_no
     assert reviewed("small")["norm-presence"].severity == "ok"
 
 
-def test_early_pooling_is_told_from_late_pooling() -> None:
+def test_early_and_late_pooling_get_different_verdicts() -> None:
     early, late = reviewed("pool-early"), reviewed("pool-late")
 
     assert (early["first-pooling"].severity, late["first-pooling"].severity) == ("warning", "ok")

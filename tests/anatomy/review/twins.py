@@ -1,4 +1,4 @@
-"""For each rule of the review a good network and a bad one that differs in one thing."""
+"""For each rule of the review, a good model and a bad one that differs in one thing."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tests.anatomy.review.networks import drop, move, put, sound, swap, width
 
 @dataclass(frozen=True, slots=True)
 class Twins:
-    """Two networks for a rule: it praises one and faults the other.
+    """Two models for a rule: it accepts one and rejects the other.
 
     Attributes:
         rule: The rule.
-        what: What the bad one has that the good one has not.
+        what: The difference of the bad one from the good one.
         good: Builds the one.
         bad: Builds the other.
-        verdict: What the rule says of the bad one.
-        layers: The layers that it names there.
-        also: What else is bound to change with it: the other rules that fault the bad one.
+        verdict: The severity of the rule's verdict on the bad one.
+        layers: The layers that the verdict names.
+        also: The other rules that inevitably reject the bad one.
     """
 
     rule: str
@@ -35,7 +35,7 @@ class Twins:
 
 
 class Scaled(nn.Module):
-    """The network, with a scale for each score that it may leave out."""
+    """The sound model, with an optional scale for each logit."""
 
     def __init__(self, *, uses: bool) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ TWINS: tuple[Twins, ...] = (
     ),
     Twins(
         "first-pooling",
-        "a pool behind the first convolution",
+        "a pool after the first convolution",
         _FULL,
         lambda: sound(move("pool1", after="conv1_relu")),
         "warning",
@@ -104,7 +104,7 @@ TWINS: tuple[Twins, ...] = (
     ),
     Twins(
         "max-pool-distance",
-        "the second pool right before the scores",
+        "the second pool right before the logits",
         _FULL,
         lambda: sound(move("pool2", after="conv6_relu")),
         "warning",
@@ -113,7 +113,7 @@ TWINS: tuple[Twins, ...] = (
     ),
     Twins(
         "max-pool-distance",
-        "the maximum of the scores in place of their mean",
+        "the maximum of the logits instead of their mean",
         _FULL,
         lambda: sound(swap(average=nn.AdaptiveMaxPool2d(1))),
         "warning",
@@ -121,7 +121,7 @@ TWINS: tuple[Twins, ...] = (
     ),
     Twins(
         "norm-distance",
-        "batch norm of the scores",
+        "batch norm of the logits",
         _FULL,
         lambda: sound(
             swap(logits=_pointwise(20, 10)), put("last_norm", nn.BatchNorm2d(10), after="logits")
@@ -131,7 +131,7 @@ TWINS: tuple[Twins, ...] = (
     ),
     Twins(
         "activation-before-logits",
-        "a ReLU of the scores",
+        "a ReLU on the logits",
         _FULL,
         lambda: sound(put("last_relu", nn.ReLU(), after="logits")),
         "error",
@@ -139,7 +139,7 @@ TWINS: tuple[Twins, ...] = (
     ),
     Twins(
         "activation-before-logits",
-        "a leaky ReLU of the scores",
+        "a leaky ReLU on the logits",
         _FULL,
         lambda: sound(put("last_leaky", nn.LeakyReLU(), after="logits")),
         "warning",
@@ -147,7 +147,7 @@ TWINS: tuple[Twins, ...] = (
     ),
     Twins(
         "activation-before-logits",
-        "a sigmoid of the mean scores",
+        "a sigmoid on the mean logits",
         _FULL,
         lambda: sound(put("last_sigmoid", nn.Sigmoid(), after="output")),
         "error",
@@ -155,7 +155,7 @@ TWINS: tuple[Twins, ...] = (
     ),
     Twins(
         "dropout-before-logits",
-        "dropout behind the last layer, not before it",
+        "dropout after the last layer, not before it",
         lambda: sound(put("drop", nn.Dropout(0.1), after="conv6_relu")),
         lambda: sound(put("drop", nn.Dropout(0.1), after="logits")),
         "error",
@@ -224,7 +224,7 @@ TWINS: tuple[Twins, ...] = (
     ),
     Twins(
         "transition-layer",
-        "a 1×1 that does not squeeze",
+        "a 1×1 that keeps all channels",
         _FULL,
         lambda: sound(width("shrink2", 16)),
         "warning",
@@ -360,7 +360,7 @@ TWINS: tuple[Twins, ...] = (
     ),
     Twins(
         "dropout-before-norm",
-        "dropout before the norm, not behind it",
+        "dropout before the norm, not after it",
         lambda: sound(put("drop", nn.Dropout(0.1), after="conv3_relu")),
         lambda: sound(put("drop", nn.Dropout(0.1), after="conv3")),
         "warning",
