@@ -163,7 +163,7 @@ def test_measuring_does_not_change_training(make: type[nn.Module]) -> None:
     for model in (first, second):
         next(iter(model.children())).eval()
 
-    seen, unseen = step(second, look=True), step(first, look=False)
+    seen, unseen = step(second, measures=True), step(first, measures=False)
 
     assert len(seen) > len(list(first.parameters()))
     assert all(torch.equal(*pair) for pair in zip(seen, unseen, strict=True))

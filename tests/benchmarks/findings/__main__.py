@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", parents=[shared], help="train the runs that are missing")
     train.add_argument("--estimate", action="store_true", help="only print how long it would take")
     judge = commands.add_parser("judge", parents=[shared], help="apply the current rules")
-    judge.add_argument("--markdown", action="store_true", help="print the tables for docs/findings.md")
+    judge.add_argument("--markdown", action="store_true", help="tables for docs/findings.md")
     judge.add_argument("--show", metavar="PATTERN", help="list the findings of these runs")
     judge.add_argument(
         "--values",
