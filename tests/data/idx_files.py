@@ -1,4 +1,4 @@
-"""Tiny datasets in MNIST's file format, for tests that need some on disk."""
+"""Tiny datasets in MNIST's file format on disk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PACKED = {UBYTE: "B", SHORT: "h", INT: "i", FLOAT: "f"}
 
 
 def idx_bytes(shape: Sequence[int], body: bytes, *, code: int = UBYTE) -> bytes:
-    """Return an IDX file: header and numbers, which need not fit together."""
+    """Return an IDX file: header and numbers, which may be inconsistent."""
     header = struct.pack(f">BBBB{len(shape)}I", 0, 0, code, len(shape), *shape)
     return header + body
 
@@ -25,7 +25,7 @@ def label_bytes(labels: Sequence[int], *, code: int = UBYTE) -> bytes:
 
 
 def write_file(path: Path, data: bytes) -> Path:
-    """Write a file, gzipped if its name ends in .gz, and the folders it lies in."""
+    """Write a file, gzipped if its name ends in .gz, and create its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".gz":
         data = gzip_module.compress(data, compresslevel=1, mtime=0)
@@ -36,10 +36,10 @@ def write_file(path: Path, data: bytes) -> Path:
 def make_part(
     total: int, *, size: int = 28, classes: int = 10, seed: int = 0
 ) -> tuple[bytes, list[int]]:
-    """Return images and labels that a network can learn.
+    """Return images and labels that a model can learn.
 
-    Every class comes equally often, in a shuffled order. An image is dark noise with a bright block
-    at a place that its class decides; neither its rows nor its columns alone tell the class.
+    The classes are balanced and shuffled. An image is dark noise with a bright block
+    at a position that depends on its class; neither rows nor columns alone determine the class.
     """
     rng = random.Random(seed)
     labels = [index % classes for index in range(total)]
@@ -70,16 +70,16 @@ def write_dataset(
     seed: int = 0,
     flat: bool = True,
 ) -> Path:
-    """Write the four files of a small dataset that a network can learn; return ``folder``.
+    """Write the four files of a small dataset that a model can learn; return ``folder``.
 
     Args:
-        folder: Where to write; made if it is not there.
-        size: Side of an image in pixels.
-        classes: How many classes; above 256 the labels are 16-bit integers.
-        train: How many training images, at least one of each class for a valid dataset.
-        test: How many test images.
+        folder: The folder; created if missing.
+        size: Height and width of an image in pixels.
+        classes: The number of classes; above 256 the labels are 16-bit integers.
+        train: The number of training images, at least one of each class for a valid dataset.
+        test: The number of test images.
         gzip: Whether to gzip the files.
-        prefix: What the names begin with, ``emnist-letters-`` say.
+        prefix: The prefix of the file names, as ``emnist-letters-``.
         seed: Another seed gives other images in another order.
         flat: Into the folder itself, or into ``MNIST/raw`` as torchvision does.
     """

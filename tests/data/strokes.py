@@ -1,4 +1,4 @@
-"""The ten digits as strokes of a pen, as a person writes them, and where they stand on a pad."""
+"""The ten digits as handwritten pen strokes, and their position on a pad."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ GLYPHS: dict[int, tuple[Stroke, ...]] = {
 """Strokes of each digit on the unit square, y downwards."""
 
 RADII = {"thin": 0.7, "normal": 2.2, "thick": 4.5}
-"""Half the width of a stroke, in pixels of the pad, for a digit as tall as most of it."""
+"""Half the width of a stroke, in pixels of the pad, for a digit of nearly its height."""
 
 PLACES: dict[str, tuple[float, float, float]] = {
     "centre": (14.0, 8.0, 40.0),
@@ -54,11 +54,11 @@ PLACES: dict[str, tuple[float, float, float]] = {
     "bottom right": (28.0, 21.0, 30.0),
     "small": (30.0, 12.0, 14.0),
 }
-"""Left edge, upper edge and height of the digit, in pixels; it is 0.75 as wide as it is tall."""
+"""Left edge, upper edge and height of the digit, in pixels; its width is 0.75 of its height."""
 
 
 def drawn(digit: int, *, place: str = "centre", thickness: str = "normal") -> Drawing:
-    """Return a digit drawn on the pad; a small one with strokes as much thinner."""
+    """Return a digit drawn on the pad; stroke widths scale with its height."""
     left, top, height = PLACES[place]
     radius = RADII[thickness] * max(0.4, height / PLACES["centre"][2])
     return painted(GLYPHS[digit], (left, top, height), radius)

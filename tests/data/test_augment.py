@@ -28,7 +28,7 @@ Draw = Callable[..., None]
 
 @pytest.fixture
 def draw(monkeypatch: pytest.MonkeyPatch) -> Draw:
-    """Let the next draws be known; each move is from -1 to 1, the largest either way."""
+    """Fix the next draws; each value is from -1 to 1, the strength in either direction."""
 
     def fix(
         *,
@@ -51,7 +51,7 @@ def draw(monkeypatch: pytest.MonkeyPatch) -> Draw:
 
 
 def moved(image: Tensor, *, right: int, down: int) -> Tensor:
-    """Move an image by whole pixels; what comes in is 0."""
+    """Shift an image by whole pixels; fill with 0."""
     size = image.shape[-1]
     result = torch.zeros_like(image)
     rows = slice(max(0, down), size + min(0, down)), slice(max(0, -down), size + min(0, -down))
@@ -63,7 +63,7 @@ def moved(image: Tensor, *, right: int, down: int) -> Tensor:
     return result
 
 
-# --- what each amount means
+# --- the meaning of each parameter
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -100,7 +100,7 @@ def test_a_known_rotation_moves_a_known_pixel_where_it_should(draw: Draw) -> Non
 
     result = augment(image, Augmentation(rotate=30.0), seeded_rng())[0, 0]
 
-    # Positive angles turn against the clock; rows count downwards.
+    # Positive angles are counterclockwise; rows count downwards.
     column, row = 14 + 10 * math.cos(math.radians(30)), 14 - 10 * math.sin(math.radians(30))
     ys, xs = torch.meshgrid(torch.arange(29.0), torch.arange(29.0), indexing="ij")
     assert float((result * xs).sum() / result.sum()) == pytest.approx(column, abs=0.2)
@@ -126,7 +126,7 @@ def test_the_centre_crop_enlarges_the_centre(size: int, cropped: int, draw: Draw
 
     result = augment(images, Augmentation(crop=22, crop_probability=0.1), seeded_rng())
 
-    # 22 of 28 pixels become 28: what stood at the crop's edge stands at the image's edge.
+    # 22 of 28 pixels become 28: the edge of the crop becomes the edge of the image.
     step = cropped / size
     if border is not None:
         centre = images[..., border : size - border, border : size - border]
@@ -160,7 +160,7 @@ def test_scale_is_the_change_of_size(stretch: float, draw: Draw) -> None:
 
 @pytest.mark.parametrize("size", [8, 28, 128])
 def test_everything_together_agrees_with_the_formula(size: int, draw: Draw) -> None:
-    """The forward map, built by numpy from its parts, inverted."""
+    """The forward map, built in numpy from its parts, inverted."""
     augmentation = Augmentation(20.0, 2.0, 0.1, 10.0, crop=22, crop_probability=0.5)
     draw(angle=0.7, shear=-0.4, stretch=0.3, x=0.5, y=-0.9, crops=True)
     angle, shear = math.radians(0.7 * 20), math.radians(-0.4 * 10)

@@ -29,7 +29,7 @@ CPU = torch.device("cpu")
 
 
 def loaded(config: RunConfig) -> Data:
-    """Load what needs no download."""
+    """Load a dataset that needs no download."""
     steps = load(config, CPU)
     with pytest.raises(StopIteration) as end:
         next(steps)
@@ -71,14 +71,14 @@ def test_the_split_of_mnist_keeps_the_share_of_each_class(mnist: RawDataset) -> 
 
 
 def test_the_split_of_mnist_never_changes(mnist: RawDataset) -> None:
-    """Results are compared across versions: they must be judged on the same images."""
+    """Results are compared across versions, so they must be evaluated on the same images."""
     _, apart = stratified_split(mnist.train_labels, 5_000)
 
     assert hashlib.sha256(array("i", apart).tobytes()).hexdigest().startswith("9a09fa4d3a2a23b0")
 
 
 def test_the_split_is_not_of_the_files_order(mnist: RawDataset) -> None:
-    """Writers follow one another in the file: a block of it would be other people's hands."""
+    """The file is sorted by writer: a contiguous block would be the handwriting of few people."""
     _, apart = stratified_split(mnist.train_labels, 5_000)
 
     sixths = Counter(index // 10_000 for index in apart)

@@ -1,4 +1,4 @@
-"""What is odd about a dataset of a folder is said once, and only where it is sure."""
+"""Warnings about a dataset in a folder are shown once, and only if they are certain."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def published() -> Any:
 
 
 class Server:
-    """A web server on this machine: what it serves, how it misbehaves, what it was asked for."""
+    """A web server on this machine: its files, its misbehaviour, the requests it got."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
@@ -119,7 +119,7 @@ def run(fetching: Generator[DownloadProgress, None, RawDataset]) -> Fetched:
 
 
 def complaint(dataset: str, cache: Path) -> str:
-    """Return what is said about a dataset that cannot be had: one line with a way out."""
+    """Return the message about a dataset that cannot be downloaded: one line with advice."""
     with pytest.raises(InputError) as caught:
         run(downloads.fetch(dataset, cache))
     text = str(caught.value)
@@ -133,7 +133,7 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-# --- a download that goes well
+# --- downloads that succeed
 
 
 def test_a_download_reports_its_progress_and_prints_nothing(
@@ -255,7 +255,7 @@ def test_emnist_letters_are_upright_and_start_at_zero(
     assert list(data.test_labels) == [0, 25, 4]
     upright = bytes(images["train"][8 * column + row] for row in range(8) for column in range(8))
     assert data.train_images[:64] == upright
-    # Only what was asked for is unpacked; another EMNIST comes from the archive that is there.
+    # Only the requested dataset is unpacked; another EMNIST comes from the same archive.
     assert len(names(tmp_path / "EMNIST" / "raw")) == 5
     assert "cannot unpack" in complaint("emnist-digits", tmp_path)
     assert server.asked == ["/gzip.zip"]
@@ -299,7 +299,7 @@ def test_other_names_are_a_mistake_in_the_code(dataset: str, tmp_path: Path) -> 
         next(downloads.fetch(dataset, tmp_path))
 
 
-# --- a download that does not
+# --- downloads that fail
 
 
 def test_a_missing_file_on_every_mirror(

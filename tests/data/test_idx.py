@@ -39,7 +39,7 @@ def read(folder: Path, classes: int | None = None) -> RawDataset:
 
 
 def complaint(folder: Path, classes: int | None = None) -> str:
-    """Return what the reader says about a folder that it must refuse: one line."""
+    """Return the message about a folder that must be refused: one line."""
     with pytest.raises(InputError) as caught:
         read(folder, classes)
     text = str(caught.value)
@@ -49,7 +49,7 @@ def complaint(folder: Path, classes: int | None = None) -> str:
 
 @pytest.fixture
 def plain(tmp_path: Path) -> Path:
-    """A valid dataset, 8 pixels a side, not gzipped."""
+    """A valid dataset of 8×8 pixels, not gzipped."""
     return write_dataset(tmp_path / "data", size=8, gzip=False)
 
 
@@ -135,7 +135,7 @@ def test_the_digest_changes_with_the_number_of_classes(plain: Path) -> None:
     assert content_digest(read(plain)) != content_digest(read(plain, classes=11))
 
 
-# --- where the files may lie and what they may be called
+# --- folders and file names
 
 
 @pytest.mark.parametrize("gzipped", [False, True])
@@ -318,7 +318,7 @@ def test_an_unreadable_file_is_reported(plain: Path, monkeypatch: pytest.MonkeyP
     def refuse(*args: object, **kwargs: object) -> None:
         raise denied
 
-    with monkeypatch.context() as patch:  # root may read anything, so chmod would not do
+    with monkeypatch.context() as patch:  # root may read anything, so chmod has no effect
         patch.setattr(Path, "open", refuse)
         text = complaint(plain)
     assert "Permission denied" in text
@@ -466,11 +466,11 @@ def test_a_gzip_bomb_is_not_unpacked(packed: Path) -> None:
     assert peak < 4 << 20
 
 
-# --- what the labels mean
+# --- labels
 
 
 def relabel(folder: Path, train: Iterable[int], test: Iterable[int], code: int = INT) -> Path:
-    """Replace all of the dataset: as many blank images as there are labels."""
+    """Replace the whole dataset: one blank image per label."""
     shutil.rmtree(folder)
     for split, labels in (("train", list(train)), ("t10k", list(test))):
         images = idx_bytes([len(labels), 8, 8], bytes(64 * len(labels)))
@@ -576,11 +576,11 @@ def test_labels_that_indicate_damage_stay_refused(plain: Path, labels: list[int]
     assert "never does; get the file again, or give --classes" in text
 
 
-# --- whatever the files hold
+# --- arbitrary content
 
 
 def mutated(data: bytes, rng: random.Random) -> bytes:
-    """Damage a file in one of the ways that disks, networks and people do."""
+    """Damage a file as disks, networks and people do."""
     changed = bytearray(data)
     for _ in range(rng.choice((1, 1, 1, 2, 8))):
         at = rng.randrange(min(len(changed), rng.choice((4, 16, 32, 1 << 20))) or 1)

@@ -1,4 +1,4 @@
-"""Pictures from files: the same digit in every form, and one line for what is no picture."""
+"""Pictures from files: the same digit in every format, and one line for other files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Tensor:
 
 
 def seen_through(colour: tuple[int, int, int]) -> Image.Image:
-    """A picture of one colour, whose digit is in its opacity alone."""
+    """A picture of one colour whose digit is only in its alpha channel."""
     picture = Image.new("RGBA", LIGHT.size, (*colour, 0))
     picture.putalpha(LIGHT)
     return picture
@@ -55,7 +55,7 @@ def deep(picture: Image.Image) -> Image.Image:
 
 def turned(path: Path) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6  # lies on its left side; to be turned clockwise
+    exif[0x0112] = 6  # rotated counterclockwise; must be turned clockwise
     DARK.rotate(90, expand=True).save(path, exif=exif, quality=95)
 
 
@@ -138,7 +138,7 @@ def test_an_image_of_the_dataset_comes_back_as_it_is(tmp_path: Path) -> None:
     assert torch.equal(digit_of(tmp_path / "digit.png"), digit.float())
 
 
-# --- what cannot be used
+# --- unusable files
 
 
 def cut(picture: Image.Image, path: Path, kept: float) -> None:
@@ -213,7 +213,7 @@ def test_unusable_pictures_get_one_line(
 def test_a_bomb_is_refused_by_its_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "bomb.png"
     Image.new("1", (1, 1)).save(path)
-    content = path.read_bytes()  # the header's size and checksum are put in its place
+    content = path.read_bytes()  # the size and checksum in the header are replaced
     header = b"IHDR" + struct.pack(">II", 20_000, 20_000) + content[24:29]
     path.write_bytes(content[:12] + header + struct.pack(">I", zlib.crc32(header)) + content[33:])
 

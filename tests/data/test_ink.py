@@ -1,4 +1,4 @@
-"""From ink to a digit; MNIST's own images are the measure."""
+"""From ink to a digit, compared with MNIST's images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tui_trainer.protocol.strokes import Drawing
 
 @pytest.fixture(scope="module")
 def images(mnist: RawDataset) -> Tensor:
-    """Some six hundred of MNIST's training images; every tenth would be of like writers."""
+    """About six hundred of MNIST's training images, spread over its writers."""
     pixels = torch.frombuffer(mnist.train_images, dtype=torch.uint8)
     return pixels.view(-1, 28, 28)[::97]
 
@@ -69,7 +69,7 @@ def test_images_of_mnist_are_returned_unchanged(images: Tensor) -> None:
         same += int(torch.equal(digit_of(away), image))
 
     assert len(usual) > 500
-    # The others' centres lie half a pixel off, or their box has 19 pixels.
+    # The centres of the others are half a pixel off, or their box has 19 pixels.
     assert same / len(usual) > 0.97
 
 

@@ -1,4 +1,4 @@
-"""Regions of masks, against SciPy's labels and against what geometry says."""
+"""Regions of masks, compared with SciPy's labels and with geometry."""
 
 from __future__ import annotations
 

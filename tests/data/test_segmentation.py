@@ -1,4 +1,4 @@
-"""Pictures as people take them: the digit is found, or the true reason is said in one line."""
+"""Everyday pictures: the digit is found, or one line states the reason."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def boxed(digit: int, *, round_: bool = False) -> Image.Image:
 
 
 def coloured(digit: int, ends: tuple[Colour, Colour, Colour]) -> Image.Image:
-    """A picture in the colours of a map, with a border of its own, on a white page."""
+    """A picture in the colours of a colormap, with a border, on a white page."""
     low, middle, high = ends
     coloured = ImageOps.colorize(ink(digit), low, high, middle)
     page = sheet((260, 260))
@@ -187,7 +187,7 @@ def digit_of(path: Path) -> Tensor:
 
 
 def likeness(one: Tensor, other: Tensor) -> float:
-    """The cosine of two digits, where they match best: within a pixel of one another."""
+    """The cosine of two digits at their best alignment within a pixel."""
     around = functional.pad(other, (1, 1, 1, 1))[None, None]
     products = functional.conv2d(around, one[None, None])
     return float(products.max() / (one.norm() * other.norm()))

@@ -14,7 +14,7 @@ MNIST = Path(__file__).parents[2] / "tui_trainer" / "datasets" / "mnist"
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Two cores that wait for each other are slower than one, and no test is about speed."""
+    """One thread: two cores that wait for each other are slower, and no test measures speed."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -1,4 +1,4 @@
-"""Short runs with everything under control: the commands, the clock, the data."""
+"""Short runs whose commands, clock and data are under control."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ E = TypeVar("E")
 
 
 class ScriptedInbox(Inbox):
-    """Releases commands at known steps, and one group more each time the engine is paused.
+    """Releases commands at given steps, and one more group each time the engine is paused.
 
     Args:
-        at: What has arrived when that many batches are trained.
-        paused: What the engine gets the first, the second, … time that it waits.
-        waiting: Called each time it waits.
+        at: The commands that have arrived once so many batches are trained.
+        paused: The commands for the first, the second, … wait of the engine.
+        waiting: Called at each wait.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class ScriptedInbox(Inbox):
 
 
 class FakeClock:
-    """Seconds that go on when a test says so."""
+    """A clock that a test advances."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -72,7 +72,7 @@ def tiny_config(folder: Path, **settings: Any) -> RunConfig:
 def run(
     config: RunConfig, inbox: Inbox | None = None, clock: Callable[[], float] | None = None
 ) -> list[Event]:
-    """Train to the end and return every event."""
+    """Train to the end; return all events."""
     return list(train(config, inbox or Inbox(), clock=clock or FakeClock()))
 
 

@@ -1,4 +1,4 @@
-"""The trainer without an assistant: it trains as well, and answers nothing."""
+"""Without an assistant the engine trains the same run, and answers no questions."""
 
 from __future__ import annotations
 

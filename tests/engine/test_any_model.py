@@ -1,4 +1,4 @@
-"""Whatever looks at a model next to its training works on any model, and changes no bit of it."""
+"""Views, lessons and probes work on any model, and change no bit of it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Kind = type[nn.Module]
 every = pytest.mark.parametrize("kind", models.EVERY, ids=lambda kind: kind.__name__)
 repeatable = pytest.mark.parametrize(
     "kind",
-    # A matrix product of bfloat16 depends on where in memory its factors happen to lie.
+    # A matrix product of bfloat16 depends on the memory addresses of its factors.
     [kind for kind in models.EVERY if kind is not models.HalfWeights],
     ids=lambda kind: kind.__name__,
 )
@@ -53,7 +53,7 @@ def config_of(kind: Kind, folder: Path, **settings: object) -> RunConfig:
 
 
 def trained(config: RunConfig, inbox: Inbox | None = None) -> tuple[list[Event], Checkpoint]:
-    """Train a run from generators that begin alike; return its events and its last state."""
+    """Train a run from the same rng states; return its events and its last checkpoint."""
     models.GLOBAL_RNG.bit_generator.state = np.random.default_rng(5).bit_generator.state
     store = CheckpointStore()
     events = list(train(config, inbox or Inbox(), store=store, clock=FakeClock()))
@@ -62,7 +62,7 @@ def trained(config: RunConfig, inbox: Inbox | None = None) -> tuple[list[Event],
 
 
 def same(one: Checkpoint, other: Checkpoint) -> bool:
-    """Say whether two states are the same to the last bit, without what the probes keep."""
+    """Return whether two checkpoints are bit-identical, without the state of the probes."""
     left, right = (
         {name: t for name, t in state.tensors.items() if not name.startswith("probe/")}
         for state in (one, other)
@@ -179,11 +179,11 @@ def test_a_model_that_cannot_take_a_step_keeps_all_threads(how: str) -> None:
         torch.set_num_threads(threads)
 
 
-# --- what is said of them
+# --- findings
 
 
 def codes(kind: Kind, few: Path, **settings: object) -> dict[str, str]:
-    """Return code and severity of each finding that stands at the end of a short run."""
+    """Return code and severity of each open finding at the end of a short run."""
     history = History()
     config = config_of(kind, few, **{"epochs": 2, **settings})
     for event in with_findings(train(config, Inbox(), clock=FakeClock())):
@@ -195,7 +195,7 @@ INSIDE = {
     *("no_gradient", "not_updated", "evaluation_mode", "frozen_parameters", "unused_parameters"),
     *("depends_on_batch", "random_in_evaluation"),
 }
-"""The findings that are about how a model is made."""
+"""The findings about the structure of a model."""
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ def test_which_parameters_forward_does_not_use(kind: Kind, unused: tuple[str, ..
 
 
 class Recurrent(nn.Module):
-    """Layers whose weights are handed to kernels as lists, and one of a scripted module."""
+    """Layers that pass their weights to kernels as lists, and a scripted module."""
 
     def __init__(self) -> None:
         super().__init__()

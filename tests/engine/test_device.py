@@ -9,7 +9,7 @@ from tui_trainer.protocol.errors import InputError
 
 @pytest.fixture
 def present(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
-    """Which accelerators this machine has: none, until a test says so."""
+    """The accelerators of this machine: none, unless a test sets one."""
     there = {"cuda": False, "mps": False}
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there["cuda"])
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: there["mps"])

@@ -33,7 +33,7 @@ def evaluation_of(losses: list[float], is_correct: list[bool], labels: list[int]
     return Evaluation(torch.tensor(losses), torch.tensor(is_correct), torch.tensor(labels))
 
 
-# --- running a network over a split
+# --- evaluate a model on a split
 
 
 def test_losses_and_predictions_agree_with_numpy(model: nn.Module, data: Data) -> None:
@@ -90,7 +90,7 @@ def test_evaluate_changes_nothing_and_restores_the_mode(model: nn.Module, data: 
 
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert torch.equal(torch.get_rng_state(), rng)
-    assert torch.equal(first.losses, second.losses)  # no dropout, which hides half at random
+    assert torch.equal(first.losses, second.losses)  # without dropout, which is random
     assert all(module.training for module in model.modules())
 
 

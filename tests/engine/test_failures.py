@@ -65,12 +65,16 @@ def test_diverged_reports_the_lr_of_its_step(tiny: Path) -> None:
 
 @pytest.mark.parametrize(
     ("val_size", "value"),
-    [(0, math.inf), (10, math.nan), (10, 3e38)],  # the last is finite, but no score is after it
+    [
+        (0, math.inf),
+        (10, math.nan),
+        (10, 3e38),
+    ],  # the last loss is finite, but no logit after it is
 )
 def test_non_finite_weights_after_the_last_update_are_detected(
     tiny: Path, val_size: int, value: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No loss is taken after it, so only the weights or the validation can tell."""
+    """No loss is computed after it: only the weights or the validation show it."""
     train_step = loop.train_step
 
     def breaking_weights(run: Run) -> None:

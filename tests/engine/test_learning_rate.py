@@ -33,7 +33,7 @@ def test_the_lr_of_each_step_is_base_times_schedule(tiny: Path, schedule: str) -
 def test_the_reported_lr_is_the_lr_of_the_update(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Plain SGD without momentum moves each weight by rate times gradient."""
+    """SGD without momentum changes each weight by lr × gradient."""
     rates: list[float] = []
     train_step = loop.train_step
 

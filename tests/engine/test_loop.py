@@ -70,7 +70,7 @@ def test_every_model_and_every_optimizer_learns(tiny: Path, model: str, optimize
     assert last.train_loss < 0.8 * first.train_loss
 
 
-# --- it can be repeated
+# --- it is reproducible
 
 
 @pytest.mark.parametrize("model", ["small", "era-s6-dropout"])
@@ -107,7 +107,7 @@ def test_another_seed_gives_other_losses_on_the_same_split(tiny: Path) -> None:
 def test_order_and_augmentation_do_not_depend_on_the_model(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each use of chance has its own sequence, so two networks meet the same pictures."""
+    """Each use of randomness has its own rng, so two models see the same images."""
     met: list[list[torch.Tensor]] = []
     prepare = Data.prepare
 
@@ -161,7 +161,7 @@ def test_twenty_changes_of_the_batch_size_skip_and_repeat_nothing(
         assert sum(step.batch_size for step in steps if step.epoch == epoch) == 110
 
 
-# --- the order of the events and their figures
+# --- the order of the events and their values
 
 
 def test_events_come_in_order(tiny: Path) -> None:

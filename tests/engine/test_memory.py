@@ -25,7 +25,8 @@ print(kept())
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's own setting")
 def test_memory_freed_by_a_batch_is_reused_by_the_next() -> None:
-    """Of 192 freed megabytes the process has next to none as it is, and nearly all when told so."""
+    """Of 192 freed megabytes the process keeps almost none by default, and nearly all with the
+    setting."""
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     before, after = map(int, done.stdout.split())

@@ -98,7 +98,7 @@ def test_a_step_without_gradients_is_no_error() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_the_momentum_of_16_bits_is_the_same_each_time(dtype: torch.dtype) -> None:
-    """PyTorch's fused kernel leaves what lay in memory in some of its elements."""
+    """PyTorch's fused kernel leaves uninitialized memory in some elements."""
 
     def momentum() -> Tensor:
         rng = torch.Generator().manual_seed(0)
@@ -111,7 +111,7 @@ def test_the_momentum_of_16_bits_is_the_same_each_time(dtype: torch.dtype) -> No
 
     first = momentum()
     for number in range(8):
-        torch.full((5_000,), 1e10 * number)  # other content of freed memory
+        torch.full((5_000,), 1e10 * number)  # other contents of the freed memory
         assert torch.equal(momentum(), first)
 
 
@@ -125,7 +125,7 @@ def test_zero_grad_sets_gradients_to_none() -> None:
 
 @pytest.mark.slow
 def test_a_run_does_not_load_the_compiler(tiny: Path) -> None:
-    """It takes two seconds and 70 MB, and nothing here is compiled."""
+    """It takes two seconds and 70 MB, and nothing here uses it."""
     code = (
         "import sys\n"
         "from tui_trainer.engine.loop import train\n"

@@ -1,4 +1,4 @@
-"""Pausing, single steps, looks at the test set and stopping, told by a run's events."""
+"""Pausing, single steps, test evaluations and stopping, as seen in a run's events."""
 
 from __future__ import annotations
 
@@ -301,5 +301,5 @@ def test_commands_after_a_stop_are_ignored(tiny: Path) -> None:
     events = run(tiny_config(tiny), ScriptedInbox({3: commands}))
 
     assert not of(SettingChanged, events)
-    assert not of(TestEvaluated, events)  # the last stop was in a hurry
+    assert not of(TestEvaluated, events)  # the last stop skips the test set
     assert only(RunFinished, events).step == 3

@@ -1,4 +1,4 @@
-"""The probes see what is there, and change nothing of it."""
+"""The probes report correct values, and change nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tui_trainer.recording.journal import from_json
 
 
 def session_of(config: RunConfig) -> Run:
-    """Return a session right before its first batch."""
+    """Return a run right before its first batch."""
     steps = prepare(config, Inbox(), CheckpointStore(), FakeClock())
     try:
         while True:
@@ -43,7 +43,7 @@ def session_of(config: RunConfig) -> Run:
 
 
 def step(run: Run) -> list[UpdateProbed]:
-    """Train one batch, and return what the probes say of it."""
+    """Train one batch; return the probes of its update."""
     loop.train_step(run)
     list(run.flush())
     return of(UpdateProbed, list(run.probes.after_step()))
@@ -85,7 +85,7 @@ def test_probes_come_at_their_steps_and_survive_json(tiny: Path) -> None:
 
 
 def test_the_sample_is_probed_again_after_enough_training(tiny: Path) -> None:
-    # 110 images, of which 64 are looked at: 64 × 32 images are 19 epochs; the first is told always.
+    # 110 images, 64 in the sample: 64 × 32 images are 19 epochs; the first is always reported.
     events = run(tiny_config(tiny, epochs=60, model="mlp"))
     assert [probed.epoch for probed in of(SampleProbed, events)] == [0, 1, 20, 39, 58]
 
@@ -133,7 +133,7 @@ def test_a_checkpoint_without_probes_can_be_resumed(tiny: Path) -> None:
     assert of(SampleProbed, list(train(replace(config, epochs=2), Inbox(), resume=older)))
 
 
-# --- what they see
+# --- their values
 
 
 def test_a_probed_update_matches_the_weights(tiny: Path) -> None:
@@ -239,7 +239,7 @@ def test_the_batch_norm_gap_compares_the_same_images(tiny: Path) -> None:
             expected = functional.cross_entropy(model(images), labels)
             model.eval()
             gaps.append(float(expected))
-    # The running statistics have moved by now; what batch statistics give has not.
+    # The running statistics have changed by now; the loss with batch statistics has not.
     running = probed.loss
     assert probed.batch_norm_gap == pytest.approx(sum(gaps) / 4 - running, abs=1e-4)
 
@@ -313,7 +313,7 @@ def test_the_current_batch_size_is_reported(tiny: Path) -> None:
 
 
 def test_the_gradient_noise_matches_a_sampled_estimate() -> None:
-    """Gradients of known signal and noise give their noise scale back."""
+    """Gradients of known signal and noise reproduce their noise scale."""
     from tui_trainer.findings.learning_rates import noise_scale
     from tui_trainer.history.history import History
 

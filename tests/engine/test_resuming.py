@@ -1,4 +1,4 @@
-"""A run that goes on from a checkpoint ends as if nothing had happened, to the last bit."""
+"""A run that is resumed from a checkpoint ends bit for bit like an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ ON_THE_CLOCK = {"seconds", "epoch_began", "lines"}
 
 @dataclass
 class Trained:
-    """A run: what it told, and the state that it left."""
+    """A run: its events and its checkpoint store."""
 
     events: list[Event] = field(default_factory=list)
     store: CheckpointStore = field(default_factory=CheckpointStore)
@@ -75,13 +75,13 @@ def trained(
 def cut(
     config: RunConfig, step: int, commands: dict[int, list[Command]] | None = None
 ) -> Checkpoint:
-    """Return the state of a run that was left after so many steps."""
+    """Return the checkpoint of a run that was stopped after so many steps."""
     stop: list[Command] = [Stop(reason="interrupted", test=False)]
     return trained(config, ScriptedInbox({**(commands or {}), step: stop})).state
 
 
 def assert_equal(one: Checkpoint, other: Checkpoint) -> None:
-    """Compare every tensor bit by bit, and every number that does not hang on the clock."""
+    """Compare every tensor bit by bit, and every number that does not depend on the clock."""
     assert sorted(one.tensors) == sorted(other.tensors)
     for name, tensor in one.tensors.items():
         twin = other.tensors[name]
@@ -101,7 +101,7 @@ STEPS = (0, 1, 6, 7, 8, 13)
 
 
 def cuts(model: str, optimizer: str, quick: Container[int] = STEPS) -> list[ParameterSet]:
-    """Return a case for each step; those that are not quick walk a path that another one walks."""
+    """Return a case for each step; the slow ones repeat a path that a quick one covers."""
     return [
         pytest.param(model, optimizer, step, marks=() if step in quick else pytest.mark.slow)
         for step in STEPS
@@ -193,7 +193,7 @@ def test_a_run_is_trained_again_with_the_same_commands(tiny: Path) -> None:
     assert_equal(again.state, first.state)
     assert steps(again.events) == steps(first.events)
     other = trained(config)
-    assert differing_bits(first.state, other.state)[0] > 0, "the wishes do matter"
+    assert differing_bits(first.state, other.state)[0] > 0, "the commands do matter"
 
 
 def test_test_evaluations_are_not_forgotten(tiny: Path) -> None:
@@ -242,7 +242,7 @@ def test_a_run_without_validation_has_no_best(tiny: Path, tmp_path: Path) -> Non
 
 
 class Ticking(FakeClock):
-    """Goes on by a second at every look."""
+    """Advances by a second at every reading."""
 
     def __call__(self) -> float:
         self.now += 1.0

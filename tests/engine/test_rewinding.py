@@ -1,4 +1,4 @@
-"""A diverged run waits for a person, and goes back to its last good state."""
+"""A diverged run waits for a command, and rewinds to its last good checkpoint."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tui_trainer.recording.checkpoint_head import read_metadata
 from tui_trainer.recording.folder import RunFolder
 
 WRECK = 1_000.0
-"""A learning rate after which no loss is a number."""
+"""A learning rate after which no loss is finite."""
 
 
 def config(tiny: Path) -> RunConfig:
@@ -49,8 +49,8 @@ def config(tiny: Path) -> RunConfig:
 def diverged_run(
     tiny: Path, answers: list[list[Command]], store: CheckpointStore | None = None
 ) -> tuple[list[Event], ScriptedInbox]:
-    """Train to the middle of epoch 2, ruin the weights, and answer what is asked then."""
-    # When the run is over it goes on answering questions, until it is told to stop.
+    """Train to the middle of epoch 2, diverge, and send these commands."""
+    # After its end the run answers questions until a stop.
     after: list[list[Command]] = [*answers, [Stop()]]
     inbox = ScriptedInbox({14: [SetBatchSize(5)], 15: [SetBaseLr(WRECK)]}, after)
     events = train(config(tiny), inbox, store=store, interactive=True, clock=FakeClock())
@@ -60,7 +60,7 @@ def diverged_run(
 def test_rewind_restores_the_checkpoint_and_keeps_the_knobs(tiny: Path) -> None:
     events, _ = diverged_run(tiny, [[Rewind(0.01)]])
     diverged, back = only(Diverged, events), only(Rewound, events)
-    # The last good state is that of the end of epoch 1: 11 batches of 10.
+    # The last good checkpoint is of the end of epoch 1: 11 batches of 10.
     assert diverged.last_good_step == 11
     assert (back.step, back.epoch, back.images) == (11, 1, 110)
     assert back.from_step == diverged.step
@@ -145,4 +145,4 @@ def test_the_state_is_diverged_while_waiting(tiny: Path) -> None:
     events, inbox = diverged_run(tiny, [[Rewind(0.01)]])
     after = events[events.index(only(Rewound, events)) :]
     assert of(StateChanged, after)[0].state == "training"
-    assert len(inbox.waits) == 2  # for the rewind, and for questions when the run is over
+    assert len(inbox.waits) == 2  # for the rewind, and for questions after the end

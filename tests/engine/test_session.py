@@ -1,4 +1,4 @@
-"""What the knobs do to a run, and how seldom a device is asked."""
+"""The effect of the knobs on a run, and how rarely losses are read from a device."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from tui_trainer.protocol.schedules import factor
 
 
 def freshly_loaded(config: RunConfig) -> Run:
-    """Return a session that is about to train its first batch."""
+    """Return a run right before its first batch."""
     ready: list[Run] = []
 
     def preparing() -> Iterator[Event]:
@@ -53,7 +53,7 @@ def freshly_loaded(config: RunConfig) -> Run:
 
 @pytest.fixture
 def met(monkeypatch: pytest.MonkeyPatch) -> list[Augmentation | None]:
-    """How each trained batch was augmented."""
+    """The augmentation of each trained batch."""
     seen: list[Augmentation | None] = []
     train_step = loop.train_step
 
@@ -202,12 +202,12 @@ def test_an_invalid_dropout_is_rejected(tiny: Path, share: float) -> None:
     assert not of(SettingChanged, events)
 
 
-# --- accelerators: losses are read from the device now and then
+# --- accelerators: losses are read from the device every few steps
 
 
 @pytest.fixture
 def far_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read the losses of this CPU as seldom as those of an accelerator."""
+    """Read the losses of this CPU as rarely as those of an accelerator."""
     prepared = prepare.prepare
 
     def seldom(*args: Any) -> Generator[Event, None, Run]:
@@ -247,7 +247,7 @@ def test_a_divergence_read_late_names_the_step_where_it_happened(
     at_once = run(config)
 
     assert only(Diverged, seldom) == only(Diverged, at_once)
-    # As text: a loss that is no number is not equal to itself.
+    # As text: a NaN loss is not equal to itself.
     reported = [[to_json(step) for step in of(StepDone, events)] for events in (seldom, at_once)]
     assert reported[0] == reported[1]
 
@@ -259,7 +259,7 @@ def test_a_cpu_is_read_at_every_step(tiny: Path) -> None:
     assert prepare.ACCELERATOR_FLUSH > 1
 
 
-# --- a fresh session
+# --- a fresh run
 
 
 def test_initial_weights_depend_on_the_seed_alone(tiny: Path) -> None:

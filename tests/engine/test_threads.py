@@ -18,7 +18,7 @@ from tui_trainer.protocol.events import RunStarted
 
 
 class Machine:
-    """A clock, and a step that takes as long as the present number of threads says."""
+    """A clock, and a step whose duration depends on the number of threads."""
 
     def __init__(self, seconds: dict[int, float]) -> None:
         self.seconds = seconds

@@ -1,4 +1,4 @@
-"""Many bad files one after the other, in a process that must neither fall, nor hang, nor swell."""
+"""Many bad files one after the other, in a process that must not crash, hang or leak memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tui_trainer import cli
 from tui_trainer.protocol.commands import Command, Inbox, Stop
 
 ROOM = 1 << 30
-"""Bytes of address space that a process may take beyond those it begins with."""
+"""Bytes of address space that a process may use beyond those at its start."""
 
 LONGEST = 30
 """Seconds that one file may take."""
@@ -33,11 +33,11 @@ ENDS_WELL = {0: WENT_ON, 4: WENT_ON, 8: WENT_ON}
 
 @dataclass
 class Outcomes:
-    """What became of many files.
+    """The outcomes of many files.
 
     Attributes:
-        count: How often what.
-        bad: What must not be: one text a file.
+        count: The number of each outcome.
+        bad: The forbidden outcomes, one text per file.
     """
 
     count: Counter[str] = field(default_factory=Counter)
@@ -45,7 +45,7 @@ class Outcomes:
 
     @property
     def tried(self) -> int:
-        """How many files there were."""
+        """The number of files."""
         return self.count.total()
 
     def __str__(self) -> str:
@@ -59,7 +59,7 @@ class Outcomes:
 
 
 def try_all(total: int, attempt: Callable[[int], str], place: Path) -> Outcomes:
-    """Try so many files, each by its number; ``attempt`` says what became of it, or raises."""
+    """Try ``count`` files by number; ``attempt`` returns the outcome, or raises."""
     outcomes = Outcomes()
     place.mkdir(parents=True, exist_ok=True)
     log = place / "outcomes.jsonl"
@@ -103,7 +103,7 @@ def _limit_memory() -> None:
 
 
 def _limit_steps() -> None:
-    """Stop every run after some steps: a number that went bad can make it one of years."""
+    """Stop every run after some steps: a corrupted number can make it last for years."""
     take = Inbox.take
     steps: dict[int, int] = {}
 
@@ -118,7 +118,7 @@ def _limit_steps() -> None:
 
 
 def called(*arguments: object) -> tuple[int, str, str]:
-    """Call the command line in this process; return its code and what it said."""
+    """Call the command line in this process; return its exit code and output."""
     sys.argv = ["mnist-tui", *map(str, arguments)]
     before = sys.stdout, sys.stderr
     out, err = io.StringIO(), io.StringIO()
@@ -135,10 +135,10 @@ def called(*arguments: object) -> tuple[int, str, str]:
 
 
 def judged(code: int, err: str) -> str:
-    """Return what became of a call.
+    """Return the outcome of a call.
 
     Raises:
-        AssertionError: If it ended otherwise than well, or with one line that says what is wrong.
+        AssertionError: If it neither succeeded nor ended with a one-line error message.
     """
     assert "Traceback" not in err, err
     assert code == 2 or code in ENDS_WELL, f"exit code {code}\n{err}"
@@ -152,7 +152,7 @@ def judged(code: int, err: str) -> str:
 
 
 def digest(folder: Path) -> str:
-    """Return what tells the files of a folder from others; the lock, which is no data, left out."""
+    """Return a digest of the files in a folder, without the lock."""
     told = hashlib.sha256()
     for path, content in _contents(folder):
         told.update(f"{path}\0{len(content)}\0".encode() + content)

@@ -1,4 +1,4 @@
-"""What the tests of faults share: a tiny dataset, and one run on it that nothing interrupted."""
+"""Fixtures for fault injection: a tiny dataset, and an uninterrupted run on it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tui_trainer.protocol.config import RunConfig
 
 @pytest.fixture(scope="package", autouse=True)
 def _one_thread() -> Iterator[None]:
-    """A pool of threads does not outlive a fork."""
+    """A thread pool does not survive a fork."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -36,7 +36,7 @@ def config(data: Path) -> RunConfig:
 
 @pytest.fixture(scope="package")
 def whole_run(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the run that nothing interrupted."""
+    """The folder of the uninterrupted run."""
     path = tmp_path_factory.mktemp("whole") / "run"
     for _ in begin(path, config, CommandInbox(COMMANDS)):
         pass
@@ -45,5 +45,5 @@ def whole_run(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture(scope="package")
 def whole(whole_run: Path) -> Left:
-    """What it left."""
+    """The result of the uninterrupted run."""
     return left_by(whole_run)

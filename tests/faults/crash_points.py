@@ -1,4 +1,4 @@
-"""The places where a process touches its run folder: there it can be killed, or be refused."""
+"""The places where a process writes to its run folder: it can be killed or refused there."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 Trap = Callable[[], object]
-"""What happens at a place."""
+"""The action at a place."""
 
 PLACES = ("write", "half a write", "fsync", "replace", "open", "half a file", "after a replace")
-"""Where: a system call, within it, or behind it."""
+"""The places: before a system call, within it, or after it."""
 
 REFUSALS = ("write", "half a write", "fsync", "replace", "half a file", "open to write")
 """Where a full disk can refuse."""
 
 
 def die() -> NoReturn:
-    """End at once, as a power cut would end it."""
+    """Exit at once, as in a power failure."""
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError("still alive")
 
 
 class Counted:
-    """Springs a trap at one call of many.
+    """Triggers an action at one of many calls.
 
     Attributes:
-        calls: How many there were.
+        calls: The number of calls.
     """
 
     def __init__(self, number: int, trap: Trap) -> None:
@@ -38,12 +38,12 @@ class Counted:
         self._trap = trap
 
     def is_due(self) -> bool:
-        """Count a call, and return whether it is the one."""
+        """Count a call; return whether it is the one."""
         self.calls += 1
         return self.calls == self._number
 
     def spring(self) -> None:
-        """Let it happen."""
+        """Trigger the action."""
         self._trap()
 
 
@@ -52,9 +52,9 @@ def set_trap(place: str, number: int, trap: Trap, patch: Callable[..., None] = s
 
     Args:
         place: One of :data:`PLACES`.
-        number: Which passing, from 1.
-        trap: What happens there.
-        patch: How a function is replaced: ``monkeypatch.setattr`` where it is to be put back.
+        number: The passing, from 1.
+        trap: The action.
+        patch: Replaces a function: ``monkeypatch.setattr`` if it must be restored.
     """
     counted = Counted(number, trap)
     match place:
@@ -127,7 +127,7 @@ def _half_a_file(counted: Counted, function: Callable[..., Any]) -> Callable[...
 
 
 class _HalfFile:
-    """A file of which only half may come to be written."""
+    """A file of which only half is written."""
 
     def __init__(self, file: Any, counted: Counted) -> None:
         self._file = file

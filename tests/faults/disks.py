@@ -1,4 +1,4 @@
-"""A run without the window on a disk that fills up, and what it says of that."""
+"""A run without the window on a disk that fills up, and its messages."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ def headless(path: Path, config: RunConfig, at_step: Callable[[int], object]) ->
 
 
 def unsaved(err: str) -> list[str]:
-    """Return the names of the files that were told to be refused, one for each telling."""
+    """Return the names of the files that were reported as refused, one for each report."""
     lines = [line for line in err.splitlines() if "tried again" in line]
     return sorted(Path(line.split(": ")[1]).name for line in lines)

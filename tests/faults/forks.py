@@ -1,6 +1,6 @@
-"""Processes that are quick to start, for torch is loaded already: forked, watched, and killed.
+"""Forked processes, which start quickly since torch is loaded: observed and killed.
 
-The parent never uses more than one torch thread, so that there is no pool a child could wait for.
+The parent never uses more than one torch thread, so that a child has no thread pool to wait for.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 
 PATIENCE = 60.0
-"""Seconds after which a process hangs."""
+"""Seconds after which a process counts as hanging."""
 
 
 class HangError(AssertionError):
@@ -26,7 +26,7 @@ class HangError(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A process that has ended; ``signal`` is what killed it, 0 if nothing did."""
+    """A process that has ended; ``signal`` is the signal that killed it, or 0."""
 
     code: int
     signal: int
@@ -35,7 +35,7 @@ class Ended:
 
 
 class Child:
-    """A forked process with its own files for what it says."""
+    """A forked process whose output goes to files."""
 
     def __init__(self, work: Callable[[], object], place: Path) -> None:
         place.mkdir(parents=True, exist_ok=True)
@@ -69,11 +69,11 @@ class Child:
             os._exit(code)
 
     def output(self) -> str:
-        """Return what it has written to stderr so far."""
+        """Return its stderr so far."""
         return self._err.read_text(encoding="utf-8") if self._err.exists() else ""
 
     def kill_after(self, seconds: float) -> None:
-        """Kill it after a while, unless it has ended: it is not reaped before :meth:`wait`."""
+        """Kill it after some seconds unless it has ended; :meth:`wait` reaps it."""
         time.sleep(seconds)
         os.kill(self.pid, signal.SIGKILL)
 
@@ -81,7 +81,7 @@ class Child:
         """Wait for its end.
 
         Raises:
-            HangError: If it does not come; the process is killed then.
+            HangError: If it does not end; it is killed then.
         """
         until = time.monotonic() + patience
         while True:
@@ -99,12 +99,12 @@ class Child:
 
 
 def call(work: Callable[[], object], place: Path, patience: float = PATIENCE) -> Ended:
-    """Do a piece of work in a process of its own, and wait for its end."""
+    """Run a function in a forked process, and wait for its end."""
     return Child(work, place).wait(patience)
 
 
 def command(*arguments: object) -> Callable[[], object]:
-    """Return the work that the command line does with these arguments."""
+    """Return a function that calls the command line with these arguments."""
 
     def work() -> None:
         from tui_trainer import cli

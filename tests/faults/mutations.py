@@ -1,4 +1,4 @@
-"""Files that went bad: by disks, by networks, by people, and by people who mean it."""
+"""Corrupted files: by disks, networks, people, and attackers."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ VALUES: tuple[Any, ...] = (
     *("", "7", "nan", "é\x00\x1b[2J", "x" * 3_000, "\ud800"),
     *([], [1], [None, None], ["a", "b"], {}, {"a": 1}, [[[]]]),
 )
-"""What a field may hold that never did."""
+"""Values that a field never had."""
 
 
 def flip(content: bytes, rng: Rng) -> bytes:
-    """Turn one bit over, or a few."""
+    """Flip one bit or a few."""
     changed = bytearray(content)
     for _ in range(rng.choice((1, 1, 3))):
         at = rng.randrange(rng.choice((16, 2_000, len(changed))))
@@ -34,7 +34,7 @@ def flip(content: bytes, rng: Rng) -> bytes:
 
 
 def overwrite(content: bytes, rng: Rng) -> bytes:
-    """Overwrite a run of bytes: a block of the disk, or a few."""
+    """Overwrite consecutive bytes: a disk block, or a few."""
     size = rng.choice((1, 8, 512, 4_096))
     at = rng.randrange(len(content))
     new = rng.choice((bytes(size), b"\xff" * size, rng.randbytes(size)))
@@ -42,25 +42,25 @@ def overwrite(content: bytes, rng: Rng) -> bytes:
 
 
 def cut(content: bytes, rng: Rng) -> bytes:
-    """Leave the end out."""
+    """Truncate."""
     places = (0, 1, 7, 8, 9, len(content) - 1, rng.randrange(len(content)), len(content) // 2)
     return content[: rng.choice(places)]
 
 
 def insert(content: bytes, rng: Rng) -> bytes:
-    """Put something in between, or behind."""
+    """Insert or append bytes."""
     at = rng.choice((0, 8, len(content), rng.randrange(len(content))))
     return content[:at] + rng.randbytes(rng.choice((1, 64, 4_096))) + content[at:]
 
 
 def leave_out(content: bytes, rng: Rng) -> bytes:
-    """Leave something out in between."""
+    """Remove bytes in the middle."""
     at = rng.randrange(len(content))
     return content[:at] + content[at + rng.choice((1, 8, 500)) :]
 
 
 def anything(content: bytes, rng: Rng) -> bytes:
-    """Hold something else altogether."""
+    """Replace the whole content."""
     others = (
         b"",
         b"\0" * 5_000,
@@ -75,11 +75,11 @@ def anything(content: bytes, rng: Rng) -> bytes:
 
 
 BYTES: tuple[Mutation, ...] = (flip, flip, overwrite, cut, insert, leave_out, anything)
-"""What can happen to any file."""
+"""Mutations of any file."""
 
 
 def edit_head(content: bytes, rng: Rng) -> bytes:
-    """Edit the head of a safetensors file: lengths, shapes, places, types."""
+    """Edit the header of a safetensors file: lengths, shapes, offsets, dtypes."""
     length = int.from_bytes(content[:8], "little")
     head = json.loads(content[8 : 8 + length])
     name = rng.choice([key for key in head if key != "__metadata__"])
@@ -108,7 +108,7 @@ def edit_head(content: bytes, rng: Rng) -> bytes:
 
 
 def edit_metadata(state: Checkpoint, rng: Rng) -> Checkpoint:
-    """Give a plain number of a state another value, or none."""
+    """Change or remove a value of the metadata."""
     metadata = dict(state.metadata)
     name = rng.choice(sorted(metadata))
     here = metadata[name]
@@ -121,7 +121,7 @@ def edit_metadata(state: Checkpoint, rng: Rng) -> Checkpoint:
 
 
 def edit_tensor(state: Checkpoint, rng: Rng) -> Checkpoint:
-    """Give a tensor of a state other numbers, another shape or type, or take it away."""
+    """Change the values, shape or dtype of a tensor, or remove it."""
     tensors = dict(state.tensors)
     special = ["order", "rng/shuffle", "rng/torch", "rng/augment", "best/losses"]
     name = rng.choice((*special, "best/correct", *sorted(tensors)))
@@ -150,7 +150,7 @@ def edit_tensor(state: Checkpoint, rng: Rng) -> Checkpoint:
 
 
 def mutated_checkpoint(content: bytes, state: Checkpoint, rng: Rng) -> tuple[str, bytes]:
-    """Return a checkpoint gone bad, and how; that of an edited state has a correct checksum."""
+    """Return a corrupted checkpoint, and the mutation; an edited state gets a correct checksum."""
     kind = rng.randrange(10)
     if kind < 4:
         mutation = rng.choice(BYTES)
@@ -162,7 +162,7 @@ def mutated_checkpoint(content: bytes, state: Checkpoint, rng: Rng) -> tuple[str
 
 
 def edit_lines(content: bytes, rng: Rng) -> bytes:
-    """Leave lines out, double them, or change their order."""
+    """Remove, duplicate or reorder lines."""
     lines = content.splitlines(keepends=True)
     one, other = rng.randrange(len(lines)), rng.randrange(len(lines))
     match rng.randrange(4):
@@ -179,7 +179,7 @@ def edit_lines(content: bytes, rng: Rng) -> bytes:
 
 
 def edit_event(content: bytes, rng: Rng) -> bytes:
-    """Give a field of an event another value."""
+    """Change a field of an event."""
     lines = content.splitlines()
     rare = [n for n, line in enumerate(lines) if b'"StepDone"' not in line]
     at = rng.choice(rare) if rng.randrange(2) else rng.randrange(len(lines))
@@ -188,7 +188,7 @@ def edit_event(content: bytes, rng: Rng) -> bytes:
 
 
 def edit_summary(content: bytes, rng: Rng) -> bytes:
-    """Give a field of the summary another value."""
+    """Change a field of the summary."""
     return _edited(content, rng)
 
 
@@ -203,7 +203,7 @@ def _edited(text: bytes, rng: Rng) -> bytes:
 
 
 def edit_setting(content: bytes, rng: Rng) -> bytes:
-    """Give a setting another value."""
+    """Change a setting."""
     lines = content.decode().splitlines()
     at = rng.randrange(len(lines))
     key = lines[at].partition(" = ")[0]
@@ -217,4 +217,4 @@ TEXTS: dict[str, tuple[Mutation, ...]] = {
     "events.jsonl": (*BYTES, *(edit_event,) * 7, edit_lines, edit_lines),
     "summary.json": (*BYTES, *(edit_summary,) * 5),
 }
-"""What can happen to the other files of a run."""
+"""Mutations of the other files of a run."""

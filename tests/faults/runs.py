@@ -1,4 +1,4 @@
-"""A small run that is the same each time, how it is resumed, and what it leaves."""
+"""A small reproducible run, how it is resumed, and what it leaves on disk."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ COMMANDS: Commands = {
     8: [SetBatchSize(24), SetAugmentation(False)],
     13: [SetAugmentation(True), SetDropout(0.3)],
 }
-"""What is asked of the run while it trains, by the number of batches before."""
+"""The commands during training, by the number of batches before them."""
 
 ON_THE_CLOCK = {"seconds", "epoch_began", "lines"}
 TEST_EVALUATIONS = {"evaluation", "test_evaluations"}
-"""A look at the test set that a kill made void has been taken all the same, and is counted."""
+"""A test evaluation whose event a kill discarded happened all the same, and is counted."""
 
 ABOUT_THE_PROCESS = (
     *(StateChanged, RunResumed, CheckpointSaved),
@@ -64,11 +64,11 @@ def small_run(data: Path, **settings: Any) -> RunConfig:
 
 
 class CommandInbox(Inbox):
-    """Releases wishes at their steps, but for those that the run has had before it was resumed.
+    """Releases commands at their steps, without those from before the resumption.
 
     Args:
-        wishes: The wishes.
-        first: The step that the run goes on from.
+        commands: The commands by step.
+        first: The step from which the run resumes.
         at_step: Called before each batch with the number of batches before it.
     """
 
@@ -83,27 +83,27 @@ class CommandInbox(Inbox):
         self._at_step = at_step
 
     def take(self, step: int, *, wait: bool = False) -> list[Command]:
-        """Return what is wished at this step, then what has been sent."""
+        """Return the commands of this step, then those that were sent."""
         self._at_step(step)
         due = self._script.pop(step, [])
         return due + super().take(step, wait=wait and not due)
 
 
 def save_each_step() -> None:
-    """Save after each step from now on: what the clock does every 15 seconds."""
+    """Save after each step from now on, instead of every 15 seconds."""
     assert CheckpointStore.__init__.__kwdefaults__ is not None
     CheckpointStore.__init__.__kwdefaults__["seconds"] = 0.0
 
 
 def begin(path: Path, config: RunConfig, inbox: Inbox) -> Iterator[Event]:
-    """Begin the run in a folder, as the command line does."""
+    """Start the run in a folder, as the command line does."""
     return Start(Job(Recorder.create(path, config.resolved())))(config, inbox)
 
 
 def resumed(
     path: Path, inbox: Callable[[int], Inbox], checkpoint: str = "last"
 ) -> tuple[RunConfig, Inbox, Start]:
-    """Return what it takes to go on with the run in a folder, as the command line does it."""
+    """Return config, inbox and start to resume the run in a folder, as the command line does."""
     found = saved_run(str(path), checkpoint)
     recorder = Recorder.reopen(found.folder, found.recorded, found.past)
     job = Job(recorder, found)
@@ -114,20 +114,20 @@ def resumed(
 def resume_to_end(
     path: Path, commands: Commands = COMMANDS, checkpoint: str = "last"
 ) -> list[Event]:
-    """Go on with the run in a folder to its end; return what it told, its past included."""
+    """Resume the run in a folder to its end; return all its events."""
     settings, inbox, start = resumed(path, lambda step: CommandInbox(commands, step), checkpoint)
     return list(start(settings, inbox))
 
 
 def is_over(path: Path) -> bool:
-    """Whether nothing is left to do: ``mnist-tui resume`` says so, and asks for more epochs."""
+    """Return whether the run is complete, so that ``mnist-tui resume`` asks for more epochs."""
     found = saved_run(str(path))
     return found.is_complete and any(isinstance(event, TestEvaluated) for event in found.past)
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What a run leaves: its states, and what happened."""
+    """What a run leaves: its checkpoints and its events."""
 
     last: Checkpoint
     best: Checkpoint
@@ -135,7 +135,7 @@ class Left:
 
 
 def left_by(path: Path) -> Left:
-    """Read what a run has left in its folder."""
+    """Read the folder of a run."""
     folder = RunFolder(path)
     return Left(
         read_checkpoint(folder.checkpoint("last")),
@@ -145,7 +145,7 @@ def left_by(path: Path) -> Left:
 
 
 def effective(events: Sequence[Event]) -> list[dict[str, Any]]:
-    """Return what is the same in every recording of the same run."""
+    """Return the events without what differs between two recordings of the same run."""
     about_the_run = [event for event in events if not isinstance(event, ABOUT_THE_PROCESS)]
     return [_plain(event) for event in about_the_run]
 
@@ -156,7 +156,7 @@ def _plain(event: Event) -> dict[str, Any]:
 
 
 def differing(one: Checkpoint, other: Checkpoint) -> int:
-    """Return how many bits of two states differ, of all tensors, and how many plain numbers."""
+    """Return the number of differing bits of all tensors, plus that of differing plain values."""
     assert one.tensors.keys() == other.tensors.keys()
     differing = 0
     for name, tensor in one.tensors.items():
@@ -176,11 +176,11 @@ def _raw(tensor: Tensor) -> bytes:
 
 
 def assert_same(path: Path, whole: Left, *, unfinished: bool = False) -> int:
-    """Make sure that a run has left what the uninterrupted one left; return the differing bits.
+    """Check that a run has left the same as the uninterrupted one; return the differing bits.
 
     Args:
         path: Its folder.
-        whole: What the uninterrupted run left.
+        whole: The result of the uninterrupted run.
         unfinished: Whether the process was killed after the last checkpoint and before its last
             line: everything is there but ``RunFinished``.
     """

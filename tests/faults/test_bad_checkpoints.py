@@ -1,4 +1,4 @@
-"""Files of a run that went bad: one line and exit code 2, and nothing else happens."""
+"""Corrupted files of a run: one line and exit code 2, and no other effect."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ABSENT = "--checkpoint last: not in run; choose "
 
 @pytest.fixture(scope="module")
 def half_run(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run that was left in its last epoch."""
+    """The folder of a run that was stopped in its last epoch."""
     path = tmp_path_factory.mktemp("half") / "run"
     commands = {**COMMANDS, LEFT_AT: [Stop(reason="interrupted", test=False)]}
     for _ in begin(path, config, CommandInbox(commands)):
@@ -48,7 +48,7 @@ def run(half_run: Path, tmp_path: Path) -> Path:
 
 
 def refusal(run: Path, *words: str) -> str:
-    """Resume a run that must be refused; return the one line."""
+    """Resume a run that must be refused; return the message."""
     before = digest(run)
     ended = call(command(*(words or ("resume", run, "--no-ui"))), run.with_name("said"), 30.0)
     assert judged(ended.code, ended.err) == REFUSED, ended
@@ -60,9 +60,9 @@ def refusal(run: Path, *words: str) -> str:
 def all_refused(
     run: Path, damages: Sequence[Callable[[], object]], ends: str | tuple[str, ...] = ""
 ) -> None:
-    """Do one damage after the other, each refused in a line about the checkpoint or its absence.
+    """Apply each damage; each is refused in a line about the checkpoint or its absence.
 
-    All in one forked process, in which none of them may hang: a fork takes longer than a refusal.
+    All in one forked process, in which none may hang: a fork takes longer than a refusal.
     """
 
     def attempt(number: int) -> str:
@@ -179,7 +179,7 @@ def test_other_things_in_its_place(run: Path) -> None:
 
 
 def test_files_that_are_no_checkpoints(run: Path) -> None:
-    """A pipe, a loop, a device, nothing behind a link, a folder."""
+    """A pipe, a loop, a device, a broken link, a folder."""
     path = last(run)
     puts: list[Callable[[], object]] = [
         partial(os.mkfifo, path),
@@ -197,7 +197,7 @@ def test_files_that_are_no_checkpoints(run: Path) -> None:
 def test_a_pipe_in_the_place_of_another_file_holds_nothing_up(
     half_run: Path, tmp_path: Path
 ) -> None:
-    """A summary is not needed to go on; what became of the run is told anew."""
+    """A summary is not needed to resume: it is written again."""
     names = ("config.toml", "events.jsonl", "summary.json", ".lock")
 
     def attempt(number: int) -> str:
@@ -235,7 +235,7 @@ def restored(half_run: Path, path: Path) -> Path:
 
 
 def checked(run: Path, *words: object) -> str:
-    """Call a command on a run; what it refuses it must not touch."""
+    """Call a command on a run; it must not change what it refuses."""
     before = digest(run)
     code, _, err = called(*words)
     outcome = judged(code, err)

@@ -1,4 +1,4 @@
-"""Datasets that went bad: an input error or success, within bounds of time and memory."""
+"""Corrupted datasets: an input error or success, within limits of time and memory."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tui_trainer.data.idx import read_folder
 from tui_trainer.protocol.errors import InputError
 
 MOST_MEMORY = 256 << 20
-"""Bytes that a process may have taken, at its peak, beyond those it began with."""
+"""Peak bytes that a process may use beyond those at its start."""
 
 
 def edit_header(content: bytes, rng: Rng) -> bytes:
-    """Give the type, the number of dimensions or one of the lengths another value."""
+    """Change the type, the number of dimensions or one of the lengths."""
     dimensions = content[3]
     place = rng.randrange(-1, dimensions)
     if place < 0:
@@ -34,7 +34,7 @@ def edit_header(content: bytes, rng: Rng) -> bytes:
 
 
 def edit_numbers(content: bytes, rng: Rng) -> bytes:
-    """Give some of the pixels or labels other values."""
+    """Change some of the pixels or labels."""
     changed = bytearray(content)
     for _ in range(rng.choice((1, 5, 500))):
         changed[rng.randrange(8, len(changed))] = rng.choice((0, 9, 10, 26, 128, 255))
@@ -42,16 +42,16 @@ def edit_numbers(content: bytes, rng: Rng) -> bytes:
 
 
 def bomb(content: bytes, rng: Rng) -> bytes:
-    """Promise little, and go on for long."""
+    """Announce little data, and contain a lot."""
     return content + bytes(rng.choice((1, 1 << 16, 64 << 20)))
 
 
 INSIDE = (*BYTES, edit_header, edit_header, edit_header, edit_numbers, bomb)
-"""What can happen to a file before it is packed, or where it is not."""
+"""Mutations of an unpacked file."""
 
 
 def gone_bad(path: Path, rng: Rng) -> bytes:
-    """Return what a file of a dataset holds after it went bad."""
+    """Return the content of a corrupted file of a dataset."""
     content = path.read_bytes()
     if path.suffix != ".gz":
         return rng.choice(INSIDE)(content, rng)
@@ -87,7 +87,7 @@ def test_mutated_files_are_refused_or_read(files: int, tmp_path: Path) -> None:
 
 
 def tried(folder: Path) -> str:
-    """Read a dataset; what is read must hold together."""
+    """Read a dataset; the result must be consistent."""
     try:
         data = read_folder(folder, name="tried")
     except InputError as error:

@@ -1,4 +1,4 @@
-"""A disk that is full, or takes nothing: the run goes on, says so once, and makes up for it."""
+"""A full or failing disk: the run continues, reports it once, and writes the rest later."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tui_trainer.recording.folder import RunFolder
 
 
 def no_more_than(size: int) -> None:
-    """Let no file of this process grow beyond a size; what it refuses, it refuses midway."""
+    """Limit the file size of this process; a write fails midway."""
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
 
@@ -68,7 +68,7 @@ def test_a_run_whose_files_may_not_grow_ends_and_reports_what_is_not_saved(
 
 
 def assert_resumable(path: Path, whole: Left, tmp_path: Path) -> None:
-    """A run goes on from what was saved, and ends as if nothing had happened."""
+    """A run resumes from its checkpoint, and ends like an uninterrupted one."""
     ended = call(lambda: len(resume_to_end(path)) and None, tmp_path / "said")
     assert ended.code == 0, ended.err
     assert_same(path, whole)
@@ -105,10 +105,10 @@ def test_a_disk_that_has_room_again_gets_everything(
 def test_a_kill_while_the_disk_is_full_costs_no_more_than_what_it_refused(
     config: RunConfig, whole: Left, tmp_path: Path
 ) -> None:
-    """The events are refused and the states are not: each state is ahead of the record.
+    """The events are refused, the checkpoints are not: each checkpoint is ahead of the journal.
 
-    Killed then, and killed again after it went on: the record must not take what came after the
-    state for what led to it.
+    Killed then, and killed again after resuming: the journal must not take events after the
+    checkpoint for events before it.
     """
     path = tmp_path / "run"
 
@@ -143,7 +143,7 @@ def test_a_kill_while_the_disk_is_full_costs_no_more_than_what_it_refused(
 
 
 def _refuse_writes() -> None:
-    """Let os.write, which the record alone goes through, take nothing from now on."""
+    """Make os.write, which only the journal uses, fail from now on."""
 
     def refuse(handle: int, content: object) -> NoReturn:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -182,7 +182,7 @@ def reported(events: list[Event], kind: type[RecordingFailed | RecordingRestored
 
 
 def refused_once(place: str, number: int, path: Path, config: RunConfig, whole: Left) -> bool:
-    """Let one call of many be refused; False past the last."""
+    """Refuse one call of many; return False past the last."""
 
     def refuse() -> NoReturn:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -198,7 +198,7 @@ def refused_once(place: str, number: int, path: Path, config: RunConfig, whole: 
     ended = call(work, path.with_suffix(".said"))
     if ended.code == 99:
         return False
-    # Refused at the very end, there is no next time: it is told then.
+    # A refusal at the very end has no next attempt: it is reported then.
     if ended.code == ExitCode.UNSAVED:
         assert unsaved(ended.err) in (["summary.json"], ["events.jsonl"], ["last.safetensors"])
         assert "recorded in" in ended.err

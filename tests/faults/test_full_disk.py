@@ -18,7 +18,7 @@ from tui_trainer.protocol.exit_codes import ExitCode
 
 @pytest.fixture
 def little_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 700 kB: two states, a third that is being written, and little else."""
+    """A file system of 700 kB: two checkpoints, a third in progress, and little else."""
     place = tmp_path / "disk"
     place.mkdir()
     words = ["mount", "-t", "tmpfs", "-o", "size=700k", "tmpfs", str(place)]

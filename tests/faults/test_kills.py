@@ -1,4 +1,5 @@
-"""kill -9 at any time: what was trained before is there, and goes on as if nothing had happened."""
+"""kill -9 at any time: the checkpoints are intact, and a resumed run ends like an uninterrupted
+one."""
 
 from __future__ import annotations
 
@@ -33,19 +34,19 @@ LONGEST = 0.6
 
 
 def train_on(path: Path, config: RunConfig) -> None:
-    """Begin the run, or go on with it, saving after each step."""
+    """Start or resume the run, saving after each step."""
     save_each_step()
     if RunFolder(path).checkpoint("last").exists():
         resume_to_end(path)
     else:
-        # Killed before its first state was saved, there is nothing to go on with.
+        # Killed before its first checkpoint, there is nothing to resume.
         shutil.rmtree(path, ignore_errors=True)
         for _ in begin(path, config, CommandInbox(COMMANDS)):
             pass
 
 
 def assert_sound(path: Path) -> None:
-    """What a killed process leaves can be read, and nobody holds it."""
+    """The files of a killed process are readable and not locked."""
     folder = RunFolder(path)
     assert not Lock.is_held(folder.lock)
     if folder.checkpoint("last").exists():
@@ -57,12 +58,12 @@ def assert_sound(path: Path) -> None:
 
 
 def has_torn(path: Path) -> bool:
-    """Whether a checkpoint was being written when the process died."""
+    """Return whether a checkpoint was being written when the process died."""
     return any(file.name.startswith(".") for file in (path / "checkpoints").glob("*"))
 
 
 def to_its_end(path: Path, config: RunConfig, whole: Left, place: Path) -> int:
-    """Let a run go on to its end and compare it; return how many bits differ."""
+    """Resume a run to its end and compare it; return the number of differing bits."""
     folder = RunFolder(path)
     unfinished = has_nothing_left(path)
     if not unfinished:
@@ -74,7 +75,7 @@ def to_its_end(path: Path, config: RunConfig, whole: Left, place: Path) -> int:
 
 
 def has_nothing_left(path: Path) -> bool:
-    """Whether ``resume`` would say that the run has had all its epochs."""
+    """Return whether ``resume`` reports that all epochs are done."""
     return RunFolder(path).checkpoint("last").exists() and is_over(path)
 
 
@@ -84,7 +85,7 @@ def is_reported(folder: RunFolder) -> bool:
 
 @dataclass
 class Figures:
-    """What there is to tell of many kills."""
+    """Statistics of many kills."""
 
     kills: int = 0
     in_a_checkpoint: int = 0
@@ -135,7 +136,7 @@ def test_a_run_that_is_killed_again_and_again_ends_like_one_that_was_not(
 def killed_at(
     place: str, number: int, path: Path, config: RunConfig, whole: Left, figures: Figures
 ) -> bool:
-    """Kill a run at one passing of a place and check what becomes of it; False past the last."""
+    """Kill a run at one passing of a place and check the result; return False past the last."""
 
     def work() -> None:
         set_trap(place, number, die)

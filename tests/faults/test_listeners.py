@@ -1,4 +1,4 @@
-"""Whoever follows a run may be slow, or fall over: the run's folder is sound all the same."""
+"""A consumer of the events may be slow or raise: the folder of the run is intact all the same."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_slow_listener_gets_the_same_run(config: RunConfig, whole: Left, tmp_p
 
 
 class ListenerError(Exception):
-    """A listener's own fault."""
+    """An error of a listener."""
 
 
 def listen_until(place: int, events: Iterator[Event]) -> None:
@@ -55,7 +55,7 @@ def listen_until(place: int, events: Iterator[Event]) -> None:
 def test_a_listener_that_fails_leaves_a_run_that_can_be_resumed(
     place: int, config: RunConfig, whole: Left, tmp_path: Path
 ) -> None:
-    """It falls at one event after another, in the run and in what goes on from it."""
+    """It raises at one event after another, in the run and in the resumed run."""
     path = tmp_path / "run"
 
     def listen() -> None:
@@ -120,13 +120,13 @@ def test_a_reader_that_takes_its_time(config: RunConfig, whole: Left, tmp_path: 
 
 
 def chatty(events: Iterator[Event]) -> Iterator[Event]:
-    """Tell each step a hundred times."""
+    """Print each step a hundred times."""
     for event in events:
         yield from itertools.repeat(event, 100 if isinstance(event, StepDone) else 1)
 
 
 def test_a_reader_that_leaves(config: RunConfig, tmp_path: Path) -> None:
-    """``| head -1``: the run is ended in order, and can be gone on with."""
+    """``| head -1``: the run ends in order, and can be resumed."""
     path = tmp_path / "run"
     reader, writer = os.pipe()
 

@@ -1,4 +1,4 @@
-"""What ends a process, or only seems to: signals, terminals that go, streams that are closed."""
+"""Signals, terminals that disconnect, streams that are closed."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ ENDINGS = [
 
 @pytest.fixture(scope="module")
 def long_config(data: Path) -> RunConfig:
-    """A run of some seconds, so that it can be met while it trains."""
+    """A run of some seconds, so that a signal arrives while it trains."""
     return small_run(data, epochs=16)
 
 
 @pytest.fixture(scope="module")
 def long_whole(long_config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Left:
-    """What it leaves if nothing happens."""
+    """Its result without interruption."""
     path = tmp_path_factory.mktemp("long") / "run"
     for _ in begin(path, long_config, CommandInbox({})):
         pass
@@ -59,13 +59,13 @@ def options(config: RunConfig, path: Path, *more: str) -> list[str]:
 
 
 def epochs_of(path: Path) -> int:
-    """Return how many epochs a run has told so far."""
+    """Return how many epochs a run has reported so far."""
     events = RunFolder(path).events
     return events.read_bytes().count(b'{"event": "EpochDone"') if events.exists() else 0
 
 
 def until(is_so: Callable[[], object]) -> None:
-    """Wait until something is so."""
+    """Wait until a condition holds."""
     last = time.monotonic() + PATIENCE
     while not is_so():
         assert time.monotonic() < last
@@ -73,7 +73,7 @@ def until(is_so: Callable[[], object]) -> None:
 
 
 def under_way(path: Path, epochs: int = 2) -> None:
-    """Wait until a run has had some epochs."""
+    """Wait until a run has done some epochs."""
     until(lambda: epochs_of(path) >= epochs)
 
 
@@ -90,7 +90,7 @@ def started(config: RunConfig, path: Path, before: Callable[[], object] = lambda
 
 
 def real(config: RunConfig, path: Path, *prefix: str) -> subprocess.Popen[str]:
-    """Start it as a person does, in a process that is nobody's copy."""
+    """Start it as a user does, in a process that is not forked from this one."""
     words = [*prefix, sys.executable, "-m", "tui_trainer", *options(config, path, "--no-ui")]
     return subprocess.Popen(
         words, stdin=subprocess.DEVNULL, stdout=-1, stderr=-1, text=True, start_new_session=True
@@ -98,7 +98,7 @@ def real(config: RunConfig, path: Path, *prefix: str) -> subprocess.Popen[str]:
 
 
 def assert_resumable(path: Path, whole: Left) -> None:
-    """``mnist-tui resume`` ends the run as if nothing had happened."""
+    """``mnist-tui resume`` ends the run like an uninterrupted one."""
     assert not Lock.is_held(RunFolder(path).lock)
     ended = call(command("resume", path, "--no-ui"), path.with_name("said"))
     assert ended.code == 0, ended.err
@@ -106,7 +106,7 @@ def assert_resumable(path: Path, whole: Left) -> None:
 
 
 def assert_left_in_order(path: Path, reason: str, err: str) -> None:
-    """The run has said how it ended, is saved up to there, and says how to go on."""
+    """The run has reported its end, is saved up to it, and prints how to resume."""
     folder = RunFolder(path)
     *_, finished = folder.read_events().events
     assert isinstance(finished, RunFinished)
@@ -151,7 +151,7 @@ def test_a_second_signal_ends_it_at_once(
 ) -> None:
     path = tmp_path / "run"
     child = started(long_config, path)
-    # Stopped while they are sent, it meets both at once: the first cannot end it before.
+    # It is suspended while they are sent, so both arrive at once: the first cannot end it before.
     for number in (signal.SIGSTOP, signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
         os.kill(child.pid, number)
     ended = child.wait()
@@ -189,7 +189,7 @@ def test_nohup(long_config: RunConfig, long_whole: Left, tmp_path: Path) -> None
 @pytest.mark.slow
 @pytest.mark.parametrize("streams", ["<&- >&- 2>&-", "</dev/null >/dev/null 2>&1"])
 def test_a_run_without_any_stream(streams: str, config: RunConfig, tmp_path: Path) -> None:
-    """Started by ``setsid`` with its streams closed; it ends like one that is watched."""
+    """Started by ``setsid`` with its streams closed; it ends like any other."""
     path, watched = tmp_path / "run", tmp_path / "watched"
     words = [sys.executable, "-m", "tui_trainer", *options(config, path, "--no-ui")]
     script = ["setsid", "--wait", "/bin/sh", "-c", f'exec "$@" {streams}', "sh", *words]
@@ -203,7 +203,7 @@ def test_a_run_without_any_stream(streams: str, config: RunConfig, tmp_path: Pat
 def test_the_files_of_a_run_do_not_take_the_place_of_closed_streams(
     long_config: RunConfig, tmp_path: Path
 ) -> None:
-    """Whatever a library writes to standard error would land in them."""
+    """Output of a library to standard error would go into them."""
     path = tmp_path / "run"
 
     def close_streams() -> None:
@@ -239,7 +239,7 @@ def test_two_processes_cannot_write_one_run(
 
 @pytest.fixture
 def window(data: Path, tmp_path: Path) -> Iterator[Window]:
-    """The app in a terminal, in a run that nobody waits for the end of, saved in ``run``."""
+    """The app in a terminal, in a long run, saved in ``run``."""
     opened = Window(*options(small_run(data, epochs=2_000), tmp_path / "run"))
     try:
         opened.wait_until(lambda: epochs_of(tmp_path / "run") >= 3)
@@ -249,13 +249,13 @@ def window(data: Path, tmp_path: Path) -> Iterator[Window]:
 
 
 def more_epochs(window: Window, path: Path) -> None:
-    """Make sure that it trains."""
+    """Wait until it trains."""
     here = epochs_of(path)
     window.wait_until(lambda: epochs_of(path) > here + 1)
 
 
 def assert_briefly_resumable(path: Path, data: Path, tmp_path: Path) -> None:
-    """Two epochs more are those that a run has which was never left."""
+    """Two more epochs are those of an uninterrupted run."""
     done = read_checkpoint(RunFolder(path).checkpoint("last")).metadata
     epochs = done["epoch"] + 2
     ended = call(command("resume", path, "--no-ui", "--epochs", epochs), tmp_path / "said")

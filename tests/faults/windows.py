@@ -1,4 +1,4 @@
-"""The app in a pseudo-terminal of its own, which can be resized and pulled out."""
+"""The app in a pseudo-terminal, which can be resized and disconnected."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Window:
 
     Attributes:
         process: The process.
-        shown: Everything that it has written.
+        shown: Its complete output.
     """
 
     def __init__(self, *words: str) -> None:
@@ -45,20 +45,20 @@ class Window:
         return termios.tcgetattr(self.slave)
 
     def resize(self, columns: int, lines: int) -> None:
-        """Make the terminal another size; the process is told by SIGWINCH."""
+        """Resize the terminal; the process receives SIGWINCH."""
         fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
     def read(self, seconds: float = 0.05) -> None:
-        """Take what there is to read, waiting a little for it."""
+        """Read the available output, after a short wait."""
         while self.master >= 0 and select.select([self.master], [], [], seconds)[0]:
             self.shown += os.read(self.master, 1 << 16)
             seconds = 0.0
 
     def wait_until(self, is_so: Callable[[], object], patience: float = PATIENCE) -> None:
-        """Read until something is so.
+        """Read until a condition holds.
 
         Raises:
-            AssertionError: If it never is.
+            AssertionError: If it never holds.
         """
         until = time.monotonic() + patience
         while not is_so():
@@ -75,17 +75,17 @@ class Window:
         return int(self.process.returncode)
 
     def state(self) -> str:
-        """Return the process's state as the kernel tells it: T is stopped."""
+        """Return the state of the process from the kernel: T is stopped."""
         with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
             return file.read().rpartition(") ")[2][0]
 
     def pull_out(self) -> None:
-        """Close the terminal as a connection that is lost closes it."""
+        """Close the terminal, as a lost connection does."""
         os.close(self.master)
         self.master = -1
 
     def close(self) -> None:
-        """End the process if it runs, and let the terminal go."""
+        """End the process if it runs, and close the terminal."""
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()

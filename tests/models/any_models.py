@@ -1,4 +1,4 @@
-"""Custom models of every kind that looking at a model must not disturb, each a few lines.
+"""Custom models of every kind, each in a few lines; views and checks must not change them.
 
 Each can be named as ``tests/models/any_models.py:Name``; it takes images of any size.
 """
@@ -17,11 +17,11 @@ from torch.nn import functional
 from torch.nn.utils import parametrizations, prune
 
 GLOBAL_RNG = np.random.default_rng(5)
-"""A generator that a model's file keeps; a copy of the model shares it."""
+"""An rng that is a global of a model's file; a copy of the model shares it."""
 
 
 class _Small(nn.Module):
-    """Two layers; what is between them is the model's own."""
+    """Two layers; the subclass defines the operation between them."""
 
     def __init__(self, image_size: int = 28, classes: int = 10, width: int = 12) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class ComplexWeights(_Small):
 
 
 class IntegerParameter(_Small):
-    """A fixed order of the features, as a parameter of integers; and one of truths."""
+    """A fixed permutation of the features, as an integer parameter; and a boolean one."""
 
     def __init__(self, image_size: int = 28, classes: int = 10) -> None:
         super().__init__(image_size, classes)
@@ -77,7 +77,7 @@ class IntegerParameter(_Small):
 
 
 class EmptyParameter(_Small):
-    """A number of tokens that is 0."""
+    """A parameter with zero tokens."""
 
     def __init__(self, image_size: int = 28, classes: int = 10) -> None:
         super().__init__(image_size, classes)
@@ -88,7 +88,7 @@ class EmptyParameter(_Small):
 
 
 class DoubleLogits(_Small):
-    """All in double precision."""
+    """In double precision."""
 
     def __init__(self, image_size: int = 28, classes: int = 10) -> None:
         super().__init__(image_size, classes)
@@ -99,7 +99,7 @@ class DoubleLogits(_Small):
 
 
 class HalfWeights(_Small):
-    """All in bfloat16, the logits too."""
+    """In bfloat16, the logits too."""
 
     def __init__(self, image_size: int = 28, classes: int = 10) -> None:
         super().__init__(image_size, classes)
@@ -134,7 +134,7 @@ class Tied(_SmallConv):
 
 
 class OldWeightNorm(_SmallConv):
-    """The older weight norm keeps a weight that belongs to the graph."""
+    """The older weight norm stores a non-leaf weight."""
 
     def __init__(self, image_size: int = 28, classes: int = 10) -> None:
         super().__init__(image_size, classes)
@@ -172,11 +172,11 @@ class ExpandedBuffer(_SmallConv):
         return super().forward(x + self.across)
 
 
-# --- frozen, unused, cut off
+# --- frozen, unused, detached
 
 
 class Frozen(_SmallConv):
-    """Its convolution is meant to stay as it is."""
+    """Its convolution is frozen."""
 
     def __init__(self, image_size: int = 28, classes: int = 10) -> None:
         super().__init__(image_size, classes)
@@ -192,7 +192,7 @@ class FrozenNorm(_SmallConv):
 
 
 class OverridesTrain(_SmallConv):
-    """Its ``train`` keeps a batch norm still and returns nothing."""
+    """Its ``train`` freezes a batch norm and returns None."""
 
     def train(self, mode: bool = True) -> None:  # type: ignore[override]
         super().train(mode)
@@ -200,7 +200,7 @@ class OverridesTrain(_SmallConv):
 
 
 class UnusedLayer(_SmallConv):
-    """A layer that forward never calls, but whose shape it asks for."""
+    """A layer that forward never calls, but whose shape it reads."""
 
     def __init__(self, image_size: int = 28, classes: int = 10) -> None:
         super().__init__(image_size, classes)
@@ -211,7 +211,7 @@ class UnusedLayer(_SmallConv):
 
 
 class Detached(_SmallConv):
-    """Its convolution is cut off with ``detach``."""
+    """Its convolution is disconnected by ``detach``."""
 
     def forward(self, x: Tensor) -> Tensor:
         maps = functional.max_pool2d(self.norm(self.conv(x).detach()).relu(), 2)
@@ -219,7 +219,7 @@ class Detached(_SmallConv):
 
 
 class NoGrad(_SmallConv):
-    """Its convolution is cut off with ``no_grad``."""
+    """Its convolution is disconnected by ``no_grad``."""
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.no_grad():
@@ -250,7 +250,7 @@ class DataOfWeight(_Small):
 
 
 class ZeroHead(_SmallConv):
-    """Its last layer begins at 0."""
+    """Its last layer is initialized with zeros."""
 
     def __init__(self, image_size: int = 28, classes: int = 10) -> None:
         super().__init__(image_size, classes)
@@ -269,14 +269,14 @@ class InPlaceInput(_SmallConv):
 
 
 class InPlaceNorm(_Small):
-    """Normalizes each image in place: whoever gives the same tensor again gives another image."""
+    """Normalizes each image in place: a second call with the same tensor gets another image."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.mul_(0.5).clamp_(min=-0.1))
 
 
 class KeptActivation(_Small):
-    """Keeps its features, with their graph, as an attribute and in a list."""
+    """Stores its features, with their graph, in an attribute and a list."""
 
     def __init__(self, image_size: int = 28, classes: int = 10) -> None:
         super().__init__(image_size, classes)
@@ -289,7 +289,7 @@ class KeptActivation(_Small):
 
 
 class Counts(_Small):
-    """Its temperature depends on how often it was called."""
+    """Its temperature depends on the number of calls."""
 
     def __init__(self, image_size: int = 28, classes: int = 10) -> None:
         super().__init__(image_size, classes)
@@ -301,7 +301,7 @@ class Counts(_Small):
 
 
 class RunningMean(_Small):
-    """A running mean that it keeps itself, in evaluation mode too, buffer and plain tensor."""
+    """Its own running mean, also in evaluation mode, as a buffer and as a plain tensor."""
 
     def __init__(self, image_size: int = 28, classes: int = 10) -> None:
         super().__init__(image_size, classes)
@@ -316,7 +316,7 @@ class RunningMean(_Small):
 
 
 class CachedWindow(_Small):
-    """A window that is made anew only when the batch has another size."""
+    """A window that is recomputed only for another batch size."""
 
     def __init__(self, image_size: int = 28, classes: int = 10) -> None:
         super().__init__(image_size, classes)
@@ -328,11 +328,11 @@ class CachedWindow(_Small):
         return x * self.window
 
 
-# --- generators
+# --- rngs
 
 
 class DrawsEverywhere(_Small):
-    """Draws from torch's, NumPy's and Python's global generators, in evaluation mode too."""
+    """Draws from the global rngs of torch, NumPy and Python, in evaluation mode too."""
 
     def between(self, x: Tensor) -> Tensor:
         shift = float(np.random.rand()) + random.random()
@@ -340,7 +340,7 @@ class DrawsEverywhere(_Small):
 
 
 class PrivateRngs(_Small):
-    """Draws from generators of its own."""
+    """Draws from rngs in its attributes."""
 
     def __init__(self, image_size: int = 28, classes: int = 10) -> None:
         super().__init__(image_size, classes)
@@ -354,7 +354,7 @@ class PrivateRngs(_Small):
 
 
 class GlobalRng(_Small):
-    """Draws from a generator of its file."""
+    """Draws from an rng of its file."""
 
     def between(self, x: Tensor) -> Tensor:
         return x + 0.1 * float(GLOBAL_RNG.random())
@@ -367,7 +367,7 @@ class AlwaysDropped(_Small):
         return functional.dropout(x, 0.5)
 
 
-# --- an image's logits depend on the batch
+# --- the logits of an image depend on the batch
 
 
 class SoftmaxOverBatch(_Small):
@@ -385,7 +385,7 @@ class BatchMean(_Small):
 
 
 class NoRunningStatistics(_SmallConv):
-    """Batch norm that always goes by the batch."""
+    """Batch norm that always uses batch statistics."""
 
     def __init__(self, image_size: int = 28, classes: int = 10) -> None:
         super().__init__(image_size, classes)
@@ -396,7 +396,7 @@ class NoRunningStatistics(_SmallConv):
 
 
 class Hooked(_SmallConv):
-    """A hook that changes what its layer gives, bound to the model."""
+    """A hook, bound to the model, that changes the output of its layer."""
 
     def __init__(self, image_size: int = 28, classes: int = 10) -> None:
         super().__init__(image_size, classes)
@@ -408,7 +408,7 @@ class Hooked(_SmallConv):
 
 
 class Lambda(_SmallConv):
-    """A function that uses the model's own layer."""
+    """A function that uses a layer of the model."""
 
     def __init__(self, image_size: int = 28, classes: int = 10) -> None:
         super().__init__(image_size, classes)
@@ -425,10 +425,10 @@ HEALTHY = (
     *(UnusedLayer, ZeroHead, InPlaceInput, InPlaceNorm, KeptActivation, CachedWindow),
     *(Hooked, Lambda),
 )
-"""Models that train as they should."""
+"""Models that train correctly."""
 
 UNSTEADY = (DrawsEverywhere, PrivateRngs, GlobalRng, AlwaysDropped, Counts, RunningMean)
-"""Models that answer the same image in another way each time."""
+"""Models whose logits for the same image differ in each call."""
 CUT_OFF = (Detached, NoGrad, Item, DataOfWeight)
 BATCH_BOUND = (SoftmaxOverBatch, BatchMean, NoRunningStatistics)
 EVERY = (*HEALTHY, HalfWeights, *UNSTEADY, *CUT_OFF, *BATCH_BOUND)

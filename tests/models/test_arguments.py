@@ -1,4 +1,4 @@
-"""Advice where a model's input, logits or arguments do not fit."""
+"""Advice on input, logits and arguments that do not fit."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ FLATTEN = "self.fc(self.conv(x).flatten(1))"
             marks=pytest.mark.slow,  # 400 million weights
         ),
         ("fc = nn.Linear(3072, 10)", "self.fc(x.flatten(1))", "32×32 images with 3", "--channels"),
-        # What it gives is another matter.
+        # Its output is another matter.
         (POOLED, f"({MEAN}, x)", "32×32 images with 3 channels", "--channels 3 --image-size 32"),
         # Its view makes other batches of them.
         (

@@ -1,4 +1,4 @@
-"""How a model answers in evaluation mode."""
+"""The behaviour of a model in evaluation mode."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ IMAGES = torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
 class Net(nn.Module):
-    """A line through the pixels, and what a subclass does with it."""
+    """A linear layer; a subclass changes its output."""
 
     def __init__(self) -> None:
         super().__init__()

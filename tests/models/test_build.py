@@ -1,4 +1,4 @@
-"""Networks of one's own: real files, good and bad, from the command line to the weights."""
+"""Custom models: real files, good and bad, from the command line to the weights."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Net(nn.Module):
 
 PLAIN = HEAD + LINEAR.format(arguments="")
 
-# As most first networks are written: its `view` does not take maps with the channels innermost.
+# As most first models are written: its `view` fails on channels_last maps.
 CLASSIC = """
 import torch.nn.functional as F
 from torch import nn
@@ -88,7 +88,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Write a file of Python into the present folder, and return its name."""
+    """Write a Python file into the current folder; return its name."""
 
     def to_file(name: str, text: str) -> str:
         path = tmp_path / name
@@ -105,7 +105,7 @@ def built(model: str, *, image_size: int = 28, dropout: float | None = None) -> 
 
 
 def refusal(model: str, *, dropout: float | None = None) -> str:
-    """Return the one line; nothing of the process may have changed."""
+    """Return the message; the state of the process must be unchanged."""
     path = list(sys.path)
     with pytest.raises(InputError) as caught:
         build_model(model, image_size=28, classes=10, dropout=dropout)
@@ -118,7 +118,7 @@ def refusal(model: str, *, dropout: float | None = None) -> str:
     return message
 
 
-# --- what it is built with
+# --- arguments
 
 
 def test_a_name_of_the_zoo_is_built_as_by_the_zoo() -> None:
@@ -295,7 +295,7 @@ def test_dropout_is_passed_or_set_or_refused(write: Write) -> None:
     assert refusal("small", dropout=0.1).startswith("--dropout 0.1: small has no dropout layer")
 
 
-# --- what is refused
+# --- errors
 
 BAD = {
     "syntax.py:Net": (
@@ -473,13 +473,13 @@ def test_the_command_reports_it_in_one_line(write: Write, digits: Path, tmp_path
     assert "Traceback" not in ended.out + ended.err
 
 
-# --- trained, saved, gone on with
+# --- train, save, resume
 
 
 def run(
     config: RunConfig, folder: Path, inbox: Inbox | None = None, resume: Path | None = None
 ) -> list[Event]:
-    """Train in a folder, or go on there from a checkpoint."""
+    """Train in a folder, or resume there from a checkpoint."""
     folder.mkdir(exist_ok=True)
     store = CheckpointStore(RunFolder(folder).checkpoints)
     resumption = Resumption(read_checkpoint(resume), resume) if resume else None
@@ -549,7 +549,7 @@ def test_layers_of_several_shares_keep_them(write: Write, tmp_path: Path, tiny: 
 def test_its_dropout_can_be_set_and_it_is_rebuilt_as_built(
     write: Write, tmp_path: Path, tiny: Path
 ) -> None:
-    """A network may have its layer only where there is some dropout: its weights move up then."""
+    """A model can omit its layer without dropout: then the names of its weights change."""
     text = HEAD + (
         "def net(dropout=0.5):\n"
         "    drop = [nn.Dropout(dropout)] if dropout else []\n"
@@ -640,7 +640,7 @@ class Net(nn.Module):
 
 
 def test_a_late_error_names_its_line(write: Write, tmp_path: Path, digits: Path) -> None:
-    """The last batch of an epoch is smaller: a classic, found before the first step."""
+    """The last batch of an epoch is smaller: a classic error, found before the first step."""
     config = custom_config(digits, write("net.py", LATE) + ":Net", augment="none")
 
     line = r"^net\.py:11: shape '\[32, 784\]' is invalid .* with a batch of 12 images$"
@@ -650,7 +650,7 @@ def test_a_late_error_names_its_line(write: Write, tmp_path: Path, digits: Path)
 
 
 def test_an_unforeseeable_error_names_its_line(write: Write, tmp_path: Path, digits: Path) -> None:
-    """What fails in a later step ends the run; its last good state is kept."""
+    """An error in a later step ends the run; its last good checkpoint is kept."""
     text = LATE.replace("self.training and len(x) != 32", "self.training and self.fails()")
     text += """
     steps = 0

@@ -1,4 +1,4 @@
-"""A copy shares nothing with its model, carries no graph, and answers the same."""
+"""A copy shares nothing with its model, has no graph, and gives the same logits."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def pruned() -> nn.Module:
 
 
 class Kept(nn.Module):
-    """Keeps activations: as attribute, in a list, and in a dict that a hook fills."""
+    """Stores activations: in an attribute, a list, and a dict that a hook fills."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class Closures(nn.Module):
 
 
 class Uncopyable(nn.Module):
-    """Has a lock, a Python module and an iterator among its attributes."""
+    """Has a lock, a Python module and an iterator as attributes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class Uncopyable(nn.Module):
 
 
 class Strange(nn.Module):
-    """Has tensors of every kind: expanded, whole numbers, complex, empty, of inference mode."""
+    """Has tensors of every kind: expanded, integer, complex, empty, from inference mode."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -132,7 +132,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
 def test_a_copy_gives_the_same_logits_and_shares_nothing(name: str) -> None:
     torch.manual_seed(0)
     model, images = MODELS[name](), torch.randn(2, 1, 8, 8)
-    model(images).sum().backward()  # leaves graphs where a model keeps what it computes
+    model(images).sum().backward()  # leaves graphs where a model stores what it computes
     gradients = [None if p.grad is None else p.grad.clone() for p in model.parameters()]
 
     twin = copy_model(model)
@@ -179,7 +179,7 @@ def test_modes_hooks_and_sharing_are_kept() -> None:
 
 
 class Transposed(nn.Module):
-    """A decoder that shares its encoder's weight, turned; and a view that is no parameter."""
+    """A decoder with its encoder's weight, transposed; and a view that is not a parameter."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -242,7 +242,7 @@ def test_errors_of_a_custom_deepcopy_are_raised() -> None:
         copy_model(Refuses())
 
 
-# --- what it is called with
+# --- input
 
 
 class InPlace(nn.Module):

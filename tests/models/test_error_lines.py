@@ -1,4 +1,4 @@
-"""Whose fault an exception is, and the line that it is told with."""
+"""Which code caused an exception, and the line that the message names."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def step(net: nn.Module) -> None:
 
 
 def located(model: str, action: Callable[[], Any]) -> str:
-    """Return what is told of an exception, empty if it is not the model's."""
+    """Return the message of an exception; empty if the model did not cause it."""
     try:
         action()
     except Exception as error:
@@ -113,12 +113,12 @@ def test_a_custom_hook_is_custom_code(model: str) -> None:
 
 
 def test_our_hook_in_its_forward_is_not_custom_code(model: str) -> None:
-    """It is called between lines of theirs, by which it cannot be told."""
+    """It is called between custom lines, so the outer frames do not decide."""
 
     def reached(*_: object) -> None:
         raise ValueError("ours")
 
-    # What is raised there comes through the tracer, which the model's own line called.
+    # The traceback goes through the tracer, which a line of the model called.
     net = build(model)
     assert located(model, lambda: trace(net, torch.rand(1, 1, 28, 28), reached=reached)) == ""
 

@@ -1,4 +1,4 @@
-"""Each module's mode is what the author set, before and after evaluation mode."""
+"""Each module keeps the mode that its author set, before and after evaluation mode."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tui_trainer.models.modes import begin_training, evaluating, modes_of
 
 
 class Still(nn.Module):
-    """Keeps its batch norm in evaluation mode; like most such code, it returns nothing."""
+    """Keeps its batch norm in evaluation mode; like most such code, it returns None."""
 
     def __init__(self) -> None:
         super().__init__()

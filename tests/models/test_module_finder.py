@@ -1,4 +1,4 @@
-"""Custom code is imported as Python would import it, from the folder or the repository it is in."""
+"""Custom code is imported as Python imports it, from its folder or its repository."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_late_import_of_a_neighbour_sees_the_whole_file(write: Write) -> None:
         ("from helper import WIDTH", {"src/helper.py": "from src.blocks import WIDTH\n"}),
         ("from helper import WIDTH", {"src/helper.py": "from common import WIDTH\n"}),
         ("try:\n    from .blocks import WIDTH\nexcept ImportError:\n    from blocks import *", {}),
-        # The package's own file fails, but the model does not need it.
+        # The package's __init__.py fails, but the model does not need it.
         ("from .blocks import WIDTH", {"src/__init__.py": "import nowhere_at_all\n"}),
         ("from .blocks import WIDTH", {"src/__init__.py": "from .net import Net\n"}),
         ("import src.net", {"src/__init__.py": "from .net import Net\n"}),
@@ -111,7 +111,7 @@ def test_a_repository_is_found_from_one_of_its_files(
 
 
 def test_a_file_is_executed_once_under_all_its_names(write: Write) -> None:
-    """A registry that takes each name once is a common reason why a second copy fails."""
+    """A registry that accepts each name once is a common reason for a second import to fail."""
     write("src/__init__.py", "from .net import Net\n")
     write(
         "registry.py",
@@ -147,7 +147,7 @@ def test_a_file_may_have_the_name_of_a_library(write: Write, name: str) -> None:
 
 @pytest.mark.parametrize("stem", ["statistics", "code", "plotext", "calendar"])
 def test_a_neighbour_may_have_the_name_of_a_library(write: Write, stem: str) -> None:
-    """It is not in the way of what the process, or another model, imports by that name."""
+    """It does not shadow what the process, or another model, imports by that name."""
     library = __import__(stem)
     write(f"{stem}.py", "WIDTH = 784\n")
     path = write("net.py", f"from {stem} import WIDTH\n" + NET.replace("784", "WIDTH"))
@@ -177,7 +177,7 @@ def test_world_writable_folders_are_not_searched(write: Write, tmp_path: Path) -
     assert "No module named 'planted'" in refusal(path)
 
 
-# --- what is refused
+# --- errors
 
 
 def test_the_first_error_counts_where_a_package_fails(write: Write) -> None:

@@ -1,4 +1,4 @@
-"""What custom code changes in the process is put back."""
+"""What custom code changes in the process is restored."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_what_a_file_changes_at_import_is_put_back(
 ) -> None:
     change, seen = CHANGES[what]
     monkeypatch.setattr(sys, "argv", ["mnist-tui", "--model", "net.py:Net"])
-    # An earlier test of this process may have chosen one, and it can be chosen once.
+    # An earlier test of this process may have set one, and it can be set only once.
     multiprocessing.set_start_method(None, force=True)
 
     def after(text: str) -> object:
@@ -105,14 +105,14 @@ def test_what_a_file_changes_at_import_is_put_back(
         built(tmp_path, text)
         return seen()
 
-    # As after a file that changes nothing: what is drawn to build it counts.
+    # As after a file that changes nothing: the draws for its initial weights count.
     assert after(HEAD) == after(HEAD + change + "\n") == after(HEAD + change + "\n")
 
 
 def test_it_finds_what_python_would_give_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A parser at the top of a file must not read the options of mnist-tui."""
+    """A parser at module level must not read the options of mnist-tui."""
     monkeypatch.setattr(sys, "argv", ["mnist-tui", "--lr", "x"])
     text = (
         "import argparse, sys\np = argparse.ArgumentParser()\np.add_argument('--lr', type=float)\n"

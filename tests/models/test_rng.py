@@ -1,4 +1,4 @@
-"""The global generators are put back, and go into checkpoints."""
+"""The states of the global rngs are restored, and saved in checkpoints."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_rng_states_are_restored() -> None:
 
 def test_states_go_into_tensors_and_back() -> None:
     seed_all(2**40 + 3)
-    np.random.randn()  # leaves a cached number behind
+    np.random.randn()  # leaves a cached number
     random.gauss(0, 1)
     states = rng_tensors()
     expected = draws(), np.random.randn(), random.gauss(0, 1)

@@ -12,7 +12,7 @@ import torch
 
 from tui_trainer.models import torchvision_compat
 
-# A first, failed import is part of it: whoever tried without the module must not spoil it.
+# Includes a first, failed import: an attempt without the module must do no harm.
 FRESH = """
 try:
     import torchvision
@@ -35,7 +35,7 @@ except RuntimeError as error:
 
 @pytest.mark.slow
 def test_a_fresh_process_can_import_torchvision() -> None:
-    """On a machine with a CPU torch this is the mended branch, elsewhere the plain one."""
+    """With a CPU build of torch this tests the declared operators, otherwise the plain import."""
     done = subprocess.run(
         [sys.executable, "-c", FRESH], capture_output=True, text=True, timeout=120, check=False
     )
@@ -48,7 +48,7 @@ def test_a_fresh_process_can_import_torchvision() -> None:
 
 
 class FakeLibrary:
-    """Stands for torch.library.Library and keeps what is declared."""
+    """Replaces torch.library.Library and records what is declared."""
 
     made: list[FakeLibrary]
 
@@ -63,7 +63,7 @@ class FakeLibrary:
 
 @pytest.fixture
 def imports(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A process in which torchvision, which is not there, was never imported; what it imports."""
+    """A process in which torchvision is not installed and not imported; records its imports."""
     imported: list[str] = []
     module = types.ModuleType("torchvision")
 

@@ -1,4 +1,4 @@
-"""What a model keeps outside its state goes into a checkpoint and comes back."""
+"""State that the ``state_dict`` does not contain is saved in checkpoints and restored."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tui_trainer.models.unregistered_state import (
 
 
 class Counter:
-    """A plain object that a model keeps."""
+    """A plain object in an attribute of a model."""
 
     def __init__(self) -> None:
         self.calls = 0
 
 
 class Stateful(nn.Module):
-    """Keeps state in every way that is not the state_dict."""
+    """Keeps state in every way except the state_dict."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ def test_unregistered_state_is_restored_in_a_rebuilt_model() -> None:
         model(torch.ones(1, 2))
     model.draws()
     tensors, scalars, flags = unregistered.tensors(), unregistered.scalars(), unregistered.flags()
-    assert "kept" not in tensors  # it belongs to a graph
+    assert "kept" not in tensors  # a non-leaf tensor
     assert scalars == {"temperature": model.temperature, "counter/calls": 3}
     expected = model.draws()
 
@@ -106,7 +106,7 @@ def test_going_back_to_an_earlier_state_puts_scalars_back_too() -> None:
 
 
 class Remembers(nn.Module):
-    """Fills containers that are empty when it is built."""
+    """Fills containers that are empty after construction."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -167,7 +167,7 @@ GLOBAL_NOISE = torch.zeros(2)
 
 
 class Noisy(nn.Module):
-    """Draws from a generator of its file, and writes into a tensor of it."""
+    """Draws from an rng of its file, and writes to a tensor of it."""
 
     def forward(self, x: Tensor) -> Tensor:
         GLOBAL_NOISE.add_(1)

@@ -69,7 +69,7 @@ def test_the_same_seed_gives_the_same_weights() -> None:
         assert torch.equal(mine, yours)
 
 
-# --- every network, every size
+# --- every model, every size
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -99,9 +99,9 @@ def test_a_batch_of_one_image_trains_every_weight(name: str, size: int) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_channels_last_changes_the_speed_alone(name: str) -> None:
-    """As the engine has it: the network with channels_last, the images as they come.
+    """As in the engine: the model is channels_last, the images are contiguous.
 
-    https://github.com/pytorch/pytorch/issues/82060 was wrong scores from just that.
+    https://github.com/pytorch/pytorch/issues/82060: wrong output in this case.
     """
     images, labels = torch.rand(16, 1, 28, 28), torch.arange(16) % 10
     plain, channels_last = build(name, dropout=0.0), build(name, dropout=0.0)
@@ -116,12 +116,12 @@ def test_channels_last_changes_the_speed_alone(name: str) -> None:
     for mine, yours in zip(plain.parameters(), channels_last.parameters(), strict=True):
         assert mine.grad is not None
         assert yours.grad is not None
-        # Rounding grows where a ReLU or a max pool is at its edge; a wrong gradient is off by its
-        # own size.
+        # Rounding is amplified at the kink of a ReLU or max pool; a wrong gradient is off by its
+        # full size.
         assert float((mine.grad - yours.grad).norm()) < 0.05 * float(mine.grad.norm())
 
 
-# --- each network by itself
+# --- single models
 
 
 def test_the_courses_model_has_19_568_parameters_and_no_bias() -> None:
@@ -212,7 +212,7 @@ def test_the_fully_connected_one_stays_within_the_same_budget() -> None:
     assert not any(isinstance(module, nn.Conv2d) for module in model.modules())
 
 
-# --- the story
+# --- the models of the course in order
 
 
 def test_the_fully_connected_layers_eat_nine_tenths_of_their_budget() -> None:
@@ -274,7 +274,7 @@ def test_the_twins_differ_in_the_places_of_their_pools_alone() -> None:
 
 
 def shapes_of(model: nn.Module, image_size: int = 28) -> dict[str, tuple[int, ...]]:
-    """Return the (channels, height, width) that each layer gives."""
+    """Return the output shape (channels, height, width) of each layer."""
     shapes, images = {}, torch.rand(1, 1, image_size, image_size)
     model.eval()
     with torch.inference_mode():
