@@ -114,9 +114,9 @@ def test_what_trains_is_trained_if_asked(run: Cli) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["lenet"], "no lesson lenet; there are backpropagation, layers,"),
+        (["lenet"], "no lesson lenet; choose backpropagation, layers,"),
         (["99"], "no lesson 99"),
-        ([" "], "no lesson (nothing); there are"),
+        ([" "], "no lesson (nothing); choose"),
         (["max"], "max-pooling-position"),
         (["softmax", "--model", "lenet"], "--model: unknown model 'lenet'"),
         (["softmax", "--run", "nowhere"], "nowhere: no such run"),

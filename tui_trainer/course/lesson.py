@@ -1,4 +1,4 @@
-"""A lesson's text as data, and where the lessons are."""
+"""The text of a lesson as data, and the list of lessons."""
 
 from __future__ import annotations
 
@@ -98,9 +98,7 @@ def lesson(slug: str) -> Lesson:
         InputError: If there is no such lesson; the message lists the slugs.
     """
     if slug not in SLUGS:
-        raise InputError(
-            f"no lesson {printable(slug) or '(nothing)'}; there are {', '.join(SLUGS)}"
-        )
+        raise InputError(f"no lesson {printable(slug) or '(nothing)'}; choose {', '.join(SLUGS)}")
     path = files("tui_trainer") / "lab" / "lessons" / folder_of(slug) / "text.toml"
     data = tomllib.loads(path.read_text(encoding="utf-8"))
     return Lesson(
@@ -129,7 +127,7 @@ def find_lesson(name: str) -> Lesson:
         slug for slug in SLUGS if slug_start and slug.startswith(slug_start)
     ]
     if len(matches) > 1:
-        raise InputError(f"{printable(name)} can be {' or '.join(matches)}; which lesson is meant?")
+        raise InputError(f"{printable(name)} matches {', '.join(matches)}; type more of the name")
     return lesson(matches[0] if matches else slug_start)
 
 

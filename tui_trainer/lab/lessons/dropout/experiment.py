@@ -108,7 +108,7 @@ def _site(context: Context, digit: Digit) -> Site | None:
         else f"This network has no dropout: the mask is applied to the input of {name}."
     )
     if dropouts and not isinstance(modules[name], nn.Dropout):
-        where += " It drops whole channels; the picture drops single features."
+        where += " This layer drops whole channels; the picture drops single features."
     return Site(met[0][0].float().cpu(), None if dropouts else name, where)
 
 

@@ -148,7 +148,9 @@ def _drawn(context: Context, line: Line, eta: float, place: int) -> Curves:
     reach = line.sizes[-1]
     ends = (0.0, min(reach, before / line.slope) if line.slope > 0 else reach)
     predicted = predicted_losses(before, line.slope, ends)
-    kind = "minus the gradient" if context.config.optimizer == "sgd" else "minus its sign"
+    kind = (
+        "minus the gradient" if context.config.optimizer == "sgd" else "minus the gradient's sign"
+    )
     return Curves(
         caption=f"loss of one batch, weights moved along {kind}",
         x_label="learning rate of the step",
