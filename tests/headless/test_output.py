@@ -156,7 +156,7 @@ def finding(severity: str = "warning") -> FindingRaised:
 
 def evaluation(number: int) -> TestEvaluated:
     correct, total = 9_871, 10_000
-    return facts.look(
+    return facts.evaluated(
         evaluation=number,
         step=860,
         test_accuracy=correct / total,

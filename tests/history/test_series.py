@@ -9,7 +9,7 @@ from tui_trainer.history.series import CAPACITY, MovingAverage, Series
 
 
 def buckets(points: int, capacity: int) -> int:
-    """Return how many points a bucket of a series that long stands for."""
+    """Return the number of points per bucket of a series of that length."""
     size = 1
     while points > size * capacity:
         size *= 2
@@ -26,16 +26,16 @@ def test_few_points_are_all_kept() -> None:
     assert len(series) == 3
 
 
-def test_without_a_trend_the_value_stands_for_it() -> None:
+def test_without_a_moving_average_the_value_is_used() -> None:
     series = Series()
     series.append(1.0, 5.0)
     assert list(series.trend) == [5]
 
 
 @pytest.mark.parametrize("points", [7, 8, 9, 16, 17, 31, 32, 33, 100, 1_001])
-def test_a_bucket_tells_its_points(points: int) -> None:
-    chance = random.Random(points)
-    values = [chance.gauss(0, 1) for _ in range(points)]
+def test_a_bucket_keeps_the_range_of_its_points(points: int) -> None:
+    rng = random.Random(points)
+    values = [rng.gauss(0, 1) for _ in range(points)]
     series = Series(8)
     for x, y in enumerate(values):
         series.append(x, y, trend=-y)
@@ -49,11 +49,11 @@ def test_a_bucket_tells_its_points(points: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_million_points_take_no_more_room_than_a_thousand() -> None:
-    chance = random.Random(0)
+def test_memory_does_not_grow_with_points() -> None:
+    rng = random.Random(0)
     series, largest = Series(), 0
     for number in range(1_000_000):
-        series.append(number, chance.random())
+        series.append(number, rng.random())
         largest = max(largest, len(series.x))
     assert largest <= CAPACITY
     assert CAPACITY / 2 <= len(series) <= CAPACITY
@@ -63,7 +63,7 @@ def test_a_million_points_take_no_more_room_than_a_thousand() -> None:
 
 
 @pytest.mark.parametrize("place", [0, 1, 12_345, 65_535, 65_536, 99_999])
-def test_a_single_spike_is_never_lost(place: int) -> None:
+def test_a_single_spike_is_kept(place: int) -> None:
     series = Series()
     for number in range(100_000):
         series.append(number, 50.0 if number == place else 0.5)
@@ -84,32 +84,32 @@ def test_the_smallest_capacity() -> None:
 
 
 @pytest.mark.parametrize("capacity", [-2, 0, 1, 7])
-def test_a_capacity_that_has_no_pairs(capacity: int) -> None:
+def test_an_odd_capacity_is_refused(capacity: int) -> None:
     with pytest.raises(ValueError, match="even capacity"):
         Series(capacity)
 
 
-def test_a_trend_begins_at_its_first_value() -> None:
+def test_a_moving_average_starts_at_its_first_value() -> None:
     trend = MovingAverage(1_500)
     assert trend.value is None
     assert trend.add(2.3, 128) == pytest.approx(2.3)
     assert trend.value == pytest.approx(2.3)
 
 
-def test_a_constant_is_its_own_trend_from_the_start() -> None:
+def test_the_average_of_a_constant_is_that_constant() -> None:
     trend = MovingAverage(1_500)
     for _ in range(50):
         assert trend.add(0.7, 64) == pytest.approx(0.7)
 
 
-def test_two_values_are_weighed_by_their_images_and_age() -> None:
-    # Half-life 100: 100 images weigh 1/2 when they come and 1/4 another 100 images later.
+def test_values_are_weighted_by_images_and_age() -> None:
+    # Half-life 100: 100 images have weight 1/2 at first and 1/4 after another 100 images.
     trend = MovingAverage(100)
     trend.add(1.0, 100)
     assert trend.add(4.0, 100) == pytest.approx((1.0 * 0.25 + 4.0 * 0.5) / 0.75)
 
 
-def test_half_of_the_distance_is_gone_after_the_half_life() -> None:
+def test_the_half_life_halves_the_distance() -> None:
     trend = MovingAverage(1_000)
     for _ in range(1_000):
         trend.add(1.0, 100)  # long enough for the start not to matter
@@ -118,8 +118,8 @@ def test_half_of_the_distance_is_gone_after_the_half_life() -> None:
     assert trend.value == pytest.approx(0.5)
 
 
-def test_the_batch_size_makes_no_difference() -> None:
-    """The same images in batches of 25, 100 and 400 have the same trend where they meet."""
+def test_the_batch_size_does_not_change_the_average() -> None:
+    """The same images in batches of 25, 100 and 400 have the same average at common positions."""
     losses = [2.3 * math.exp(-number / 5) for number in range(12)]  # of 400 images each
     ends = []
     for size in (25, 100, 400):

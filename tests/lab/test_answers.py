@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.runs import FakeClock, ScriptedInbox, of, run, tiny_config
-from tests.protocol.questions import answers, ask_field, ask_network, contents
+from tests.protocol.questions import answers, ask_field, ask_model, contents
 from tests.training import train
 from tui_trainer.protocol.answers import Answered, MeasuredField, ModelDescription
 from tui_trainer.protocol.commands import Ask, Command, Pause, Resume, SetBaseLr, Stop
@@ -40,7 +40,7 @@ def test_a_receptive_field_is_measured_during_training(tiny: Path) -> None:
 def test_a_question_changes_nothing_of_the_run(tiny: Path) -> None:
     questions: list[Command] = [
         ask_field(3, 0, 0),
-        ask_network("era-s6-dropout"),
+        ask_model("era-s6-dropout"),
         ask_field(1, 2, 2),
     ]
     config = tiny_config(tiny, epochs=2, augment="light")
@@ -85,8 +85,8 @@ def test_without_a_validation_split_training_images_are_used(tiny: Path) -> None
         (ask_field(-1, 0, 0), "there is no layer -1"),
         (ask_field(1, 8, 0), "no feature at 8, 0"),
         (ask_field(1, 0, -1), "no feature at 0, -1"),
-        (ask_network("lenet"), "lenet"),
-        (ask_network("nowhere.py:Net"), "nowhere.py"),
+        (ask_model("lenet"), "lenet"),
+        (ask_model("nowhere.py:Net"), "nowhere.py"),
     ],
 )
 def test_an_impossible_question_is_rejected_and_the_run_continues(
@@ -101,7 +101,7 @@ def test_an_impossible_question_is_rejected_and_the_run_continues(
 
 
 def test_another_model_is_described_for_the_same_images(tiny: Path) -> None:
-    events = run(tiny_config(tiny), ScriptedInbox({0: [ask_network("mlp")]}))
+    events = run(tiny_config(tiny), ScriptedInbox({0: [ask_model("mlp")]}))
 
     (described,) = contents(ModelDescription, events)
     assert described.model == "mlp"
@@ -134,7 +134,7 @@ def test_answers_do_not_count_as_training_time(tiny: Path) -> None:
 
 
 def test_a_finished_run_answers_until_stop(tiny: Path) -> None:
-    events = watched(tiny, [ask_field(2, 0, 0)], [ask_network("tiny"), SetBaseLr(0.1)])
+    events = watched(tiny, [ask_field(2, 0, 0)], [ask_model("tiny"), SetBaseLr(0.1)])
 
     place = [isinstance(event, RunFinished) for event in events].index(True)
     kinds = [type(event) for event in events[place:]]

@@ -1,4 +1,4 @@
-"""Events with everything filled in, of which a test changes what it is about."""
+"""Complete events; a test changes only the fields it is about."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ _FINDING = FindingRaised(
 )
 
 
-_LOOK = TestEvaluated(
+_EVALUATION = TestEvaluated(
     evaluation=1,
     step=1,
     images=100,
@@ -117,8 +117,8 @@ _LOOK = TestEvaluated(
 )
 
 
-def look(**changes: Any) -> TestEvaluated:
-    return replace(_LOOK, **changes)
+def evaluated(**changes: Any) -> TestEvaluated:
+    return replace(_EVALUATION, **changes)
 
 
 def started(**changes: Any) -> RunStarted:
@@ -149,7 +149,7 @@ def changed(setting: str, old: float, new: float, *, images: int = 0) -> Setting
 
 
 def step(number: int, *, loss: float = 0.5, batch: int = BATCH, **changes: Any) -> StepDone:
-    """Return a step of a run whose batches all have that size, trained at 2,000 images/s."""
+    """Return a step of a run with batches of constant size, trained at 2,000 images/s."""
     images = number * batch
     record = StepDone(
         step=number,
@@ -166,15 +166,15 @@ def step(number: int, *, loss: float = 0.5, batch: int = BATCH, **changes: Any) 
 
 
 def epochs(val: Sequence[float | None], train: Sequence[float], *, error: float) -> list[EpochDone]:
-    """Return epochs with these losses, ``error`` being the standard error of every rise."""
-    told, best = [], math.inf
+    """Return epochs with these losses; ``error`` is the standard error of every rise."""
+    made, best = [], math.inf
     for number, (val_loss, train_loss) in enumerate(zip(val, train, strict=False), 1):
         rise = None
         if val_loss is not None:
             best = min(best, val_loss)
             rise = val_loss - best
         rise_error = None if rise is None else error if rise else 0.0
-        told.append(
+        made.append(
             epoch_done(
                 number,
                 train_loss=train_loss,
@@ -183,12 +183,12 @@ def epochs(val: Sequence[float | None], train: Sequence[float], *, error: float)
                 val_loss_rise_error=rise_error,
             )
         )
-    return told
+    return made
 
 
 def findings(events: Sequence[Event], codes: Sequence[str]) -> list[FindingRaised | FindingCleared]:
-    """Return what the rules of these codes say, without what only renews its numbers."""
-    told: list[FindingRaised | FindingCleared] = []
+    """Return the events of these rules, without updates of their numbers only."""
+    made: list[FindingRaised | FindingCleared] = []
     standing: dict[str, FindingRaised] = {}
     for event in with_findings(iter(events)):
         if isinstance(event, FindingCleared):
@@ -199,12 +199,12 @@ def findings(events: Sequence[Event], codes: Sequence[str]) -> list[FindingRaise
             if before and (before.title, before.advice) == (event.title, event.advice):
                 continue
         if isinstance(event, FindingRaised | FindingCleared) and event.code in codes:
-            told.append(event)
-    return told
+            made.append(event)
+    return made
 
 
 def parameter(name: str = "conv1.weight", **changes: Any) -> ParameterProbe:
-    """Return a healthy parameter: it moves by a thousandth a step."""
+    """Return a healthy parameter, with an update-to-weight ratio of 0.001."""
     probe = ParameterProbe(
         name=name, numel=100, is_weight=True, weight_norm=1.0, gradient_norm=0.1, update_norm=0.001
     )
@@ -212,7 +212,7 @@ def parameter(name: str = "conv1.weight", **changes: Any) -> ParameterProbe:
 
 
 def update(number: int, **changes: Any) -> UpdateProbed:
-    """Return a look at an update in which nothing is wrong."""
+    """Return a probe of a healthy update."""
     layers = tuple(parameter(f"conv{layer}.weight") for layer in (1, 2, 3))
     probe = UpdateProbed(
         step=number,
@@ -233,7 +233,7 @@ def update(number: int, **changes: Any) -> UpdateProbed:
 
 
 def even(correct: int = 38, wrong: int = 2) -> tuple[tuple[int, ...], ...]:
-    """Return a confusion of ten classes: so many right, and so many given to the next class."""
+    """Return a confusion matrix of ten classes: ``correct`` on the diagonal, errors next to it."""
     return tuple(
         tuple(correct if c == k else wrong if c == (k + 1) % 10 else 0 for c in range(10))
         for k in range(10)
@@ -246,13 +246,13 @@ def layer(name: str = "relu1", **changes: Any) -> LayerProbe:
 
 
 def tried(**changes: Any) -> ModelProbed:
-    """Return the trial of a model that answers as it should."""
+    """Return the checks of a healthy model."""
     probe = ModelProbed(batch_gap=1e-6, random_gap=0.0, state_gap=0.0, image_gap=0.4)
     return replace(probe, **changes)
 
 
 def sample(number: int = 0, **changes: Any) -> SampleProbed:
-    """Return a look at the sample in which nothing is wrong, after so many steps."""
+    """Return a healthy probe of the sample after a number of steps."""
     confusion = changes.get("confusion", even())
     probe = SampleProbed(
         step=number,

@@ -1,4 +1,4 @@
-"""Questions about the model, and the answers to them among a run's events."""
+"""Questions about the model, and their answers in the events of a run."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ def ask_field(place: int, row: int, column: int, digit: int = 0) -> Ask:
     return Ask("field", tuple(choices.items()))
 
 
-def ask_network(model: str) -> Ask:
+def ask_model(model: str) -> Ask:
     return Ask("model", (("model", model),))
 
 
 def answers(events: Iterable[Event], kind: str = "") -> list[Answered]:
-    """Return the answers to questions of a kind, or of any."""
+    """Return the answers to questions of a kind, or to all questions."""
     found = (event for event in events if isinstance(event, Answered))
     return [event for event in found if kind in ("", event.question.kind)]
 
 
 def contents(kind: type[T], events: Iterable[Event]) -> list[T]:
-    """Return the contents of a kind of all answers."""
+    """Return the contents of a type from all answers."""
     return [event.content for event in answers(events) if isinstance(event.content, kind)]
 
 

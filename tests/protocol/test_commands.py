@@ -20,10 +20,10 @@ from tui_trainer.protocol.commands import (
 )
 
 PATIENCE = 20.0
-"""Seconds after which a test gives a thread up; none comes near it unless something is broken."""
+"""The timeout of a thread in seconds; reached only if something is broken."""
 
 
-def test_commands_come_out_in_the_order_they_went_in() -> None:
+def test_commands_are_taken_in_order() -> None:
     inbox = Inbox(Pause(), SetBatchSize(64))
     inbox.send(SetBaseLr(0.5))
     inbox.send(SetBaseLr(0.1))
@@ -37,7 +37,7 @@ def test_commands_come_out_in_the_order_they_went_in() -> None:
     ]
 
 
-def test_what_is_taken_is_gone() -> None:
+def test_a_command_is_taken_once() -> None:
     inbox = Inbox(Stop())
     assert inbox.take(0) == [Stop()]
     assert inbox.take(1) == []
@@ -46,11 +46,11 @@ def test_what_is_taken_is_gone() -> None:
     assert inbox.take(1) == []
 
 
-def test_waiting_with_something_there_does_not_wait() -> None:
+def test_take_does_not_wait_if_a_command_is_there() -> None:
     assert Inbox(EvaluateTest(), Stop()).take(3, wait=True) == [EvaluateTest(), Stop()]
 
 
-def test_a_send_wakes_whoever_waits() -> None:
+def test_send_wakes_a_waiting_thread() -> None:
     inbox = Inbox()
     taken: list[Command] = []
     waiter = threading.Thread(target=lambda: taken.extend(inbox.take(0, wait=True)), daemon=True)
@@ -75,7 +75,7 @@ def test_a_signal_handler_wakes_the_thread_that_it_interrupts() -> None:
         signal.signal(signal.SIGALRM, before)
 
 
-def test_many_threads_lose_and_reorder_nothing() -> None:
+def test_many_threads_keep_all_commands_in_order() -> None:
     inbox, senders, each = Inbox(), 8, 1_000
     start = threading.Barrier(senders + 1)
 
@@ -117,5 +117,5 @@ def test_every_knob_has_a_command_with_a_value() -> None:
     assert type(commands["batch_size"].value) is type(commands["epochs"].value) is int
 
 
-def test_a_stop_reads_the_test_set_unless_told_not_to() -> None:
+def test_a_stop_evaluates_the_test_set_by_default() -> None:
     assert Stop() == Stop(reason="stopped", test=True)

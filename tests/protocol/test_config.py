@@ -18,7 +18,7 @@ from tui_trainer.protocol.config import (
 )
 from tui_trainer.protocol.errors import SettingError
 
-# name, least, greatest, one too little, one too much; None where there is no such end
+# name, minimum, maximum, too small, too large; None if there is no such limit
 LIMITS: list[tuple[str, Any, Any, Any, Any]] = [
     ("budget", 1, 10**12, 0, 10**12 + 1),
     ("dropout", 0.0, 0.95, -0.01, 0.96),
@@ -49,13 +49,13 @@ LIMITS: list[tuple[str, Any, Any, Any, Any]] = [
 NUMBERS = [name for name, setting in SETTINGS.items() if setting.kind in (int, float)]
 
 
-def fault(**settings: Any) -> SettingError:
+def error_of(**settings: Any) -> SettingError:
     with pytest.raises(SettingError) as caught:
         RunConfig(**settings)
     return caught.value
 
 
-def test_the_defaults_are_the_promised_ones() -> None:
+def test_the_documented_defaults() -> None:
     config = RunConfig()
     assert (config.model, config.dataset, config.epochs, config.batch_size) == (
         "era-s6",
@@ -72,21 +72,21 @@ def test_every_number_has_limits() -> None:
 
 @pytest.mark.parametrize(("name", "least", "greatest", "too_little", "too_much"), LIMITS)
 def test_limits(name: str, least: Any, greatest: Any, too_little: Any, too_much: Any) -> None:
-    # Without Nesterov's, momentum 0 is a momentum like any other.
+    # Without Nesterov momentum, 0 is a valid momentum.
     for value in (least, greatest):
         config = RunConfig(**{"nesterov": False, name: value})
         assert getattr(config, name) == value
     for value in (too_little, too_much):
         if value is not None:
-            error = fault(**{name: value})
+            error = error_of(**{name: value})
             assert error.key == name
             assert error.problem.endswith(f"not {value!r}") or error.problem.endswith("not 0")
 
 
 @pytest.mark.parametrize("name", NUMBERS)
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_no_number_is_infinite_or_none_at_all(name: str, value: float) -> None:
-    error = fault(**{name: value})
+def test_non_finite_numbers_are_refused(name: str, value: float) -> None:
+    error = error_of(**{name: value})
     assert error.key == name
     wanted = "a finite number" if SETTINGS[name].kind is float else "a whole number"
     assert error.problem == f"needs {wanted}, not {value}"
@@ -94,16 +94,16 @@ def test_no_number_is_infinite_or_none_at_all(name: str, value: float) -> None:
 
 @pytest.mark.parametrize("name", [name for name, _, end, *_ in LIMITS if end is not None])
 @pytest.mark.parametrize("value", [10**30, -(10**400), 16**6_000], ids=["30", "-400", "7000"])
-def test_huge_whole_numbers_are_refused_in_a_short_line(name: str, value: int) -> None:
-    error = fault(**{name: value})
+def test_huge_integers_are_refused_in_a_short_line(name: str, value: int) -> None:
+    error = error_of(**{name: value})
     assert error.key == name
     assert len(error.problem) < 200
 
 
-def test_a_figure_in_a_message_is_not_rounded() -> None:
-    assert fault(epochs=123_456_789).problem.endswith("not 123456789")
-    assert fault(target_accuracy=1.0000001).problem.endswith("not 1.0000001")
-    assert fault(momentum=0.99999).problem == "momentum must be from 0 to 0.9999, not 0.99999"
+def test_numbers_in_messages_are_not_rounded() -> None:
+    assert error_of(epochs=123_456_789).problem.endswith("not 123456789")
+    assert error_of(target_accuracy=1.0000001).problem.endswith("not 1.0000001")
+    assert error_of(momentum=0.99999).problem == "momentum must be from 0 to 0.9999, not 0.99999"
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_figure_in_a_message_is_not_rounded() -> None:
     ],
 )
 def test_types(name: str, value: object, wanted: str) -> None:
-    error = fault(**{name: value})
+    error = error_of(**{name: value})
     assert error.key == name
     assert error.problem == f"needs {wanted}, not {value!r}"
 
@@ -141,21 +141,21 @@ def test_types(name: str, value: object, wanted: str) -> None:
     ],
 )
 @pytest.mark.parametrize("value", ["", "resnet", "MNIST", "era-s6 "])
-def test_an_unknown_name_tells_the_known_ones(name: str, choices: str, value: str) -> None:
-    error = fault(**{name: value})
+def test_an_unknown_name_lists_the_known_ones(name: str, choices: str, value: str) -> None:
+    error = error_of(**{name: value})
     assert error.key == name
     assert error.problem.startswith(f"unknown {name} {value!r}; choose {choices}")
 
 
 def test_a_very_long_value_is_shortened() -> None:
-    assert len(fault(model="x" * 100_000).problem) < 400
-    assert len(fault(model="x:" * 100_000).problem) < 200
-    assert len(fault(lr=list(range(100_000))).problem) < 200
+    assert len(error_of(model="x" * 100_000).problem) < 400
+    assert len(error_of(model="x:" * 100_000).problem) < 200
+    assert len(error_of(lr=list(range(100_000))).problem) < 200
 
 
 @pytest.mark.parametrize("value", ["", "resnet", "lenet", "net.pyc", "数字"])
-def test_an_unknown_network_tells_the_known_ones_and_how_to_name_ones_own(value: str) -> None:
-    error = fault(model=value)
+def test_an_unknown_model_lists_the_known_ones_and_the_reference_syntax(value: str) -> None:
+    error = error_of(model=value)
     assert error.key == "model"
     assert error.problem == (
         f"unknown model {value!r}; choose {', '.join(MODELS)}, or a custom model: "
@@ -173,13 +173,13 @@ def test_an_unknown_network_tells_the_known_ones_and_how_to_name_ones_own(value:
         ("under_8k", "under-8k"),
     ],
 )
-def test_a_network_that_is_nearly_one_is_suggested(value: str, meant: str) -> None:
-    assert fault(model=value).problem == (
+def test_a_similar_model_is_suggested(value: str, meant: str) -> None:
+    assert error_of(model=value).problem == (
         f"unknown model {value!r}; did you mean {meant}? --help lists them all"
     )
 
 
-OWN = [
+CUSTOM = [
     "net.py:Net",
     "net.py",
     "NET.PY:Net",
@@ -193,16 +193,16 @@ OWN = [
 ]
 
 
-@pytest.mark.parametrize("model", OWN)
-def test_a_network_of_ones_own_is_a_model(model: str) -> None:
+@pytest.mark.parametrize("model", CUSTOM)
+def test_a_custom_model_is_a_valid_model(model: str) -> None:
     assert RunConfig(model=model).model == model
 
 
 @pytest.mark.parametrize(
     "model", [":", ":Net", "nets:", "a b:Net", "lab/net:Net", "a..b:Net", "a:b:c"]
 )
-def test_what_is_nearly_a_reference_is_refused(model: str) -> None:
-    assert fault(model=model).problem == (
+def test_malformed_references_are_refused(model: str) -> None:
+    assert error_of(model=model).problem == (
         f"{model!r} is no custom model; write path/to/file.py:ClassName or package.module:factory"
     )
 
@@ -211,16 +211,14 @@ def test_what_is_nearly_a_reference_is_refused(model: str) -> None:
     ("model", "meant"), [("net.py:Net()", "net.py:Net"), ("net.py:1", "net.py:ClassName")]
 )
 def test_a_reference_that_is_a_call_is_refused(model: str, meant: str) -> None:
-    assert fault(model=model).problem == (
+    assert error_of(model=model).problem == (
         f"{model!r}: after the colon comes one name, without parentheses: {meant}"
     )
-    assert len(fault(model="x" * 100_000 + model).problem) < 400
+    assert len(error_of(model="x" * 100_000 + model).problem) < 400
 
 
-@pytest.mark.parametrize("model", OWN)
-def test_a_file_is_kept_with_its_whole_path(
-    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("model", CUSTOM)
+def test_a_file_keeps_its_path(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     resolved = RunConfig(model=model).resolved()
 
@@ -236,7 +234,7 @@ def test_a_file_is_kept_with_its_whole_path(
     assert resolved.resolved() == resolved
 
 
-def test_its_path_is_written_out_without_detours(
+def test_the_path_is_absolute_and_normalized(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -244,45 +242,45 @@ def test_its_path_is_written_out_without_detours(
 
 
 @pytest.mark.parametrize("value", ["", "/data/\udcff", "\ud800"])
-def test_a_folder_must_be_a_text(value: str) -> None:
-    assert fault(data_dir=value).key == "data_dir"
+def test_a_folder_must_be_a_string(value: str) -> None:
+    assert error_of(data_dir=value).key == "data_dir"
 
 
-def test_a_folder_may_have_any_letters() -> None:
+def test_a_folder_may_have_any_characters() -> None:
     assert RunConfig(data_dir="/data/números 数字 🙂").data_dir == "/data/números 数字 🙂"
 
 
-def test_nesterov_needs_momentum_with_sgd_only() -> None:
-    assert fault(momentum=0.0).key == "nesterov"
+def test_only_sgd_needs_momentum_for_nesterov() -> None:
+    assert error_of(momentum=0.0).key == "nesterov"
     assert RunConfig(momentum=0.0, nesterov=False).momentum == 0
     assert RunConfig(momentum=0.0, optimizer="adam").momentum == 0
 
 
-@pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 0.1), ("adam", 0.003), ("adamw", 0.003)])
-def test_the_rate_follows_the_optimizer_unless_it_is_set(optimizer: str, rate: float) -> None:
-    assert RunConfig(optimizer=optimizer).base_lr == rate
+@pytest.mark.parametrize(("optimizer", "lr"), [("sgd", 0.1), ("adam", 0.003), ("adamw", 0.003)])
+def test_the_default_lr_depends_on_the_optimizer(optimizer: str, lr: float) -> None:
+    assert RunConfig(optimizer=optimizer).base_lr == lr
     assert RunConfig(optimizer=optimizer, lr=0.02).base_lr == 0.02
-    assert RunConfig(optimizer=optimizer).resolved().lr == rate
+    assert RunConfig(optimizer=optimizer).resolved().lr == lr
 
 
-def test_only_the_course_takes_the_nearest_pixel() -> None:
+def test_only_the_course_preset_uses_nearest_interpolation() -> None:
     assert RunConfig().augmentation.interpolation == "bilinear"
     assert RunConfig(augment="course").augmentation.interpolation == "nearest"
     mixed = RunConfig(augment="course", interpolation="bilinear").augmentation
     assert (mixed.rotate, mixed.interpolation) == (15, "bilinear")
 
 
-def test_a_whole_number_is_a_number() -> None:
+def test_an_int_is_a_valid_float() -> None:
     assert RunConfig(lr=1).base_lr == 1
 
 
 @pytest.mark.parametrize("name", AUGMENTS)
-def test_a_named_augmentation(name: str) -> None:
+def test_an_augmentation_preset(name: str) -> None:
     assert RunConfig(augment=name).augmentation == NAMED_AUGMENTATIONS[name]
     assert NAMED_AUGMENTATIONS[name].is_none == (name == "none")
 
 
-def test_amounts_replace_those_of_the_name() -> None:
+def test_single_values_override_the_augmentation_preset() -> None:
     config = RunConfig(augment="light", rotate=30.0, scale=0.0)
     assert config.augmentation == Augmentation(rotate=30.0, shift=2.0, scale=0.0)
 
@@ -297,7 +295,7 @@ def test_amounts_replace_those_of_the_name() -> None:
         ({"augment": "course", "crop": 24}, 24, 0.1),
     ],
 )
-def test_a_crop_size_alone_means_that_some_are_cropped(
+def test_a_crop_size_alone_sets_a_crop_probability(
     settings: dict[str, Any], crop: int, share: float
 ) -> None:
     augmentation = RunConfig(**settings).augmentation
@@ -315,7 +313,7 @@ def test_a_crop_size_alone_means_that_some_are_cropped(
         {"rotate": 0.0, "shift": 0.0, "scale": 0.0},
     ],
 )
-def test_written_out_it_is_the_same_run(settings: dict[str, Any]) -> None:
+def test_resolved_is_the_same_run(settings: dict[str, Any]) -> None:
     config = RunConfig(**settings)
     resolved = config.resolved()
     assert resolved.augmentation.is_none == config.augmentation.is_none
@@ -325,7 +323,7 @@ def test_written_out_it_is_the_same_run(settings: dict[str, Any]) -> None:
     assert resolved.resolved() == resolved
 
 
-def test_as_a_dict_it_leaves_out_what_has_no_value() -> None:
+def test_as_dict_omits_none() -> None:
     settings = RunConfig(lr=0.5).as_dict()
     assert settings["lr"] == 0.5
     assert "data_dir" not in settings
@@ -334,7 +332,7 @@ def test_as_a_dict_it_leaves_out_what_has_no_value() -> None:
     assert list(settings) == [name for name in names if name in settings]
 
 
-def test_a_knob_turned_after_the_run_is_the_next_runs_setting() -> None:
+def test_a_knob_set_after_the_run_is_a_setting_of_the_next() -> None:
     config = RunConfig(augment="course", rotate=20.0)
     assert config.with_knob("augmentation", 0).augmentation.is_none
     assert not RunConfig(augment="none").with_knob("augmentation", 1).augmentation.is_none

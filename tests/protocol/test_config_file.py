@@ -31,7 +31,7 @@ TEXTS = [
 
 
 def refusal(text: str) -> str:
-    """Return what is said about the text of a file called run.toml."""
+    """Return the error about the text of a file named run.toml."""
     with pytest.raises(InputError) as caught:
         compose(parse_config(text, "run.toml"))
     assert "\n" not in str(caught.value)
@@ -56,7 +56,7 @@ def read_refusal(path: Path) -> str:
         *({"data_dir": text} for text in TEXTS),
     ],
 )
-def test_what_is_written_reads_back_equal(settings: dict[str, Any]) -> None:
+def test_toml_round_trip(settings: dict[str, Any]) -> None:
     config = RunConfig(**settings)
     for written in (config, config.resolved()):
         text = to_toml(written)
@@ -96,13 +96,13 @@ def test_what_is_written_reads_back_equal(settings: dict[str, Any]) -> None:
         pytest.param("seed = 0x" + "f" * 5_000, "line 1, seed: the seed must be", id="hex"),
     ],
 )
-def test_a_fault_is_told_with_file_line_and_key(text: str, place: str) -> None:
+def test_an_error_names_file_line_and_key(text: str, place: str) -> None:
     for written in (text, text.replace("\n", "\r\n")):
         assert refusal(written).startswith(f"run.toml, {place}")
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("epochs = 3\nepochs = 4\n", ", line 2, epochs: no valid TOML: Cannot overwrite a value"),
         ("epochs = 3\nlr = \n", ", line 2, lr: no valid TOML: Invalid value"),
@@ -117,11 +117,11 @@ def test_a_fault_is_told_with_file_line_and_key(text: str, place: str) -> None:
         pytest.param("epochs = " + "9" * 5_000, ": no valid TOML: Exceeds the limit", id="long"),
     ],
 )
-def test_what_is_no_toml_is_told_with_its_line(text: str, told: str) -> None:
-    assert refusal(text).startswith(f"run.toml{told}")
+def test_invalid_toml_names_its_line(text: str, message: str) -> None:
+    assert refusal(text).startswith(f"run.toml{message}")
 
 
-def test_later_sources_lie_over_earlier_ones() -> None:
+def test_later_sources_override_earlier_ones() -> None:
     config = compose(
         parse_config("lr = 0.5\nepochs = 3\nseed = 7", "one"),
         parse_config("epochs = 4\nseed = 8", "two"),
@@ -131,7 +131,7 @@ def test_later_sources_lie_over_earlier_ones() -> None:
     assert compose() == RunConfig()
 
 
-def test_the_source_of_a_bad_value_is_named() -> None:
+def test_an_invalid_value_names_its_source() -> None:
     good, bad = parse_config("batch_size = 8", "good"), parse_config("\nbatch_size = 0", "bad")
     for sources, place in [
         ((good, bad), "bad, line 2, batch_size: "),
@@ -144,7 +144,7 @@ def test_the_source_of_a_bad_value_is_named() -> None:
     assert compose(bad, good).batch_size == 8
 
 
-def test_a_named_augmentation_takes_the_place_of_earlier_amounts() -> None:
+def test_an_augmentation_preset_resets_earlier_values() -> None:
     written = parse_config(to_toml(RunConfig(augment="light", rotate=40.0).resolved()), "run.toml")
     assert compose(written).augmentation.rotate == 40
     assert compose(written, Source({"rotate": 5.0})).augmentation.rotate == 5
@@ -174,7 +174,7 @@ def test_the_winning_presets_train_on_every_image_for_few_epochs(name: str, most
     assert compose(read_preset(name), Source({"val_size": 5_000})).val_size == 5_000
 
 
-def test_an_unknown_preset_tells_the_known_ones() -> None:
+def test_an_unknown_preset_lists_the_known_ones() -> None:
     with pytest.raises(
         InputError, match=r"^--preset: unknown preset '\.\./x'; choose era-s6, fast, story-1"
     ):
@@ -200,13 +200,13 @@ def test_files_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert read_refusal(tmp_path / "a") == ": cannot be read: Permission denied"
 
 
-def test_a_name_that_cannot_be_shown_is_quoted(tmp_path: Path) -> None:
+def test_an_unprintable_name_is_quoted(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         read_config(tmp_path / "a\x1b[31m\udcff\n.toml")
     assert "a\\x1b[31m\\udcff\\n.toml': cannot be read: " in str(caught.value)
 
 
-def test_files_that_are_something_else(tmp_path: Path) -> None:
+def test_files_of_other_types(tmp_path: Path) -> None:
     path = tmp_path / "run.toml"
     path.write_bytes(b"epochs = 3\nmodel = '\xff\xfe'\n")
     assert read_refusal(path) == ", line 2: not UTF-8 text; save the file as UTF-8"
@@ -217,7 +217,7 @@ def test_files_that_are_something_else(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="no such device here")
-def test_a_file_without_an_end_is_given_up() -> None:
+def test_an_endless_file_is_refused() -> None:
     assert "too large for such a file" in read_refusal(Path("/dev/zero"))
 
 

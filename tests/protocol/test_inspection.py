@@ -1,4 +1,4 @@
-"""The views by their names."""
+"""Finding views by name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tui_trainer.protocol.inspection import GROUPS, NAMES, VIEWS, find_view
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_view_is_found_by_its_name_and_by_a_beginning_that_no_other_has(name: str) -> None:
+def test_a_view_is_found_by_name_and_by_unique_prefix(name: str) -> None:
     assert find_view(name).name == name
     for length in range(1, len(name)):
         beginning = name[:length]
@@ -18,28 +18,28 @@ def test_a_view_is_found_by_its_name_and_by_a_beginning_that_no_other_has(name: 
 
 
 @pytest.mark.parametrize("name", ["", "aura", "Confusion", "confusion "])
-def test_what_is_none_is_told_with_those_that_there_are(name: str) -> None:
-    with pytest.raises(InputError) as told:
+def test_an_unknown_view_lists_the_known_ones(name: str) -> None:
+    with pytest.raises(InputError) as message:
         find_view(name)
-    assert str(told.value) == f"--view {name!r}: no such view; choose {', '.join(NAMES)}"
+    assert str(message.value) == f"--view {name!r}: no such view; choose {', '.join(NAMES)}"
 
 
-def test_what_is_more_than_one_is_told_with_these() -> None:
+def test_an_ambiguous_view_lists_the_candidates() -> None:
     with pytest.raises(
         InputError, match=r"^--view 'c': several views start with this; choose "
-    ) as told:
+    ) as message:
         find_view("c")
-    named = str(told.value).partition("choose ")[2].split(", ")
+    named = str(message.value).partition("choose ")[2].split(", ")
     assert named == [name for name in NAMES if name.startswith("c")]
 
 
-def test_a_long_name_is_told_in_part() -> None:
-    with pytest.raises(InputError) as told:
+def test_a_long_name_is_shortened() -> None:
+    with pytest.raises(InputError) as message:
         find_view("x" * 10_000)
-    assert len(str(told.value)) < 300
+    assert len(str(message.value)) < 300
 
 
-def test_the_views_of_a_group_stand_together_in_the_order_of_the_groups() -> None:
+def test_views_are_sorted_by_group() -> None:
     groups = [view.group for view in VIEWS]
     assert sorted(groups, key=GROUPS.index) == groups
     assert set(groups) == set(GROUPS)

@@ -25,7 +25,7 @@ def test_companions_are_folded_into_the_layer_before_them() -> None:
     assert stage.shape_text == "28×28×16"
 
 
-def test_everything_else_is_a_stage_of_its_own() -> None:
+def test_other_layers_are_separate_stages() -> None:
     rows = [
         row("conv1", "conv", 144, kernel="3×3 /2"),
         row("pool", "max pool", kernel="2×2"),
@@ -35,12 +35,12 @@ def test_everything_else_is_a_stage_of_its_own() -> None:
     ]
     folded = stages(rows)
     assert [stage.what for stage in folded] == ["conv 3×3 /2", "max pool 2×2", "flatten", "linear"]
-    assert folded[0].companions == ("relu",)  # a pool between them takes nothing over
+    assert folded[0].companions == ("relu",)  # a pooling layer in between has no companions
     assert folded[-1].shape_text == "1×1×10"
     assert sum(stage.parameters for stage in folded) == sum(row.parameters for row in rows)
 
 
-def test_a_companion_at_the_start_stands_alone() -> None:
+def test_a_companion_at_the_start_is_a_stage() -> None:
     folded = stages([row("bn", "batch norm", 2), row("relu", "relu"), row("conv", "conv", 9)])
     assert [stage.name for stage in folded] == ["bn", "conv"]
     assert folded[0].companions == ("relu",)
@@ -55,10 +55,10 @@ def test_the_budget_is_the_course_one() -> None:
     assert BUDGET == 20_000
 
 
-# --- what the rows say
+# --- rows
 
 
-def test_the_field_of_a_feature_is_a_box_of_pixels() -> None:
+def test_the_receptive_field_is_a_box_of_pixels() -> None:
     conv = row("conv", "conv", receptive_field=(5, 3), jump=(2, 1), start=(0.5, 0.0))
 
     assert conv.box(0, 0) == Box(-1.5, -1.0, 3.5, 2.0)
@@ -73,7 +73,7 @@ def test_a_view_takes_no_memory() -> None:
     assert row("flat", "flatten").activation_bytes == 0
 
 
-def test_the_totals_leave_aside_what_no_image_passes() -> None:
+def test_the_totals_exclude_unused_layers() -> None:
     rows = [
         row("conv", "conv", 9, multiply_adds=90, receptive_field=(3, 3)),
         row("scores", "fully connected", 10, multiply_adds=10, receptive_field=(28, 28)),
@@ -86,7 +86,7 @@ def test_the_totals_leave_aside_what_no_image_passes() -> None:
     assert totals([]).receptive_field is None
 
 
-def test_a_flat_network_falls_into_blocks_of_one_map_size() -> None:
+def test_a_flat_model_is_grouped_by_map_size() -> None:
     rows = [
         row("input", "input"),
         row("conv1", "conv", 9, input_shape=(28, 28, 1)),
@@ -95,12 +95,12 @@ def test_a_flat_network_falls_into_blocks_of_one_map_size() -> None:
         row("average", "average pool", input_shape=(14, 14, 8), output_shape=(1, 1, 8)),
         row("scores", "fully connected", 80, input_shape=(1, 1, 8), output_shape=(1, 1, 10)),
     ]
-    told = [(block.name, list(block.places), block.parameters) for block in blocks(rows)]
+    found = [(block.name, list(block.places), block.parameters) for block in blocks(rows)]
 
-    assert told == [("28×28", [1, 2], 9), ("14×14", [3, 4], 20), ("classifier", [5], 80)]
+    assert found == [("28×28", [1, 2], 9), ("14×14", [3, 4], 20), ("classifier", [5], 80)]
 
 
-def test_a_map_that_loses_its_edge_stays_in_its_block() -> None:
+def test_a_convolution_without_padding_stays_in_its_block() -> None:
     rows = [
         row("input", "input"),
         row("conv1", "conv", input_shape=(28, 28, 1), output_shape=(24, 24, 4), stride=(1, 1)),
@@ -112,9 +112,9 @@ def test_a_map_that_loses_its_edge_stays_in_its_block() -> None:
         row("fc1", "fully connected", input_shape=(1, 1, 64), output_shape=(1, 1, 9)),
         row("fc2", "fully connected", input_shape=(1, 1, 9), output_shape=(1, 1, 9)),
     ]
-    told = [(block.name, list(block.places)) for block in blocks(rows)]
+    found = [(block.name, list(block.places)) for block in blocks(rows)]
 
-    assert told == [("28×28", [1, 2, 3]), ("12×12", [4]), ("6×6", [5, 6]), ("classifier", [7, 8])]
+    assert found == [("28×28", [1, 2, 3]), ("12×12", [4]), ("6×6", [5, 6]), ("classifier", [7, 8])]
 
 
 def test_modules_are_blocks() -> None:
@@ -130,7 +130,7 @@ def test_modules_are_blocks() -> None:
     assert blocks([]) == []
 
 
-def test_parameters_that_no_image_meets_are_a_block_of_their_own() -> None:
+def test_unused_parameters_are_a_separate_block() -> None:
     rows = [
         row("input", "input", 0, output_shape=(28, 28, 1)),
         row("conv", "conv", 9, output_shape=(26, 26, 1)),

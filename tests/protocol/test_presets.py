@@ -1,4 +1,4 @@
-"""The recipes that tell the course's story, a step each."""
+"""The recipes of the course, one per step."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_each_step_changes_one_thing() -> None:
         assert changed == ({"augment"} if step == 7 else {"model"})
 
 
-def test_the_networks_come_in_the_order_in_which_they_are_listed() -> None:
+def test_the_recipes_follow_the_order_of_the_models() -> None:
     models = list(dict.fromkeys(recipe(step).model for step in STEPS))
     assert models == list(MODELS[: len(models)])
     assert (models[0], models[-1]) == ("mlp", "under-8k")
@@ -40,7 +40,7 @@ def test_they_train_on_every_image_for_few_epochs() -> None:
     assert augmented == [7, 8]
 
 
-def test_each_says_in_its_first_line_which_step_it_is() -> None:
+def test_each_names_its_step_in_its_first_line() -> None:
     for step in STEPS:
         text = resources.files("tui_trainer") / "presets" / f"story-{step}.toml"
         assert text.read_text(encoding="utf-8").startswith(f"# Step {step}, ")

@@ -1,4 +1,4 @@
-"""What a network of one's own is called: on screens, and by the folder of its run."""
+"""The names of custom models: on screens, and of their run folders."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ NOW = datetime(2026, 1, 2, 3, 4)
         *((name, name) for name in MODELS),
     ],
 )
-def test_it_is_shown_without_its_folders(model: str, shown: str) -> None:
+def test_a_reference_is_shown_without_folders(model: str, shown: str) -> None:
     assert model_name(model) == shown
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_no_network_of_the_zoo_is_taken_for_a_reference(name: str) -> None:
+def test_no_zoo_model_is_taken_for_a_reference(name: str) -> None:
     assert parse_reference(name) is None
 
 
@@ -47,9 +47,7 @@ def test_no_network_of_the_zoo_is_taken_for_a_reference(name: str) -> None:
         ("数" * 300 + ".py:Net", "数" * 48),
     ],
 )
-def test_a_runs_folder_has_a_name_that_any_disk_can_hold(
-    tmp_path: Path, model: str, named: str
-) -> None:
+def test_a_runs_folder_has_a_portable_name(tmp_path: Path, model: str, named: str) -> None:
     first, second = (new_folder(tmp_path / "runs", model, NOW) for _ in range(2))
 
     assert first == tmp_path / "runs" / f"2026-01-02-0304-{named}"
@@ -76,7 +74,7 @@ def test_a_runs_folder_has_a_name_that_any_disk_can_hold(
         ("lenet", ""),
     ],
 )
-def test_what_is_no_reference_gets_advice(
+def test_invalid_references_get_advice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, advice: str
 ) -> None:
     (tmp_path / "lab").mkdir()
@@ -90,7 +88,7 @@ def test_what_is_no_reference_gets_advice(
         assert parse_reference(model) is None or not suggestion_for(model)
 
 
-def test_a_module_of_the_current_folder_is_written_as_its_file(
+def test_a_module_in_the_current_folder_becomes_its_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "lab").mkdir()

@@ -23,31 +23,31 @@ def optimizer() -> SGD:
 
 
 def rates(scheduler: LRScheduler, count: int) -> list[float]:
-    """Return the first rates that a scheduler of torch's gives an optimizer with base 1."""
+    """Return the first learning rates of a torch scheduler with base learning rate 1."""
     found = []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it misses the optimizer's steps
+        warnings.simplefilter("ignore")  # it warns of missing optimizer steps
         for _ in range(count):
             found.append(float(scheduler.get_last_lr()[0]))
             scheduler.step()
     return found
 
 
-def test_constant_is_one() -> None:
+def test_constant_schedule() -> None:
     assert [factor(config("constant"), place / 7) for place in range(200)] == [1.0] * 200
 
 
 @pytest.mark.parametrize(("step_size", "gamma"), [(15, 0.1), (3, 0.5), (1, 0.9), (20, 0.1)])
-def test_step_is_that_of_torch(step_size: int, gamma: float) -> None:
+def test_step_matches_torch(step_size: int, gamma: float) -> None:
     theirs = rates(StepLR(optimizer(), step_size, gamma), EPOCHS)
     run = config("step", step_size=step_size, gamma=gamma)
     assert [factor(run, epoch) for epoch in range(EPOCHS)] == pytest.approx(theirs)
-    # Within an epoch it stays, whatever the number of batches.
+    # Constant within an epoch, for any number of batches.
     assert [factor(run, epoch + 0.999) for epoch in range(EPOCHS)] == pytest.approx(theirs)
 
 
 @pytest.mark.parametrize("images", [55_000, 60_000, 7, 49_999])
-def test_a_step_comes_with_the_first_batch_of_its_epoch(images: int) -> None:
+def test_step_decays_at_the_first_batch_of_an_epoch(images: int) -> None:
     run = config("step", step_size=3)
     for epoch in range(1, EPOCHS):
         first = factor(run, epoch * images / images)
@@ -57,7 +57,7 @@ def test_a_step_comes_with_the_first_batch_of_its_epoch(images: int) -> None:
         )
 
 
-def test_cosine_is_that_of_torch() -> None:
+def test_cosine_matches_torch() -> None:
     batches = 50
     theirs = rates(CosineAnnealingLR(optimizer(), T_max=EPOCHS * batches), EPOCHS * batches + 1)
     ours = [factor(config("cosine"), step / batches) for step in range(EPOCHS * batches + 1)]
@@ -65,17 +65,17 @@ def test_cosine_is_that_of_torch() -> None:
     assert ours[-1] == 0
 
 
-def test_one_cycle_is_that_of_torch() -> None:
-    """Torch's two phases end one step early, so each is compared over its own length."""
+def test_one_cycle_matches_torch() -> None:
+    """The two phases of torch end one step early, so each is compared over its own length."""
     total = 1_000
     theirs = rates(OneCycleLR(optimizer(), 1.0, total, cycle_momentum=False), total)
     peak = total * WARM_UP - 1
-    for step, rate in enumerate(theirs):
+    for step, lr in enumerate(theirs):
         if step <= peak:
             place = WARM_UP * step / peak
         else:
             place = WARM_UP + (1 - WARM_UP) * (step - peak) / (total - 1 - peak)
-        assert factor(config("one-cycle"), place * EPOCHS) == pytest.approx(rate, rel=1e-6)
+        assert factor(config("one-cycle"), place * EPOCHS) == pytest.approx(lr, rel=1e-6)
 
 
 def test_one_cycle_by_hand() -> None:
@@ -88,7 +88,7 @@ def test_one_cycle_by_hand() -> None:
 
 
 @pytest.mark.parametrize("schedule", ["constant", "step", "cosine", "one-cycle"])
-def test_it_is_a_share_of_the_base_rate_everywhere(schedule: str) -> None:
+def test_the_factor_is_between_0_and_1(schedule: str) -> None:
     run = config(schedule)
     places = [EPOCHS * number / 1_000 for number in range(1_001)] + [EPOCHS * (1 + 1e-12), 2e4]
     for place in places:

@@ -28,7 +28,7 @@ def test_a_stroke_is_as_wide_as_twice_its_radius() -> None:
     assert total(longer) - total(short) == pytest.approx(10 * 4, rel=0.02)
 
 
-def test_a_stroke_across_is_as_wide() -> None:
+def test_a_diagonal_stroke_is_as_wide() -> None:
     pad = Drawing.blank(60, 60)
     short, longer = ([(20.3, 20.1), (20.3 + n, 20.1 + n)] for n in (6, 26))
 
@@ -37,7 +37,7 @@ def test_a_stroke_across_is_as_wide() -> None:
     assert added == pytest.approx(20 * math.sqrt(2) * 3, rel=0.02)
 
 
-def test_ink_stays_and_is_erased() -> None:
+def test_ink_accumulates_and_is_erased() -> None:
     cross = PAD.stroke([(5, 10), (25, 10)], 1).stroke([(15, 2), (15, 18)], 1)
 
     assert cross.ink[9 * 30 + 6] == 255
@@ -49,13 +49,13 @@ def test_ink_stays_and_is_erased() -> None:
     assert erased.ink[9 * 30 + 6] == 255
 
 
-def test_what_lies_outside_leaves_nothing() -> None:
+def test_points_outside_are_ignored() -> None:
     assert PAD.stroke([(-50, -50), (-40, 300)], 3).is_blank
     assert PAD.stroke([], 3).is_blank
     assert total(PAD.stroke([(-100, 10), (200, 10)], 1)) == pytest.approx(30 * 2, rel=0.02)
 
 
-def test_it_goes_through_text() -> None:
+def test_text_round_trip() -> None:
     drawing = PAD.stroke([(3, 3), (20, 15)], 2.5)
 
     assert drawing_of(drawing.to_text()) == drawing
@@ -63,11 +63,11 @@ def test_it_goes_through_text() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "0", "zz", "00/0000", "00//00", "é", "00" * 600_000])
-def test_a_text_that_is_none(text: str) -> None:
+def test_invalid_text_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"drawing|hexadecimal|hex"):
         drawing_of(text)
 
 
-def test_a_drawing_has_a_byte_a_pixel() -> None:
+def test_a_drawing_has_one_byte_per_pixel() -> None:
     with pytest.raises(ValueError, match="3 bytes for 2×2"):
         Drawing(2, 2, b"abc")

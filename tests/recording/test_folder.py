@@ -1,4 +1,4 @@
-"""Finding runs, listing them, and reading what became of them."""
+"""Finding runs, listing them, and reading their summaries."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def record(folder: Path, *events: Event) -> RunFolder:
 
 
 def at(folder: RunFolder, minute: int) -> None:
-    """Let a run have last changed at that minute, and its files look the other way round."""
+    """Set the last change of a run, and file dates in the opposite order."""
     record = json.loads(folder.summary.read_text())
     record["updated_at"] = f"2026-11-22T20:{minute:02}:00+00:00"
     folder.summary.write_text(json.dumps(record))
@@ -32,7 +32,7 @@ def at(folder: RunFolder, minute: int) -> None:
         os.utime(path, (1_000 - minute, 1_000 - minute))
 
 
-def test_runs_are_listed_the_latest_first(tmp_path: Path) -> None:
+def test_runs_are_listed_latest_first(tmp_path: Path) -> None:
     at(record(tmp_path / "old", started(), finished()), 1)
     at(record(tmp_path / "new", started(), step(1)), 3)
     at(record(tmp_path / "middle", started(), finished(reason="stopped")), 2)
@@ -44,7 +44,7 @@ def test_runs_are_listed_the_latest_first(tmp_path: Path) -> None:
     assert states == ["killed", "stopped", "completed"]
 
 
-def test_a_run_under_way_is_running(tmp_path: Path) -> None:
+def test_a_locked_run_is_running(tmp_path: Path) -> None:
     events = Recorder.create(tmp_path, RunConfig()).record(iter([started(), epoch_done()]))
     next(events), next(events)
     assert RunFolder(tmp_path).read_summary().state == "running"
@@ -63,7 +63,7 @@ def test_a_run_under_way_is_running(tmp_path: Path) -> None:
         "\0\0\0",
     ],
 )
-def test_a_damaged_summary_spoils_no_list(tmp_path: Path, text: str) -> None:
+def test_a_damaged_summary_is_listed_with_its_error(tmp_path: Path, text: str) -> None:
     folder = record(tmp_path / "run", started(), finished())
     folder.summary.write_text(text)
     (listed,) = list_runs(tmp_path)
@@ -72,27 +72,27 @@ def test_a_damaged_summary_spoils_no_list(tmp_path: Path, text: str) -> None:
     assert "\n" not in listed.error
 
 
-def test_a_summary_of_a_newer_version_says_so(tmp_path: Path) -> None:
+def test_a_summary_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     folder = record(tmp_path, started(), finished())
     folder.summary.write_text(f'{{"format": {SCHEMA + 1}}}')
     with pytest.raises(InputError, match="written by a newer mnist-tui"):
         folder.read_summary()
 
 
-def test_a_summary_reads_back_as_it_was_written(tmp_path: Path) -> None:
+def test_summary_round_trip(tmp_path: Path) -> None:
     folder = record(tmp_path, started(), step(1, loss=float("nan")), epoch_done(), finished())
     summary = folder.read_summary()
     assert summary.to_json() == folder.summary.read_text()
     assert summary.val_interval == epoch_done().val_interval
 
 
-def test_there_are_no_runs_where_there_is_no_folder(tmp_path: Path) -> None:
+def test_a_missing_folder_has_no_runs(tmp_path: Path) -> None:
     assert list_runs(tmp_path / "runs") == []
     with pytest.raises(InputError, match="contains no runs"):
         find_run(None, tmp_path / "runs")
 
 
-def test_a_run_is_found_by_name_by_path_and_as_the_last(tmp_path: Path) -> None:
+def test_a_run_is_found_by_name_by_path_and_as_the_latest(tmp_path: Path) -> None:
     root = tmp_path / "runs"
     first = record(root / "first", started(), finished())
     second = record(root / "second", started(), finished())
@@ -114,7 +114,7 @@ def copied(folder: RunFolder) -> RunFolder:
     return RunFolder(shutil.copytree(folder.path, folder.path.with_name("copy")))
 
 
-def test_a_copy_is_as_old_as_what_it_is_a_copy_of(tmp_path: Path) -> None:
+def test_a_copy_keeps_its_date(tmp_path: Path) -> None:
     old, new = (record(tmp_path / name, started(), finished()) for name in ("old", "new"))
     at(old, 1)
     at(new, 2)
@@ -122,7 +122,7 @@ def test_a_copy_is_as_old_as_what_it_is_a_copy_of(tmp_path: Path) -> None:
     assert find_run(None, tmp_path) == new
 
 
-def test_a_run_without_a_summary_is_as_old_as_its_name(tmp_path: Path) -> None:
+def test_a_run_without_a_summary_is_dated_by_its_name(tmp_path: Path) -> None:
     for name in ("2026-11-22-2001-tiny", "2026-11-22-2003-tiny", "2026-11-22-2002-tiny", "other"):
         record(tmp_path / name, started(), step(1)).summary.unlink()
     listed = [run.folder.name for run in list_runs(tmp_path)]
@@ -130,7 +130,7 @@ def test_a_run_without_a_summary_is_as_old_as_its_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("time", ["", "yesterday", "9999-99-99", "2026-11-22T20:00:00"])
-def test_a_strange_time_spoils_no_list(tmp_path: Path, time: str) -> None:
+def test_an_invalid_time_is_tolerated(tmp_path: Path, time: str) -> None:
     folder = record(tmp_path / "run", started(), finished())
     text = json.loads(folder.summary.read_text())
     folder.summary.write_text(json.dumps({**text, "updated_at": time, "started_at": time}))
@@ -143,7 +143,7 @@ def saved(folder: RunFolder) -> RunFolder:
     return folder
 
 
-def test_what_can_be_resumed_comes_first_for_whoever_resumes(tmp_path: Path) -> None:
+def test_resumable_runs_are_preferred_to_resume(tmp_path: Path) -> None:
     left = saved(record(tmp_path / "left", started(), step(1)))
     stopped = saved(record(tmp_path / "stopped", started(), step(1), finished(reason="stopped")))
     complete = saved(record(tmp_path / "complete", started(), step(1), finished()))
@@ -158,7 +158,7 @@ def test_what_can_be_resumed_comes_first_for_whoever_resumes(tmp_path: Path) -> 
     assert find_run(None, tmp_path, to_resume=True) == unsaved
 
 
-def test_a_run_that_is_trained_now_is_not_resumed(tmp_path: Path) -> None:
+def test_a_running_run_is_not_resumed(tmp_path: Path) -> None:
     complete = saved(record(tmp_path / "complete", started(), step(1), finished()))
     events = Recorder.create(tmp_path / "now", RunConfig()).record(iter([started(), step(1)]))
     for _ in range(3):
@@ -168,7 +168,7 @@ def test_a_run_that_is_trained_now_is_not_resumed(tmp_path: Path) -> None:
     assert find_run(None, tmp_path, to_resume=True) == complete
 
 
-def test_a_run_is_found_however_its_folder_is_written(
+def test_a_run_is_found_by_any_spelling_of_its_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = record(tmp_path / "run", started(), finished())

@@ -1,4 +1,4 @@
-"""Reading a recorded run back: what holds, and what came after a state it went back to."""
+"""Reading a recorded run: valid events, and events made void by a rewind or resume."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.protocol.facts import changed, epoch_done, finished, look, started, step
+from tests.protocol.facts import changed, epoch_done, evaluated, finished, started, step
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Event, Rewound, RunResumed, to_json
 from tui_trainer.recording.journal import from_json, read_recorded
@@ -24,7 +24,7 @@ def rewound(lines: int | None) -> Rewound:
     return Rewound(step=1, epoch=1, images=100, from_step=9, lines=lines)
 
 
-def test_every_event_reads_back() -> None:
+def test_event_round_trip() -> None:
     run: list[Event] = [
         started(),
         step(1),
@@ -32,7 +32,7 @@ def test_every_event_reads_back() -> None:
         epoch_done(),
         resumed(2),
         rewound(None),
-        look(),
+        evaluated(),
         finished(),
     ]
     for event in run:
@@ -40,7 +40,7 @@ def test_every_event_reads_back() -> None:
 
 
 @pytest.mark.parametrize("back", [resumed, rewound])
-def test_what_came_after_the_state_is_void(back: Callable[[int], Event]) -> None:
+def test_events_after_the_checkpoint_are_void(back: Callable[[int], Event]) -> None:
     events: list[Event] = [
         started(),
         step(1),
@@ -50,51 +50,51 @@ def test_what_came_after_the_state_is_void(back: Callable[[int], Event]) -> None
         step(2, loss=0.7),
         finished(),
     ]
-    told = read_recorded(text(*events), "events.jsonl")
-    assert told.events == (events[0], events[1], events[4], events[5], events[6])
-    assert told.lines == 7
+    recorded = read_recorded(text(*events), "events.jsonl")
+    assert recorded.events == (events[0], events[1], events[4], events[5], events[6])
+    assert recorded.lines == 7
 
 
-def test_a_run_can_go_back_more_than_once_and_behind_its_first_return() -> None:
+def test_a_run_can_be_rewound_repeatedly() -> None:
     events: list[Event] = [started(), step(1), step(2), resumed(2), step(2), step(3)]
     events += [resumed(5), resumed(1)]
-    told = read_recorded(text(*events), "events.jsonl")
-    assert told.events == (events[0], events[7])
+    recorded = read_recorded(text(*events), "events.jsonl")
+    assert recorded.events == (events[0], events[7])
 
 
-def test_looks_at_the_test_set_count_even_where_they_are_void() -> None:
-    told = read_recorded(text(started(), look(), resumed(1), look()), "events.jsonl")
-    assert told.test_evaluations == 2
-    assert len(told.events) == 3
+def test_void_test_evaluations_are_counted() -> None:
+    recorded = read_recorded(text(started(), evaluated(), resumed(1), evaluated()), "events.jsonl")
+    assert recorded.test_evaluations == 2
+    assert len(recorded.events) == 3
 
 
-def test_a_torn_last_line_is_no_fault() -> None:
+def test_an_incomplete_last_line_is_ignored() -> None:
     whole = text(started(), step(1))
     for torn in ("{", '{"event": "StepDone", "st', "\0\0\0", "\ufffd"):
-        told = read_recorded(whole + torn, "events.jsonl")
-        assert (told.events, told.lines) == ((started(), step(1)), 2)
+        recorded = read_recorded(whole + torn, "events.jsonl")
+        assert (recorded.events, recorded.lines) == ((started(), step(1)), 2)
 
 
-def test_a_damaged_line_is_named_unless_it_is_void() -> None:
+def test_a_damaged_line_is_an_error_unless_it_is_void() -> None:
     with pytest.raises(InputError, match=r"^events.jsonl, line 2: no event: "):
         read_recorded(text(started()) + "no\n" + text(step(1)), "events.jsonl")
     void = read_recorded(text(started()) + "no\n" + text(resumed(1)), "events.jsonl")
     assert void.events == (started(), resumed(1))
 
 
-def test_the_events_before_a_line_leave_the_void_ones_out() -> None:
+def test_events_before_a_line_exclude_void_ones() -> None:
     events: list[Event] = [started(), step(1), step(2), resumed(2), step(2), step(3)]
-    told = read_recorded(text(*events), "events.jsonl")
-    assert told.before(5) == (started(), step(1), resumed(2), step(2))
-    assert told.before(None) == told.events
-    assert told.before(0) == ()
+    recorded = read_recorded(text(*events), "events.jsonl")
+    assert recorded.before(5) == (started(), step(1), resumed(2), step(2))
+    assert recorded.before(None) == recorded.events
+    assert recorded.before(0) == ()
 
 
-def test_nothing_is_no_fault() -> None:
+def test_an_empty_file_is_valid() -> None:
     assert read_recorded("", "events.jsonl").events == ()
 
 
-def test_a_field_that_came_later_may_be_missing() -> None:
+def test_a_field_added_later_may_be_missing() -> None:
     line = '{"event": "Diverged", "step": 3, "epoch": 1, "lr": 0.1}'
     assert from_json(line).step == 3  # type: ignore[union-attr]
     with pytest.raises(InputError):

@@ -1,4 +1,4 @@
-"""Locks: real ones, and what stands in for them on a file system that has none."""
+"""Locks: those of the file system, and the replacement where it has none."""
 
 from __future__ import annotations
 
@@ -54,9 +54,7 @@ def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
     refuse()
 
 
-def test_a_file_system_without_locks_keeps_two_apart_all_the_same(
-    tmp_path: Path, without_locks: str
-) -> None:
+def test_two_processes_are_separated_without_file_locks(tmp_path: Path, without_locks: str) -> None:
     path = tmp_path / ".lock"
     first = Lock(path)
     assert first.unlocked == os.strerror(getattr(errno, without_locks))
@@ -68,7 +66,7 @@ def test_a_file_system_without_locks_keeps_two_apart_all_the_same(
     Lock(path).release()
 
 
-def test_where_there_are_locks_nothing_is_said(tmp_path: Path) -> None:
+def test_a_locked_folder_gives_no_warning(tmp_path: Path) -> None:
     lock = Lock(tmp_path / ".lock")
     assert lock.unlocked == ""
     assert Lock.is_held(tmp_path / ".lock")
@@ -76,8 +74,8 @@ def test_where_there_are_locks_nothing_is_said(tmp_path: Path) -> None:
     assert not Lock.is_held(tmp_path / ".lock")
 
 
-def test_who_holds_it_is_asked_for_a_shared_lock(tmp_path: Path) -> None:
-    """NFS refuses an exclusive one on a file that is open for reading only."""
+def test_is_held_takes_a_shared_lock(tmp_path: Path) -> None:
+    """NFS refuses an exclusive lock on a file opened for reading only."""
     fcntl = pytest.importorskip("fcntl")
     lock = Lock(tmp_path / ".lock")
     (tmp_path / ".lock").chmod(0o444)
@@ -95,9 +93,7 @@ def test_who_holds_it_is_asked_for_a_shared_lock(tmp_path: Path) -> None:
     lock.release()
 
 
-def test_whoever_only_looks_for_a_moment_does_not_keep_a_run_from_beginning(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_is_held_does_not_block_a_new_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, refused = lock_module._acquire, [1]
 
     def once(file: FileIO, *, shared: bool) -> None:
@@ -111,7 +107,7 @@ def test_whoever_only_looks_for_a_moment_does_not_keep_a_run_from_beginning(
 
 
 @pytest.mark.parametrize("is_reaped", [True, False], ids=["gone", "zombie"])
-def test_a_killed_holder_holds_nothing(tmp_path: Path, no_locks: None, is_reaped: bool) -> None:
+def test_a_killed_holder_frees_the_lock(tmp_path: Path, no_locks: None, is_reaped: bool) -> None:
     path = tmp_path / ".lock"
     root = str(Path(__file__).parents[2])
     with subprocess.Popen(
@@ -137,7 +133,7 @@ def change(path: Path, **changes: object) -> None:
         file.write(json.dumps({**record, **changes}).ljust(lock_module.RECORD_BYTES))
 
 
-def test_another_process_with_the_same_number_is_not_the_holder(
+def test_another_process_with_the_same_pid_is_not_the_holder(
     tmp_path: Path, no_locks: None
 ) -> None:
     path = tmp_path / ".lock"
@@ -148,7 +144,7 @@ def test_another_process_with_the_same_number_is_not_the_holder(
     assert not Lock.is_held(path)
 
 
-def test_a_holder_on_another_machine_lives_as_long_as_it_says_so(
+def test_a_holder_on_another_machine_is_alive_while_it_sends_heartbeats(
     tmp_path: Path, no_locks: None
 ) -> None:
     path = tmp_path / ".lock"
@@ -163,7 +159,7 @@ def test_a_holder_on_another_machine_lives_as_long_as_it_says_so(
     assert not Lock.is_held(path)
 
 
-def test_it_says_from_time_to_time_that_it_lives(
+def test_the_lock_writes_heartbeats(
     tmp_path: Path, no_locks: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock_module, "BEAT", 0.01)
@@ -180,16 +176,14 @@ def test_it_says_from_time_to_time_that_it_lives(
 @pytest.mark.parametrize(
     "text", ["", "123", "{", "[]", "null", '{"pid": "x"}', '{"pid": -1}', "\0" * 9, "[" * 500]
 )
-def test_a_record_that_tells_nothing_holds_nothing(
-    tmp_path: Path, no_locks: None, text: str
-) -> None:
+def test_an_invalid_record_holds_no_lock(tmp_path: Path, no_locks: None, text: str) -> None:
     path = tmp_path / ".lock"
     path.write_text(text)
     assert not Lock.is_held(path)
     Lock(path).release()
 
 
-def test_a_copy_of_a_folder_is_not_held(tmp_path: Path, no_locks: None) -> None:
+def test_a_copy_of_a_folder_is_not_locked(tmp_path: Path, no_locks: None) -> None:
     _keep = Lock(tmp_path / ".lock")
     change(tmp_path / ".lock", machine="elsewhere")
     shutil.copy(tmp_path / ".lock", tmp_path / "copy")
@@ -202,24 +196,24 @@ def test_python_without_fcntl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert Lock(tmp_path / ".lock").unlocked == os.strerror(errno.ENOSYS)
 
 
-# The run that holds it
+# The run that holds the lock
 
 
-def test_a_run_says_once_that_its_folder_is_not_locked(tmp_path: Path, no_locks: None) -> None:
+def test_an_unlocked_folder_is_reported_once(tmp_path: Path, no_locks: None) -> None:
     recorder = Recorder.create(tmp_path, RunConfig())
     events: list[Event] = [started(), epoch_done(), finished()]
-    told = []
+    seen = []
     for event in recorder.record(iter(events)):
-        told.append(event)
+        seen.append(event)
         if isinstance(event, type(epoch_done())):
             assert RunFolder(tmp_path).read_summary().state == "running"
-    warnings = [event for event in told if isinstance(event, FolderNotLocked)]
+    warnings = [event for event in seen if isinstance(event, FolderNotLocked)]
     assert len(warnings) == 1
     assert "No locks available" in warnings[0].warning
     assert RunFolder(tmp_path).read_events().events == tuple(events)
 
 
-def test_a_dead_run_is_cut_off_and_can_go_on(tmp_path: Path, no_locks: None) -> None:
+def test_a_killed_run_can_be_resumed(tmp_path: Path, no_locks: None) -> None:
     recorder = Recorder.create(tmp_path, RunConfig())
     events = recorder.record(iter([started(), epoch_done()]))
     for _ in range(4):

@@ -1,4 +1,4 @@
-"""The run folder: what is in it, who may write it, and what happens when the disk refuses."""
+"""The run folder: its files, its lock, and errors of the disk."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.protocol.facts import changed, epoch_done, finished, started, step
-from tests.protocol.questions import ask_network
+from tests.protocol.questions import ask_model
 from tui_trainer.protocol.answers import Answered, ModelDescription
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.config_file import compose, read_config
@@ -57,14 +57,14 @@ def refusal(folder: Path) -> str:
 
 
 def recorded(folder: Path, events: list[Event]) -> list[Event]:
-    """Record a run, and return what is passed on after the note of where it is recorded."""
-    told = list(Recorder.create(folder, CONFIG).record(iter(events)))
-    assert told[0] == RecordingStarted(folder=str(folder))
-    return told[1:]
+    """Record a run, and return the yielded events after ``RecordingStarted``."""
+    message = list(Recorder.create(folder, CONFIG).record(iter(events)))
+    assert message[0] == RecordingStarted(folder=str(folder))
+    return message[1:]
 
 
 class Disk:
-    """Stands in for one function of the system; refuses while it is full."""
+    """Replaces a function of the system; fails while the disk is full."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
@@ -80,16 +80,16 @@ class Disk:
 
 @pytest.fixture
 def writes(monkeypatch: pytest.MonkeyPatch) -> Disk:
-    """What appends lines."""
+    """The function that appends lines."""
     disk = Disk(os.write)
     monkeypatch.setattr("tui_trainer.recording.line_file.os.write", disk)
     return disk
 
 
-# What is written
+# The files
 
 
-def test_the_folder_tells_the_run(tmp_path: Path) -> None:
+def test_the_files_of_a_run(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "run"
     run = a_run()
     assert recorded(folder, run) == run
@@ -102,13 +102,13 @@ def test_the_folder_tells_the_run(tmp_path: Path) -> None:
     assert summary.updated_at >= summary.started_at > "2020"
 
 
-def test_an_event_is_on_the_disk_before_anyone_sees_it(tmp_path: Path) -> None:
+def test_an_event_is_written_before_it_is_yielded(tmp_path: Path) -> None:
     for event in Recorder.create(tmp_path, CONFIG).record(iter(a_run())):
         if event in (PREPARING, started(), epoch_done(), finished()):
             assert lines(tmp_path)[-1] == to_json(event)
 
 
-def test_a_run_that_is_left_keeps_what_happened(tmp_path: Path) -> None:
+def test_a_closed_run_keeps_its_events(tmp_path: Path) -> None:
     def endless() -> Iterator[Event]:
         yield started()
         number = 0
@@ -123,7 +123,7 @@ def test_a_run_that_is_left_keeps_what_happened(tmp_path: Path) -> None:
     assert RunFolder(tmp_path).read_summary().state == "killed"
 
 
-def test_steps_reach_the_disk_in_company(tmp_path: Path, writes: Disk) -> None:
+def test_steps_are_written_in_batches(tmp_path: Path, writes: Disk) -> None:
     run: list[Event] = [started(), *(step(number) for number in range(1, 200))]
     events = Recorder.create(tmp_path, CONFIG).record(iter(run))
     for _ in range(100):
@@ -131,12 +131,12 @@ def test_steps_reach_the_disk_in_company(tmp_path: Path, writes: Disk) -> None:
     assert 64 <= len(lines(tmp_path)) < 99
 
 
-def test_numbers_that_json_has_not_are_null(tmp_path: Path) -> None:
+def test_non_finite_numbers_are_null(tmp_path: Path) -> None:
     recorded(tmp_path, [step(1, loss=float("nan"))])
     assert json.loads(lines(tmp_path)[0], parse_constant=pytest.fail)["loss"] is None
 
 
-def test_a_position_is_a_number_of_lines_that_are_on_the_disk(tmp_path: Path) -> None:
+def test_a_position_counts_flushed_lines(tmp_path: Path) -> None:
     recorder = Recorder.create(tmp_path, CONFIG)
     events = recorder.record(iter([started(), step(1), step(2)]))
     for _ in range(4):
@@ -145,25 +145,25 @@ def test_a_position_is_a_number_of_lines_that_are_on_the_disk(tmp_path: Path) ->
     assert len(lines(tmp_path)) == 3
 
 
-# Where it is written
+# The folder
 
 
 @pytest.mark.parametrize("name", ["config.toml", "events.jsonl", "summary.json", "checkpoints"])
-def test_what_is_there_is_never_overwritten(tmp_path: Path, name: str) -> None:
+def test_an_existing_run_is_never_overwritten(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("precious")
-    told = refusal(tmp_path)
-    assert told == f"--out {tmp_path}: already contains a run ({name}); choose another folder"
+    message = refusal(tmp_path)
+    assert message == f"--out {tmp_path}: already contains a run ({name}); choose another folder"
     assert names(tmp_path) == [name]
     assert (tmp_path / name).read_text() == "precious"
 
 
-def test_a_folder_with_other_things_in_it_will_do(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_accepted(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     recorded(tmp_path, a_run())
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
-def test_a_file_in_its_place(tmp_path: Path) -> None:
+def test_a_file_instead_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         assert refusal(folder).startswith(f"--out {folder}: cannot be written: ")
@@ -179,13 +179,13 @@ def test_a_folder_that_cannot_be_written(
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
         patch.setattr(Path, method, refuse)
-        told = refusal(folder)
-    assert told == f"--out {folder}: cannot be written: Permission denied; choose another folder"
-    # Nothing is left, so that the next attempt is not told that there is a run.
+        message = refusal(folder)
+    assert message == f"--out {folder}: cannot be written: Permission denied; choose another folder"
+    # No files are left, so that the next attempt can use the folder.
     Recorder.create(folder, CONFIG).close()
 
 
-def test_runs_below_a_folder_have_names_of_their_own(tmp_path: Path) -> None:
+def test_runs_in_a_folder_have_unique_names(tmp_path: Path) -> None:
     recorders = [Recorder.create_below(tmp_path / "runs", CONFIG) for _ in range(3)]
     called = [recorder.folder.path.name for recorder in recorders]
     assert len(set(called)) == 3
@@ -194,13 +194,13 @@ def test_runs_below_a_folder_have_names_of_their_own(tmp_path: Path) -> None:
         recorder.close()
 
 
-def test_no_folder_for_runs_can_be_made(tmp_path: Path) -> None:
+def test_the_folder_of_runs_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file")
     with pytest.raises(InputError, match="choose a folder with --out DIR, or --no-save"):
         Recorder.create_below(tmp_path / "runs", CONFIG)
 
 
-# Runs that cannot begin
+# Runs that cannot start
 
 
 def refused(*events: Event) -> Iterator[Event]:
@@ -208,7 +208,7 @@ def refused(*events: Event) -> Iterator[Event]:
     raise InputError("no such data")
 
 
-def test_a_run_that_cannot_begin_leaves_the_folder_free(tmp_path: Path) -> None:
+def test_a_run_that_cannot_start_leaves_the_folder_free(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     for _ in range(2):
         with pytest.raises(InputError, match="no such data"):
@@ -216,7 +216,7 @@ def test_a_run_that_cannot_begin_leaves_the_folder_free(tmp_path: Path) -> None:
         assert not folder.exists()
 
 
-def test_a_run_that_cannot_begin_takes_nothing_else_away(tmp_path: Path) -> None:
+def test_a_run_that_cannot_start_removes_no_other_files(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(InputError):
         list(Recorder.create(tmp_path, CONFIG).record(refused(PREPARING)))
@@ -255,7 +255,7 @@ def test_a_run_without_a_step_leaves_nothing(
         assert names(tmp_path) == ["notes.txt"]
 
 
-def test_other_files_in_a_made_folder_are_kept(tmp_path: Path) -> None:
+def test_other_files_in_a_created_folder_are_kept(tmp_path: Path) -> None:
     recorder = Recorder.create(tmp_path / "run", CONFIG)
     (tmp_path / "run" / "notes.txt").write_text("mine")
     with pytest.raises(InputError):
@@ -273,7 +273,7 @@ def test_a_run_that_was_stopped_before_its_first_step_is_kept(tmp_path: Path) ->
     assert names(tmp_path) == FILES
 
 
-def test_a_run_that_failed_says_so(tmp_path: Path) -> None:
+def test_a_failed_run_is_recorded(tmp_path: Path) -> None:
     def failing() -> Iterator[Event]:
         yield started()
         yield step(1)
@@ -287,16 +287,16 @@ def test_a_run_that_failed_says_so(tmp_path: Path) -> None:
     assert last.message == "RuntimeError: out of memory"
 
 
-def test_a_run_that_began_is_kept_whatever_happens(tmp_path: Path) -> None:
+def test_a_started_run_is_always_kept(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         list(Recorder.create(tmp_path, CONFIG).record(refused(started(), step(1))))
     assert names(tmp_path) == FILES
 
 
-# One at a time
+# One process at a time
 
 
-def test_a_folder_in_use_is_refused_and_free_afterwards(tmp_path: Path) -> None:
+def test_a_locked_folder_is_refused_until_it_is_released(tmp_path: Path) -> None:
     recorded(tmp_path, a_run())
     past = RunFolder(tmp_path).read_events()
     first = Recorder.reopen(RunFolder(tmp_path), past, past.events)
@@ -306,7 +306,7 @@ def test_a_folder_in_use_is_refused_and_free_afterwards(tmp_path: Path) -> None:
     Recorder.reopen(RunFolder(tmp_path), past, past.events).close()
 
 
-def test_a_run_that_has_grown_since_it_was_read_is_refused(tmp_path: Path) -> None:
+def test_a_run_that_changed_since_it_was_read_is_refused(tmp_path: Path) -> None:
     recorded(tmp_path, a_run())
     past = RunFolder(tmp_path).read_events()
     with (tmp_path / "events.jsonl").open("a") as file:
@@ -317,14 +317,14 @@ def test_a_run_that_has_grown_since_it_was_read_is_refused(tmp_path: Path) -> No
     Recorder.reopen(RunFolder(tmp_path), again, again.events).close()
 
 
-# Going on
+# Resuming
 
 
-def test_a_resumed_run_goes_on_in_the_same_file(tmp_path: Path) -> None:
+def test_a_resumed_run_appends_to_the_same_file(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     recorded(tmp_path, a_run())
     with folder.events.open("a") as file:
-        file.write('{"event": "StepDo')  # torn by a kill
+        file.write('{"event": "StepDo')  # incomplete after a kill
     (tmp_path / ".summary.json.99.being-written").write_text("half")
     before = folder.read_summary()
     past = folder.read_events()
@@ -343,29 +343,29 @@ def test_a_resumed_run_goes_on_in_the_same_file(tmp_path: Path) -> None:
     assert folder.read_summary().epochs_done == 0, "the epoch is void"
 
 
-# A disk that refuses
+# A full disk
 
 
-def test_a_full_disk_is_told_once_and_what_is_refused_comes_later(
+def test_a_full_disk_is_reported_once_and_lines_are_written_later(
     tmp_path: Path, writes: Disk
 ) -> None:
     run: list[Event] = [*a_run()[:-1], changed("epochs", 2, 3, images=300), finished()]
     events = Recorder.create(tmp_path, CONFIG).record(iter(run))
-    told = [next(events) for _ in range(3)]
+    message = [next(events) for _ in range(3)]
     writes.is_full = True
-    told += [next(events) for _ in range(5)]
+    message += [next(events) for _ in range(5)]
     assert lines(tmp_path) == [to_json(event) for event in run[:2]]
     writes.is_full = False
-    told += list(events)
+    message += list(events)
     file = str(tmp_path / "events.jsonl")
     failure = RecordingFailed(path=file, message="No space left on device")
-    assert told.count(failure) == 1
-    assert told.index(failure) < told.index(RecordingRestored(path=file))
-    assert [event for event in told if event in run] == run
+    assert message.count(failure) == 1
+    assert message.index(failure) < message.index(RecordingRestored(path=file))
+    assert [event for event in message if event in run] == run
     assert lines(tmp_path) == [to_json(event) for event in run]
 
 
-def test_a_write_that_is_refused_midway_leaves_no_torn_line(
+def test_a_write_that_fails_midway_leaves_no_incomplete_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = os.write
@@ -387,27 +387,27 @@ def test_a_write_that_is_refused_midway_leaves_no_torn_line(
     assert lines(tmp_path) == [to_json(event) for event in a_run()]
 
 
-def test_a_summary_that_cannot_be_written_is_told_and_the_old_one_is_whole(
+def test_a_summary_that_cannot_be_written_is_reported_and_the_old_one_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk = Disk(os.fsync)
     monkeypatch.setattr("tui_trainer.recording.atomic.os.fsync", disk)
     events = Recorder.create(tmp_path, CONFIG).record(iter(a_run()))
-    told = [next(events) for _ in range(5)]
+    message = [next(events) for _ in range(5)]
     disk.is_full = True
-    told += list(events)
-    assert [type(event) for event in told].count(RecordingFailed) == 1
-    assert told[-1] == finished()
+    message += list(events)
+    assert [type(event) for event in message].count(RecordingFailed) == 1
+    assert message[-1] == finished()
     assert RunFolder(tmp_path).read_summary().epochs_done == 0
     assert names(tmp_path) == FILES, "nothing half-written is left"
 
 
-# --- questions and their answers
+# --- answers to questions
 
 
-def test_answers_are_passed_on_and_not_written(tmp_path: Path) -> None:
+def test_answers_are_yielded_and_not_recorded(tmp_path: Path) -> None:
     content = ModelDescription(model="tiny", about="", layers=(), review=())
-    answer = Answered(question=ask_network("tiny"), content=content, step=3)
+    answer = Answered(question=ask_model("tiny"), content=content, step=3)
     run: list[Event] = [PREPARING, started(), step(1), answer, epoch_done(), finished(), answer]
 
     assert recorded(tmp_path / "run", run) == run
@@ -415,7 +415,7 @@ def test_answers_are_passed_on_and_not_written(tmp_path: Path) -> None:
     assert lines(tmp_path / "run") == written
 
 
-def test_the_folder_is_let_go_when_the_run_is_over_though_questions_are_still_answered(
+def test_the_lock_is_released_when_the_run_ends_although_questions_are_still_answered(
     tmp_path: Path,
 ) -> None:
     rejected = CommandRejected(command="SetLearningRate", reason="the run is over", step=2)

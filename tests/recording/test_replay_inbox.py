@@ -1,4 +1,4 @@
-"""The inbox that releases recorded wishes at their steps."""
+"""The inbox that releases recorded commands at their steps."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CHANGES = [
 ]
 
 
-def test_wishes_are_the_changes_of_the_record() -> None:
+def test_recorded_commands_are_the_recorded_changes() -> None:
     assert recorded_commands([started(), CHANGES[0], step(4), *CHANGES[1:]]) == [
         (3, SetBaseLr(0.05)),
         (3, SetBatchSize(64)),
@@ -30,7 +30,7 @@ def test_wishes_are_the_changes_of_the_record() -> None:
     ]
 
 
-def test_each_comes_at_its_step_and_a_persons_own_after_it() -> None:
+def test_each_is_released_at_its_step_before_new_commands() -> None:
     inbox = ReplayInbox(recorded_commands(CHANGES), stop_at=None)
     assert inbox.take(0) == []
     inbox.send(Pause())
@@ -40,7 +40,7 @@ def test_each_comes_at_its_step_and_a_persons_own_after_it() -> None:
     assert inbox.take(99) == [SetEpochs(3)]
 
 
-def test_a_run_that_was_left_is_left_at_the_same_step() -> None:
+def test_a_stopped_run_is_stopped_at_the_same_step() -> None:
     inbox = ReplayInbox([(3, SetBatchSize(64))], stop_at=3)
     assert inbox.take(2) == []
     assert inbox.take(3) == [SetBatchSize(64), Stop(reason="stopped", test=False)]

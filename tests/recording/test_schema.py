@@ -1,4 +1,4 @@
-"""Records of older schemas, read as this version would have written them."""
+"""Records of older schemas, upgraded to the current one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VERDICT = Diagnosis(
 
 
 @pytest.mark.parametrize("name", ["finished", "steered", "killed"])
-def test_a_run_of_version_0_1_has_todays_severities(name: str) -> None:
+def test_a_run_of_version_0_1_has_the_current_severities(name: str) -> None:
     lines = (OLD_RUNS / name / "events.jsonl").read_text(encoding="utf-8").splitlines()
     events = [from_json(line) for line in lines]
     old = [json.loads(line) for line in lines]
@@ -32,8 +32,8 @@ def test_a_run_of_version_0_1_has_todays_severities(name: str) -> None:
     (review,) = (record["review"] for record in old if record["event"] == "RunStarted")
     scale = {"wrong": "error", "look": "warning", "good": "ok", "note": "note"}
 
-    assert [said.code for said in started.review] == [said["rule"] for said in review]
-    assert [said.severity for said in started.review] == [scale[v["verdict"]] for v in review]
+    assert [verdict.code for verdict in started.review] == [verdict["rule"] for verdict in review]
+    assert [verdict.severity for verdict in started.review] == [scale[v["verdict"]] for v in review]
     found = [event for event in events if isinstance(event, FindingRaised)]
     raised = [record for record in old if record["event"] == "FindingRaised"]
     assert [event.severity for event in found] == [scale[record["severity"]] for record in raised]
@@ -41,7 +41,7 @@ def test_a_run_of_version_0_1_has_todays_severities(name: str) -> None:
     assert RunFolder(OLD_RUNS / name).read_events().events
 
 
-def test_what_is_written_names_its_schema_and_is_read_as_it_is() -> None:
+def test_a_record_names_its_schema() -> None:
     started = facts.started(review=(VERDICT,))
     line = to_json(started)
 
@@ -49,7 +49,7 @@ def test_what_is_written_names_its_schema_and_is_read_as_it_is() -> None:
     assert from_json(line) == started
 
 
-def test_a_newer_schema_says_so() -> None:
+def test_a_newer_schema_is_refused() -> None:
     line = json.dumps({**json.loads(to_json(facts.started())), "schema": SCHEMA + 1})
 
     with pytest.raises(InputError, match="update mnist-tui"):

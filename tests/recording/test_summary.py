@@ -1,4 +1,4 @@
-"""The summary of a run, against what version 0.1 wrote of the same events."""
+"""The summary of a run, compared with the one version 0.1 wrote for the same events."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ OF_FOLDER = ("format", "version", "started_at", "updated_at", "recorded_in")
 @pytest.mark.parametrize("name", ["finished", "steered"])
 def test_a_run_of_version_0_1_has_the_summary_that_it_wrote(name: str) -> None:
     folder = RunFolder(RUNS / name)
-    told = json.loads(summary_of(RunState.of(folder.read_events().events)).to_json())
+    summary = json.loads(summary_of(RunState.of(folder.read_events().events)).to_json())
     written = upgraded_summary(json.loads(folder.summary.read_text()))
     for field in OF_FOLDER:
-        del told[field], written[field]
-    assert told == written
+        del summary[field], written[field]
+    assert summary == written

@@ -1,4 +1,4 @@
-"""The confusion matrix and its figures, against scikit-learn, and their intervals by trial."""
+"""The confusion matrix and its metrics, against scikit-learn, and their intervals by simulation."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Drawn = tuple[list[int], list[int]]
 
 
 def drawn(images: int, classes: int, wrong: float, seed: int) -> Drawn:
-    """Labels, and what a judge says who errs on a share of them, on some classes more."""
-    chance = random.Random(seed)
-    labels = [chance.randrange(classes) for _ in range(images)]
+    """Labels and predictions of a classifier with a share of errors, larger for some classes."""
+    rng = random.Random(seed)
+    labels = [rng.randrange(classes) for _ in range(images)]
     predicted = [
-        chance.randrange(classes) if chance.random() < wrong * (1 + label) / classes else label
+        rng.randrange(classes) if rng.random() < wrong * (1 + label) / classes else label
         for label in labels
     ]
     return labels, predicted
@@ -31,7 +31,7 @@ def theirs(true: list[int], predicted: list[int], **settings: Any) -> Any:
 
 
 @pytest.mark.parametrize(("classes", "wrong"), [(2, 0.3), (10, 0.1), (10, 1.5), (62, 0.5)])
-def test_it_agrees_with_scikit_learn(classes: int, wrong: float) -> None:
+def test_metrics_match_scikit_learn(classes: int, wrong: float) -> None:
     labels, predicted = drawn(3_000, classes, wrong, classes)
     confusion = Confusion.of(labels, predicted, classes)
 
@@ -50,8 +50,8 @@ def test_it_agrees_with_scikit_learn(classes: int, wrong: float) -> None:
     assert [each.value for each in macros] == pytest.approx(list(expected))
 
 
-def test_what_is_not_defined_is_none_and_counts_as_nothing() -> None:
-    """Class 1 is never given, class 2 has no image, class 3 is in neither."""
+def test_undefined_metrics_are_none_and_count_as_0() -> None:
+    """Class 1 is never predicted, class 2 has no image, class 3 has neither."""
     labels, predicted = [0, 0, 0, 1], [0, 0, 2, 0]
     confusion = Confusion.of(labels, predicted, 4)
     per_class = confusion.per_class
@@ -68,7 +68,7 @@ def test_what_is_not_defined_is_none_and_counts_as_nothing() -> None:
     assert confusion.macro_f1.value == pytest.approx(expected[2])
 
 
-def test_intervals_of_precision_and_recall_rest_on_their_own_images() -> None:
+def test_intervals_of_precision_and_recall_are_wilsons() -> None:
     score = ClassMetrics(label=3, images=40, predicted=50, correct=36)
     assert score.precision_interval == wilson(36, 50)
     assert score.recall_interval == wilson(36, 40)
@@ -77,7 +77,7 @@ def test_intervals_of_precision_and_recall_rest_on_their_own_images() -> None:
 @pytest.mark.parametrize(
     ("images", "predicted", "correct"), [(30, 28, 0), (30, 30, 30), (40, 36, 33)]
 )
-def test_the_interval_of_f1_lies_around_it(images: int, predicted: int, correct: int) -> None:
+def test_the_interval_of_f1_contains_it(images: int, predicted: int, correct: int) -> None:
     score = ClassMetrics(0, images, predicted, correct)
     assert score.f1 is not None
     assert score.f1_interval is not None
@@ -86,13 +86,13 @@ def test_the_interval_of_f1_lies_around_it(images: int, predicted: int, correct:
     assert high - low > 0.03
 
 
-def test_intervals_of_f1_hold_the_truth_as_often_as_they_say() -> None:
-    """Samples of 400 from known shares: the true F1 is inside 19 of 20 times, macro as well."""
+def test_the_interval_of_f1_has_its_nominal_coverage() -> None:
+    """Samples of 400 from known shares: the interval contains the true F1 in 19 of 20 cases."""
     truth = np.array([[300, 20, 5], [30, 250, 45], [10, 15, 325]]) / 1_000
     exact = 2 * truth.diagonal() / (truth.sum(0) + truth.sum(1))
-    chance, trials = np.random.default_rng(0), 600
+    rng, trials = np.random.default_rng(0), 600
     inside, inside_macro = 0, 0
-    for counts in chance.multinomial(400, truth.flatten(), size=trials):
+    for counts in rng.multinomial(400, truth.flatten(), size=trials):
         confusion = Confusion(tuple(map(tuple, counts.reshape(3, 3).tolist())))
         low, high = confusion.per_class[1].f1_interval or (1.0, 0.0)
         inside += low <= exact[1] <= high
@@ -102,7 +102,7 @@ def test_intervals_of_f1_hold_the_truth_as_often_as_they_say() -> None:
     assert 0.925 <= inside_macro / trials <= 0.985
 
 
-def test_the_interval_of_macro_f1_is_about_that_of_a_bootstrap() -> None:
+def test_the_interval_of_macro_f1_matches_a_bootstrap() -> None:
     labels, predicted = drawn(1_000, 4, 0.5, 3)
     confusion = Confusion.of(labels, predicted, 4)
     shares = np.array(confusion.counts) / 1_000
@@ -113,7 +113,7 @@ def test_the_interval_of_macro_f1_is_about_that_of_a_bootstrap() -> None:
     assert confusion.macro_f1.interval == pytest.approx(np.percentile(f1, [2.5, 97.5]), abs=0.004)
 
 
-def test_a_perfect_judge_has_an_interval_nevertheless() -> None:
+def test_a_perfect_classifier_has_an_interval() -> None:
     perfect = Confusion.of([0, 1] * 20, [0, 1] * 20, 2)
     assert perfect.macro_f1.value == perfect.macro_recall.value == 1.0
     for average in (perfect.macro_f1, perfect.macro_recall, perfect.macro_precision):
@@ -133,7 +133,7 @@ def test_the_worst_pairs_come_first() -> None:
     assert confusion.predicted == (10, 4, 10)
 
 
-def test_without_an_image_nothing_is_shared() -> None:
+def test_without_images_the_share_is_0() -> None:
     empty = Confusion.of([], [], 2)
     assert (empty.total, empty.correct, empty.share(0, 1)) == (0, 0, 0.0)
     assert empty.worst_pairs() == []

@@ -29,8 +29,8 @@ def test_by_hand() -> None:
     assert wilson(4, 8, z=2) == pytest.approx((0.5 - half, 0.5 + half))
 
 
-def test_the_bounds_are_where_the_score_test_turns() -> None:
-    """At each bound the observed share is exactly z standard errors away."""
+def test_the_bounds_solve_the_score_test() -> None:
+    """At each bound the observed proportion is exactly z standard errors away."""
     for correct, total in [(9_931, 10_000), (3, 7), (4_999, 5_000), (1, 2)]:
         for bound in wilson(correct, total):
             error = math.sqrt(bound * (1 - bound) / total)
@@ -47,18 +47,18 @@ def test_it_stays_inside_and_contains_the_share() -> None:
     assert wilson(0, 10_000)[0] == 0
 
 
-def test_right_and_wrong_are_mirror_images() -> None:
+def test_successes_and_failures_are_symmetric() -> None:
     low, high = wilson(9_931, 10_000)
     assert wilson(69, 10_000) == pytest.approx((1 - high, 1 - low))
 
 
-def test_more_images_make_it_narrower() -> None:
+def test_more_images_narrow_the_interval() -> None:
     widths = [high - low for low, high in (wilson(99 * n, 100 * n) for n in (1, 4, 16, 64))]
     assert widths == sorted(widths, reverse=True)
 
 
 @pytest.mark.parametrize(("correct", "total"), [(0, 0), (1, 0), (-1, 5), (6, 5), (0, -1)])
-def test_what_is_no_proportion(correct: int, total: int) -> None:
+def test_invalid_proportions_are_refused(correct: int, total: int) -> None:
     with pytest.raises(ValueError, match=f"not a proportion: {correct} of {total}"):
         wilson(correct, total)
 
@@ -70,8 +70,8 @@ def test_the_quantile_is_that_of_95_percent() -> None:
 @pytest.mark.parametrize(
     "pair", [(0, 0), (1, 0), (5, 0), (0, 6), (3, 9), (10, 25), (8, 8), (40, 70)]
 )
-def test_mcnemar_counts_the_coins_that_fall_as_unevenly(pair: tuple[int, int]) -> None:
-    """Of n fair coins, how often the heads are as far from half as here, by Pascal's triangle."""
+def test_mcnemar_is_the_exact_binomial_test(pair: tuple[int, int]) -> None:
+    """The binomial tail probabilities of n fair coins, by Pascal's triangle."""
     total = sum(pair)
     row = [1]
     for _ in range(total):

@@ -1,4 +1,4 @@
-"""What a terminal and its streams can show."""
+"""Capabilities of a terminal and its streams."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TEXT = "3×3 → … σ² “é” █▏ \udcff 数"
 
 
 @pytest.mark.parametrize(
-    ("encoding", "told"),
+    ("encoding", "expected"),
     [
         ("ascii", '3x3 -> ... sigma^2 "?" #| ? ??'),
         ("latin-1", '3×3 -> ... sigma² "é" #| ? ??'),
@@ -30,15 +30,15 @@ TEXT = "3×3 → … σ² “é” █▏ \udcff 数"
         ("utf-16", "3×3 → … σ² “é” █▏ ? 数"),
     ],
 )
-def test_what_cannot_be_encoded_is_readable_ascii(encoding: str, told: str) -> None:
+def test_unencodable_characters_become_ascii(encoding: str, expected: str) -> None:
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-    assert encodable(TEXT, stream) == told
-    assert TEXT.encode(encoding, FALLBACK).decode(encoding) == told
+    assert encodable(TEXT, stream) == expected
+    assert TEXT.encode(encoding, FALLBACK).decode(encoding) == expected
     use_fallback(stream)
     print(TEXT, file=stream, flush=True)
 
 
-def test_on_a_screen_every_character_keeps_its_cells() -> None:
+def test_the_cell_fallback_keeps_the_width() -> None:
     shown = TEXT.encode("ascii", CELL_FALLBACK).decode()
     assert shown == '3x3 > . s2 "?" #| ? ??'
     assert len(shown) == len(TEXT) + 1, "the last one has two cells"
@@ -48,14 +48,12 @@ def test_on_a_screen_every_character_keeps_its_cells() -> None:
     ("kind", "dumb"),
     [("dumb", True), ("unknown", True), ("", True), (" Dumb ", True), ("xterm", False)],
 )
-def test_terminals_that_move_no_cursor(
-    monkeypatch: pytest.MonkeyPatch, kind: str, dumb: bool
-) -> None:
+def test_dumb_terminals(monkeypatch: pytest.MonkeyPatch, kind: str, dumb: bool) -> None:
     monkeypatch.setenv("TERM", kind)
     assert is_dumb() == dumb
 
 
-def test_no_kind_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_term_is_dumb(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TERM", raising=False)
     assert is_dumb()
 
@@ -64,7 +62,7 @@ def test_no_kind_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     ("columns", "width"),
     [("100", 100), ("abc", 80), ("0", 80), ("-5", 80), ("999999999", 80), ("", 80), ("1e3", 80)],
 )
-def test_columns_count_where_there_is_no_terminal(
+def test_variables_are_used_without_a_terminal(
     monkeypatch: pytest.MonkeyPatch, columns: str, width: int
 ) -> None:
     monkeypatch.setenv("COLUMNS", columns)
@@ -74,7 +72,7 @@ def test_columns_count_where_there_is_no_terminal(
     assert is_plausible(columns) == (width == 100)
 
 
-def test_a_terminal_knows_its_size_better_than_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_the_terminal_takes_precedence(monkeypatch: pytest.MonkeyPatch) -> None:
     class Sized(io.StringIO):
         def fileno(self) -> int:
             return 2

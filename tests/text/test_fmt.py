@@ -26,7 +26,7 @@ def test_every_knob_has_a_short_name() -> None:
         (0.0, "0.00 %"),
         (0.5, "50.00 %"),
         (1.0, "100.00 %"),
-        (54_999 / 55_000, "99.99 %"),  # 99.998: one wrong image is not all right
+        (54_999 / 55_000, "99.99 %"),  # 99.998: one image is misclassified
         (0.99994, "99.99 %"),
         (NAN, "nan %"),
     ],
@@ -130,12 +130,12 @@ def test_learning_rate(rate: float, short: str, fixed: str) -> None:
     assert fmt.learning_rate(rate, fixed=True) == fixed
 
 
-def test_a_learning_rate_in_place_never_changes_its_width() -> None:
+def test_a_fixed_learning_rate_has_a_constant_width() -> None:
     rates = [10 ** (power / 7) for power in range(-60, 21)]
     assert {len(fmt.learning_rate(rate, fixed=True)) for rate in rates} == {fmt.LEARNING_RATE_WIDTH}
 
 
-def test_one_line_takes_line_breaks_and_escape_codes_out() -> None:
+def test_one_line_removes_line_breaks_and_escape_codes() -> None:
     assert fmt.one_line("a\n  b\r\n\tc \x1b[31md") == "a b c [31md"
 
 
@@ -148,7 +148,7 @@ def test_columns_and_clip_count_wide_and_combining_characters() -> None:
     assert fmt.clip("abc", 0) == ""
 
 
-def test_fit_drops_the_highest_rank_first_and_rank_0_never() -> None:
+def test_fit_drops_the_highest_rank_first_but_never_rank_0() -> None:
     cells = [Cell("aaaa"), Cell("bb", rank=2), Cell("cc", rank=1), Cell("dd", rank=2)]
 
     def fitted(width: int) -> str:
@@ -183,7 +183,7 @@ def test_bar_in_ascii() -> None:
     assert fmt.bar(1.0, 6, ascii_only=True) == "[####]"
 
 
-def test_bar_never_goes_back() -> None:
+def test_bar_is_monotonic() -> None:
     drawn = [fmt.bar(share / 1_000, 12) for share in range(1_001)]
     order = {glyph: place for place, glyph in enumerate(fmt.EIGHTHS + "█")}
     filled = [sum(order[glyph] for glyph in one[1:-1]) for one in drawn]
@@ -192,7 +192,7 @@ def test_bar_never_goes_back() -> None:
     assert {len(one) for one in drawn} == {12}
 
 
-# --- what networks are told in
+# --- the units of models
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_field() -> None:
     assert fmt.field(None) == "—"
 
 
-def test_a_share_is_a_bar_that_never_grows_beyond_its_room() -> None:
+def test_a_share_bar_stays_within_its_width() -> None:
     assert fmt.share_bar(0.0, 4) == "    "
     assert fmt.share_bar(0.0001, 4) == "▏   "
     assert fmt.share_bar(0.5, 4) == "██  "

@@ -10,7 +10,7 @@ SCALES = ("log", "nines", "linear")
 
 
 @pytest.mark.parametrize("name", SCALES)
-def test_heights_rise_with_values_and_are_always_numbers(name: str) -> None:
+def test_heights_are_monotonic_and_finite(name: str) -> None:
     scale = Scale(name)
     values = [-1e308, -1.0, 0.0, 1e-12, 0.1, 0.5, 0.9, 0.99, 0.9999, 1.0, 7.0, 1e308]
     heights = [scale.height(value) for value in values]
@@ -19,7 +19,7 @@ def test_heights_rise_with_values_and_are_always_numbers(name: str) -> None:
     assert scale.heights(values) == heights
 
 
-def test_equal_factors_and_further_nines_are_equally_far() -> None:
+def test_equal_factors_and_nines_are_equally_spaced() -> None:
     log, nines = Scale("log"), Scale("nines")
     assert log.height(2.0) - log.height(0.2) == pytest.approx(log.height(0.05) - log.height(0.005))
     assert nines.height(0.99) - nines.height(0.9) == pytest.approx(1)
@@ -44,7 +44,7 @@ def test_equal_factors_and_further_nines_are_equally_far() -> None:
         ("linear", 1000000.1, 1000000.3, 1000000.1, 1000000.3, "1000000.3 1000000.2 1000000.1"),
     ],
 )
-def test_an_axis_ends_at_round_values_and_names_the_roundest_first(
+def test_an_axis_ends_at_round_values_and_lists_the_roundest_first(
     name: str, low: float, high: float, bottom: float, top: float, labels: str
 ) -> None:
     axis = Scale(name).axis(low, high)
@@ -56,7 +56,7 @@ def test_an_axis_ends_at_round_values_and_names_the_roundest_first(
 
 @pytest.mark.parametrize("name", SCALES)
 @pytest.mark.parametrize("value", [5e-324, 1e-300, 1e-9, 0.5, 0.999999, 1.0, 3.0, 1e12, 1.7e308])
-def test_an_axis_can_be_made_for_any_one_value(name: str, value: float) -> None:
+def test_an_axis_exists_for_any_single_value(name: str, value: float) -> None:
     scale = Scale(name)
     for low in (value, -value if name == "linear" else value):
         axis = scale.axis(low, value)
@@ -68,7 +68,7 @@ def test_an_axis_can_be_made_for_any_one_value(name: str, value: float) -> None:
             assert axis.bottom <= low <= value <= axis.top
 
 
-def test_what_has_no_logarithm_has_no_place_on_a_log_axis() -> None:
+def test_a_log_scale_is_undefined_at_0_and_below() -> None:
     for value in (0.0, -1.0, math.nan, math.inf, -math.inf):
         assert not Scale("log").has_place_for(value)
     assert Scale("linear").has_place_for(-1.0)

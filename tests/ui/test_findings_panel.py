@@ -77,10 +77,12 @@ def test_a_finding_without_a_fix_shows_no_advice() -> None:
 def test_a_note_displaces_neither_a_warning_nor_the_result() -> None:
     title = "· a larger batch size would be as good (+1)"
     assert line(live(NOTE, BATCH)).startswith(f"{title} · batch size 256 · press")
-    assert line(live(NOTE, facts.look())).startswith("◆ test 90.00 %")
+    assert line(live(NOTE, facts.evaluated())).startswith("◆ test 90.00 %")
     change = facts.changed("batch_size", 128, 256)
     assert line(live(NOTE, change)).startswith("▼ batch 128 → 256")
-    assert line(live(NOTE, DEAD, facts.look())).startswith("▲ 12 of 16 units of conv3 are dead")
+    assert line(live(NOTE, DEAD, facts.evaluated())).startswith(
+        "▲ 12 of 16 units of conv3 are dead"
+    )
 
 
 def test_the_panel_names_evaluated_rules_and_missing_probes() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from textual.widgets import OptionList, Static
 
-from tests.protocol.questions import ask_field, ask_network
+from tests.protocol.questions import ask_field, ask_model
 from tests.ui.fakes import finished, until, wait_for_events
 from tests.ui.model_screen import (
     ARROWS,
@@ -108,7 +108,7 @@ async def test_another_model_is_compared_side_by_side() -> None:
         choices.highlighted = choices.get_option_index("small")
         await pilot.press("enter")
         await still(pilot, app)
-        assert ask_network("small") in engine.received
+        assert ask_model("small") in engine.received
         assert isinstance(app.screen, CompareScreen)
         panel = app.screen.query_one(ComparisonPanel)
         for width in (60, 72, 115):
