@@ -245,4 +245,4 @@ OPERATIONS: _Rows = {
     ),
     "setitem": Operation("setitem", propagation.no_field("it writes into a part of the map")),
 }
-"""What is known of each function, by its name; of any other it is not known what it moves."""
+"""All known functions by name; the receptive field after any other function is unknown."""

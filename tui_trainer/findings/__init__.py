@@ -128,7 +128,7 @@ RULES: tuple[Rule, ...] = (
     Rule(speed.input_bound, UPDATES, "input-bound training"),
     Rule(speed.memory_short, SAMPLES, "low memory"),
 )
-"""All rules in the order of evaluation: a rule comes after those that explain its finding."""
+"""All rules in the order of evaluation: those that explain other findings come first."""
 
 
 _RULES_AFTER = {

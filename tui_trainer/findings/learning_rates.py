@@ -60,7 +60,7 @@ def divergence(history: History) -> FindingRaised | None:
     if step is None or started is None:
         return None
     lower_lr = history.settings["base_lr"] / 10
-    guessing, steady = history.guessing_loss, history.capped_loss
+    guessing, capped = history.guessing_loss, history.capped_loss
     diverged, advice = history.lost, scale_lr(history, 0.1)["advice"]
     if diverged is not None:
         title, evidence = (
@@ -72,8 +72,8 @@ def divergence(history: History) -> FindingRaised | None:
         advice = f"go back to step {diverged.last_good_step:,} with learning rate {lower_lr:g}"
     elif (
         step.images > _last_lr_change(history) + BURN_IN_IMAGES
-        and steady is not None
-        and steady > GUESSING_MARGIN * guessing
+        and capped is not None
+        and capped > GUESSING_MARGIN * guessing
     ):
         title, evidence = (
             "diverging",

@@ -157,7 +157,7 @@ def finding(code: str, **fields: Any) -> FindingRaised:
 
 
 class Remedy(TypedDict):
-    """An advice, and the knob that applies it, if there is one."""
+    """Advice, and the knob that applies it, if there is one."""
 
     advice: str
     fix_setting: str | None
@@ -165,7 +165,7 @@ class Remedy(TypedDict):
 
 
 def remedy(advice: str, setting: str | None = None, value: float | None = None) -> Remedy:
-    """Return an advice with its knob."""
+    """Return advice with the knob that applies it."""
     return Remedy(advice=advice, fix_setting=setting, fix_value=value)
 
 

@@ -62,7 +62,7 @@ class Design:
 
     @property
     def parameters(self) -> int:
-        """The parameters of the whole network."""
+        """The number of parameters of the whole model."""
         return sum(row.parameters for row in self.rows)
 
     def positions(self, *kinds: str) -> list[int]:

@@ -147,5 +147,5 @@ def dropout_before_norm(design: Design, report: Reporter) -> Diagnosis | None:
             "move dropout after batch norm and its activation",
             shifted,
         )
-    evidence = f"{len(drops)} of {len(drops)} dropout layers are not followed by batch norm"
+    evidence = f"{len(drops)} of {len(drops)} dropout layers not directly followed by batch norm"
     return report.ok("no dropout right before batch norm", evidence)

@@ -62,7 +62,7 @@ def transition_layer(design: Design, report: Reporter) -> Diagnosis | None:
     if flawed:
         rows = [row for row, _ in flawed]
         return report.warning(
-            "a transition layer that keeps all channels"
+            "a transition layer that does not reduce channels"
             if idle
             else "pooling without a transition layer",
             listed([listing for _, listing in flawed]),
