@@ -242,8 +242,8 @@ MATRIX = Matrix(
 
 def test_every_number_stands_flush_right_below_its_class() -> None:
     assert drawn(MATRIX, width=60) == [
-        "images · rows true,",
-        "columns predicted",
+        "images · rows: true,",
+        "columns: predicted",
         "true      0      1",
         "   0    980      ·",
         "   1 ▸   12◂ 1,100",

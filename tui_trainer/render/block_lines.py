@@ -197,7 +197,7 @@ def matrix_width(matrix: Matrix) -> int:
 def matrix_lines(matrix: Matrix, width: int) -> Lines:
     """Return a matrix with row labels at the left and column labels above."""
     lead, across = _head_width(matrix), _cell_width(matrix)
-    caption = f"{matrix.caption} · rows {matrix.row_label}, columns {matrix.column_label}"
+    caption = f"{matrix.caption} · rows: {matrix.row_label}, columns: {matrix.column_label}"
     lines = paragraph(caption, "title", min(width, matrix_width(matrix)))
     row, column = matrix.cell
     lines.append([Cell(padded(matrix.row_label, lead), style="muted")])

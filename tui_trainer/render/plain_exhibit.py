@@ -34,7 +34,7 @@ def page(
 
 
 def plain_lines(exhibit: Exhibit, width: int, controls: Sequence[Control] = ()) -> list[str]:
-    """Return an exhibit's blocks, its result with its confidence, and the control settings."""
+    """Return an exhibit's blocks, its result with its evidence, and the controls."""
     lines = plain(exhibit_lines(exhibit.blocks, width, PLOT_HEIGHT, PLAIN))
     for label, text in (("result", exhibit.result), ("evidence", exhibit.certainty)):
         if text:

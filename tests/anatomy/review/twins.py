@@ -224,7 +224,7 @@ TWINS: tuple[Twins, ...] = (
     ),
     Twins(
         "transition-layer",
-        "a 1×1 that keeps all channels",
+        "a 1×1 that does not reduce channels",
         _FULL,
         lambda: sound(width("shrink2", 16)),
         "warning",
