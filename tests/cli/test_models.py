@@ -342,7 +342,7 @@ def test_loops_training_only_heads_and_what_cannot_be_measured(run: Cli, tmp_pat
     assert "— not measured: no gradient flows through" in out
 
     code, out, _ = run("review", f"{path}:Net")
-    assert "parameters that nothing uses" not in out
+    assert "unused parameters" not in out
     for other in ("--markdown", "--json"):
         assert run("model", f"{path}:Net", other)[0] == 0
     assert run("compare", f"{path}:Net", "tiny")[0] == 0

@@ -215,7 +215,7 @@ async def test_the_tour_advances_once_misclassified_images_were_shown() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_for_events(pilot, app, MODEL)
         await shown(pilot, app)
-        await until(pilot, lambda app: "Look at what it got wrong" in strip(app), app)
+        await until(pilot, lambda app: "Look at its mistakes" in strip(app), app)
         await shown(pilot, app, "enter")
         assert SAW_MISCLASSIFIED in app.tour.done
         await until(pilot, lambda app: "The end of the tour" in strip(app), app)

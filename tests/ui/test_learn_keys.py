@@ -49,7 +49,7 @@ async def test_the_palette_has_the_keys_of_the_focused_panel_once_each() -> None
     app, _ = learn()
     async with app.run_test(size=(120, 40)) as pilot:
         await show(pilot, app)
-        assert "Put back" not in titles(app)
+        assert "Reset controls" not in titles(app)
         await pilot.press("enter")
         assert {
             "Confirm",
