@@ -43,13 +43,13 @@ def test_nothing_is_wider_than_its_room(width: int) -> None:
     lines = exhibit_lines(EVERYTHING, width, 12, MEDIUM)
     assert max(sum(segment.cell_length for segment in line) for line in drawn(lines)) <= width
     words = "\n".join(plain(lines))
-    for text in ("pooled early", "[96.1, 98.0]", "100 %", "■ ×1", "2 · 2 =  4", "▲ Pool once"):
+    for text in ("pooled early", "[96.1, 98.0]", "100 %", "■ ×1", "2 · 2 =  4", "▲ Pool after"):
         assert text in words
 
 
 def test_numbers_are_flush_right_and_the_row_that_matters_is_marked() -> None:
     assert plain(table_lines(TABLE, 74, has_rule=False)) == [
-        "two networks",
+        "two models",
         "  network       accuracy  95 % interval  parameters",
         "▸ pooled early    97.2 %  [96.1, 98.0]       19,568",
         "  pooled late          –  –                   9,000",
@@ -123,7 +123,7 @@ def test_words_keep_their_lines_if_they_are_to() -> None:
 
 def test_pictures_stand_side_by_side_with_whole_captions() -> None:
     lines = plain(pictures_lines(PICTURES, 74, MEDIUM))
-    assert lines[:2] == ["what comes in, and what is looked for", "■ below 0  ■ above 0"]
+    assert lines[:2] == ["input and kernel", "■ below 0  ■ above 0"]
     # The digit and the margin for its frame; the kernel's pixels are drawn four times as large.
     assert lines[2].startswith("▀" * 30)
     assert lines[16].count("▀") == 30 + 12

@@ -51,15 +51,15 @@ KERNEL = Picture(
     high=2.0,
     is_signed=True,
 )
-PICTURES = Pictures(caption="what comes in, and what is looked for", items=(DIGIT, KERNEL))
+PICTURES = Pictures(caption="input and kernel", items=(DIGIT, KERNEL))
 TABLE = Table(
-    caption="two networks",
+    caption="two models",
     heads=("network", "accuracy", "95 % interval", "parameters"),
     rows=(("pooled early", "97.2 %", "[96.1, 98.0]", "19,568"), ("pooled late", "–", "–", "9,000")),
     marked=0,
 )
 BARS = Bars(
-    caption="how much of each",
+    caption="shares",
     bars=(Bar(label="one", share=0.25, number="25 %"), Bar(label="two", share=1, number="100 %")),
 )
 CURVES = Curves(
@@ -73,7 +73,7 @@ CURVES = Curves(
     is_log=True,
 )
 SUM = Words(text="1 · 2 =  2\n2 · 2 =  4", is_preformatted=True)
-ADVICE = Words(text="Pool once the edges are found.", tone="warning")
+ADVICE = Words(text="Pool after edges are detected.", tone="warning")
 EVERYTHING = (PICTURES, ADVICE, SUM, TABLE, BARS, CURVES)
 
 
@@ -82,7 +82,7 @@ def tries(question: Ask) -> Iterator[Exhibit]:
     choices = dict(question.choices)
     place, count = chosen_text(choices, PLACE), chosen_number(choices, COUNT)
     controls = (at(PLACE, place), at(COUNT, count))
-    trains = "train two networks: about 15 s"
+    trains = "train two models: about 15 s"
     if question.mode != "confirmed":
         yield Exhibit(
             blocks=EVERYTHING, controls=controls, trains=trains, result=f"{place} × {count:g} = 1."
@@ -93,7 +93,7 @@ def tries(question: Ask) -> Iterator[Exhibit]:
         blocks=(CURVES, TABLE),
         controls=controls,
         result="Early is better by 1.2 points.",
-        certainty="1,000 images, one seed; the difference is more than chance.",
+        certainty="1,000 images, one seed; the difference is significant.",
         trains=trains,
     )
 

@@ -113,7 +113,7 @@ async def test_4_shows_the_lessons_and_asks_once_for_the_experiment() -> None:
         screen = await show(pilot, app)
         assert asked(engine) == [ask_lesson(SLUGS[0])]
         assert "early × 2 = 1." in exhibit_text(screen)
-        assert "▷ enter: train two networks: about 15 s" in exhibit_text(screen)
+        assert "▷ enter: train two models: about 15 s" in exhibit_text(screen)
         words = rendered(screen.query_one(LessonList))
         assert words[0].startswith("▸  0 ")
         await pilot.press("1")

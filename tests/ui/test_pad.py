@@ -51,8 +51,8 @@ class InspectFirst(MnistTui):
 
 
 @dataclass
-class LookingEngine(FakeEngine):
-    """Says of a drawing how much ink each tenth of its columns has."""
+class InkEngine(FakeEngine):
+    """Answers with the share of ink in each tenth of a drawing's columns."""
 
     def _answer(self, command: Command) -> Iterator[Event]:
         if isinstance(command, Ask):
@@ -65,7 +65,7 @@ class LookingEngine(FakeEngine):
 def seen(question: Ask) -> Exhibit:
     text = str(dict(question.choices).get("drawing", ""))
     if question.name != "draw" or not text:
-        return Exhibit(blocks=(), result=f"nothing of {question.name}")
+        return Exhibit(blocks=(), result=f"no drawing for {question.name}")
     drawing = drawing_of(text)
     tenths = [0] * 10
     for place, ink in enumerate(drawing.ink):
@@ -73,19 +73,24 @@ def seen(question: Ask) -> Exhibit:
     total = sum(tenths)
     most = tenths.index(max(tenths))
     shrunk = tuple(float(drawing.ink[2 * y * SIDE + 2 * x]) for y in range(28) for x in range(28))
-    picture = Picture(caption="seen so", height=28, width=28, values=shrunk, low=0, high=255)
+    picture = Picture(
+        caption="as the model sees it", height=28, width=28, values=shrunk, low=0, high=255
+    )
     bars = tuple(
         Bar(label=str(n), share=x / total, number=f"{100 * x / total:5.1f} %", is_marked=n == most)
         for n, x in enumerate(tenths)
     )
     return Exhibit(
-        blocks=(Pictures(caption="", items=(picture,)), Bars(caption="ink by tenths", bars=bars)),
+        blocks=(
+            Pictures(caption="", items=(picture,)),
+            Bars(caption="ink per tenth of the columns", bars=bars),
+        ),
         result=f"Most ink is in tenth {most}.",
     )
 
 
-def inspection() -> tuple[MnistTui, LookingEngine]:
-    engine = LookingEngine(MODEL)
+def inspection() -> tuple[MnistTui, InkEngine]:
+    engine = InkEngine(MODEL)
     app = InspectFirst(
         engine,
         RunConfig(),
@@ -113,7 +118,7 @@ async def still(pilot: Pilot[None], app: MnistTui) -> None:
     await pilot.pause()
 
 
-def drawings(engine: LookingEngine) -> list[str]:
+def drawings(engine: InkEngine) -> list[str]:
     """Return the drawings that were asked about, nothing twice in a row."""
     lines = [
         str(dict(command.choices).get("drawing", ""))
@@ -350,7 +355,7 @@ async def test_the_drawing_survives_other_views_modes_windows_and_runs() -> None
         await pilot.press("tab", "delete")
         await still(pilot, app)
         assert drawings(engine)[-1] == ""
-        assert "nothing of draw" in shown(app)
+        assert "no drawing for draw" in shown(app)
 
 
 @pytest.mark.slow
