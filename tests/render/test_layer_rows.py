@@ -55,7 +55,7 @@ def fitted(width: int, scale: Scale = SCALE) -> tuple[Layout, list[tuple[str, ..
 def test_a_folded_block_is_one_row_that_speaks_for_its_last_layer() -> None:
     folded = table_rows(ROWS, SCALE, EVERY_BLOCK)
     assert [row.cells[NAME] for row in folded[:3]] == ["input", "▸ 28×28", "▸ 14×14"]
-    assert ROWS[folded[1].place].name == "pool1"
+    assert ROWS[folded[1].index].name == "pool1"
     assert folded[1].cells[OUTPUT] == "14×14×16"
     assert folded[1].cells[FIELD] == "6×6"
     assert sum(row.share for row in folded) == pytest.approx(19_568 / BUDGET)

@@ -82,7 +82,7 @@ def model_lines(model: ModelDescription, width: int | None) -> list[str]:
     sums = total_cells(model.rows, scale)
     table = [titles(scale), *(row.cells for row in rows), sums]
     if model.measured:
-        measured = ["" if row.is_head else model.measured[row.place] for row in rows]
+        measured = ["" if row.is_head else model.measured[row.index] for row in rows]
         more = ("measured", *measured, "")
         table = [(*cells, last) for cells, last in zip(table, more, strict=True)]
     fitted = layout(table, MAX_WIDTH if width is None else width + GAP, GAP)

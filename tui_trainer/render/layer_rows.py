@@ -44,14 +44,14 @@ class TableRow:
     """A row on the screen.
 
     Attributes:
-        place: The index of its layer; for a block, of the block's last layer.
+        index: The index of its layer; for a block, of the block's last layer.
         block: The number of the block that it belongs to or heads; None for the input.
         is_head: Whether it is a block's head.
         cells: Its texts, one per column of :data:`tui_trainer.render.layer_cells.COLUMNS`.
         share: Its share of the budget.
     """
 
-    place: int
+    index: int
     block: int | None
     is_head: bool
     cells: tuple[str, ...]
@@ -60,7 +60,7 @@ class TableRow:
     @property
     def key(self) -> tuple[int, bool]:
         """A unique key of the row, whether blocks are collapsed or not."""
-        return self.place, self.is_head
+        return self.index, self.is_head
 
 
 def table_rows(rows: Sequence[LayerRow], scale: Scale, folded: Collection[int]) -> list[TableRow]:
@@ -78,11 +78,11 @@ def table_rows(rows: Sequence[LayerRow], scale: Scale, folded: Collection[int]) 
         shown.append(_head(rows, number, block, scale, is_folded=number in folded))
         if number in folded:
             continue
-        for place in block.places:
-            texts = list(_mark_missing(cells(rows[place], scale), rows))
-            texts[NAME] = f"  {rows[place].name.removeprefix(f'{block.name}.')}"
-            share = rows[place].parameters / scale.budget
-            shown.append(TableRow(place, number, False, tuple(texts), share))
+        for index in block.places:
+            texts = list(_mark_missing(cells(rows[index], scale), rows))
+            texts[NAME] = f"  {rows[index].name.removeprefix(f'{block.name}.')}"
+            share = rows[index].parameters / scale.budget
+            shown.append(TableRow(index, number, False, tuple(texts), share))
     return shown
 
 
@@ -90,7 +90,7 @@ def _head(
     rows: Sequence[LayerRow], number: int, block: Block, scale: Scale, *, is_folded: bool
 ) -> TableRow:
     """Return a block's head: its input, its output and the sums."""
-    inside = [rows[place] for place in block.places]
+    inside = [rows[index] for index in block.places]
     last = inside[-1]
     whole = replace(
         last,
@@ -120,7 +120,7 @@ def _mark_missing(texts: tuple[str, ...], rows: Sequence[LayerRow]) -> tuple[str
         return texts
     not_recorded = (INPUT, MULTIPLY_ADDS, FIELD, JUMP, START)
     return tuple(
-        NOT_RECORDED if place in not_recorded else words for place, words in enumerate(texts)
+        NOT_RECORDED if index in not_recorded else words for index, words in enumerate(texts)
     )
 
 
@@ -150,19 +150,19 @@ def layout(table: Sequence[Sequence[str]], width: int, gap: int) -> Layout:
 
     def needed() -> int:
         widths[SHARE] = LEAST_BAR + (figure if has_figure else 0)
-        return sum(widths[place] + gap for place in kept)
+        return sum(widths[index] + gap for index in kept)
 
-    ranked = [place for place, column in enumerate(COLUMNS) if column.rank]
-    for place in sorted(ranked, key=lambda place: -COLUMNS[place].rank):
+    ranked = [index for index, column in enumerate(COLUMNS) if column.rank]
+    for index in sorted(ranked, key=lambda index: -COLUMNS[index].rank):
         if needed() <= width:
             break
-        if place == SHARE:
+        if index == SHARE:
             has_figure = False
         else:
-            kept.remove(place)
-    for place in DROPPED_LAST:
+            kept.remove(index)
+    for index in DROPPED_LAST:
         if needed() > width:
-            kept.remove(place)
+            kept.remove(index)
     bar = min(GREATEST_BAR, LEAST_BAR + max(0, width - needed())) if SHARE in kept else 0
     widths[SHARE] = bar + (figure if has_figure else 0)
     return Layout(tuple(kept), tuple(widths), bar)
@@ -173,7 +173,7 @@ def head_texts(heads: Sequence[str], fitted: Layout) -> list[str]:
     named = list(heads)
     if len(named[SHARE]) > fitted.widths[SHARE]:
         named[SHARE] = "share"
-    return [_padded(named[place], place, fitted.widths[place]) for place in fitted.kept]
+    return [_padded(named[index], index, fitted.widths[index]) for index in fitted.kept]
 
 
 def row_pieces(
@@ -182,23 +182,23 @@ def row_pieces(
     """Return the kept columns of a row, each as cells that add up to its width."""
     bold = " bold" if is_bold else ""
     pieces: list[list[Cell]] = []
-    for place in fitted.kept:
-        width = fitted.widths[place]
-        if place == SHARE:
+    for index in fitted.kept:
+        width = fitted.widths[index]
+        if index == SHARE:
             figure = texts[SHARE].rjust(width - fitted.bar) if width > fitted.bar else ""
             bar = fmt.share_bar(share, fitted.bar)
             role = "error" if share > 1 else "train"
             pieces.append([Cell(bar, style=role), Cell(figure, style=f"muted{bold}")])
             continue
-        is_quiet = place in (KIND, KERNEL) and not is_bold
+        is_quiet = index in (KIND, KERNEL) and not is_bold
         role = "muted" if is_quiet else f"title{bold}"
-        pieces.append([Cell(_padded(texts[place], place, width), style=role)])
+        pieces.append([Cell(_padded(texts[index], index, width), style=role)])
     return pieces
 
 
-def _padded(words: str, place: int, width: int) -> str:
+def _padded(words: str, index: int, width: int) -> str:
     # The columns that a front end adds after those of the table are numbers.
-    return padded(words, width, is_right=place >= len(COLUMNS) or COLUMNS[place].is_right)
+    return padded(words, width, is_right=index >= len(COLUMNS) or COLUMNS[index].is_right)
 
 
 def layer_summary(row: LayerRow, budget: int) -> list[Cell]:

@@ -129,8 +129,8 @@ class ModelTable(Vertical):
     def on_data_table_row_highlighted(self) -> None:
         """Show details of the layer under the cursor."""
         row = self._under_cursor
-        if row is not None and row.place != self._place:
-            self._place = row.place
+        if row is not None and row.index != self._place:
+            self._place = row.index
             self._show_about()
             self.post_message(self.Chosen())
 
@@ -173,7 +173,7 @@ class ModelTable(Vertical):
     def _row_of(self, before: TableRow | None) -> int:
         """Return the new row of the cursor: its old row, or the folded block that contains it."""
         if before is None:
-            return next((y for y, row in enumerate(self._shown) if row.place == self._place), 0)
+            return next((y for y, row in enumerate(self._shown) if row.index == self._place), 0)
         keys = [row.key for row in self._shown]
         if before.key in keys:
             return keys.index(before.key)
