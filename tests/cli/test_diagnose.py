@@ -23,7 +23,7 @@ def judged(name: str) -> list[Event]:
     return list(with_findings(e for e in recording(name) if not isinstance(e, old)))
 
 
-@pytest.mark.parametrize("rate", [pytest.param(0.1, marks=pytest.mark.slow), 1_000])
+@pytest.mark.parametrize("base_lr", [pytest.param(0.1, marks=pytest.mark.slow), 1_000])
 def test_it_finds_what_the_run_reported(run: Cli, tmp_path: Path, base_lr: float) -> None:
     path = tmp_path / "one"
     code, out, err = run(*TINY, *BRIEF, "--lr", base_lr, "--out", path)
