@@ -119,7 +119,7 @@ PREDICTED = counting("predicted", "predicted", 10, value=7.0)
 
 
 def views(question: Ask) -> Iterator[Exhibit]:
-    """Answer as views do: one has a matrix, one is in parts, one needs what is not there."""
+    """Answer as views do: with a matrix, in parts, or with a rejection."""
     choices = dict(question.choices)
     images = at(IMAGES, chosen_text(choices, IMAGES))
     cell = (chosen_int(choices, TRUE), chosen_int(choices, PREDICTED))

@@ -1,4 +1,4 @@
-"""The Model screen in a window on a fake engine, and what it says."""
+"""The Model screen on a fake engine, and helpers to read it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def show(pilot: Pilot[None], app: MnistTui, events: list[Event] = MODEL) -
 
 
 async def still(pilot: Pilot[None], app: MnistTui) -> None:
-    """Wait until what the screen has asked is answered, or for a second: not all engines do."""
+    """Wait until no question is pending, or for a second: not all fake engines answer."""
     await pilot.pause(0.05)
     await until(pilot, lambda app: not app.live_run.field.is_waiting, app, tries=50)
 
@@ -65,7 +65,7 @@ def column(screen: ModelScreen, title: str) -> list[str]:
 
 
 def middle_of(place: int) -> MeasuredField:
-    """Return what was recorded of the middle feature of a layer."""
+    """Return the recorded field of the center feature of a layer."""
     height, width, _ = ROWS[place].output_shape
     here = (place, height // 2, width // 2)
     return next(field for field in FIELDS if (field.place, field.row, field.column) == here)
@@ -87,6 +87,6 @@ def asked(engine: FakeEngine) -> list[Ask]:
 
 
 def answer(question: Ask) -> Answered:
-    """Return what was recorded of the middle feature of the layer that is asked for."""
+    """Answer with the recorded field of the layer's center feature."""
     content = middle_of(int(dict(question.choices)["place"]))
     return Answered(question=question, content=content, step=30)

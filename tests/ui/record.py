@@ -98,7 +98,7 @@ SCRIPTS = {
 
 
 def record(script: Script) -> Iterator[Event]:
-    """Train and pass the events on, up to the last one wanted; then the answers, if any."""
+    """Train and yield the events up to the last one of the script, then the answers."""
     from tests.training import train
 
     inbox = TimedInbox(script.plan)

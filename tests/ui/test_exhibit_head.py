@@ -1,4 +1,4 @@
-"""What stands above an exhibit, and a number that is typed for it."""
+"""The head of an exhibit, and typed numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the findings panel and its line say, and what their keys do."""
+"""The findings panel, the finding line, and their keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which findings are on show, and which one the keys act on."""
+"""The selection of findings: which are shown, which is chosen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which pictures a terminal can show: it is asked, and what it answers leaves no trace."""
+"""Detecting graphics protocols: queries, and replies that leave no trace."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Replies = Callable[[bytes], bytes]
 
 @contextmanager
 def terminal(replies: Replies) -> Iterator[tuple[int, bytearray]]:
-    """A terminal that answers what it reads; yields the program's end, and what it was asked."""
+    """A terminal that replies to queries; yields the program's end, and the queries."""
     ours, theirs = pty.openpty()
     seen = bytearray()
 
@@ -61,7 +61,7 @@ def replying(**replies: bytes) -> Replies:
 
 
 def ask(replies: Replies) -> tuple[Reply, bytes, bytes]:
-    """Return the answer, what was asked, and what was left for the window to read."""
+    """Return the reply, the queries, and the unread input."""
     with terminal(replies) as (end, seen):
         import termios
 
@@ -141,7 +141,7 @@ def test_a_late_reply_leaves_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
     assert answer.attributes is None
-    # Only what can come late: the answers to the first questions.
+    # Only the replies to the first queries can be late.
     for late in ("\x1b[?62;4;22c", "\x1b[6;20;10t"):
         assert not list(XTermParser().feed(late))
 

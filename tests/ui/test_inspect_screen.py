@@ -52,7 +52,7 @@ def inspection(kind: type[MnistTui] = InspectFirst) -> tuple[MnistTui, FakeEngin
 
 
 async def shown(pilot: Pilot[None], app: MnistTui, *keys: str) -> InspectScreen:
-    """Press keys, and wait for the Inspect screen to show what it has asked."""
+    """Press keys, and wait for the answers on the Inspect screen."""
     for key in keys:
         await pilot.press(key)
         await pilot.pause(0.02)

@@ -30,7 +30,7 @@ MODES = ("train", "model", "inspect", "learn", "runs")
 
 TYPED = ("knobs.lr_down", "knobs.batch_size_up", *(f"screens.{mode}" for mode in MODES))
 SHADOWED = {("pad.pen", "run.pause"), *(("type_number", name) for name in TYPED)}
-"""What shares a key by default: that of the focused panel goes before that of the app."""
+"""Actions that share a key by default: the focused panel has priority over the app."""
 
 
 @pytest.fixture(autouse=True)
@@ -245,7 +245,7 @@ def test_a_bad_file_is_reported_in_one_line(
         # On the Model screen neither key steps or evaluates the test set.
         ('[model]\nnext_digit = "s"', {"model.next_digit": "s"}),
         ('[replay]\nplay = "x"', {"replay.play": "x"}),
-        # As by default, the pad's key goes before that of the run.
+        # As by default, the pad's key has priority over that of the run.
         ('[pad]\npen = "f8"\n[run]\npause = "f8"', {"pad.pen": "f8", "run.pause": "f8"}),
         ("", {}),
         ("[run]", {}),

@@ -59,7 +59,7 @@ def learn(
 
 
 async def show(pilot: Pilot[None], app: MnistTui, events: list[Event] = MODEL) -> LearnScreen:
-    """Wait for the run, and for the screen to show what it has asked."""
+    """Wait for the run, and for the answers on the screen."""
     await wait_for_events(pilot, app, events)
     if not isinstance(app.screen, LearnScreen):
         await pilot.press("4")
@@ -69,7 +69,7 @@ async def show(pilot: Pilot[None], app: MnistTui, events: list[Event] = MODEL) -
 
 
 async def still(pilot: Pilot[None], app: MnistTui) -> None:
-    """Wait until what the screen has asked is answered, or for a second: not all engines do."""
+    """Wait until no question is pending, or for a second: not all fake engines answer."""
     await pilot.pause(0.05)
     await until(pilot, lambda app: not app.live_run.experiment.is_waiting, app, tries=50)
 
@@ -79,7 +79,7 @@ def asked(engine: FakeEngine) -> list[Ask]:
 
 
 def lesson_text(screen: LearnScreen) -> str:
-    """Return the lesson as it is rendered, with what is scrolled away."""
+    """Return the whole rendered lesson, including the hidden part."""
     return "\n".join(rendered(screen.query_one(LessonPanel)))
 
 
@@ -190,7 +190,7 @@ async def test_a_number_can_be_typed_where_a_control_takes_one_and_must_be_one()
         await pilot.press("escape")
         assert isinstance(screen.focused, ExhibitPanel)
         assert len(asked(engine)) == before
-        # It takes nothing below 0; and the first control takes words only.
+        # It accepts no negative numbers; the first control accepts only words.
         await pilot.press("minus", "up", "2")
         await pilot.pause()
         assert app.live_run.history.settings["base_lr"] < STARTED.base_lr
@@ -490,7 +490,7 @@ async def test_every_lesson_is_readable_before_and_during_a_run() -> None:
             await pilot.resize_terminal(*size)
             for topic, one in enumerate(lessons()):
                 screen.open(topic)
-                # Without a run nothing is new but one sentence: that it is rendered is seen below.
+                # Without a run only one sentence differs; it is checked below.
                 words = panel.text(panel.scrollable_content_region.width).plain
                 assert all(
                     is_shown(part, words) for part in (one.rule, one.question, one.no_observations)
@@ -511,7 +511,7 @@ async def test_every_lesson_is_readable_before_and_during_a_run() -> None:
 
 
 def is_laid_out(app: MnistTui) -> bool:
-    """Whether the lesson has its whole height: a busy machine takes its time for that."""
+    """Return whether the lesson is laid out; on a busy machine this takes time."""
     screen = app.screen
     return isinstance(screen, LearnScreen) and screen.query_one(LessonPanel).max_scroll_y > 0
 

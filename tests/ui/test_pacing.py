@@ -11,7 +11,7 @@ STEPS = [event for event in recording("paused") if isinstance(event, StepDone)]
 
 
 class Costly:
-    """A window whose thread takes a known share of a core."""
+    """A window whose thread uses a known share of a core."""
 
     def __init__(self) -> None:
         self.now = 0.0

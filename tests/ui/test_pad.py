@@ -112,7 +112,7 @@ async def open_pad(pilot: Pilot[None], app: MnistTui) -> tuple[InspectScreen, Pa
 
 
 async def still(pilot: Pilot[None], app: MnistTui) -> None:
-    """Wait until what the screen has asked is answered, or for a second: not all engines do."""
+    """Wait until no question is pending, or for a second: not all fake engines answer."""
     await pilot.pause(0.05)
     await until(pilot, lambda app: not app.live_run.inspection.is_waiting, app, tries=50)
     await pilot.pause()
@@ -266,7 +266,7 @@ async def test_the_mouse_draws_and_the_model_predicts_it() -> None:
         await still(pilot, app)
         drawing = drawing_of(drawings(engine)[-1])
         assert drawing == pad.sketch.drawing
-        # From the middle of one character to that of the next: two pixels of the drawing each.
+        # From the center of a character to that of the next: two pixels of the drawing.
         assert all(drawing.ink[14 * SIDE + x] == 255 for x in range(9, 41))
         assert all(drawing.ink[y * SIDE + 41] == 255 for y in range(14, 46))
         assert "Most ink is in tenth 7." in shown(app)
@@ -318,7 +318,7 @@ async def test_the_keys_draw_the_same_whatever_the_window(size: tuple[int, int])
         await pilot.press("e", "space", "down", "space", "right_square_bracket", "e", "u", "u")
         await still(pilot, app)
         assert drawings(engine)[-1] == ""
-        # None of these keys has done to the run what it does elsewhere.
+        # None of these keys has acted on the run.
         assert {type(command) for command in engine.received} == {Ask}
 
 
@@ -348,7 +348,7 @@ async def test_the_drawing_survives_other_views_modes_windows_and_runs() -> None
         await still(pilot, app)
         assert drawings(engine)[-1] == text
         assert "Most ink" in shown(app)
-        # The controls are put back, not the drawing.
+        # The controls are reset, the drawing is not.
         await pilot.press("tab", "backspace")
         await still(pilot, app)
         assert drawings(engine)[-1] == text
@@ -452,7 +452,7 @@ THREE = (
 
 
 def _draws_three(app: MnistTui) -> bool:
-    """Draw a digit, once the pad is there; say whether the network has said something of it."""
+    """Draw a digit once the pad is mounted; return whether there is an answer."""
     pad = app.screen.query_one(Pad)
     if not isinstance(app.screen, InspectScreen) or not pad.size.width:
         return False

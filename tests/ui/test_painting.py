@@ -35,7 +35,7 @@ class ChartApp(App[None]):
 
 @pytest.fixture
 def painted(monkeypatch: pytest.MonkeyPatch) -> Callable[[Widget], list[tuple[Region, ...]]]:
-    """Return what a widget asks to be painted again; no regions mean all of it."""
+    """Return the regions that a widget repaints; no regions mean all of it."""
 
     def spy(widget: Widget) -> list[tuple[Region, ...]]:
         asked: list[tuple[Region, ...]] = []

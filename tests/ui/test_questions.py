@@ -269,7 +269,7 @@ def test_a_rejection_is_shown_until_the_next_question() -> None:
     inspection, sent = opened()
     inspection.set_control(at(IMAGES, "test"))
     inspection.reject("the weights are not finite")
-    # What waited is asked then, and takes the refusal away.
+    # The kept question is sent then, and clears the rejection.
     assert sent[1:] == [ask_view("confusion", ON_TEST)]
     assert inspection.rejection == ""
     inspection.reject("the weights are not finite")

@@ -24,7 +24,7 @@ def player(events: list[Event] | None = None, *, speed: float = 1.0) -> Recorded
 
 
 def state_of(history: History) -> tuple[object, ...]:
-    """Return what a history says, for comparison."""
+    """Return the state of a history, for comparison."""
     plain = (history.state, history.last_step, history.epochs, history.tests, history.settings)
     curves = (history.train_loss, history.train_accuracy, history.lr)
     return (*plain, history.findings, [(list(c.x), list(c.trend), list(c.low)) for c in curves])

@@ -42,7 +42,7 @@ def top(app: ReplayApp) -> str:
 
 
 async def stand(pilot: Pilot[None], run: RecordedRun) -> None:
-    """Let the window come up, then stop the replay at its start."""
+    """Wait for the window, then pause the replay at its start."""
     await pilot.pause()
     await pilot.press("space")
     run.is_paused = True

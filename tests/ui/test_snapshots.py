@@ -241,7 +241,7 @@ def test_no_runs(snap_compare: SnapCompare) -> None:
 
 
 def _to_conv4(app: MnistTui) -> bool:
-    """Choose the layer, and wait for what one of its features sees."""
+    """Choose the layer, and wait for its receptive field."""
     screen = app.screen
     if not isinstance(screen, ModelScreen) or not screen.query(LayersTable):
         return False

@@ -17,7 +17,7 @@ SIZES = [(80, 24), (120, 40)]
 
 
 def strip(app: MnistTui) -> str:
-    """Return what the strip on the screen in front says; nothing without one."""
+    """Return the text of the tour panel; empty without one."""
     found = list(app.front.query(TourPanel))
     if not found:
         return ""
