@@ -20,9 +20,7 @@ PLAIN, NORMED = "squeeze", "squeeze-norm"
 TRACKED_NORM = "conv2_norm"
 """The batch norm whose running mean is recorded."""
 
-LR = number_control(
-    "lr", "learning rate", 0.05, (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1), 1e-4, 10.0
-)
+LR = number_control("lr", "lr", 0.05, (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1), 1e-4, 10.0)
 
 
 @dataclass

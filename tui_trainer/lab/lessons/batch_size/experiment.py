@@ -70,7 +70,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
         yield from _trained(context, equal, rule)
         return
     sizes = ", ".join(map(count, TRAINED_SIZES))
-    trains = f"train {MODEL} with batches of {sizes}, equal {equal}: about 15 s"
+    trains = f"train {MODEL}, batches of {sizes}, equal {equal}: about 15 s"
     for products, share_done in gradient_products(context, draw):
         yield replace(
             _agreement(context, products),

@@ -91,7 +91,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
             _bars(counts, scales[chosen]),
             _run_statistics(context, counts, len(images)),
         ),
-        trains=f"train one network on {', '.join(scales)}, {norm} batch norm: up to 15 s",
+        trains=f"train on {', '.join(scales)}, {norm} batch norm: up to 15 s",
     )
 
 

@@ -43,7 +43,7 @@ POINTS = 60
 LRS = (*(float(f"{m}e{e}") for e in range(-4, 1) for m in (1, 2, 5)), 10.0)
 
 VIEW = word_control("view", ("one step", "schedule"))
-LR = number_control("lr", "learning rate η", 0.1, LRS, 1e-6, 10.0)
+LR = number_control("lr", "lr η", 0.1, LRS, 1e-6, 10.0)
 FACTOR = number_control("factor", "apart by", 10, (3, 10))
 START = word_control("start", ("fresh", "now"))
 
@@ -57,9 +57,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
         return
     shown = _schedule(context, eta) if view == "schedule" else _one_step(context, eta, factor)
     lrs = ", ".join(map(learning_rate, (eta / factor, eta, eta * factor)))
-    yield replace(
-        shown, trains=f"train up to {STEPS} steps at each learning rate, {lrs}: about 15 s"
-    )
+    yield replace(shown, trains=f"train up to {STEPS} steps at learning rates {lrs}: about 15 s")
 
 
 @dataclass(frozen=True, slots=True)
