@@ -87,7 +87,7 @@ def test_a_history_rewinds_too(tiny: Path) -> None:
     assert history.last_step is not None
     assert (history.last_step.step, history.epoch) == (11, 1)
     assert max(history.train_loss.x) <= 1.0
-    assert history.lost is None
+    assert history.divergence is None
     assert [epoch.epoch for epoch in history.epochs] == [1]
     assert history.interventions == []
     assert history.settings["base_lr"] == 0.05

@@ -189,13 +189,13 @@ def epochs(val: Sequence[float | None], train: Sequence[float], *, error: float)
 def findings(events: Sequence[Event], codes: Sequence[str]) -> list[FindingRaised | FindingCleared]:
     """Return the events of these rules, without updates of their numbers only."""
     made: list[FindingRaised | FindingCleared] = []
-    standing: dict[str, FindingRaised] = {}
+    active: dict[str, FindingRaised] = {}
     for event in with_findings(iter(events)):
         if isinstance(event, FindingCleared):
-            standing.pop(event.code)
+            active.pop(event.code)
         elif isinstance(event, FindingRaised):
-            before = standing.get(event.code)
-            standing[event.code] = event
+            before = active.get(event.code)
+            active[event.code] = event
             if before and (before.title, before.advice) == (event.title, event.advice):
                 continue
         if isinstance(event, FindingRaised | FindingCleared) and event.code in codes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,13 @@ from tests.protocol import facts
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import FindingRaised, RunStarted, to_json
-from tui_trainer.protocol.schema import SCHEMA
+from tui_trainer.protocol.schema import (
+    SCHEMA,
+    upgraded,
+    upgraded_metadata,
+    upgraded_summary,
+    upgraded_tensors,
+)
 from tui_trainer.recording.folder import RunFolder
 from tui_trainer.recording.journal import from_json
 
@@ -70,3 +77,41 @@ def test_a_newer_schema_is_refused() -> None:
 def test_a_damaged_record_is_no_event(damaged: str) -> None:
     with pytest.raises(InputError, match="no event"):
         from_json(damaged)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"event": "SettingChanged", "setting": "learning_rate"}, {"setting": "base_lr"}),
+        ({"event": "FindingRaised", "code": "exploding_scores"}, {"code": "exploding_logits"}),
+        ({"event": "FindingCleared", "code": "memorising"}, {"code": "memorizing"}),
+        ({"event": "RunFinished", "reason": "hung up"}, {"reason": "disconnected"}),
+        ({"event": "RunFinished", "test_looks": 2}, {"test_evaluations": 2}),
+        ({"event": "CommandRejected", "command": "LookAtTest"}, {"command": "EvaluateTest"}),
+        ({"event": "ModelTried", "batch_gap": 0.1}, {"event": "ModelProbed", "batch_gap": 0.1}),
+        ({"event": "SampleProbed", "batch_gap": 0.1}, {"batch_norm_gap": 0.1}),
+        (
+            {"event": "UpdateProbed", "gradient": 3, "parameters": [{"gradient": 2, "update": 1}]},
+            {"gradient_norm": 3, "parameters": [{"gradient_norm": 2, "update_norm": 1}]},
+        ),
+    ],
+)
+def test_an_older_record_gets_the_current_names(old: dict[str, Any], new: dict[str, Any]) -> None:
+    record = upgraded(old)
+
+    assert record == {"event": old["event"], **new}
+    assert upgraded(record) == record
+
+
+def test_an_older_checkpoint_gets_the_current_names() -> None:
+    names = ("network/fc.weight", "random/order", "random/numpy", "optimizer/mean/0", "best/hits")
+    current = ["model/fc.weight", "rng/shuffle", "rng/numpy", "optimizer/exp_avg/0", "best/correct"]
+
+    assert list(upgraded_tensors(dict.fromkeys(names, 0))) == current
+    assert list(upgraded_tensors(dict.fromkeys(current, 0))) == current
+    assert upgraded_metadata({"hit_sum": 3, "step": 7}) == {"correct_sum": 3, "step": 7}
+
+
+def test_an_older_summary_gets_the_current_names() -> None:
+    old = {"state": "hung up", "test_looks": 1}
+    assert upgraded_summary(old) == {"state": "disconnected", "test_evaluations": 1}

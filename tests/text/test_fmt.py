@@ -85,8 +85,8 @@ def test_duration(seconds: float, expected: str) -> None:
         (NAN, "- img/s"),
     ],
 )
-def test_rate(speed: float, expected: str) -> None:
-    assert fmt.rate(speed) == expected
+def test_speed(speed: float, expected: str) -> None:
+    assert fmt.speed(speed) == expected
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_loss_keeps_six_columns(value: float, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "short", "fixed"),
+    ("lr", "short", "fixed"),
     [
         (0.05, "0.05", "  0.0500"),
         (0.1, "0.1", "   0.100"),
@@ -125,14 +125,14 @@ def test_loss_keeps_six_columns(value: float, expected: str) -> None:
         (NAN, "nan", "     nan"),
     ],
 )
-def test_learning_rate(rate: float, short: str, fixed: str) -> None:
-    assert fmt.learning_rate(rate) == short
-    assert fmt.learning_rate(rate, fixed=True) == fixed
+def test_learning_rate(lr: float, short: str, fixed: str) -> None:
+    assert fmt.learning_rate(lr) == short
+    assert fmt.learning_rate(lr, fixed=True) == fixed
 
 
 def test_a_fixed_learning_rate_has_a_constant_width() -> None:
-    rates = [10 ** (power / 7) for power in range(-60, 21)]
-    assert {len(fmt.learning_rate(rate, fixed=True)) for rate in rates} == {fmt.LEARNING_RATE_WIDTH}
+    lrs = [10 ** (power / 7) for power in range(-60, 21)]
+    assert {len(fmt.learning_rate(lr, fixed=True)) for lr in lrs} == {fmt.LEARNING_RATE_WIDTH}
 
 
 def test_one_line_removes_line_breaks_and_escape_codes() -> None:

@@ -66,7 +66,7 @@ class TourState:
     def is_broken(self) -> bool:
         """Whether the learning rate is too high: the run diverged, or a finding reports it."""
         raised = (self.history.findings.get(code) for code in BROKEN)
-        return self.history.lost is not None or any(
+        return self.history.divergence is not None or any(
             finding is not None and finding.severity != "note" for finding in raised
         )
 

@@ -54,9 +54,9 @@ def training_figures(history: History) -> dict[str, str]:
         "findings": ", ".join(titles) or "none",
     }
     if history.images_per_second:
-        found["speed"] = fmt.rate(history.images_per_second)
+        found["speed"] = fmt.speed(history.images_per_second)
     loss, accuracy = history.smoothed_loss, history.smoothed_accuracy
-    if history.lost is None and loss is not None and accuracy is not None:
+    if history.divergence is None and loss is not None and accuracy is not None:
         found["train_loss"] = fmt.loss(loss).strip()
         found["true_class_probability"] = fmt.percent(math.exp(-loss), 1)
         found["train_accuracy"] = fmt.percent(accuracy)
@@ -78,7 +78,7 @@ def _epoch_figures(history: History) -> dict[str, str]:
     found["val_accuracy"] = _validated(last)
     if history.best_epoch is not None:
         found["best_epoch"] = fmt.count(history.best_epoch.epoch)
-    if history.smoothed_accuracy is not None and history.lost is None:
+    if history.smoothed_accuracy is not None and history.divergence is None:
         # From the rounded figures, so that the reader can check the subtraction.
         gap = round(100 * history.smoothed_accuracy, 2) - round(100 * last.val_accuracy, 2)
         found["gap"] = f"{gap + 0.0:.2f}".replace("-0.00", "0.00").replace("-", "−")

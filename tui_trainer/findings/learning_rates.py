@@ -61,7 +61,7 @@ def divergence(history: History) -> FindingRaised | None:
         return None
     lower_lr = history.settings["base_lr"] / 10
     guessing, capped = history.guessing_loss, history.capped_loss
-    diverged, advice = history.lost, scale_lr(history, 0.1)["advice"]
+    diverged, advice = history.divergence, scale_lr(history, 0.1)["advice"]
     if diverged is not None:
         title, evidence = (
             f"diverged in epoch {diverged.epoch}",
@@ -253,8 +253,8 @@ def _last_lr_change(history: History) -> int:
 
 def _where(history: History) -> str:
     """Return where a divergence began, as part of a sentence; empty if unknown."""
-    if history.lost is not None and history.lost.non_finite:
-        return f", first in {fmt.listed(history.lost.non_finite, 3)}"
+    if history.divergence is not None and history.divergence.non_finite:
+        return f", first in {fmt.listed(history.divergence.non_finite, 3)}"
     ratios = [
         (p.update_norm / p.weight_norm, p.name) for p in _last_weights(history) if p.weight_norm > 0
     ]

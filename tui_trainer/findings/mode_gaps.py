@@ -46,7 +46,7 @@ It is ten times what the order of summation explains; ``models.behaviour`` has t
 
 def depends_on_batch(history: History) -> FindingRaised | None:
     """Find logits that depend on the other images of the batch, in evaluation mode."""
-    tried = history.tried
+    tried = history.model_probe
     # A non-finite gap was recorded as null and is read as NaN: that is a gap too.
     if tried is None or tried.batch_gap <= UNEQUAL or not tried.random_gap <= UNEQUAL:
         return None
@@ -62,7 +62,7 @@ def depends_on_batch(history: History) -> FindingRaised | None:
 
 def random_in_evaluation(history: History) -> FindingRaised | None:
     """Find logits that differ from one evaluation of an image to the next."""
-    tried = history.tried
+    tried = history.model_probe
     if tried is None or tried.random_gap <= UNEQUAL:
         return None
     return finding(

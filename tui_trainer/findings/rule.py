@@ -64,7 +64,7 @@ class Rule:
         available: dict[type[Event], object] = {
             UpdateProbed: history.updates,
             SampleProbed: history.samples,
-            ModelProbed: history.tried or history.started.model in MODELS,
+            ModelProbed: history.model_probe or history.started.model in MODELS,
             EpochDone: history.started.val_size,
         }
         return bool(available[self.on[0]])

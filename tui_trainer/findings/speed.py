@@ -37,7 +37,7 @@ def slower(history: History) -> FindingRaised | None:
         return None
     return finding(
         "slower",
-        evidence=f"{fmt.rate(recent[-1].images_per_second)}, {fmt.rate(best)} at best",
+        evidence=f"{fmt.speed(recent[-1].images_per_second)}, {fmt.speed(best)} at best",
         step=recent[0].step,
         plot=tuple(epoch.images_per_second for epoch in epochs[-24:]),
     )

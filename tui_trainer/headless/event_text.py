@@ -78,7 +78,7 @@ def epoch_cells(event: EpochDone, epochs: int) -> list[Cell]:
     return [
         *cells,
         Cell(f" {event.seconds:>6.1f} s", rank=6),
-        Cell(f"  {fmt.rate(event.images_per_second):>11}", rank=7),
+        Cell(f"  {fmt.speed(event.images_per_second):>11}", rank=7),
     ]
 
 
@@ -105,7 +105,7 @@ def live_cells(run: RunState, width: int, *, activity: str = "", ascii_only: boo
         figures = [Cell(f"  {activity:<10}", rank=2), Cell(" " * 10, rank=3)]
     tail = [
         *figures,
-        Cell(f"  {fmt.rate(run.images_per_second or math.nan):>11}", rank=4),
+        Cell(f"  {fmt.speed(run.images_per_second or math.nan):>11}", rank=4),
         Cell(f"  ETA {fmt.duration(math.nan if left is None else left):>5}", rank=1),
     ]
     kept = fmt.fit([head, *tail], width - _MIN_BAR)

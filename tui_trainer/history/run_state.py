@@ -67,9 +67,9 @@ class RunState:
     """The state of a run without curves; :class:`History` adds them. A step costs a microsecond.
 
     ``folder`` is where the run is recorded, ``unsaved`` are the files that cannot be written, with
-    the reason, ``saved`` is the last reported checkpoint, ``lost`` a divergence that the run has
-    not been rewound from. ``updates`` and ``samples`` are the latest probes, ``tried`` the checks
-    of the model before the first step. ``findings`` are the active ones by code,
+    the reason, ``saved`` is the last reported checkpoint, ``divergence`` one that the run has
+    not been rewound from. ``updates`` and ``samples`` are the latest probes, ``model_probe``
+    the checks of the model before the first step. ``findings`` are the active ones by code,
     ``past_findings`` the cleared ones.
     """
 
@@ -89,11 +89,11 @@ class RunState:
     folder: str | None = None
     unsaved: dict[str, str] = field(default_factory=dict)
     saved: CheckpointSaved | None = None
-    lost: Diverged | None = None
+    divergence: Diverged | None = None
     rejection: CommandRejected | None = None
     updates: deque[UpdateProbed] = field(default_factory=lambda: deque(maxlen=PROBES_KEPT))
     samples: deque[SampleProbed] = field(default_factory=lambda: deque(maxlen=PROBES_KEPT))
-    tried: ModelProbed | None = None
+    model_probe: ModelProbed | None = None
     images_per_second: float = 0.0
     batches_in_epoch: int = 0
     _raised: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -124,7 +124,7 @@ class RunState:
             case SampleProbed():
                 self.samples.append(event)
             case ModelProbed():
-                self.tried = event
+                self.model_probe = event
             case EpochDone():
                 self.epochs.append(event)
             case SettingChanged():
@@ -137,11 +137,11 @@ class RunState:
             case TestEvaluated():
                 self.tests.append(event)
             case Diverged():
-                self.state, self.lost = "diverged", event
+                self.state, self.divergence = "diverged", event
             case Rewound():
                 self._go_back(event)
             case RunResumed():
-                self.finished = self.failure = self.lost = None
+                self.finished = self.failure = self.divergence = None
                 if event.step < self.step:
                     self._go_back(event)
             case RunFinished():
@@ -188,7 +188,7 @@ class RunState:
 
     def _go_back(self, event: Rewound | RunResumed) -> None:
         """Drop what a rewind or resume has made void."""
-        self.lost = None
+        self.divergence = None
         if self.last_step is not None and self.started is not None:
             before = (event.epoch - 1) * self.started.train_size
             self.last_step = replace(
@@ -313,7 +313,7 @@ class RunState:
 
     @property
     def most_severe_first(self) -> list[FindingRaised]:
-        """The active findings, the most severe first; among equals those that a knob fixes."""
+        """The active findings by severity; within a severity, those that a knob fixes first."""
         return sorted(
             self.findings.values(), key=lambda found: (found.rank, found.fix_setting is None)
         )

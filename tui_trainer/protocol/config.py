@@ -124,7 +124,7 @@ class RunConfig:
         MODEL,
         "Model",
         MODELS,
-        besides=f"; or a custom model (its code runs): {REFERENCE_SYNTAX}",
+        also=f"; or a custom model (its code runs): {REFERENCE_SYNTAX}",
     )
     budget: int = setting(
         BUDGET, MODEL, "Parameter budget, for layer table and review", (1, 10**12)

@@ -20,16 +20,16 @@ Value = TypeVar("Value")
 
 _EVENTS = {"DatasetDoubted": "DatasetWarning", "ModelTried": "ModelProbed"}
 
-_RATE = {"learning_rate": "lr"}
+_LR = {"learning_rate": "lr"}
 _FIELDS: Mapping[str, Mapping[str, str]] = {
     "RunStarted": {"learning_rate": "base_lr"},
-    "StepDone": _RATE,
-    "EpochDone": _RATE,
-    "Diverged": {**_RATE, "good_step": "last_good_step", "where": "non_finite"},
+    "StepDone": _LR,
+    "EpochDone": _LR,
+    "Diverged": {**_LR, "good_step": "last_good_step", "where": "non_finite"},
     "TestEvaluated": {"look": "evaluation"},
     "RunFinished": {"test_looks": "test_evaluations"},
     "UpdateProbed": {
-        **_RATE,
+        **_LR,
         "gradient": "gradient_norm",
         "last_gradient": "previous_gradient_norm",
         "agreement": "gradient_dot",

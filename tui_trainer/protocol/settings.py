@@ -34,7 +34,7 @@ class Setting:
 
     Attributes:
         default: The default; None for a value that is derived from others.
-        besides: A description of valid values other than ``choices``.
+        also: Further valid values in addition to ``choices``.
         within: The smallest and the largest valid number.
         limits: A description of ``within``, if the numbers alone are not one.
         subject: Its name in messages, if that is not ``name``.
@@ -50,7 +50,7 @@ class Setting:
     group: str
     help: str
     choices: tuple[str, ...] = ()
-    besides: str = ""
+    also: str = ""
     within: tuple[float, float] | None = None
     limits: str = ""
     subject: str = ""
@@ -71,7 +71,7 @@ class Setting:
         if self.limits:
             return self.limits
         if self.within is None:
-            return f"{', '.join(self.choices)}{self.besides}"
+            return f"{', '.join(self.choices)}{self.also}"
         low, high = (f"{end:,f}".rstrip("0").rstrip(".") for end in self.within)
         return f"{low} or more" if math.isinf(self.within[1]) else f"from {low} to {high}"
 
@@ -91,7 +91,7 @@ class Setting:
         elif isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
             # Bytes that Python could not decode: no TOML file can hold them.
             problem = "needs a text that UTF-8 can hold"
-        elif self.choices and not self.besides and value not in self.choices:
+        elif self.choices and not self.also and value not in self.choices:
             unknown = f"unknown {self.name} {shown(value)}"
             raise SettingError(self.name, f"{unknown}; choose {self.known}")
         elif self.within and not self.within[0] <= value <= self.within[1]:  # type: ignore[operator]

@@ -147,10 +147,10 @@ class TomlFile:
             where = _where(path, error.line or 1)
             raise InputError(f"{where}: {named}no valid TOML: {problem}") from None
 
-    def error(self, fault: TomlKeyError) -> InputError:
+    def error(self, problem: TomlKeyError) -> InputError:
         """Return the error about a key: one line with the file, the line and the key."""
-        where = _where(self._path, line_of(self._text, fault.key, fault.table))
-        return InputError(f"{where}: {printable(fault.name)}: {fault.problem}")
+        where = _where(self._path, line_of(self._text, problem.key, problem.table))
+        return InputError(f"{where}: {printable(problem.name)}: {problem.problem}")
 
 
 def _where(path: Path, line: int | None = None) -> str:

@@ -14,10 +14,10 @@ def recorded_line(run: RunState, *, is_resumable: bool) -> str:
     name, step, more = fmt.printable(run.folder or ""), run.step, ""
     if not is_resumable:
         return f"recorded in {name}"
-    if run.lost is not None:
+    if run.divergence is not None:
         found = run.findings.get("divergence")
         lr = found.fix_value if found is not None else None
-        step, more = run.lost.last_good_step, f" --lr {DEFAULT_LR if lr is None else lr:g}"
+        step, more = run.divergence.last_good_step, f" --lr {DEFAULT_LR if lr is None else lr:g}"
     return (
         f"recorded in {name}; resume from step {fmt.count(step)} with: "
         f"mnist-tui resume {name}{more}"

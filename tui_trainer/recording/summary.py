@@ -117,7 +117,7 @@ def _state(run: RunState) -> str:
         return "failed"
     if run.finished is not None:
         return run.finished.reason
-    return RUNNING if run.lost is None else "diverged"
+    return RUNNING if run.divergence is None else "diverged"
 
 
 def summary_from_json(text: str, name: str) -> Summary:

@@ -85,16 +85,16 @@ class Calibration:
         """
         inside: list[list[float]] = [[] for _ in edges[1:]]
         correct = [0] * len(inside)
-        for value, hit, place in zip(
+        for value, is_true, place in zip(
             confidence, is_correct, places(confidence, edges), strict=True
         ):
             inside[place].append(value)
-            correct[place] += hit
+            correct[place] += is_true
         bins = tuple(
-            CalibrationBin(low, high, len(some), hits, math.fsum(some) / max(1, len(some)))
-            for low, high, some, hits in zip(edges[:-1], edges[1:], inside, correct, strict=True)
+            CalibrationBin(low, high, len(some), count, math.fsum(some) / max(1, len(some)))
+            for low, high, some, count in zip(edges[:-1], edges[1:], inside, correct, strict=True)
         )
-        gaps = [value - hit for value, hit in zip(confidence, is_correct, strict=True)]
+        gaps = [value - is_true for value, is_true in zip(confidence, is_correct, strict=True)]
         mean = math.fsum(gaps) / len(gaps)
         spread = math.fsum((gap - mean) ** 2 for gap in gaps) / max(1, len(gaps) - 1)
         half = Z95 * math.sqrt(spread / len(gaps))

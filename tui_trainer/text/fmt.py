@@ -60,7 +60,7 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
-def rate(images_per_second: float) -> str:
+def speed(images_per_second: float) -> str:
     """Return a speed: ``2,640 img/s``, ``3.4 img/s``; ``- img/s`` if it is unknown."""
     if not math.isfinite(images_per_second):
         return "- img/s"

@@ -160,7 +160,7 @@ class RunActions(BaseApp):
 
     def offer_rewind(self) -> None:
         """Ask whether to rewind a diverged run to its last good checkpoint."""
-        diverged, finding = self.live_run.history.lost, self.live_run.fixable()
+        diverged, finding = self.live_run.history.divergence, self.live_run.fixable()
         if diverged is None or finding is None or not self.live_run.has_diverged:
             return
         if not isinstance(self.screen, TrainScreen):

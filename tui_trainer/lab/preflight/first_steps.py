@@ -220,7 +220,7 @@ def _epoch_item(
     val = first_steps.val_seconds * len(context.data.val) / max(1, first_steps.correct[1])
     seconds = training + val
     text = f"an epoch of {images:,} images takes about {fmt.duration(seconds)} "
-    text += f"({fmt.rate(images / max(1e-9, training))}), {context.config.epochs} of them "
+    text += f"({fmt.speed(images / max(1e-9, training))}), {context.config.epochs} of them "
     text += f"{fmt.duration(seconds * context.config.epochs)}"
     if reference:
         text += f"; after one epoch, {_runs(reference)}: "

@@ -103,7 +103,7 @@ class LiveRun:
     @property
     def has_diverged(self) -> bool:
         """Whether the run has diverged, and waits for a rewind or a stop."""
-        return self.history.lost is not None and not self.history.is_over
+        return self.history.divergence is not None and not self.history.is_over
 
     def send(self, command: Command) -> None:
         """Send a command to the engine."""

@@ -168,7 +168,7 @@ class LearnScreen(ExhibitScreen):
         if self._run is not None:
             history = self._run.history
             self.refresh_keys(
-                *(history.started is None, history.is_over, history.lost is not None),
+                *(history.started is None, history.is_over, history.divergence is not None),
                 *(self._place, "dropout" in history.settings, self._can_fix),
             )
 

@@ -73,7 +73,7 @@ class ModelScreen(LiveScreen):
                 self._show_comparison(event.content)
         state = run.history
         self.refresh_keys(
-            state.started is None, state.is_over, state.failure is None, state.lost is None
+            state.started is None, state.is_over, state.failure is None, state.divergence is None
         )
 
     def _show_model(self, run: LiveRun) -> None:

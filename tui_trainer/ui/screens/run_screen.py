@@ -66,7 +66,7 @@ class RunScreen(ViewScreen):
             history.started is None,
             history.is_over,
             history.failure is None,
-            history.lost is None,
+            history.divergence is None,
             run.fixable() is None,
             len(run.selection.shown) > 1,
             bool(run.selection.shown),

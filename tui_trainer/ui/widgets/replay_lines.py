@@ -35,7 +35,7 @@ def replay_progress_cells(run: RecordedRun, wide: bool) -> list[Cell]:
     step = run.history.last_step
     if step is not None:
         cells.append(Cell(f"{spare}step {fmt.count(step.step):>6}", rank=3))
-        speed = fmt.rate(run.history.images_per_second)
+        speed = fmt.speed(run.history.images_per_second)
         cells.append(Cell(f"{spare}{speed:>11}", rank=4, style="muted"))
     for setting, value in run.history.settings.items():
         cells += knob_cells(run, setting, value, spare)

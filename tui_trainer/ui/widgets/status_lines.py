@@ -132,7 +132,7 @@ def progress_cells(run: ShownRun, cost: float, wide: bool) -> list[Cell]:
     cells = [
         *bar(share, 24 if wide else 10),
         Cell(batches.rjust(len(fmt.count(total)) * 2 + 2), rank=3),
-        Cell(f"{spare}{fmt.rate(history.images_per_second).rjust(11 if wide else 10)}", rank=4),
+        Cell(f"{spare}{fmt.speed(history.images_per_second).rjust(11 if wide else 10)}", rank=4),
     ]
     if not history.is_over:
         cells.append(
