@@ -66,7 +66,12 @@ _PARTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
 
 _SEVERITIES = {"wrong": "error", "look": "warning", "good": "ok"}
 _KNOBS = {"learning_rate": "base_lr"}
-_CODES = {"exploding_scores": "exploding_logits", "memorising": "memorizing"}
+_CODES = {
+    "exploding_scores": "exploding_logits",
+    "memorising": "memorizing",
+    "activation-before-scores": "activation-before-logits",
+    "dropout-before-scores": "dropout-before-logits",
+}
 _ENDS = {"hung up": "disconnected"}
 _COMMANDS = {
     "SetLearningRate": "SetBaseLr",
@@ -126,7 +131,8 @@ def upgraded(record: Any) -> dict[str, Any]:
     if event in _PARTS:
         field, names = _PARTS[event]
         parts = [_renamed(part, names) for part in found.get(field, ())]
-        found[field] = [_translated(part, "severity", _SEVERITIES) for part in parts]
+        parts = [_translated(part, "severity", _SEVERITIES) for part in parts]
+        found[field] = [_translated(part, "code", _CODES) for part in parts]
     for field, values in _VALUES.get(event, {}).items():
         found = _translated(found, field, values)
     return found
