@@ -167,12 +167,12 @@ from torch import nn
 class Net(nn.Module):
     def __init__(self, image_size, classes):
         super().__init__()
-        self.scores = nn.Linear(image_size**2, classes)
+        self.head = nn.Linear(image_size**2, classes)
 
     def forward(self, x):
         if len(x) > 2:
             raise ValueError("too many")
-        return self.scores(x.flatten(1))
+        return self.head(x.flatten(1))
 """
 
 

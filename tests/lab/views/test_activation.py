@@ -1,4 +1,4 @@
-"""Activation maximization: the top images are right, and gradient ascent improves on noise."""
+"""Activation maximization: top images have the highest activations; ascent improves on noise."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def calibrated(context: Context, warmth: float = 1.0) -> Context:
     ("warmth", "verdict"),
     [(1.0, "No miscalibration"), (0.8, "Overconfident"), (1.25, "Underconfident")],
 )
-def test_it_says_whether_it_is_overconfident(
+def test_the_verdict_is_over_or_underconfident(
     context_of: Contexts, seen: Seen, warmth: float, verdict: str
 ) -> None:
     exhibit = seen(calibrated(context_of("tiny"), warmth), "calibration", images=TEST)

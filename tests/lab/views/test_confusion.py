@@ -77,7 +77,7 @@ def test_the_worst_pairs_are_sorted_by_frequency(context_of: Contexts, seen: See
     assert sorted(worst, key=lambda row: -int(row[2])) == list(worst)
 
 
-def test_certainty_names_the_test_evaluation(context_of: Contexts, seen: Seen) -> None:
+def test_the_accuracy_line_names_the_test_evaluation(context_of: Contexts, seen: Seen) -> None:
     context = random_context(context_of("tiny"), TEST)
     shown = seen(context, "confusion", images=TEST)
     low, high = wilson(figures(shown)["correct"], 10_000)

@@ -27,7 +27,7 @@ def numbers(shown: Any, kind: str) -> list[int]:
     return [each["image"] for each in shown[kind]]
 
 
-def test_the_kind_of_an_image_follows_from_its_epochs(context_of: Contexts, seen: Seen) -> None:
+def test_the_kind_of_an_image_is_derived_from_its_epochs(context_of: Contexts, seen: Seen) -> None:
     shown = figures(seen(lived(context_of("tiny")), "forgetting"))
     assert numbers(shown, "never_learned") == [1]
     assert numbers(shown, "forgotten") == [5, 2]
@@ -80,7 +80,7 @@ def test_a_kind_can_be_selected_and_may_be_empty(context_of: Contexts, seen: See
     assert words(empty) == "No image is unstable (forgotten twice or more)."
 
 
-def test_without_a_history_it_says_what_is_needed(context_of: Contexts, seen: Seen) -> None:
+def test_a_missing_history_names_the_requirement(context_of: Contexts, seen: Seen) -> None:
     shown = seen(context_of("tiny"), "forgetting")
     assert "at the end of each epoch" in words(shown)
     assert figures(shown) == {"epochs": 0}

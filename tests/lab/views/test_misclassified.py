@@ -70,7 +70,7 @@ def test_the_selected_image_is_shown_whole_with_its_probabilities(
     assert ("digit", float(number)) in shown.opens.choices
 
 
-def test_the_gallery_follows_the_selected_image_and_frames_it(
+def test_the_gallery_pages_to_the_selected_image_and_frames_it(
     context_of: Contexts, seen: Seen
 ) -> None:
     context = random_context(context_of("tiny"))

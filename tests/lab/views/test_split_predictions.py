@@ -166,7 +166,7 @@ def found_predictions() -> Predictions:
     return Predictions("validation", 1_080, confidence, torch.tensor([0, 0, 1, 0, 0]))
 
 
-def test_certainty_has_accuracy_interval_and_sample() -> None:
+def test_the_accuracy_line_has_interval_and_sample() -> None:
     assert certainty(found_predictions()) == (
         "Accuracy 40.00 % [11.76, 76.93] on 5 validation images, step 1,080."
     )

@@ -104,7 +104,7 @@ def test_views_do_not_change_the_run(
     assert without_answers(drawn) == alone
 
 
-def test_each_slice_has_its_own_reproducible_seed(
+def test_each_slice_has_a_different_reproducible_seed(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     employ(monkeypatch, FakeClock(), parts=3)
@@ -295,7 +295,7 @@ def test_views_are_answered_after_the_end_of_a_run(tiny: Path) -> None:
     assert answers(events, "view")[0].step == 14
 
 
-def test_slices_use_one_thread_and_the_run_its_own_number(
+def test_slices_use_one_thread_and_the_run_all_of_its_threads(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def show(context: Context, choices: Choices, confirmed: bool) -> Parts:
