@@ -1,1 +1,1 @@
-"""What is asked of a model besides its training: preflight check, views, lesson experiments."""
+"""The laboratory: preflight check, views and lesson experiments on a model, next to its training."""

@@ -138,7 +138,7 @@ def _loss_item(
         most = envelope.most_expected(reference)
         if severity == "ok" and last - ERRORS * last_error > most:
             severity, title = "warning", "it learns more slowly than healthy models of its size"
-            text += f"; 97.5 % of them are below {most:.2f}"
+            text += f"; 97.5 % of such runs are below {most:.2f}"
             advice = "fix the other failed items first; else try another --lr or initialization"
     else:
         text += f"; {why_not}"

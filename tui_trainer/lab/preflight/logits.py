@@ -95,7 +95,7 @@ def _size_item(first: _First) -> Diagnosis:
     confidence = float(first.logits.softmax(dim=1).max(dim=1).values.mean())
     std = float(first.logits.std(correction=0))
     severity: Severity = "ok"
-    title, advice = "the initial logits are small", ""
+    title, advice = "the initial confidence is low", ""
     if not confidence <= CONFIDENCE_ERROR:  # NaN too
         severity, title = "error", "the initial softmax is saturated"
     elif confidence > CONFIDENCE_WARNING:

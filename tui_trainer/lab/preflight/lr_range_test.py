@@ -156,7 +156,7 @@ def _verdict(seen: Range, lr: float) -> Verdict:
         if over := [lr / top[0] for top in tops if lr > top[place] * top[0]]:
             return severity, f"the learning rate is {max(over):,.0f} times too high", advice
     if seen.begins is None:
-        words = "use a warm-up schedule, or add batch norm after the convolutions"
+        words = "warm up the lr (--schedule one-cycle), or add batch norm after the convolutions"
         return "warning", "no learning rate lowers the loss in so few steps", words
     for severity, _, times in grades:
         if lr * times < seen.begins:

@@ -63,7 +63,7 @@ def _item(table: Tensor, steps: int, rng: torch.Generator) -> Diagnosis:
     low, high = wilson(correct, total)
     guess = max(1 / len(table), float(table.sum(dim=1).max()) / total)
     severity: Severity = "ok"
-    title, advice = "shuffled labels: accuracy of guessing", ""
+    title, advice = "shuffled labels: no better than guessing", ""
     accuracy = fmt.accuracy_with_interval(correct / total, (low, high))
     text = f"accuracy {accuracy} on {total:,} validation images after {steps} steps; "
     text += f"majority class {fmt.percent(guess)}"

@@ -116,7 +116,7 @@ def _occlusion_exhibit(attributed: AttributedImage, found: Occluded, stride: int
     return attributed.exhibit(
         (attributed.picture((top, left, *inside)), *pictures),
         result=f"{attributed.prediction.sentence} Occluding the framed {inside[0]}×{inside[1]} "
-        f"pixels leaves P({predicted}) {percent(float(most[predicted]), 1)}{to}. {changed} of "
+        f"pixels leaves P({predicted}) at {percent(float(most[predicted]), 1)}{to}. {changed} of "
         f"{tried} positions change the prediction.",
         figures={
             "patch": found.patch,

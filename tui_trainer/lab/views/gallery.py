@@ -93,7 +93,7 @@ def captions(context: Context, predictions: Predictions, numbers: Sequence[int])
         texts[number] = f"#{number} true {label}, predicted {predicted} {confidence}"
         if has_history(context.forgetting, predictions.images) and label != predicted:
             epoch = int(context.forgetting.row("wrong_since")[number])
-            texts[number] += f" since epoch {epoch}" if epoch else " since now"
+            texts[number] += f" since epoch {epoch}" if epoch else " since this epoch"
     return texts
 
 

@@ -23,7 +23,7 @@ OCCLUSION, SALIENCY, INPUT_X_GRADIENT, INTEGRATED = (
     "integrated gradients",
 )
 ABOUT: Mapping[str, str] = {
-    OCCLUSION: "Positive: occluding this place with black lowers the probability of the class; "
+    OCCLUSION: "Positive: occluding this region with black lowers the probability of the class; "
     "negative: it raises it. Each value is the mean over the patches that cover the pixel.",
     SALIENCY: "The saliency map |∂logit/∂pixel|: how fast the logit changes with each pixel at "
     "this image. It is a local slope and says little about larger changes.",
