@@ -1,1 +1,1 @@
-"""The laboratory: preflight check, views and lesson experiments on a model, next to its training."""
+"""The laboratory: preflight check, views and lesson experiments on a model of a run."""
