@@ -91,7 +91,7 @@ def test_a_diverged_arm_is_named_and_not_ranked(context_of: Contexts) -> None:
     assert "broken is not finite" in last.result
     assert last.result.index("sound") < last.result.index("broken")
     table = next(block for block in last.blocks if isinstance(block, Table))
-    assert table.rows[1][3] == "lost"
+    assert table.rows[1][3] == "diverged"
 
 
 def test_arms_use_the_recipe_and_not_the_settings_of_the_run(context_of: Contexts) -> None:

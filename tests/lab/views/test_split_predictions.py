@@ -126,7 +126,7 @@ def test_a_custom_model_works(context_of: Contexts, seen: Seen, view: str, custo
 @pytest.mark.parametrize("view", ON_A_SPLIT)
 def test_non_finite_probabilities_are_reported(context_of: Contexts, seen: Seen, view: str) -> None:
     exhibit = seen(diverged_context(context_of("tiny")), view)
-    assert words(exhibit) == ("The probabilities are not finite any more: the run diverged.")
+    assert words(exhibit) == ("The probabilities are not finite: the run diverged.")
     assert exhibit.figures == {"images": 200, "correct": 0, "non_finite": 200}
     assert exhibit.result == ""
 
@@ -145,7 +145,7 @@ def test_the_test_set_stays_sealed_until_enter(context_of: Contexts, seen: Seen,
     context = context_of("tiny")
     exhibit = seen(context, view, images="test")
     assert "sealed" in words(exhibit)
-    assert exhibit.trains.startswith("read the 10,000 test images: look ")
+    assert exhibit.trains.endswith("on 10,000 images, counted")
     assert context.data.test.evaluations == 0
     assert not any(isinstance(block, Pictures) for block in exhibit.blocks)
 

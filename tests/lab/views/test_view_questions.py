@@ -280,7 +280,7 @@ def test_a_diverged_run_evaluates_no_test_set(tiny: Path) -> None:
         weight_decay=0.0,
     )
     assert of(Diverged, events)
-    assert "lost" in only(CommandRejected, events).reason
+    assert "not finite" in only(CommandRejected, events).reason
     assert not of(TestEvaluated, events)
     # Another view is still answered, even if it has nothing to show.
     assert only(Answered, events).question == ask_view("confusion")

@@ -89,6 +89,6 @@ def sealed(context: Context) -> Exhibit:
                 "reported with the result."
             ),
         ),
-        trains=f"test evaluation {number} on {count(len(context.test))} images, counted",
+        trains=f"run test evaluation {number} on {count(len(context.test))} images, counted",
         figures={"images": TEST, "sealed": True},
     )
