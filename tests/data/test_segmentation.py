@@ -141,9 +141,9 @@ WHOLE = [(60, 20), (350, 30), (340, 300), (50, 290)]
 CUT = [(80, -1), (401, -1), (401, 321), (60, 321)]
 
 SCENES: dict[str, Make] = {
-    "a sheet on a desk": lambda digit: on_table(digit, WHOLE),
+    "a sheet on a table": lambda digit: on_table(digit, WHOLE),
     "a sheet that the picture cuts": lambda digit: on_table(digit, CUT),
-    "a sheet on a light desk": lambda digit: on_table(digit, WHOLE, (150, 120, 90)),
+    "a sheet on a light table": lambda digit: on_table(digit, WHOLE, (150, 120, 90)),
     "chalk on a board": lambda digit: photographed(
         written(digit, sheet(colour=(40, 60, 50)), pen=(225, 225, 215)), 12
     ),
@@ -205,7 +205,7 @@ def likeness(one: Tensor, other: Tensor) -> float:
 )
 def test_the_digit_is_found(picture: str, digit: int, tmp_path: Path) -> None:
     ImageOps.invert(ink(digit)).save(tmp_path / "plain.png")
-    path = tmp_path / ("scene.jpg" if "photographed" in picture else "scene.png")
+    path = tmp_path / ("picture.jpg" if "photographed" in picture else "scene.png")
     SCENES[picture](digit).save(path)
 
     found, plain = digit_of(path), digit_of(tmp_path / "plain.png")
@@ -251,7 +251,7 @@ REFUSED: dict[str, tuple[Callable[[], Image.Image], str]] = {
     "one below the other": (column, "holds 2 separate shapes; "),
     "two, photographed": (lambda: photographed(row(3, 5)), "holds 2 separate shapes; "),
     "two boxes": (boxes, "holds 2 frames with ink in each; crop it to one digit"),
-    "a desk alone": (lambda: photographed(sheet(colour=TABLE)), "is blank: there is no ink in it"),
+    "a table alone": (lambda: photographed(sheet(colour=TABLE)), "is blank: there is no ink in it"),
     "a sheet without ink": (
         lambda: blank_sheet(),
         "holds a sheet or a solid shape, and no separate ink",
@@ -282,7 +282,7 @@ def test_pictures_without_one_digit_are_refused_with_the_reason(
     picture: str, tmp_path: Path
 ) -> None:
     make, words = REFUSED[picture]
-    path = tmp_path / "scene.png"
+    path = tmp_path / "picture.png"
     make().save(path)
 
     with pytest.raises(InputError) as caught:

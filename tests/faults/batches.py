@@ -51,10 +51,10 @@ class Outcomes:
     def __str__(self) -> str:
         hangs = sum(text.startswith("hang") for text in self.bad)
         falls = sum(text.startswith("fall") for text in self.bad)
-        told = ", ".join(f"{count} {what}" for what, count in sorted(self.count.items()))
+        outcomes = ", ".join(f"{count} {what}" for what, count in sorted(self.count.items()))
         return (
-            f"{self.tried} ({told}); {len(self.bad) - hangs - falls} tracebacks or wrong words, "
-            f"{hangs} hangs, {falls} processes that fell"
+            f"{self.tried} ({outcomes}); {len(self.bad) - hangs - falls} bad outputs, "
+            f"{hangs} hangs, {falls} crashed processes"
         )
 
 
@@ -153,10 +153,10 @@ def judged(code: int, err: str) -> str:
 
 def digest(folder: Path) -> str:
     """Return a digest of the files in a folder, without the lock."""
-    told = hashlib.sha256()
+    sha256 = hashlib.sha256()
     for path, content in _contents(folder):
-        told.update(f"{path}\0{len(content)}\0".encode() + content)
-    return told.hexdigest()
+        sha256.update(f"{path}\0{len(content)}\0".encode() + content)
+    return sha256.hexdigest()
 
 
 def _contents(folder: Path) -> Iterator[tuple[Path, bytes]]:

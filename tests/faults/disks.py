@@ -24,5 +24,5 @@ def headless(path: Path, config: RunConfig, at_step: Callable[[int], object]) ->
 
 def unsaved(err: str) -> list[str]:
     """Return the names of the files that were reported as refused, one for each report."""
-    lines = [line for line in err.splitlines() if "tried again" in line]
+    lines = [line for line in err.splitlines() if "will be retried" in line]
     return sorted(Path(line.split(": ")[1]).name for line in lines)

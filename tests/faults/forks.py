@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 """Seconds after which a process counts as hanging."""
 
 
@@ -77,13 +77,13 @@ class Child:
         time.sleep(seconds)
         os.kill(self.pid, signal.SIGKILL)
 
-    def wait(self, patience: float = PATIENCE) -> Ended:
+    def wait(self, timeout: float = TIMEOUT) -> Ended:
         """Wait for its end.
 
         Raises:
             HangError: If it does not end; it is killed then.
         """
-        until = time.monotonic() + patience
+        until = time.monotonic() + timeout
         while True:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
@@ -91,16 +91,16 @@ class Child:
             if time.monotonic() > until:
                 os.kill(self.pid, signal.SIGKILL)
                 os.waitpid(self.pid, 0)
-                raise HangError(f"no end after {patience:.0f} s\n{self.output()}")
+                raise HangError(f"no end after {timeout:.0f} s\n{self.output()}")
             time.sleep(0.002)
         killer = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
         code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -killer
         return Ended(code, killer, self._out.read_text(), self.output())
 
 
-def call(work: Callable[[], object], place: Path, patience: float = PATIENCE) -> Ended:
+def call(work: Callable[[], object], place: Path, timeout: float = TIMEOUT) -> Ended:
     """Run a function in a forked process, and wait for its end."""
-    return Child(work, place).wait(patience)
+    return Child(work, place).wait(timeout)
 
 
 def command(*arguments: object) -> Callable[[], object]:

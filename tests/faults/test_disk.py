@@ -93,7 +93,7 @@ def test_a_disk_that_has_room_again_gets_everything(
     resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
     ended = child.wait()
     assert ended.code == 0, ended.err
-    again = [line.rpartition("/")[2] for line in ended.err.splitlines() if "saved again" in line]
+    again = [line.rpartition("/")[2] for line in ended.err.splitlines() if "✓ saved: " in line]
     assert sorted(again) == unsaved(ended.err)
     assert unsaved(ended.err) == ["best.safetensors", "events.jsonl", "last.safetensors"]
     assert_same(path, whole)
@@ -205,7 +205,7 @@ def refused_once(place: str, number: int, path: Path, config: RunConfig, whole: 
     else:
         assert ended.code == 0, ended.err
         assert RunFolder(path).read_summary().state == "completed"
-        assert ended.err.count("tried again") == ended.err.count("saved again")
+        assert ended.err.count("will be retried") == ended.err.count("✓ saved: ")
     assert not [file for file in path.rglob(".*") if file.name != ".lock"]
     if ended.code == 0 or "last.safetensors" not in unsaved(ended.err):
         assert_same(path, whole)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.forks import PATIENCE, Child, Ended, call, command
+from tests.faults.forks import TIMEOUT, Child, Ended, call, command
 from tests.faults.runs import CommandInbox, Left, assert_same, begin, left_by, small_run
 from tests.faults.windows import Window
 from tui_trainer.engine.checkpoints import read_checkpoint
@@ -66,7 +66,7 @@ def epochs_of(path: Path) -> int:
 
 def until(is_so: Callable[[], object]) -> None:
     """Wait until a condition holds."""
-    last = time.monotonic() + PATIENCE
+    last = time.monotonic() + TIMEOUT
     while not is_so():
         assert time.monotonic() < last
         time.sleep(0.01)
@@ -140,7 +140,7 @@ def test_a_signal_ends_a_separate_process_in_order(
     with real(long_config, path) as process:
         under_way(path)
         process.send_signal(number)
-        _, err = process.communicate(timeout=PATIENCE)
+        _, err = process.communicate(timeout=TIMEOUT)
     assert process.returncode == code, err
     assert_left_in_order(path, reason, err)
     assert_resumable(path, long_whole)
@@ -181,7 +181,7 @@ def test_nohup(long_config: RunConfig, long_whole: Left, tmp_path: Path) -> None
     with real(long_config, path, "nohup") as process:
         under_way(path)
         process.send_signal(signal.SIGHUP)
-        _, err = process.communicate(timeout=PATIENCE)
+        _, err = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 0, err
     assert_same(path, long_whole)
 
@@ -193,7 +193,7 @@ def test_a_run_without_any_stream(streams: str, config: RunConfig, tmp_path: Pat
     path, watched = tmp_path / "run", tmp_path / "watched"
     words = [sys.executable, "-m", "tui_trainer", *options(config, path, "--no-ui")]
     script = ["setsid", "--wait", "/bin/sh", "-c", f'exec "$@" {streams}', "sh", *words]
-    done = subprocess.run(script, timeout=PATIENCE, check=False, capture_output=True)
+    done = subprocess.run(script, timeout=TIMEOUT, check=False, capture_output=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     ended = call(command(*options(config, watched, "--no-ui")), tmp_path / "said")
     assert ended.code == 0

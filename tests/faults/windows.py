@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 class Window:
@@ -54,13 +54,13 @@ class Window:
             self.shown += os.read(self.master, 1 << 16)
             seconds = 0.0
 
-    def wait_until(self, is_so: Callable[[], object], patience: float = PATIENCE) -> None:
+    def wait_until(self, is_so: Callable[[], object], timeout: float = TIMEOUT) -> None:
         """Read until a condition holds.
 
         Raises:
             AssertionError: If it never holds.
         """
-        until = time.monotonic() + patience
+        until = time.monotonic() + timeout
         while not is_so():
             assert time.monotonic() < until, self.shown[-2_000:].decode(errors="replace")
             if self.master >= 0:
@@ -68,9 +68,9 @@ class Window:
             else:
                 time.sleep(0.05)
 
-    def wait(self, patience: float = PATIENCE) -> int:
+    def wait(self, timeout: float = TIMEOUT) -> int:
         """Return the exit code, once the process has ended."""
-        self.wait_until(lambda: self.process.poll() is not None, patience)
+        self.wait_until(lambda: self.process.poll() is not None, timeout)
         self.read(0.2)
         return int(self.process.returncode)
 

@@ -44,10 +44,10 @@ class Net(nn.Module):
 
     def __init__(self{arguments}):
         super().__init__()
-        self.scores = nn.Linear(784, 10)
+        self.fc = nn.Linear(784, 10)
 
     def forward(self, images):
-        return self.scores(images.flatten(1))
+        return self.fc(images.flatten(1))
 """
 
 PLAIN = HEAD + LINEAR.format(arguments="")
@@ -154,7 +154,7 @@ def test_a_name_of_the_zoo_is_built_as_by_the_zoo() -> None:
 def test_it_gets_what_its_signature_names(write: Write, arguments: str, seen: str) -> None:
     name = arguments.removeprefix("*, ").partition("=")[0].lstrip("*")
     text = LINEAR.format(arguments=f", {arguments}").replace(
-        "        self.scores", f"        self.seen = repr({name})\n        self.scores"
+        "        self.fc", f"        self.seen = repr({name})\n        self.fc"
     )
     model = built(write("net.py", HEAD + text) + ":Net")
 
@@ -185,28 +185,26 @@ def test_the_same_seed_gives_the_same_weights_despite_draws_at_import(write: Wri
 
 def test_trying_it_preserves_rng_state_and_modes(write: Write) -> None:
     text = PLAIN.replace("images.flatten(1)", "nn.functional.dropout(images).flatten(1)")
-    write(
-        "net.py", text + "\n\ndef made():\n    net = Net()\n    net.scores.eval()\n    return net\n"
-    )
+    write("net.py", text + "\n\ndef made():\n    net = Net()\n    net.fc.eval()\n    return net\n")
     model = built("net.py:made")
     after = torch.get_rng_state()
     torch.manual_seed(0)
     nn.Linear(784, 10)
 
     assert torch.equal(after, torch.get_rng_state())
-    assert (model.training, model.get_submodule("scores").training) == (True, False)
+    assert (model.training, model.get_submodule("fc").training) == (True, False)
 
 
 def test_an_edited_file_counts_and_so_does_an_edited_neighbour(write: Write) -> None:
     write("widths.py", "WIDTH = 5\n")
     text = PLAIN.replace("nn.Linear(784, 10)", "nn.Sequential(nn.Linear(784, W), nn.Linear(W, 10))")
     write("net.py", "from widths import WIDTH as W\n" + text)
-    assert built("net.py:Net").get_parameter("scores.0.bias").shape == (5,)
+    assert built("net.py:Net").get_parameter("fc.0.bias").shape == (5,)
 
     write("widths.py", "WIDTH = 16\n")
-    assert built("net.py:Net").get_parameter("scores.0.bias").shape == (16,)
+    assert built("net.py:Net").get_parameter("fc.0.bias").shape == (16,)
     write("net.py", "W = 6\n" + text)
-    assert built("net.py:Net").get_parameter("scores.0.bias").shape == (6,)
+    assert built("net.py:Net").get_parameter("fc.0.bias").shape == (6,)
 
 
 def test_neighbours_of_one_name_in_two_folders_are_two(write: Write) -> None:
@@ -223,7 +221,7 @@ def test_a_module_of_the_present_folder_is_found(write: Write) -> None:
     write("lab/__init__.py", "")
     write("lab/nets.py", PLAIN)
 
-    assert built("lab.nets:Net").get_parameter("scores.weight").shape == (10, 784)
+    assert built("lab.nets:Net").get_parameter("fc.weight").shape == (10, 784)
     assert summary_of("lab.nets:Net") == "A line through the pixels."
 
 
@@ -253,8 +251,8 @@ def test_layers_that_find_out_their_size_by_themselves_can_be_used(write: Write)
     text = PLAIN.replace("nn.Linear(784, 10)", "nn.LazyLinear(10)")
     first, second = (built(write("net.py", text) + ":Net", image_size=size) for size in (28, 28))
 
-    assert first.get_parameter("scores.weight").shape == (10, 784)
-    assert torch.equal(first.get_parameter("scores.weight"), second.get_parameter("scores.weight"))
+    assert first.get_parameter("fc.weight").shape == (10, 784)
+    assert torch.equal(first.get_parameter("fc.weight"), second.get_parameter("fc.weight"))
 
 
 def test_its_prints_are_redirected_to_stderr(
@@ -267,11 +265,14 @@ def test_its_prints_are_redirected_to_stderr(
 
 
 def test_its_summary_is_the_first_line_of_its_docstring(write: Write) -> None:
-    text = PLAIN + "\ndef plain():\n    return Net()\n\ndef told():\n    '''  As told. '''\n"
+    text = (
+        PLAIN
+        + "\ndef plain():\n    return Net()\n\ndef documented():\n    '''  As documented. '''\n"
+    )
     write("net.py", text)
 
     assert summary_of("net.py:Net") == "A line through the pixels."
-    assert (summary_of("net.py:plain"), summary_of("net.py:told")) == ("", "As told.")
+    assert (summary_of("net.py:plain"), summary_of("net.py:documented")) == ("", "As documented.")
 
 
 # --- dropout
@@ -364,11 +365,11 @@ BAD = {
         "colour.py:16: Given groups=1, weight of size [10, 3, 28, 28], expected input[2, 1, ",
     ),
     "typo.py:Net": (
-        PLAIN.replace("self.scores(", "self.score("),
+        PLAIN.replace("self.fc(", "self.score("),
         "typo.py:16: AttributeError: 'Net' object has no attribute 'score'; Net failed on two "
         "images",
     ),
-    "endless.py:Net": (PLAIN.replace("self.scores(", "self("), "endless.py:16: RecursionError: "),
+    "endless.py:Net": (PLAIN.replace("self.fc(", "self("), "endless.py:16: RecursionError: "),
     "silent.py:Net": (
         PLAIN.partition("    def forward")[0],
         "silent.py:Net: NotImplementedError: Module [Net] is missing the required",
@@ -380,7 +381,7 @@ BAD = {
     "seven.py:Net": (
         PLAIN.replace("784, 10", "784, 7"),
         "seven.py:Net: its logits for two images have shape (2, 7), not (2, 10); give its last "
-        "layer, scores, 10 outputs",
+        "layer, fc, 10 outputs",
     ),
     "pair.py:Net": (
         PLAIN.replace("flatten(1))", "flatten(1)), images"),
@@ -589,19 +590,19 @@ def test_a_missing_or_changed_file_is_reported(write: Write, tmp_path: Path, dig
 
     write("net.py", PLAIN.replace("784, 10)", "784, 10, bias=False)"))
     assert message(lambda: run(config, tmp_path / "run", resume=path)) == (
-        f"{path}: does not fit: the model has no scores.bias"
+        f"{path}: does not fit: the model has no fc.bias"
     )
     assert message(lambda: load_model(path)).startswith(
-        f"{path}: its model cannot be built: the model has no scores.bias"
+        f"{path}: its model cannot be built: the model has no fc.bias"
     )
     write(
         "net.py",
         PLAIN.replace("784, 10)", "784, 20), nn.Linear(20, 10)")
-        .replace("self.scores = nn", "self.scores = nn.Sequential(nn")
+        .replace("self.fc = nn", "self.fc = nn.Sequential(nn")
         .replace("(20, 10)", "(20, 10))"),
     )
     resumed = message(lambda: run(config, tmp_path / "run", resume=path))
-    assert resumed.startswith(f"{path}: does not fit: scores.0.weight is missing")
+    assert resumed.startswith(f"{path}: does not fit: fc.0.weight is missing")
     (tmp_path / "net.py").unlink()
     assert message(lambda: run(config, tmp_path / "run", resume=path)).startswith(
         "net.py: cannot be"
@@ -630,12 +631,12 @@ from torch import nn
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
-        self.scores = nn.Linear(784, 10)
+        self.fc = nn.Linear(784, 10)
 
     def forward(self, x):
         if self.training and len(x) != 32:
             x = x.view(32, 784)
-        return self.scores(x.flatten(1))
+        return self.fc(x.flatten(1))
 """
 
 

@@ -25,7 +25,7 @@ class Net(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.scores = nn.Linear(784, 10)
+        self.fc = nn.Linear(784, 10)
 
     def forward(self, x):
         if self.fails == "own":
@@ -37,11 +37,11 @@ class Net(nn.Module):
         if self.fails == "autograd":
             x = Doubled.apply(x)
         if self.fails == "overwritten":
-            weight = self.scores.weight * 1
+            weight = self.fc.weight * 1
             y = torch.exp(weight)
             y += 1
             return x.flatten(1) @ y.T
-        return self.scores(x.flatten(1))
+        return self.fc(x.flatten(1))
 """
 
 PARTS = """import torch

@@ -28,10 +28,10 @@ from torch import nn
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
-        self.scores = nn.Linear(784, 10)
+        self.fc = nn.Linear(784, 10)
 
     def forward(self, images):
-        return self.scores(images.flatten(1))
+        return self.fc(images.flatten(1))
 """
 
 CHANGES: dict[str, tuple[str, Callable[[], object]]] = {
