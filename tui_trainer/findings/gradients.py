@@ -170,7 +170,7 @@ def exploding_logits(history: History) -> FindingRaised | None:
     return finding(
         "exploding_logits",
         evidence=(
-            f"initial loss {sample.loss:.4g}, random guessing has {history.guessing_loss:.2f}; "
+            f"initial loss {sample.loss:.4g}, random guessing gives {history.guessing_loss:.2f}; "
             f"logits from {sample.logit_min:.3g} to {sample.logit_max:.3g}"
         ),
         step=0,

@@ -107,8 +107,8 @@ def labels_noisy(history: History) -> FindingRaised | None:
         "labels_noisy",
         title=f"label noise: about {100 * wrong / sample.sample_size:.0f} % of the labels",
         evidence=(
-            f"{wrong} of {sample.sample_size} training images, [{100 * low:.0f}, {100 * high:.0f}] "
-            "%, are misclassified; the errors are spread over the class pairs like random ones "
+            f"{wrong} of {sample.sample_size} training images ([{100 * low:.0f}, {100 * high:.0f}] "
+            "%) are misclassified; the errors are spread over the class pairs like random ones "
             f"(two share a pair {evenness:.1f} times as often), and confidence is at most "
             f"{sample.confidence_p90:.2f} on nine of ten images"
         ),

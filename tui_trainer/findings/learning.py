@@ -74,7 +74,7 @@ def not_learning(history: History) -> FindingRaised | None:
         "not_learning",
         evidence=(
             f"training loss {history.smoothed_loss:.3f} after {fmt.count(step.images)} images; "
-            f"random guessing has {history.guessing_loss:.3f} = ln {started.classes}"
+            f"random guessing gives {history.guessing_loss:.3f} = ln {started.classes}"
             + (f"; the weights moved {path:.1f} times their norm in total" if path else "")
         ),
         advice=advice,

@@ -173,7 +173,7 @@ def loss_rising(history: History) -> FindingRaised | None:
         severity="error" if now >= ABOVE_GUESSING * guessing or stays else "note",
         evidence=(
             f"training loss {low:.3f} → {now:.3f}, at learning rate {last.lr:.3g}; "
-            f"random guessing has {guessing:.2f}"
+            f"random guessing gives {guessing:.2f}"
         ),
         **scale_lr(history, 0.1),
         step=last.step,

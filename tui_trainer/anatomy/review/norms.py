@@ -30,8 +30,8 @@ def norm_distance(design: Design, report: Reporter) -> Diagnosis | None:
     if found:
         return report.warning(
             "batch norm of the logits",
-            f"0 layers with weights between {names(found)} and the logits: the other images of the "
-            "batch scale each class",
+            f"0 layers with weights between {names(found)} and the logits: the other images of "
+            "the batch scale each class's logit",
             f"remove {names(found)}: nothing should follow the output layer",
             found,
         )
