@@ -168,9 +168,9 @@ class FakeEngine:
             case "field":
                 return [self._field(**choices)]
             case "model":
-                found = [network for network in self.models if network.model == choices["model"]]
+                found = [model for model in self.models if model.model == choices["model"]]
                 if not found:
-                    raise ValueError(f"no network {choices['model']}")
+                    raise ValueError(f"no model {choices['model']}")
                 return found
             case "check":
                 return self.checks

@@ -131,7 +131,7 @@ async def test_a_model_that_cannot_be_built_is_reported_and_escape_asks_nothing(
         await pilot.press("c", "enter")
         await still(pilot, app)
         assert isinstance(app.screen, ModelScreen)
-        assert "no network mlp" in [notice.message for notice in app._notifications]
+        assert "no model mlp" in [notice.message for notice in app._notifications]
 
 
 def as_recorded_before(row: LayerRow) -> LayerRow:
