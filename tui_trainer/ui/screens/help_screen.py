@@ -31,7 +31,7 @@ _SYMBOLS = [
     ("▲", "warning", "a warning: of a finding, the design review or the check"),
     ("✗", "error", "an error: something is wrong"),
     ("·", "title", "a note: not a problem, but worth knowing"),
-    ("▸", "title", "chosen for the keys: a finding, a lesson, a view, a control, a cell"),
+    ("▸", "title", "the chosen finding, lesson, view, control or cell"),
     (
         "▷",
         "title",
