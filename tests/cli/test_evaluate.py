@@ -314,7 +314,7 @@ def test_weights_that_are_damaged_are_not_judged(data_refused: Refused, trained:
     content = bytearray(trained.checkpoint("last").read_bytes())
     content[-1] ^= 1
     trained.checkpoint("last").write_bytes(content)
-    assert "is damaged" in data_refused("evaluate", "--test")
+    assert "is corrupted" in data_refused("evaluate", "--test")
     assert trained.read_events().test_evaluations == 1
 
 

@@ -263,4 +263,4 @@ def test_weights_that_are_damaged_are_not_exported(run: Cli, trained: RunFolder)
     content[-1] ^= 1
     trained.checkpoint("last").write_bytes(content)
     output = complaint(run, "export", "--as", "weights")
-    assert output.endswith("is damaged: its checksum does not match its content")
+    assert output.endswith("is corrupted: its checksum does not match its content")

@@ -41,7 +41,7 @@ from tui_trainer.protocol.exit_codes import ExitCode
         (["--momentum", "0"], "--nesterov: needs momentum above 0; or switch nesterov off"),
         (["--target-accuracy", "99"], "--target-accuracy: the target accuracy must be a fraction"),
         (["--data-dir", ""], "--data-dir: names no folder"),
-        (["--data-dir", "\udcff"], "--data-dir: needs a text that UTF-8 can hold, not '\\udcff'"),
+        (["--data-dir", "\udcff"], "--data-dir: needs valid UTF-8 text, not '\\udcff'"),
         (["--json"], "--json: add --no-ui; the window needs the terminal for itself"),
         (["--paused", "--no-ui"], "--paused: cannot be used with --no-ui"),
         (["--guide", "--no-ui"], "--guide: cannot be used with --no-ui"),
@@ -78,13 +78,13 @@ def test_the_line_names_the_file_the_line_and_the_key(refused: Refused, tmp_path
     path = tmp_path / "run.toml"
     for text, output in [
         ("epochs = 3\nlr = -1\n", f"{path}, line 2, lr: the learning rate must be above 0"),
-        ("epochs = 3\nrate = 1\n", f"{path}, line 2, rate: no such setting"),
-        ("epochs = 3\nepochs = 1\n", f"{path}, line 2, epochs: no valid TOML: "),
-        ("epochs = 3\nmodel = 1\n", f"{path}, line 2, model: needs a text in quotes, not 1"),
-        ("[training]\nlr = 1\n", f"{path}, line 1, training: no such setting"),
+        ("epochs = 3\nrate = 1\n", f"{path}, line 2, rate: unknown setting"),
+        ("epochs = 3\nepochs = 1\n", f"{path}, line 2, epochs: invalid TOML: "),
+        ("epochs = 3\nmodel = 1\n", f"{path}, line 2, model: needs a string in quotes, not 1"),
+        ("[training]\nlr = 1\n", f"{path}, line 1, training: unknown setting"),
         ("[lr]\nlr = 1\n", f"{path}, line 1, lr: needs a number, not "),
         ("epochs = 3\nlr = inf\n", f"{path}, line 2, lr: needs a finite number, not inf"),
-        ("epochs = 3\nlr =\n", f"{path}, line 2, lr: no valid TOML: "),
+        ("epochs = 3\nlr =\n", f"{path}, line 2, lr: invalid TOML: "),
     ]:
         path.write_text(text)
         assert refused("--config", path, "--no-ui").startswith(output)

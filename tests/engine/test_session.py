@@ -174,7 +174,7 @@ def test_dropout_is_set_in_every_layer(tiny: Path, monkeypatch: pytest.MonkeyPat
         (SetBaseLr(1_001.0), "1,000"),
         (SetBatchSize(0), "1 to 65,536"),
         (SetBatchSize(65_537), "1 to 65,536"),
-        (SetBatchSize(16.5), "whole number"),  # type: ignore[arg-type]
+        (SetBatchSize(16.5), "an integer"),  # type: ignore[arg-type]
         (SetDropout(0.2), "era-s6-plain has no dropout layer"),
     ],
 )

@@ -95,7 +95,7 @@ def test_a_cut_checkpoint(run: Path) -> None:
     head = 8 + int.from_bytes(content[:8], "little")
     sizes = (0, 7, head // 2, head, len(content) // 2, len(content) - 1)
     cuts = [partial(last(run).write_bytes, content[:size]) for size in sizes]
-    all_refused(run, cuts, ("is empty", "is no safetensors file, or a damaged one"))
+    all_refused(run, cuts, ("is empty", "is not a safetensors file, or is corrupted"))
 
 
 def test_a_flipped_bit(run: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_flipped_bit(run: Path) -> None:
         last(run).write_bytes(flipped)
 
     flips = [partial(flip, place) for place in (-1, -5_000, len(content) // 2)]
-    all_refused(run, flips, "is damaged: its checksum does not match its content")
+    all_refused(run, flips, "is corrupted: its checksum does not match its content")
 
 
 def test_one_of_another_model_and_one_of_other_data(run: Path, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ class Malice:
 def test_a_pickle_is_not_loaded(run: Path, tmp_path: Path) -> None:
     harm = tmp_path / "harm"
     last(run).write_bytes(pickle.dumps(Malice(harm)))
-    assert refusal(run).endswith("is no safetensors file, or a damaged one")
+    assert refusal(run).endswith("is not a safetensors file, or is corrupted")
     assert not harm.exists()
     pickle.loads(last(run).read_bytes())
     assert harm.exists()

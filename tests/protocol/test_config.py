@@ -88,7 +88,7 @@ def test_limits(name: str, least: Any, greatest: Any, too_little: Any, too_much:
 def test_non_finite_numbers_are_refused(name: str, value: float) -> None:
     error = error_of(**{name: value})
     assert error.key == name
-    wanted = "a finite number" if SETTINGS[name].kind is float else "a whole number"
+    wanted = "a finite number" if SETTINGS[name].kind is float else "an integer"
     assert error.problem == f"needs {wanted}, not {value}"
 
 
@@ -109,18 +109,18 @@ def test_numbers_in_messages_are_not_rounded() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "wanted"),
     [
-        ("model", 3, "a text in quotes"),
-        ("model", None, "a text in quotes"),
-        ("epochs", "3", "a whole number"),
-        ("epochs", 3.0, "a whole number"),
-        ("epochs", True, "a whole number"),
-        ("epochs", None, "a whole number"),
+        ("model", 3, "a string in quotes"),
+        ("model", None, "a string in quotes"),
+        ("epochs", "3", "an integer"),
+        ("epochs", 3.0, "an integer"),
+        ("epochs", True, "an integer"),
+        ("epochs", None, "an integer"),
         ("lr", "0.1", "a number"),
         ("lr", False, "a number"),
         ("lr", {"value": 0.1}, "a number"),
         ("nesterov", 1, "true or false"),
         ("nesterov", None, "true or false"),
-        ("data_dir", ["a"], "a text in quotes"),
+        ("data_dir", ["a"], "a string in quotes"),
     ],
 )
 def test_types(name: str, value: object, wanted: str) -> None:
@@ -212,7 +212,7 @@ def test_malformed_references_are_refused(model: str) -> None:
 )
 def test_a_reference_that_is_a_call_is_refused(model: str, meant: str) -> None:
     assert error_of(model=model).problem == (
-        f"{model!r}: after the colon comes one name, without parentheses: {meant}"
+        f"{model!r}: write one name after the colon, without parentheses: {meant}"
     )
     assert len(error_of(model="x" * 100_000 + model).problem) < 400
 

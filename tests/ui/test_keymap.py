@@ -167,13 +167,13 @@ async def test_the_keys_of_a_replay_can_be_changed_too() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "name", "words"),
     [
-        ("[run]\npause = p", 2, "pause", "no valid TOML: Invalid value"),
+        ("[run]\npause = p", 2, "pause", "invalid TOML: Invalid value"),
         ('[run]\npause = "p\n', 2, "pause", "a closing quote is missing"),
         ('[run]\npuase = "p"', 2, "run.puase", "unknown id (did you mean run.pause?); `mnist-tui"),
         ('pause = "p"', 1, "pause", "unknown id (did you mean run.pause?)"),
         ("[zzz]", 1, "zzz", "unknown id; `mnist-tui keys` lists all ids"),
         ('[qqq]\nxyz = "p"', 2, "qqq.xyz", "unknown id; `mnist-tui keys` lists all ids"),
-        ("run = 3", 1, "run", "needs to be a table, [run], not a whole number"),
+        ("run = 3", 1, "run", "needs to be a table, [run], not an integer"),
         (
             "[run]\nstep = 5",
             2,

@@ -122,7 +122,7 @@ def test_a_broken_theme_fails_only_if_requested(tmp_path: Path) -> None:
     bad = write(tmp_path / "midnight.toml", BASE + "accent = 3")
     found, problems = available(tmp_path)
     assert found == SHIPPED
-    assert problems == [f"{bad}, line 3: accent: needs a text in quotes, not a whole number"]
+    assert problems == [f"{bad}, line 3: accent: needs a string in quotes, not an integer"]
     assert find("okabe", tmp_path).name == "okabe"
     for name in ("midnight", str(bad)):
         with pytest.raises(InputError) as caught:

@@ -83,7 +83,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RuntimeError):
         raise path_error(path, DAMAGED) from None
     if _digest(text, tensors) != digest:
-        raise path_error(path, "is damaged: its checksum does not match its content")
+        raise path_error(path, "is corrupted: its checksum does not match its content")
     metadata = dict(parse_metadata(text, path))
     try:
         for name in metadata.pop(_FOREIGN, []):

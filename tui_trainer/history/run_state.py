@@ -67,10 +67,10 @@ class RunState:
     """The state of a run without curves; :class:`History` adds them. A step costs a microsecond.
 
     ``folder`` is where the run is recorded, ``unsaved`` are the files that cannot be written, with
-    the reason, ``saved`` is the last reported checkpoint, ``divergence`` one that the run has
-    not been rewound from. ``updates`` and ``samples`` are the latest probes, ``model_probe``
-    the checks of the model before the first step. ``findings`` are the active ones by code,
-    ``past_findings`` the cleared ones.
+    the reason, ``saved`` is the last reported checkpoint. ``divergence`` is reset by a rewind.
+    ``updates`` and ``samples`` are the latest probes, ``model_probe`` the checks of the model
+    before the first step. ``findings`` are the active ones by code, ``past_findings`` the cleared
+    ones.
     """
 
     state: State = "preparing"

@@ -71,12 +71,12 @@ def parse_config(text: str, name: str) -> Source:
         settings = parse_toml(text)
     except TomlError as error:
         place = _place(name, error.line, error.key)
-        raise InputError(f"{place}: no valid TOML: {error.problem}") from None
+        raise InputError(f"{place}: invalid TOML: {error.problem}") from None
     source = Source(settings, text, name)
     for key in settings:
         if key not in SETTINGS:
             known = ", ".join(SETTINGS)
-            raise InputError(f"{source.place(key)}: no such setting; there are {known}")
+            raise InputError(f"{source.place(key)}: unknown setting; choose {known}")
     return source
 
 
@@ -120,7 +120,7 @@ def _value(value: str | float | bool) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        # A JSON string is a TOML basic string, but for DEL, which TOML wants escaped too.
+        # A JSON string is a TOML basic string, except that TOML also requires DEL to be escaped.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     return repr(value)
 

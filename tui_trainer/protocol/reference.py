@@ -71,11 +71,11 @@ def suggestion_for(model: str) -> str:
         script = PurePath(place).with_suffix(".py").name
         return f"a notebook; save it as a Python file, and name its class: {script}:ClassName"
     if suffix in WEIGHTS:
-        return "a file of weights; name the Python file with the model's class: net.py:ClassName"
+        return "a weights file; name the Python file with the model's class: net.py:ClassName"
     if _is_file(place):
         called = name.partition("(")[0].rpartition(".")[2].strip()
         called = called if called.isidentifier() else "ClassName"
-        return f"after the colon comes one name, without parentheses: {place}:{called}"
+        return f"write one name after the colon, without parentheses: {place}:{called}"
     try:
         if os.path.isfile(f"{place}.py"):
             return f"did you mean {place}.py:{name or 'ClassName'}?"

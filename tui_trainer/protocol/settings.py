@@ -22,7 +22,7 @@ MODEL, DATA, TRAINING, AUGMENTATION, MACHINE, RECORD = GROUPS = (
 )
 """The groups of settings, in display order."""
 
-WANTED = {str: "a text in quotes", int: "a whole number", float: "a number", bool: "true or false"}
+WANTED = {str: "a string in quotes", int: "an integer", float: "a number", bool: "true or false"}
 LONGEST_SHOWN = 80
 
 Value = TypeVar("Value")
@@ -89,8 +89,8 @@ class Setting:
         elif isinstance(value, float) and not math.isfinite(value):
             problem = "needs a finite number"
         elif isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
-            # Bytes that Python could not decode: no TOML file can hold them.
-            problem = "needs a text that UTF-8 can hold"
+            # Undecodable bytes (surrogates): TOML cannot represent them.
+            problem = "needs valid UTF-8 text"
         elif self.choices and not self.also and value not in self.choices:
             unknown = f"unknown {self.name} {shown(value)}"
             raise SettingError(self.name, f"{unknown}; choose {self.known}")
@@ -132,6 +132,6 @@ def shown(value: object) -> str:
     """Return the repr of a value, shortened if it is very long."""
     try:
         text = repr(value)
-    except ValueError:  # Python writes no whole number of more than 4,300 digits
+    except ValueError:  # Python prints no int of more than 4,300 digits
         return "a number of thousands of digits"
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"

@@ -145,7 +145,7 @@ class TomlFile:
             named = f"{printable(error.key)}: " if error.key else ""
             problem = f"{printable(error.problem)}{_SYNTAX_HINTS.get(error.problem, '')}"
             where = _where(path, error.line or 1)
-            raise InputError(f"{where}: {named}no valid TOML: {problem}") from None
+            raise InputError(f"{where}: {named}invalid TOML: {problem}") from None
 
     def error(self, problem: TomlKeyError) -> InputError:
         """Return the error about a key: one line with the file, the line and the key."""
@@ -165,6 +165,6 @@ def suggestion(word: str, known: Collection[str]) -> str:
 
 def kind(value: object) -> str:
     """Return the type of a TOML value, for messages."""
-    names = {bool: "true or false", str: "a text", list: "a list", dict: "a table"}
-    numbers = {int: "a whole number", float: "a number"}
+    names = {bool: "true or false", str: "a string", list: "a list", dict: "a table"}
+    numbers = {int: "an integer", float: "a number"}
     return {**names, **numbers}.get(type(value), "a date")

@@ -54,8 +54,8 @@ def parse_metadata(text: str, path: Path) -> dict[str, Any]:
     return metadata
 
 
-DAMAGED = "is no safetensors file, or a damaged one"
-NO_CHECKPOINT = "holds tensors, but no checkpoint of a run"
+DAMAGED = "is not a safetensors file, or is corrupted"
+NO_CHECKPOINT = "contains tensors, but no checkpoint of a run"
 
 
 def parse_head(content: bytes, path: Path) -> tuple[str, str]:

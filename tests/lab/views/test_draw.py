@@ -120,7 +120,7 @@ def test_checkpoints_are_compared(context_of: Contexts, seen: Seen, saved: dict[
     assert rows["gone"][1].startswith("✗ cannot be read: No such file")
     predicted = {each["weights"]: each for each in reported(shown)["predictions"]}
     assert predicted["last"]["probabilities"] == pytest.approx(asked.tolist(), abs=1e-5)
-    assert "damaged" in predicted["best"]["error"] or "is no" in predicted["best"]["error"]
+    assert "corrupted" in predicted["best"]["error"] or "is no" in predicted["best"]["error"]
 
 
 def test_a_checkpoint_is_read_once_and_again_when_it_changes(

@@ -97,7 +97,7 @@ def _check_key(key: str, known: Collection[str], table: str) -> None:
 def _text(table: dict[str, Any], key: str, where: str = "") -> str:
     value = table[key]
     if not isinstance(value, str):
-        raise TomlKeyError(key, f"needs a text in quotes, not {kind(value)}", where)
+        raise TomlKeyError(key, f"needs a string in quotes, not {kind(value)}", where)
     if not value.strip() or not value.isprintable():
         raise TomlKeyError(key, "needs one line of text", where)
     return value
