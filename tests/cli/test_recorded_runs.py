@@ -119,7 +119,7 @@ def test_the_best_state_can_be_gone_on_from(run: Cli, trained: RunFolder) -> Non
 
 @pytest.mark.parametrize("command", ["resume", "replay"])
 def test_no_such_run(run: Cli, command: str) -> None:
-    assert "runs: no run in it yet" in complaint(run, command, "--no-ui")
+    assert "runs: contains no runs" in complaint(run, command, "--no-ui")
     output = complaint(run, command, "--no-ui", "nothing")
     assert output == "nothing: no such run; `mnist-tui runs` lists all runs"
 
