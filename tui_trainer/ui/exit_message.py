@@ -18,7 +18,7 @@ def exit_message(window: MnistTui) -> tuple[ExitCode, str]:
     started, step = history.started, history.last_step
     if started is None or step is None:
         return ExitCode.FINISHED, ""
-    reason = history.finished.reason if history.finished else "left"
+    reason = history.finished.reason if history.finished else "quit"
     if history.is_viewing:
         reason = "inspected"
     parts = [
