@@ -76,7 +76,7 @@ def test_what_cannot_be_diagnosed_is_refused_in_a_line(run: Cli) -> None:
         assert (code, out, err.count("\n")) == (2, "", 1)
         return err
 
-    assert "runs: no run in it yet" in refused()
+    assert "runs: contains no runs" in refused()
     assert "nothing: no such run" in refused("nothing")
     start = [event for event in recording("finished") if isinstance(event, RunStarted)]
     folder = run_folder(Path("runs/one"), start)
