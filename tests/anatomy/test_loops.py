@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tests.anatomy.networks import SHAPE, named
-from tui_trainer.anatomy.folding import LEAST_REPEATS, folding
+from tui_trainer.anatomy.folding import MIN_REPEATS, folding
 from tui_trainer.anatomy.measured import effective_field, measured_field
 from tui_trainer.anatomy.table import layer_table
 from tui_trainer.anatomy.trace import Step, trace
@@ -143,7 +143,7 @@ def test_a_loop_whose_length_depends_on_the_images_never_misleads() -> None:
 
 
 def test_only_whole_blocks_that_follow_one_another_are_folded() -> None:
-    n = LEAST_REPEATS
+    n = MIN_REPEATS
     loop = [*"ab" * n]
 
     assert [len(row) for row in folding([*"x", *loop, *"y"]).rows] == [1, n, n, 1]

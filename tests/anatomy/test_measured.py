@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tests.anatomy.comparing import bounds
 from tests.anatomy.networks import SHAPE, Student, branched
 from tui_trainer.anatomy.measured import (
-    MOST_CHANNELS,
+    MAX_CHANNELS,
     effective_field,
     measured_field,
     measured_fields,
@@ -50,7 +50,7 @@ def one_by_one(layers: nn.Sequential, image: Tensor, row: int, column: int) -> T
 def test_the_effective_field_is_the_mean_size_of_each_channels_gradient(place: int) -> None:
     model, image = build(), torch.rand(1, 1, 28, 28)
     height, width, channels = layer_table(model, SHAPE)[place].output_shape
-    assert channels <= MOST_CHANNELS
+    assert channels <= MAX_CHANNELS
 
     field = effective_field(model, image, place, height // 2, width // 2)
 
@@ -79,15 +79,15 @@ def test_the_image_sees_itself() -> None:
 
 
 def test_of_many_channels_some_are_chosen_evenly() -> None:
-    model = nn.Conv2d(1, 4 * MOST_CHANNELS, 1)
+    model = nn.Conv2d(1, 4 * MAX_CHANNELS, 1)
     image = torch.ones(1, 1, 5, 5)
     with torch.no_grad():
-        model.weight[:] = torch.arange(4.0 * MOST_CHANNELS)[:, None, None, None]
+        model.weight[:] = torch.arange(4.0 * MAX_CHANNELS)[:, None, None, None]
 
     field = effective_field(model, image, 1, 2, 2)
 
     # Each channel's gradient is its number: from the first to the last, evenly, the mean is half.
-    assert float(field[2, 2]) == pytest.approx((4 * MOST_CHANNELS - 1) / 2, rel=1e-3)
+    assert float(field[2, 2]) == pytest.approx((4 * MAX_CHANNELS - 1) / 2, rel=1e-3)
 
 
 @pytest.mark.parametrize("what", branched())

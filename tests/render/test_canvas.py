@@ -10,7 +10,7 @@ import pytest
 
 from tests.render.reading import Reading, read
 from tui_trainer.render.plots import Line, Mark, Points, Scale, chart
-from tui_trainer.render.plots.chart_shapes import Run
+from tui_trainer.render.plots.chart_shapes import Segment
 
 SIZE = (60, 14)
 LINEAR = Scale("linear")
@@ -137,7 +137,7 @@ def test_no_label_hides_another_mark() -> None:
 def test_neighbours_of_one_role_are_one_run() -> None:
     rows = chart(*SIZE, x_max=1.0, scale=LINEAR, lines=[noisy()])
     for row in rows:
-        assert all(isinstance(run, Run) for run in row)
+        assert all(isinstance(run, Segment) for run in row)
         roles = [run.role for run in row]
         assert all(a != b for a, b in pairwise(roles))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
-LEAST_REPEATS = 8
+MIN_REPEATS = 8
 """The minimum number of consecutive repeats for which a block of steps is folded."""
 
 BLOCKS = (4, 16, 64, 256, 1024)
@@ -86,7 +86,7 @@ def _repeated(
         length = candidate - position
         if not 0 < length <= longest:
             break
-        if position + LEAST_REPEATS * length > len(kinds):
+        if position + MIN_REPEATS * length > len(kinds):
             break
         if kinds[candidate + length - 1] != kinds[candidate - 1]:
             continue
@@ -94,7 +94,7 @@ def _repeated(
         times = 1
         while kinds[position + times * length : position + (times + 1) * length] == block:
             times += 1
-        if times >= LEAST_REPEATS:
+        if times >= MIN_REPEATS:
             return length, times
     return 1, 1
 

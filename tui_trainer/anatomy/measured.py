@@ -13,7 +13,7 @@ from tui_trainer.anatomy.surrogates import passes_through, surrogate
 from tui_trainer.anatomy.trace import Step, trace
 from tui_trainer.models.rng import noise
 
-MOST_CHANNELS = 64
+MAX_CHANNELS = 64
 """The maximum number of a layer's channels that the effective field averages."""
 
 Feature = tuple[int, int] | None
@@ -176,7 +176,7 @@ def effective_field(
 
     Returns:
         (height, width): the absolute gradient, averaged over the layer's channels (at most
-        ``MOST_CHANNELS`` of them, evenly chosen) and the image's channels.
+        ``MAX_CHANNELS`` of them, evenly chosen) and the image's channels.
     """
     image = image.detach().to(_device(model))
 
@@ -186,7 +186,7 @@ def effective_field(
     with torch.inference_mode(False), torch.no_grad():
         # Two images: some models cannot take a batch of one.
         count = _at(model, image.repeat(2, 1, 1, 1), position, channels).shape[1]
-        chosen = torch.linspace(0, count - 1, min(count, MOST_CHANNELS)).round().long()
+        chosen = torch.linspace(0, count - 1, min(count, MAX_CHANNELS)).round().long()
         number = max(2, len(chosen))
         images = image.repeat(number, 1, 1, 1)
 

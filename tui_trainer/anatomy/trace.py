@@ -173,7 +173,7 @@ class _Plan:
 _PLANS: dict[Hashable, _Plan | None] = {}
 """The plans of models traced before, and of their copies; None where there are no loops."""
 
-_MOST_PLANS = 100
+_MAX_PLANS = 100
 
 
 def _structure(model: nn.Module, image: Tensor) -> Hashable:
@@ -197,7 +197,7 @@ def cached_folding(model: nn.Module, image: Tensor, steps: Sequence[Step]) -> Fo
     """Fold the steps of a forward, and cache the folding for later forwards of the model."""
     found = folding(step.work for step in steps)
     has_loops = len(found.rows) < len(steps)
-    if len(_PLANS) >= _MOST_PLANS:
+    if len(_PLANS) >= _MAX_PLANS:
         _PLANS.clear()
     plan = _Plan(found, tuple(step.kind for step in steps)) if has_loops else None
     _PLANS[_structure(model, image)] = plan

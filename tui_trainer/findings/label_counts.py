@@ -12,13 +12,13 @@ from tui_trainer.protocol.probed import SampleProbed
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text import fmt
 
-FEWEST = 16
+MIN_IMAGES = 16
 """The minimum number of images in a sample or batch to judge its classes."""
 
 UNEVEN = 6.0
 """Standard deviations by which a batch's class counts may differ from a random draw."""
 
-FEWEST_ERRORS = 20
+MIN_ERRORS = 20
 """The minimum number of errors to judge their spread over the class pairs."""
 
 NOISY = 0.06
@@ -46,7 +46,7 @@ ENOUGH = 100
 def constant_labels(history: History) -> FindingRaised | None:
     """Find that all labels are the same."""
     sample = history.samples[-1] if history.samples else None
-    if sample is None or sample.sample_size < FEWEST:
+    if sample is None or sample.sample_size < MIN_IMAGES:
         return None
     there = [label for label, row in enumerate(sample.confusion) if sum(row)]
     if len(there) != 1:
@@ -65,7 +65,7 @@ def not_shuffled(history: History) -> FindingRaised | None:
     The test is the chi-squared statistic of the class counts of the last four sampled batches
     against the sample; three of four must be far beyond what shuffling gives.
     """
-    updates = [update for update in recent_updates(history, 4) if update.batch_size >= FEWEST]
+    updates = [update for update in recent_updates(history, 4) if update.batch_size >= MIN_IMAGES]
     if len(updates) < 4 or not history.samples:
         return None
     rows = [sum(row) for row in history.samples[-1].confusion]
@@ -157,7 +157,7 @@ def _has_noisy_errors(sample: SampleProbed) -> bool:
     errors = _errors(sample)
     wrong = sum(errors)
     if (
-        wrong < FEWEST_ERRORS
+        wrong < MIN_ERRORS
         or wilson(wrong, sample.sample_size)[0] < NOISY
         or sample.confidence_p90 > LOW_CONFIDENCE
     ):

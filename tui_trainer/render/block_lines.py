@@ -10,8 +10,8 @@ from tui_trainer.protocol.exhibit import Bar, Bars, Matrix, Table, Tone, Words
 from tui_trainer.text.fmt import Cell, columns, share_bar
 from tui_trainer.text.lines import PROSE, Lines, kept_lines, padded, paragraph, paragraphs
 
-WIDEST_BAR = 40
-LEAST_BAR = 6
+MAX_BAR = 40
+MIN_BAR = 6
 
 ROLES: dict[Tone, str] = {
     **{"plain": "", "muted": "muted", "title": "title bold"},
@@ -28,7 +28,7 @@ NONE = ("", "·", "–", "—")
 GAP = 2
 """Spaces between two columns of a table."""
 
-LEAST_CELL = 4
+MIN_CELL = 4
 """The minimum width of a matrix cell, in columns."""
 
 HEAT = 0.75
@@ -151,7 +151,7 @@ def _row_by_row(table: Table, width: int) -> Lines:
 def bars_lines(bars: Bars, width: int) -> Lines:
     """Return bars below each other, each with its number right-aligned."""
     labels, numbers = _bar_columns(bars)
-    room = min(WIDEST_BAR, width - 2 - labels - 1 - 1 - numbers)
+    room = min(MAX_BAR, width - 2 - labels - 1 - 1 - numbers)
     lines = caption_lines(bars.caption, width)
     for bar in bars.bars:
         lines += _bar_lines(bar, labels, numbers, room, width)
@@ -168,8 +168,8 @@ def _bar_columns(bars: Bars) -> tuple[int, int]:
 def _bar_lines(bar: Bar, labels: int, numbers: int, room: int, width: int) -> Lines:
     sign, role = ("▸ ", "title bold") if bar.is_marked else ("  ", "")
     colour = "title" if bar.is_marked else "train"
-    if room < LEAST_BAR:
-        drawn = share_bar(bar.drawn_share, max(1, min(WIDEST_BAR, width - 2)))
+    if room < MIN_BAR:
+        drawn = share_bar(bar.drawn_share, max(1, min(MAX_BAR, width - 2)))
         text = paragraph(f"{sign}{bar.label}  {bar.number}", role, width)
         return [*text, [Cell(f"  {drawn}", style=colour)]]
     return [
@@ -183,7 +183,7 @@ def _bar_lines(bar: Bar, labels: int, numbers: int, room: int, width: int) -> Li
 
 def bars_width(bars: Bars) -> int:
     """Return the minimum width at which bars are worth drawing."""
-    return sum(_bar_columns(bars)) + 4 + LEAST_BAR + 2
+    return sum(_bar_columns(bars)) + 4 + MIN_BAR + 2
 
 
 # --- matrices
@@ -220,7 +220,7 @@ def _head_width(matrix: Matrix) -> int:
 
 def _cell_width(matrix: Matrix) -> int:
     widest = max(columns(text) for row in (*matrix.texts, matrix.heads) for text in row)
-    return max(LEAST_CELL, widest + 2)
+    return max(MIN_CELL, widest + 2)
 
 
 def _cell_role(matrix: Matrix, row: int, column: int, *, is_chosen: bool) -> str:

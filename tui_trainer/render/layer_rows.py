@@ -29,10 +29,10 @@ from tui_trainer.text.lines import padded
 NOT_RECORDED = "–"
 """The cell for what an older version did not record."""
 
-LEAST_BAR, GREATEST_BAR = 5, 24
+MIN_BAR, MAX_BAR = 5, 24
 """The width of the bar that shows a layer's share of the budget."""
 
-LEAST_NAME = 16
+MIN_NAME = 16
 """A longer name is truncated where it would take more than a quarter of the table."""
 
 DROPPED_LAST = (KIND, SHARE, OUTPUT)
@@ -143,13 +143,13 @@ def layout(table: Sequence[Sequence[str]], width: int, gap: int) -> Layout:
         gap: Spaces around a column.
     """
     widths = [max(map(fmt.columns, column)) for column in zip(*table, strict=True)]
-    widths[NAME] = min(widths[NAME], max(LEAST_NAME, width // 4))
+    widths[NAME] = min(widths[NAME], max(MIN_NAME, width // 4))
     figure = max(fmt.columns(row[SHARE]) for row in table[1:]) + 1
     kept = list(range(len(table[0])))
     has_figure = True
 
     def needed() -> int:
-        widths[SHARE] = LEAST_BAR + (figure if has_figure else 0)
+        widths[SHARE] = MIN_BAR + (figure if has_figure else 0)
         return sum(widths[index] + gap for index in kept)
 
     ranked = [index for index, column in enumerate(COLUMNS) if column.rank]
@@ -163,7 +163,7 @@ def layout(table: Sequence[Sequence[str]], width: int, gap: int) -> Layout:
     for index in DROPPED_LAST:
         if needed() > width:
             kept.remove(index)
-    bar = min(GREATEST_BAR, LEAST_BAR + max(0, width - needed())) if SHARE in kept else 0
+    bar = min(MAX_BAR, MIN_BAR + max(0, width - needed())) if SHARE in kept else 0
     widths[SHARE] = bar + (figure if has_figure else 0)
     return Layout(tuple(kept), tuple(widths), bar)
 

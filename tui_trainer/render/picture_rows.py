@@ -17,7 +17,7 @@ from tui_trainer.text.lines import Lines, line_width
 GAP = 3
 """Columns between two pictures."""
 
-WIDEST_CAPTION = 14
+MAX_CAPTION = 14
 """The width up to which a caption widens its picture's column; a longer one is wrapped."""
 
 
@@ -65,7 +65,7 @@ def _placed(picture: Picture, width: int, medium: Medium) -> Placed:
     shown = line_width(drawn[0]) if drawn else 0
     # Captions are wrapped between words, never inside one.
     words = [*picture.caption.split(), ends]
-    room = max(shown, *map(columns, words), min(columns(picture.caption), WIDEST_CAPTION))
+    room = max(shown, *map(columns, words), min(columns(picture.caption), MAX_CAPTION))
     below = _folded(picture.caption, min(room, width))
     return Placed(drawn, shown, [*below, ends] if ends else below, min(room, width))
 

@@ -10,7 +10,7 @@ from tui_trainer.render.medium import PLAIN
 from tui_trainer.text.fmt import columns
 from tui_trainer.text.lines import paragraph, paragraphs, plain
 
-WIDTH, LEAST_WIDTH = 76, 40
+WIDTH, MIN_WIDTH = 76, 40
 INDENT = "  "
 PLOT_HEIGHT = 12
 
@@ -20,7 +20,7 @@ SHOWN_STEPS = 12
 
 def page_width(room: int | None) -> int:
     """Return the width of a page; ``room`` is the terminal's, None for a file or a pipe."""
-    return WIDTH if room is None else max(LEAST_WIDTH, min(WIDTH, room))
+    return WIDTH if room is None else max(MIN_WIDTH, min(WIDTH, room))
 
 
 def page(

@@ -9,7 +9,7 @@ from tests.benchmarks.findings.judge import JUDGED_BY_TRUTH, Detection, Judged, 
 from tests.benchmarks.findings.suite import HEALTHY
 from tui_trainer.stats.intervals import wilson
 
-MOST_FALSE, LEAST_FOUND, LEAST_OF_KIND, LEAST_EARLY = 0.02, 0.95, 0.80, 0.50
+MAX_FALSE, MIN_DETECTED, MIN_OF_KIND, MIN_EARLY = 0.02, 0.95, 0.80, 0.50
 """The goals: false alarms on healthy runs, detection overall, of each kind, and early."""
 
 TRUTH = (
@@ -39,28 +39,28 @@ def summary(runs: Sequence[Judged], expected: Mapping[str, frozenset[str]]) -> l
     total = sum(kind.total for kind in kinds.values())
     found = sum(kind.found for kind in kinds.values())
     early = sum(kind.early for kind in kinds.values())
-    weak = [n for n, kind in kinds.items() if kind.found < LEAST_OF_KIND * kind.total]
+    weak = [n for n, kind in kinds.items() if kind.found < MIN_OF_KIND * kind.total]
     lines = [
         _goal(
             f"healthy runs with a false alarm: {with_interval(wrong, len(healthy))}",
-            f"at most {MOST_FALSE:.0%}",
-            wrong <= MOST_FALSE * len(healthy),
+            f"at most {MAX_FALSE:.0%}",
+            wrong <= MAX_FALSE * len(healthy),
         ),
         _goal(
             f"sabotaged runs that are detected: {with_interval(found, total)}",
-            f"at least {LEAST_FOUND:.0%}",
-            found >= LEAST_FOUND * total,
+            f"at least {MIN_DETECTED:.0%}",
+            found >= MIN_DETECTED * total,
         ),
         _goal(
-            f"kinds detected in fewer than {LEAST_OF_KIND:.0%} of their runs: "
+            f"kinds detected in fewer than {MIN_OF_KIND:.0%} of their runs: "
             f"{', '.join(weak) or 'none'}",
             "none",
             not weak,
         ),
         _goal(
             f"sabotaged runs detected within the first epoch: {with_interval(early, total)}",
-            f"at least {LEAST_EARLY:.0%}",
-            early >= LEAST_EARLY * total,
+            f"at least {MIN_EARLY:.0%}",
+            early >= MIN_EARLY * total,
         ),
     ]
     return lines + [f"excluded: {line}" for line in broken_runs(runs)]

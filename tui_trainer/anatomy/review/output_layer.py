@@ -72,14 +72,14 @@ def softmax_output(design: Design, report: Reporter) -> Diagnosis | None:
     if found:
         evidence = (
             f"{found[0].name} squeezes the {_logits(design)} between 0 and 1: cross-entropy then "
-            f"never falls below {least_loss(classes, 0.0, 1.0):.2f}"
+            f"never falls below {lowest_loss(classes, 0.0, 1.0):.2f}"
         )
         advice = f"remove {names(found)}: cross-entropy applies log-softmax itself"
         return report.error("softmax is applied twice", evidence, advice, found)
     return report.ok("the loss receives logits", f"{_logits(design)}, no softmax")
 
 
-def least_loss(classes: int, low: float, high: float) -> float:
+def lowest_loss(classes: int, low: float, high: float) -> float:
     """Return the lowest cross-entropy of bounded logits: the true class high, all others low."""
     return math.log1p((classes - 1) * math.exp(low - high))
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tui_trainer.anatomy.review.output_layer import least_loss
+from tui_trainer.anatomy.review.output_layer import lowest_loss
 from tui_trainer.anatomy.trace import trace
 from tui_trainer.engine.evaluation import are_probabilities
 from tui_trainer.lab.preflight.check_context import CheckContext
@@ -128,11 +128,11 @@ def _kind_item(context: CheckContext, first: _First) -> Diagnosis:
     elif are_probabilities(first.logits):
         severity, title = "error", "softmax before the loss"
         advice = "remove it: cross-entropy takes logits and applies softmax itself"
-        floor = least_loss(classes, 0.0, 1.0)
+        floor = lowest_loss(classes, 0.0, 1.0)
     elif last in ("sigmoid", "hardsigmoid", "tanh", "hardtanh", "softsign"):
         low = 0.0 if "sigmoid" in last else -1.0
         severity, title = "error", f"{last} bounds the logits"
-        advice, floor = "end the model with a linear layer", least_loss(classes, low, 1.0)
+        advice, floor = "end the model with a linear layer", lowest_loss(classes, low, 1.0)
     elif last in ("relu", "relu6"):
         severity, title = "warning", f"{last} clips the logits at 0"
         advice = "end the model with a linear layer: a clipped logit gets no gradient"

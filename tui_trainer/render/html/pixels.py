@@ -37,10 +37,10 @@ def png(picture: Picture) -> bytes:
     """
     colours = _SIGNED if picture.is_signed else _GREYS
     levels = levels_of(picture, LEVELS if picture.is_signed else GREYS - 1)
-    places = [level % len(colours) for level in levels]
+    indices = [level % len(colours) for level in levels]
     rows = b"".join(
-        b"\0" + bytes(places[start : start + picture.width])
-        for start in range(0, len(places), max(1, picture.width))
+        b"\0" + bytes(indices[start : start + picture.width])
+        for start in range(0, len(indices), max(1, picture.width))
     )
     header = struct.pack(">IIBBBBB", picture.width, picture.height, 8, 3, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + b"".join(

@@ -17,16 +17,16 @@ LEFT, RIGHT, TOP, BOTTOM = 64, 16, 12, 44
 LOW = HEIGHT - BOTTOM
 """The y coordinate of the horizontal axis."""
 
-LEAST_GAP = 26
+MIN_GAP = 26
 """The minimum distance of two ticks of the vertical axis, in pixels; half the horizontal one."""
 
 X_TICKS = 8
 """The approximate number of ticks of the horizontal axis."""
 
-MOST_POINTS = 600
+MAX_POINTS = 600
 """The most points that are drawn of a curve; of more, every second or third."""
 
-MARKS_A_CURVE = 6
+MARKS_PER_CURVE = 6
 FEW_POINTS = 24
 """Up to this many points, each has a marker."""
 
@@ -100,15 +100,15 @@ def _ticks(frame: _Frame) -> Iterator[str]:
     """Yield the ticks and labels of both axes, and horizontal grid lines."""
     right = WIDTH - RIGHT
     heights = [(frame.down(value), label) for value, label in frame.axis.ticks]
-    for y, label in apart(heights, LEAST_GAP):
+    for y, label in apart(heights, MIN_GAP):
         yield f"<path class='grid' d='M{LEFT} {y:.1f}H{right}'/>"
         yield f"<text x='{LEFT - 8}' y='{y + 4:.1f}' class='y'>{_minus(label)}</text>"
     step = nice_step((frame.last - frame.first) / X_TICKS or 1.0)
     first, last = math.ceil(frame.first / step), math.floor(frame.last / step + 1e-9)
-    places = [
+    positions = [
         (frame.across(number * step), f"{number * step:.6g}") for number in range(first, last + 1)
     ]
-    for x, label in apart(places, 2 * LEAST_GAP):
+    for x, label in apart(positions, 2 * MIN_GAP):
         yield f"<path class='tick' d='M{x:.1f} {LOW}v5'/>"
         yield f"<text x='{x:.1f}' y='{LOW + 19}' class='x'>{_minus(label)}</text>"
 
@@ -117,15 +117,15 @@ def _line(points: Sequence[tuple[float, float]], index: int) -> str:
     """Return a curve and its markers, offset from those of the other curves."""
     if not points:
         return ""
-    step = math.ceil(len(points) / MOST_POINTS)
+    step = math.ceil(len(points) / MAX_POINTS)
     drawn = [*points[:-1:step], points[-1]]
     path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in drawn)
     if len(points) <= FEW_POINTS:
         marked = list(points)
     else:
-        stride = len(points) / MARKS_A_CURVE
+        stride = len(points) / MARKS_PER_CURVE
         offset = stride * (0.5 + index) / len(SHAPES)
-        marked = [points[int(offset + stride * number)] for number in range(MARKS_A_CURVE)]
+        marked = [points[int(offset + stride * number)] for number in range(MARKS_PER_CURVE)]
     marks = "".join(_mark(x, y, index) for x, y in marked)
     dash = DASHES[index % len(DASHES)]
     dashed = f" stroke-dasharray='{dash}'" if dash else ""

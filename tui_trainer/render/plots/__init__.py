@@ -9,8 +9,8 @@ This package knows no colours: a *role* ("train", "validation", "axis", …) is 
 front end finds the colour in its theme.
 """
 
-from tui_trainer.render.plots.chart_shapes import Line, Mark, Points, Row, Run
+from tui_trainer.render.plots.chart_shapes import Line, Mark, Points, Row, Segment
 from tui_trainer.render.plots.drawing import MIN_HEIGHT, MIN_WIDTH, chart
 from tui_trainer.text.scales import Scale
 
-__all__ = ["MIN_HEIGHT", "MIN_WIDTH", "Line", "Mark", "Points", "Row", "Run", "Scale", "chart"]
+__all__ = ["MIN_HEIGHT", "MIN_WIDTH", "Line", "Mark", "Points", "Row", "Scale", "Segment", "chart"]

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import pairwise
 
-from tui_trainer.render.plots.chart_shapes import Line, Mark, Points, Row, Run
-from tui_trainer.render.plots.grid import Across, Up
+from tui_trainer.render.plots.chart_shapes import Line, Mark, Points, Row, Segment
+from tui_trainer.render.plots.grid import XAxis, YAxis
 
 _BRAILLE = 0x2800
 # The bit of each dot of a braille cell, by row and column (Unicode, block 2800).
@@ -29,15 +29,15 @@ _SPANS = tuple(
 class Canvas:
     """The cells inside a frame."""
 
-    def __init__(self, across: Across, up: Up) -> None:
-        self._across, self._up = across, up
-        self._columns = across.cells
-        self._characters = [" "] * (across.cells * up.cells)
-        self._roles = [""] * (across.cells * up.cells)
+    def __init__(self, x_axis: XAxis, y_axis: YAxis) -> None:
+        self._x_axis, self._y_axis = x_axis, y_axis
+        self._columns = x_axis.cells
+        self._characters = [" "] * (x_axis.cells * y_axis.cells)
+        self._roles = [""] * (x_axis.cells * y_axis.cells)
 
     def lines(self, lines: Sequence[Line]) -> None:
         """Draw curves: first all bands, then the trends over them."""
-        stops = [self._across.stops(line.x) for line in lines]
+        stops = [self._x_axis.stops(line.x) for line in lines]
         for line, its_stops in zip(lines, stops, strict=True):
             if line.low is not None and line.high is not None:
                 self._band(line.low, line.high, its_stops, line.band_role or line.role)
@@ -60,8 +60,8 @@ class Canvas:
                 columns.append(column)
                 tops.append(max(high[first:last]))
                 bottoms.append(min(low[first:last]))
-        top_dots = _around(min, self._up.dots(tops))
-        bottom_dots = _around(max, self._up.dots(bottoms))
+        top_dots = _around(min, self._y_axis.dots(tops))
+        bottom_dots = _around(max, self._y_axis.dots(bottoms))
         for column, top, bottom in zip(columns, top_dots, bottom_dots, strict=True):
             tints = _tints(top, bottom)
             start = (top >> 2) * self._columns + column
@@ -75,7 +75,7 @@ class Canvas:
         if not ends:
             return
         columns = [column for column, _ in ends]
-        path = _path(columns, self._up.dots(trend[end] for _, end in ends))
+        path = _path(columns, self._y_axis.dots(trend[end] for _, end in ends))
         cells: defaultdict[int, int] = defaultdict(int)
         steps = zip([path[0], *path], path, strict=False)
         for column, (before, now) in enumerate(steps, columns[0]):
@@ -91,22 +91,22 @@ class Canvas:
     def points(self, group: Points) -> None:
         """Draw a glyph at each value."""
         for x, y in zip(group.x, group.y, strict=True):
-            column = self._across.cell(x)
+            column = self._x_axis.cell(x)
             if column is not None:
-                self._put(self._up.cell(y) * self._columns + column, group.glyph, group.role)
+                self._put(self._y_axis.cell(y) * self._columns + column, group.glyph, group.role)
 
     def stems(self, marks: Sequence[Mark]) -> None:
         """Draw the thin line of each mark; call it before drawing anything else."""
         for mark in marks:
-            column = self._across.cell(mark.x)
+            column = self._x_axis.cell(mark.x)
             if column is not None:
                 stem = slice(column, None, self._columns)
-                self._characters[stem] = ["┊"] * self._up.cells
-                self._roles[stem] = [mark.role] * self._up.cells
+                self._characters[stem] = ["┊"] * self._y_axis.cells
+                self._roles[stem] = [mark.role] * self._y_axis.cells
 
     def heads(self, marks: Sequence[Mark]) -> None:
         """Draw the glyph of each mark in the top row, and labels where there is room."""
-        placed = [(mark, self._across.cell(mark.x)) for mark in marks]
+        placed = [(mark, self._x_axis.cell(mark.x)) for mark in marks]
         for mark, column in placed:
             if column is not None:
                 self._put(column, mark.glyph, mark.role)
@@ -116,7 +116,7 @@ class Canvas:
 
     def _label(self, mark: Mark, column: int) -> None:
         size = len(mark.label)
-        for row in (0, (self._up.cells - 1) * self._columns):
+        for row in (0, (self._y_axis.cells - 1) * self._columns):
             for start in (column + 2, column - 1 - size):
                 # A space on either side, but not beyond the edge.
                 around = range(max(start - 1, 0), min(start + size + 1, self._columns))
@@ -142,9 +142,9 @@ class Canvas:
         text, role, first = edge, "axis", start
         for cell, its_role in enumerate(self._roles[start:end], start):
             if its_role and its_role != role:
-                row.append(Run(text + "".join(self._characters[first:cell]), role))
+                row.append(Segment(text + "".join(self._characters[first:cell]), role))
                 text, role, first = "", its_role, cell
-        row.append(Run(text + "".join(self._characters[first:end]), role))
+        row.append(Segment(text + "".join(self._characters[first:end]), role))
         return row
 
 

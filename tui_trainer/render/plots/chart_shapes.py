@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 
-class Run(NamedTuple):
+class Segment(NamedTuple):
     """Neighbouring characters of one role."""
 
     text: str
     role: str
 
 
-Row = list[Run]
+Row = list[Segment]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 from tui_trainer.render.plots.canvas import Canvas
-from tui_trainer.render.plots.chart_shapes import Line, Mark, Points, Row, Run
+from tui_trainer.render.plots.chart_shapes import Line, Mark, Points, Row, Segment
 from tui_trainer.render.plots.frame import frame, left_of, x_ticks, y_ticks
-from tui_trainer.render.plots.grid import Across, Up
+from tui_trainer.render.plots.grid import XAxis, YAxis
 from tui_trainer.text.scales import Scale
 
 MIN_WIDTH = 16
@@ -49,23 +49,27 @@ def chart(
     lines = [line.without_gaps() for line in lines]
     points = [group.without_gaps() for group in points]
     axis = scale.axis(*_value_range(lines, points, scale))
-    up = Up(scale, axis.bottom, axis.top, height - 2)
-    y = y_ticks(axis.ticks, up)
-    across = Across(x_max, width - left_of(y))
-    if across.cells < _MIN_COLUMNS:
+    y_axis = YAxis(scale, axis.bottom, axis.top, height - 2)
+    y = y_ticks(axis.ticks, y_axis)
+    x_axis = XAxis(x_max, width - left_of(y))
+    if x_axis.cells < _MIN_COLUMNS:
         return _blank(width, height)
-    canvas = Canvas(across, up)
+    canvas = Canvas(x_axis, y_axis)
     canvas.stems(marks)
     canvas.lines(lines)
     for group in points:
         canvas.points(group)
     canvas.heads(marks)
-    around = frame(across.cells, up.cells, x_ticks(x_max, across), y)
-    return [*canvas.rows(around.edges), [Run(around.axis, "axis")], [Run(around.labels, "axis")]]
+    around = frame(x_axis.cells, y_axis.cells, x_ticks(x_max, x_axis), y)
+    return [
+        *canvas.rows(around.edges),
+        [Segment(around.axis, "axis")],
+        [Segment(around.labels, "axis")],
+    ]
 
 
 def _blank(width: int, height: int) -> list[Row]:
-    return [[Run(" " * max(width, 0), "axis")] for _ in range(max(height, 0))]
+    return [[Segment(" " * max(width, 0), "axis")] for _ in range(max(height, 0))]
 
 
 def _value_range(

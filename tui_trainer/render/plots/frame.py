@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import plotext
 
-from tui_trainer.render.plots.grid import Across, Up
+from tui_trainer.render.plots.grid import XAxis, YAxis
 from tui_trainer.text.scales import nice_step
 
 Ticks = tuple[tuple[int, str], ...]
@@ -29,11 +29,11 @@ class Frame:
     labels: str
 
 
-def y_ticks(ticks: list[tuple[float, str]], up: Up) -> Ticks:
+def y_ticks(ticks: list[tuple[float, str]], y_axis: YAxis) -> Ticks:
     """Return the ticks that fit, earlier ones first: at most every other row."""
     kept: dict[int, str] = {}
     for value, label in ticks:
-        row = up.cell(value)
+        row = y_axis.cell(value)
         if kept.keys().isdisjoint((row - 1, row, row + 1)):
             kept[row] = label.rjust(_LABEL_WIDTH)
     return tuple(sorted(kept.items()))
@@ -44,14 +44,14 @@ def left_of(ticks: Ticks) -> int:
     return max(len(label) for _, label in ticks) + 1
 
 
-def x_ticks(x_max: float, across: Across) -> Ticks:
+def x_ticks(x_max: float, x_axis: XAxis) -> Ticks:
     """Return ticks at round values from 0 to ``x_max``; at integers if ``x_max`` is 1 or more."""
-    count = max(1, min(10, across.cells // _COLUMNS_PER_TICK))
+    count = max(1, min(10, x_axis.cells // _COLUMNS_PER_TICK))
     step = nice_step(max(x_max / count, 1e-300))
     if x_max >= 1:
         step = max(1.0, step)
-    places = [i * step for i in range(math.floor(x_max / step + 1e-9) + 1)]
-    cells = [(across.cell(index), f"{index:g}") for index in places]
+    values = [i * step for i in range(math.floor(x_max / step + 1e-9) + 1)]
+    cells = [(x_axis.cell(value), f"{value:g}") for value in values]
     return tuple((cell, label) for cell, label in cells if cell is not None)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from tui_trainer.text.scales import Scale
 
 
-class Across:
+class XAxis:
     """The x axis: values from 0 to ``x_max`` in dot columns.
 
     Attributes:
@@ -27,7 +27,7 @@ class Across:
 
     def cell(self, x: float) -> int | None:
         """Return the text column of a value; None if it is off the axis."""
-        (dot,) = self._places((x,))
+        (dot,) = self._positions((x,))
         return math.floor(dot) >> 1 if 0 <= dot < self.dots else None
 
     def stops(self, x: Sequence[float]) -> list[int]:
@@ -38,16 +38,16 @@ class Across:
             the first value off the axis: column ``i`` has the values ``stops[i]`` to
             ``stops[i + 1]``.
         """
-        places = self._places(x)
-        return [bisect_left(places, dot) for dot in range(self.dots + 1)]
+        positions = self._positions(x)
+        return [bisect_left(positions, dot) for dot in range(self.dots + 1)]
 
-    def _places(self, x: Iterable[float]) -> list[float]:
+    def _positions(self, x: Iterable[float]) -> list[float]:
         """Return positions in dots; the integer part is the dot column."""
         x_max, last = self._x_max, self._last
         return [value / x_max * last + 0.5 for value in x]
 
 
-class Up:
+class YAxis:
     """The y axis: values from ``bottom`` to ``top`` in dot rows, the first row on top.
 
     Attributes:
