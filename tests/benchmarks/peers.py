@@ -115,7 +115,7 @@ def script(config: RunConfig, meter: Meter, workers: int) -> None:
 
 
 def plain(config: RunConfig, meter: Meter, workers: int) -> None:
-    """Train as PyTorch's MNIST example does: pictures from a loader, the loss read now and then."""
+    """Train as PyTorch's MNIST example does: pictures from a loader, the loss read rarely."""
     set_threads(config, meter)
     model = new_model(config)
     optimizer = usual_optimizer(model, config)

@@ -1,4 +1,4 @@
-"""Custom models composed at random, each as the text of its own file.
+"""Custom models composed at random, each as the text of a separate file.
 
 The same seed and index give the same text with any Python.
 """

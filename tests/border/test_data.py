@@ -15,7 +15,7 @@ from tui_trainer.recording.folder import RunFolder
 
 slow = pytest.mark.slow
 BRIEF = ("--no-ui", "--model", "tiny", "--epochs", 1, "--val-size", 80, "--threads", 1)
-SURE = 0.95
+CONFIDENT = 0.95
 
 
 # --- IDX files as they are published
@@ -68,7 +68,7 @@ def judge(lab: Lab) -> Path:
     given = ("--model", "small", "--epochs", 4, "--batch-size", 64, "--threads", 1)
     assert_fine(lab.run("--no-ui", *given, "--data-dir", data, "--out", "judge"))
     folder = lab.place / "judge"
-    assert last_event(RunFolder(folder), "TestEvaluated")["test_accuracy"] > SURE
+    assert last_event(RunFolder(folder), "TestEvaluated")["test_accuracy"] > CONFIDENT
     return folder
 
 
@@ -104,7 +104,7 @@ def test_a_picture_of_a_digit(lab: Lab, judge: Path, kind: str, label: int) -> N
         assert len(words.strip().splitlines()) == 1
     elif record["class"] != label:
         assert kind != "plain"
-        assert record["probability"] < SURE
+        assert record["probability"] < CONFIDENT
 
 
 @slow

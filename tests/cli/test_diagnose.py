@@ -67,7 +67,7 @@ def test_a_run_under_way_is_judged_as_far_as_it_has_come(run: Cli) -> None:
         lines.write('{"event": "StepDo')
     _, out, _ = run("diagnose")
     last = [event.step for event in events[:-1] if isinstance(event, StepDone)][-1]
-    assert f"as far as step {last:,}" in out
+    assert f"step {last:,}" in out
 
 
 def test_what_cannot_be_diagnosed_is_refused_in_a_line(run: Cli) -> None:

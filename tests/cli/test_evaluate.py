@@ -248,7 +248,7 @@ def test_the_report_shows_the_kernels_of_every_layer(run: Cli, trained: RunFolde
     run("evaluate", "--view", "kernels", "--report", "one.html", "--set", "layer=point2")
     every, one = (Page(Path(name).read_text("utf-8")) for name in ("all.html", "one.html"))
 
-    assert every.names.count("table") == 1, "what is the same of all layers is told once"
+    assert every.names.count("table") == 1, "what all layers share is shown once"
     assert every.names.count("h3") == every.names.count("tr") - 1 > 2
     assert {"layer conv1", "layer point2", "layer depth4"} <= set(every.words)
     assert one.names.count("h3") == 0

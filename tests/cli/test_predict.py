@@ -202,12 +202,16 @@ def test_what_can_be_ink_is_what_the_reader_knows() -> None:
 
 
 MODELS = {
-    "batch": ("torch.softmax(logits, dim=0)", 2, "answers one image differently alone and among"),
-    "random": ("functional.dropout(logits, 0.5)", 0, "warning: last: its answers are random"),
+    "batch": ("torch.softmax(logits, dim=0)", 2, "predicts an image differently alone and in"),
+    "random": (
+        "functional.dropout(logits, 0.5)",
+        0,
+        "warning: last: its predictions are partly random",
+    ),
     "constant": (
         "logits * 0 + torch.arange(10.0)",
         0,
-        "warning: last: it answers every image alike",
+        "warning: last: it predicts the same for every image",
     ),
     "own": ("logits", 0, ""),
 }

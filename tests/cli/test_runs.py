@@ -190,7 +190,7 @@ def test_ctrl_c_finishes_the_batch_and_prints_the_resume_command(
     output = records("".join(lines) + rest)
     assert output[-1]["event"] == "RunFinished"
     assert output[-1]["reason"] == "interrupted"
-    assert output[-1]["test_total"] is None, "a run that is to go on needs no look at the test set"
+    assert output[-1]["test_total"] is None, "an interrupted run has no test evaluation"
     assert f"mnist-tui resume {out}" in errors
     steps = [record["step"] for record in output if record["event"] == "StepDone"]
     assert steps[-1] == output[-1]["step"]

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 
 class Net(nn.Module):
-    """A mask for each shape of maps, made anew whenever the last one does not fit."""
+    """A mask for each shape of maps, created again if the last one does not fit."""
 
     def __init__(self, classes: int = 10) -> None:
         super().__init__()

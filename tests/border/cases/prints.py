@@ -16,11 +16,11 @@ class Net(nn.Module):
         self.conv = nn.Conv2d(1, 8, 5, stride=2)
         self.head = nn.Linear(8 * 144, classes)
 
-    def say(self, x: Tensor) -> None:
+    def announce(self, x: Tensor) -> None:
         print(WORDS, tuple(x.shape))
 
     def forward(self, x: Tensor) -> Tensor:
-        self.say(x)
+        self.announce(x)
         logits: Tensor = self.head(self.conv(x).relu().flatten(1))
         return logits
 
@@ -28,15 +28,15 @@ class Net(nn.Module):
 class Writes(Net):
     """It writes to file descriptors 1 and 2, as a library in C does."""
 
-    def say(self, x: Tensor) -> None:
+    def announce(self, x: Tensor) -> None:
         for number in (1, 2):
             os.write(number, f"{WORDS}\n".encode())
 
 
 class Warns(Net):
-    """It writes to the interpreter's own streams, whatever ``sys.stdout`` is by now."""
+    """It writes to the interpreter's original streams, not to the current ``sys.stdout``."""
 
-    def say(self, x: Tensor) -> None:
+    def announce(self, x: Tensor) -> None:
         for stream in (sys.__stdout__, sys.__stderr__):
             if stream is not None:
                 print(WORDS, file=stream, flush=True)

@@ -1,4 +1,4 @@
-"""Models that are hard to copy, and models whose modules have modes of their own."""
+"""Models that are hard to copy, and models whose modules have their own modes."""
 
 import itertools
 import threading

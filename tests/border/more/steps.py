@@ -177,7 +177,7 @@ class Constant(Base):
 
 
 class FixesBatch(Base):
-    """``len(x)`` is a number to an exporter, whatever the batch will be."""
+    """``len(x)`` is a constant for an exporter, for any batch."""
 
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.head(self.features(x).view(len(x), -1))
