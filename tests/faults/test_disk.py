@@ -88,7 +88,7 @@ def test_a_disk_that_has_room_again_gets_everything(
                 time.sleep(0.01)
 
     child = Child(lambda: headless(path, config, at_step), tmp_path / "said")
-    while "best.safetensors" not in unsaved(child.output()):
+    while "last.safetensors" not in unsaved(child.output()):
         time.sleep(0.01)
     resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
     ended = child.wait()

@@ -1,1 +1,1 @@
-"""The training: data, loop, optimizers. Knows torch, knows no front end."""
+"""The training engine: loop, optimizers, checkpoints, probes. Imports torch, but no front end."""

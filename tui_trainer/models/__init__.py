@@ -1,1 +1,1 @@
-"""What must hold for any model: a safe copy, its modes, its hidden state, how it behaves."""
+"""The model zoo, custom models, and what works on any model: copies, modes, rng and state."""
