@@ -29,7 +29,12 @@ BASE = 'name = "mine"\nprimary = "#5fa8e6"\n'
         (BASE + 'role-test = "red"', 3, "role-test", "belongs below the line [variables]"),
         (BASE + 'description = "a\\nb"', 3, "description", "needs one line of text"),
         (BASE.replace("mine", "my own"), 1, "name", "'my own' is not a valid name; start"),
-        (BASE + "variables = 3", 3, "variables", "needs to be a table, [variables], not an integer"),
+        (
+            BASE + "variables = 3",
+            3,
+            "variables",
+            "needs to be a table, [variables], not an integer",
+        ),
         (BASE + "[[variables]]", 3, "variables", "not a list"),
         (BASE + '[varibles]\nborder = "red"', 3, "varibles", "(did you mean variables?)"),
         (BASE + '"a\\nb" = 1', 1, "'a\\nb'", "unknown key"),

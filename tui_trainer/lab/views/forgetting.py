@@ -39,7 +39,7 @@ ABOUT = {
 
 SHORT = {
     LATE: "late",
-    RELEARNED: "again",
+    RELEARNED: "relearned",
     FORGOTTEN: "forgotten",
     NEVER: "never",
     UNSTABLE: "unstable",

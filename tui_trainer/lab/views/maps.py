@@ -232,7 +232,8 @@ def _inactive(walk: Sequence[LayerMaps], dead: Mapping[int, Collection[int]], sa
     inactive = sum(
         _is_inactive(maps, channel) for maps in walk for channel in range(len(maps.values))
     )
-    text = f" {count(inactive) if inactive else 'None'} of {plural(total, 'map')} inactive for it"
+    number = count(inactive) if inactive else "None"
+    text = f" {number} of {plural(total, 'map')} inactive for this image"
     if not sample:
         return f"{text}."
     total_dead = sum(len(dead.get(maps.place, ())) for maps in walk)

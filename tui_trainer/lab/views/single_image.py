@@ -164,7 +164,7 @@ class AttributedImage:
         return Exhibit(
             blocks=(Pictures(caption="", items=pictures), *notes, *bars, about),
             result=result or self.prediction.sentence,
-            certainty=f"One {self.images} image after step {count(self.context.step)}"
+            certainty=f"One {self.images} image, step {count(self.context.step)}"
             + (f": {on}." if on else "."),
             opens=link_to(
                 "maps",
