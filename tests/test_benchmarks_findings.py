@@ -62,7 +62,7 @@ def _raised(code: str, severity: Any = "warning", title: str = "a title") -> Fin
 # --- the judge's arithmetic
 
 
-def test_a_finding_counts_from_where_it_is_raised_not_from_what_it_is_about(
+def test_a_finding_counts_from_the_step_at_which_it_is_raised(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     events: list[Event] = [
@@ -92,7 +92,7 @@ def test_a_finding_counts_from_where_it_is_raised_not_from_what_it_is_about(
     assert judged.is_early(first)
 
 
-def test_what_came_before_the_sabotage_began_is_not_right() -> None:
+def test_a_finding_from_before_the_sabotage_is_no_detection() -> None:
     run = _judged(
         _reported("uphill", 10), _reported("uphill", 17), kind="x", onset=1, onset_step=10
     )
@@ -192,7 +192,7 @@ def test_a_run_that_was_not_healthy_after_all_is_reported() -> None:
 # --- the suite
 
 
-def test_there_are_enough_runs_and_the_seeds_for_judging_are_others() -> None:
+def test_there_are_enough_runs_and_the_judging_seeds_are_separate() -> None:
     sets = {seeds: cases(seeds) for seeds in ("tuning", "judging")}
     for every in sets.values():
         healthy = [case for case in every if case.kind == HEALTHY]
@@ -212,7 +212,7 @@ def test_there_are_enough_runs_and_the_seeds_for_judging_are_others() -> None:
     assert sum(one == other for one, other in zip(*drawn, strict=True)) < len(drawn[0]) / 10
 
 
-def test_every_kind_can_be_named_rightly() -> None:
+def test_every_kind_has_a_finding_that_names_it() -> None:
     assert all(EXPECTED[kind] for kind in KINDS)
     with pytest.raises(KeyError):
         sabotage_of(Case("no-such-kind", 1, {}))

@@ -203,7 +203,7 @@ def _unspoilt(case: Case, sabotage: Sabotage) -> dict[str, Any]:
     }
 
 
-def test_an_update_uphill_is_the_opposite_of_what_it_was(small_data: Path) -> None:
+def test_gradient_ascent_negates_the_update(small_data: Path) -> None:
     case = cases("judging", "uphill-later-3002")[0]
     sabotage = sabotage_of(case)
     assert sabotage.onset == case.onset == 2

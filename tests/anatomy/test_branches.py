@@ -57,7 +57,7 @@ def test_after_a_gate_each_feature_may_see_the_whole_image() -> None:
     assert gated.receptive_field[0] == gate.receptive_field[0] + 13 * 2
 
 
-def test_what_cannot_be_followed_is_undefined_with_its_first_reason() -> None:
+def test_what_cannot_be_traced_is_undefined_with_its_first_reason() -> None:
     def do(x: Tensor) -> Tensor:
         x = F.grid_sample(x, torch.zeros(1, 5, 5, 2), align_corners=False)
         return F.relu(x).mean((2, 3))

@@ -48,7 +48,7 @@ def test_branches_cost_what_torchinfo_counts(what: str) -> None:
     assert_costs_equal_torchinfos(branched()[what], SHAPE)
 
 
-def test_a_layer_used_twice_has_its_parameters_once_and_its_work_twice() -> None:
+def test_a_layer_used_twice_counts_its_parameters_once_and_its_cost_twice() -> None:
     shared = nn.Conv2d(4, 4, 3, padding=1)
     model = nn.Sequential(nn.Conv2d(1, 4, 1), shared, nn.MaxPool2d(2), shared)
 

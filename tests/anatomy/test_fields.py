@@ -118,7 +118,7 @@ def test_the_fields_of_random_chains_are_the_measured_ones(seed: int) -> None:
         (nn.ZeroPad2d(2), 1, 1, -2.0),
     ],
 )
-def test_one_layer_moves_the_field_by_its_kernel(
+def test_one_layer_widens_the_field_by_its_kernel(
     layer: nn.Module, size: int, jump: int, start: float
 ) -> None:
     _, row = layer_table(nn.Sequential(layer), SHAPE)
@@ -128,7 +128,7 @@ def test_one_layer_moves_the_field_by_its_kernel(
     assert row.start == (start, start)
 
 
-def test_down_and_across_are_kept_apart() -> None:
+def test_down_and_across_are_independent() -> None:
     _, row = layer_table(nn.Sequential(nn.Conv2d(1, 2, (3, 7), (1, 2), (1, 0), (2, 1))), SHAPE)
 
     assert (row.receptive_field, row.jump, row.start) == ((5, 7), (1, 2), (1.0, 3.0))
@@ -203,7 +203,9 @@ def test_resnet18_sees_435_pixels_before_its_mean() -> None:
         (nn.AdaptiveAvgPool2d(1), (0, 0)),
     ],
 )
-def test_what_no_kernel_reaches_is_counted(layer: nn.Module, unused: tuple[int, int]) -> None:
+def test_features_that_no_kernel_reads_are_counted(
+    layer: nn.Module, unused: tuple[int, int]
+) -> None:
     _, row = layer_table(nn.Sequential(layer), SHAPE)
 
     assert row.unused == unused

@@ -70,7 +70,7 @@ def test_a_loop_of_784_steps_has_a_row_for_each_of_its_operations() -> None:
     assert by_name["keep"].activation_bytes == 783 * 4 * 4
 
 
-def test_every_row_reads_rows_before_it_and_the_loop_what_comes_in() -> None:
+def test_every_row_reads_earlier_rows_and_the_loop_reads_the_input() -> None:
     for model in (PixelByPixel(40), Nested()):
         rows = layer_table(model, SHAPE)
 
@@ -107,7 +107,7 @@ def test_each_row_is_reported_once_and_in_order() -> None:
             assert [step.repeats for step in steps] == [row.repeats for row in rows[1:]]
 
 
-def test_the_last_time_stands_for_all() -> None:
+def test_the_last_repeat_represents_the_row() -> None:
     model = PixelByPixel(20)
     rows = layer_table(model, SHAPE)
     keep = next(place for place, row in enumerate(rows) if row.name == "keep")

@@ -78,7 +78,7 @@ def test_the_image_sees_itself() -> None:
     assert torch.equal(measured_field(model, SHAPE, 0, 3, 4), expected > 0)
 
 
-def test_of_many_channels_some_are_chosen_evenly() -> None:
+def test_many_channels_are_subsampled_evenly() -> None:
     model = nn.Conv2d(1, 4 * MAX_CHANNELS, 1)
     image = torch.ones(1, 1, 5, 5)
     with torch.no_grad():
@@ -91,7 +91,7 @@ def test_of_many_channels_some_are_chosen_evenly() -> None:
 
 
 @pytest.mark.parametrize("what", branched())
-def test_its_places_are_those_of_the_table(what: str) -> None:
+def test_its_positions_are_those_of_the_table(what: str) -> None:
     """Each map's last corner can be measured; a position beyond it cannot."""
     model, image = branched()[what], torch.rand(1, 1, 28, 28)
     rows = layer_table(model, SHAPE)
@@ -116,7 +116,7 @@ def test_a_feature_that_does_not_depend_on_the_image_sees_nothing() -> None:
 
 
 @pytest.mark.parametrize("outside", [torch.enable_grad, torch.no_grad, torch.inference_mode])
-def test_it_is_the_same_wherever_it_is_asked(outside: type[torch.no_grad]) -> None:
+def test_it_is_the_same_under_no_grad_and_inference_mode(outside: type[torch.no_grad]) -> None:
     model, image = build(), torch.rand(1, 1, 28, 28)
     expected = effective_field(model, image, 18, 7, 7), measured_field(model, SHAPE, 18, 7, 7)
 
@@ -252,7 +252,7 @@ def test_a_field_does_not_vanish_with_the_gradient(
         lambda x: torch.special.xlogy(x - x, x - x),
     ],
 )
-def test_what_is_no_number_does_not_count_as_seen(do: Callable[[Tensor], Tensor]) -> None:
+def test_a_nan_gradient_does_not_count_as_seen(do: Callable[[Tensor], Tensor]) -> None:
     model = nn.Sequential(nn.Conv2d(1, 1, 3), Does(do))
     place = len(layer_table(model, SHAPE)) - 1
 
@@ -272,7 +272,7 @@ class Does(nn.Module):
         return self.do(x)
 
 
-def test_one_run_measures_all_layers_as_one_by_one() -> None:
+def test_one_forward_measures_all_layers_like_separate_ones() -> None:
     for model in (build(), *branched().values()):
         rows = layer_table(model, SHAPE)
         middles = {
@@ -287,7 +287,7 @@ def test_one_run_measures_all_layers_as_one_by_one() -> None:
             assert torch.equal(field, measured_field(model, SHAPE, place, *middles[place]))
 
 
-def test_the_middle_of_a_map_is_measured_also_where_it_is_flattened() -> None:
+def test_the_centre_of_a_flattened_map_is_measured() -> None:
     model = nn.Sequential(
         nn.ZeroPad2d(2), nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Unflatten(1, (2, 30, 30))
     )
@@ -320,7 +320,7 @@ def test_a_model_that_raises_is_measured_up_to_there() -> None:
     assert model.conv.weight.requires_grad
 
 
-def test_frozen_parts_and_what_runs_without_gradients_are_measured() -> None:
+def test_frozen_and_no_grad_parts_are_measured() -> None:
     class Backbone(nn.Module):
         def __init__(self) -> None:
             super().__init__()

@@ -251,7 +251,7 @@ def compiled() -> nn.Module:
         *(old_weight_norm, parametrized, pruned, compiled),
     ],
 )
-def test_whatever_a_forward_changes_is_put_back(make: Callable[[], nn.Module]) -> None:
+def test_everything_a_forward_changes_is_restored(make: Callable[[], nn.Module]) -> None:
     model, images = make(), torch.rand(2, 1, 28, 28)
     model(images.clone())
     model.train()
@@ -317,7 +317,7 @@ def test_a_model_that_rejects_a_batch_of_one_has_a_table() -> None:
     assert rows[1].multiply_adds == 26 * 26 * 100
 
 
-def test_a_call_that_is_not_understood_takes_nothing_else_away(
+def test_a_call_that_cannot_be_parsed_keeps_the_other_rows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fails(call: Call) -> Field:

@@ -117,7 +117,7 @@ def test_a_first_step_on_a_state_of_zeros_is_counted_too() -> None:
         (nn.ConvTranspose2d(1, 4, 3, padding=1, bias=False), 28 * 28 * 36),
     ],
 )
-def test_a_convolution_uses_its_weights_at_each_place(layer: nn.Module, count: int) -> None:
+def test_a_convolution_uses_its_weights_at_each_position(layer: nn.Module, count: int) -> None:
     assert work(lambda net, x: net.layer(x), layer=layer) == count
 
 
@@ -130,7 +130,7 @@ def test_convolutions_over_one_and_three_dimensions_and_in_groups() -> None:
     assert work(lambda net, x: net.layer(x[:, None]), layer=three) == 26**2 * numel(three)
 
 
-def test_patches_in_the_place_of_images_are_each_convolved() -> None:
+def test_patches_in_the_batch_dimension_are_each_convolved() -> None:
     layer = nn.Conv2d(1, 2, 3)
 
     def do(net: Does, x: Tensor) -> Tensor:
@@ -189,7 +189,7 @@ def test_attention_as_a_function_counts_its_two_products() -> None:
 
 
 @pytest.mark.parametrize("norm_first", [False, True])
-def test_a_transformers_layer_has_no_fast_path_here(norm_first: bool) -> None:
+def test_a_transformer_layer_is_traced_without_the_fast_path(norm_first: bool) -> None:
     layer = nn.TransformerEncoderLayer(28, 2, 16, batch_first=True, norm_first=norm_first)
     norms = numel(layer.norm1) + numel(layer.norm2)
 
@@ -219,7 +219,7 @@ def test_complex_weights_and_lookups() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*jit:DeprecationWarning")
-def test_a_closed_module_is_counted_with_what_comes_after_it() -> None:
+def test_a_scripted_module_counts_with_the_next_step() -> None:
     layer = torch.jit.script(nn.Conv2d(1, 4, 3, bias=False))
 
     assert work(lambda net, x: net.layer(x).relu(), layer=layer) == 26 * 26 * 36
@@ -239,7 +239,7 @@ def products(model: nn.Module, side: int) -> int:
 @pytest.mark.parametrize(
     "name", ["alexnet", "shufflenet_v2_x0_5", "densenet121", "efficientnet_b0", "mobilenet_v2"]
 )
-def test_torchs_flop_counter_agrees_but_for_biases_and_norms(name: str) -> None:
+def test_torchs_flop_counter_agrees_except_for_biases_and_norms(name: str) -> None:
     model = getattr(import_torchvision().models, name)(weights=None)
     rows = layer_table(model, (224, 224, 3))
 

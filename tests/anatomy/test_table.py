@@ -71,7 +71,7 @@ def test_the_rows_parameters_add_up_and_the_last_row_has_the_logits(name: str, s
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_chains_rows_are_its_layers_each_reading_the_one_before(name: str) -> None:
+def test_each_row_of_a_chain_reads_the_previous_one(name: str) -> None:
     model = zoo.build(name, image_size=28, classes=10)
     rows = layer_table(model, SHAPE)
 
@@ -223,7 +223,7 @@ def test_bookkeeping_has_no_row() -> None:
     assert len(layer_table(Calls(do), SHAPE)) == 2
 
 
-def test_what_is_written_in_place_is_what_is_read_afterwards() -> None:
+def test_in_place_results_are_read_afterwards() -> None:
     def do(x: Tensor) -> Tensor:
         y = F.relu(x)
         y += x
@@ -284,7 +284,7 @@ def test_layers_over_sequences_see_what_they_mix(
 # --- what cannot be traced
 
 
-def test_what_torch_does_not_see_is_undefined_but_has_its_row() -> None:
+def test_an_untraceable_layer_has_a_row_with_an_undefined_field() -> None:
     class Numpy(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return torch.from_numpy(np.sqrt(x.detach().numpy() ** 2))

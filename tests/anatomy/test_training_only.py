@@ -92,7 +92,7 @@ def test_noise_weights_and_stochastic_branches_of_training_are_used() -> None:
     assert torch.equal(torch.get_rng_state(), rng)
 
 
-def test_parameters_that_are_only_asked_for_their_type_are_not_used() -> None:
+def test_parameters_whose_dtype_alone_is_read_are_unused() -> None:
     class Asks(nn.Module):
         def __init__(self) -> None:
             super().__init__()

@@ -96,7 +96,7 @@ def test_two_bad_epochs_in_a_row_are_none() -> None:
     assert not findings([started(), *epochs(losses)])
 
 
-def test_a_training_loss_that_rises_too_is_something_else() -> None:
+def test_a_rising_training_loss_is_no_overfitting() -> None:
     worse = [*FALLING[:BEST], *(FALLING[BEST - 1] * (1 + n / 10) for n in range(1, 10))]
     assert not findings([started(), *epochs(RISING, worse)])
 
@@ -120,7 +120,7 @@ def test_the_last_epoch_decides_at_three_standard_errors(errors: float, fires: b
     assert bool(raised([started(), *epochs(RISING, error=error)])) == fires
 
 
-def test_each_of_the_three_must_be_notably_above() -> None:
+def test_each_of_the_three_epochs_must_be_two_standard_errors_above() -> None:
     losses = [*RISING[:BEST], 0.145, 0.15, 0.155, 0.16, 0.165, 0.17, 0.175, 0.18, 0.21]
     late = 0.07 / 3.1  # the last three are 1.5, 1.8 and 3.1 standard errors above the best
     assert not findings([started(), *epochs(losses, error=late)])
@@ -159,13 +159,13 @@ def test_it_comes_back_with_its_new_epoch() -> None:
 # Its advice
 
 
-def test_augmentation_is_tried_first() -> None:
+def test_augmentation_is_advised_first() -> None:
     found = overfit(started(augmentation=False, dropout=0.1))
     assert (found.fix_setting, found.fix_value) == ("augmentation", 1)
     assert found.advice == "enable augmentation (--augment light)"
 
 
-def test_then_dropout_where_there_is_some() -> None:
+def test_dropout_is_advised_second() -> None:
     found = overfit(started(augmentation=True, dropout=0.05))
     assert (found.fix_setting, found.fix_value) == ("dropout", 0.15)
     assert found.advice == "raise dropout from 0.05 to 0.15 (--dropout 0.15)"
@@ -173,19 +173,19 @@ def test_then_dropout_where_there_is_some() -> None:
 
 
 @pytest.mark.parametrize("share", [0.5, 0.7])
-def test_not_more_dropout_than_half(share: float) -> None:
+def test_dropout_above_one_half_is_not_advised(share: float) -> None:
     found = overfit(started(dropout=share))
     assert (found.fix_setting, found.fix_value) == (None, None)
     assert "more images" in found.advice
 
 
-def test_else_no_knob_is_named() -> None:
+def test_without_dropout_no_knob_is_advised() -> None:
     found = overfit(started(augmentation=True, dropout=None))
     assert (found.fix_setting, found.fix_value) == (None, None)
     assert "era-s6-dropout" in found.advice
 
 
-def test_the_advice_moves_on_with_the_knob() -> None:
+def test_the_advice_changes_after_the_knob() -> None:
     run: list[Event] = [started(augmentation=False, dropout=0.0), *epochs(RISING)]
     run.insert(12, changed("augmentation", 0, 1, images=11_000))
     advice = [event.advice for event in raised(run)]
@@ -225,11 +225,11 @@ def test_the_first_images_are_not_judged() -> None:
     assert found.step > BURN_IN
 
 
-def test_a_bad_start_that_is_over_is_forgotten() -> None:
+def test_a_high_initial_loss_does_not_count_later() -> None:
     assert not findings([started(), *steps([1e6] * 10 + [2.0] * 200)])
 
 
-def test_one_exploded_batch_is_no_divergence() -> None:
+def test_one_batch_with_a_huge_loss_is_no_divergence() -> None:
     assert not findings([started(), *steps([0.5] * 100 + [1e9] + [0.5] * 200)])
 
 
@@ -252,7 +252,7 @@ def test_a_new_learning_rate_restarts_the_burn_in() -> None:
 
 
 @pytest.mark.parametrize("setting", ["batch_size", "augmentation"])
-def test_another_knob_has_none(setting: str) -> None:
+def test_another_knob_does_not_restart_the_burn_in(setting: str) -> None:
     change = changed(setting, 1, 0, images=10_000)
     run: list[Event] = [started(), *steps([9.0] * 100), change, *steps([9.0] * 100, first=101)]
     assert len(findings(run)) == 1
@@ -269,7 +269,7 @@ def test_a_divergence_after_a_manual_change_advises_the_learning_rate_before_it(
     assert found.fix_value == 0.05
 
 
-def test_a_fix_that_helps_is_not_doubted() -> None:
+def test_a_fix_that_helps_clears_the_finding() -> None:
     """Losses from before a change of the learning rate must not count against the new one."""
     change = changed("base_lr", 0.1, 0.01, images=10_000)
     run: list[Event] = [started(), *steps([1e9] * 100), change, *steps([2.3] * 200, first=101)]
@@ -298,7 +298,7 @@ def test_a_non_finite_loss_is_a_divergence() -> None:
 # The stream
 
 
-def test_every_event_is_passed_on_in_order() -> None:
+def test_every_event_is_yielded_in_order() -> None:
     run: list[Event] = [StateChanged(state="preparing", step=0), started(augmentation=False)]
     for done in epochs(RISING):
         run += steps([9.0] * 10, first=10 * done.epoch - 9)
@@ -311,7 +311,7 @@ def test_every_event_is_passed_on_in_order() -> None:
     assert passed[-1] == run[-1]
 
 
-def test_an_event_is_passed_on_before_the_next_is_asked_for() -> None:
+def test_an_event_is_yielded_before_the_next_is_requested() -> None:
     asked: list[Event] = []
 
     def engine() -> Iterator[Event]:
@@ -324,7 +324,7 @@ def test_an_event_is_passed_on_before_the_next_is_asked_for() -> None:
         assert asked[-1] == event
 
 
-def test_events_without_a_start_are_passed_on_too() -> None:
+def test_events_without_a_start_are_yielded_too() -> None:
     run: list[Event] = [*steps([9.0] * 100), *epochs(RISING), finished()]
     assert [event for event in with_findings(iter(run)) if event in run] == run
 

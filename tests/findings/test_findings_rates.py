@@ -56,13 +56,13 @@ def fires(run: list[EpochDone]) -> bool:
     return False
 
 
-def test_fewer_than_one_healthy_run_in_a_hundred_is_accused() -> None:
+def test_fewer_than_one_healthy_run_in_a_hundred_is_a_false_alarm() -> None:
     runs = RandomRun(random.Random(20_000))
     alarms = sum(fires(runs.run()) for _ in range(2_000))
     assert alarms < 20, f"{alarms} of 2,000"
 
 
 @pytest.mark.parametrize(("rise", "caught"), [(0.1, 0.95), (0.2, 0.99)])
-def test_a_run_that_overfits_is_caught(rise: float, caught: float) -> None:
+def test_a_run_that_overfits_is_detected(rise: float, caught: float) -> None:
     runs = RandomRun(random.Random(1), rise)
     assert sum(fires(runs.run()) for _ in range(200)) >= 200 * caught

@@ -43,7 +43,7 @@ def test_a_curve_is_one_unbroken_line() -> None:
             assert here == set(range(min(here), max(here) + 1))
 
 
-def test_the_end_of_a_curve_is_its_last_value() -> None:
+def test_a_curve_ends_at_its_last_value() -> None:
     seen = draw(Line([0.0, 0.999, 1.0], [0.0, 0.0, 1.0], "train"))
     end = max(column for _, column in seen.dots("train"))
     assert min(row for row, column in seen.dots("train") if column == end) == 0
@@ -72,12 +72,12 @@ def test_a_single_spike_shows_at_its_full_height(peak: float) -> None:
     assert drawn == round((2 - peak) / 2 * last)
 
 
-def test_a_band_is_of_another_texture_than_a_curve() -> None:
+def test_bands_and_curves_have_different_textures() -> None:
     dots = draw(noisy()).dots("train-band")
     assert all((row + column) % 2 == 0 for row, column in dots)
 
 
-def test_the_edge_of_a_band_is_calm() -> None:
+def test_the_edge_of_a_band_is_smooth() -> None:
     dots = draw(noisy()).dots("train-band")
     tops = [min(row for row, column in dots if column // 2 == cell) for cell in range(10, 50)]
     turns = sum((b - a) * (c - b) < 0 for a, b, c in zip(tops, tops[1:], tops[2:], strict=False))
@@ -134,7 +134,7 @@ def test_no_label_hides_another_mark() -> None:
     assert draw(marks=marks).texts[0].count("▼") == 41
 
 
-def test_neighbours_of_one_role_are_one_run() -> None:
+def test_neighbours_of_one_role_are_one_segment() -> None:
     rows = chart(*SIZE, x_max=1.0, scale=LINEAR, lines=[noisy()])
     for row in rows:
         assert all(isinstance(run, Segment) for run in row)

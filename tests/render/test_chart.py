@@ -85,7 +85,7 @@ def test_any_data_fills_any_size_exactly(seed: int) -> None:
 
 @pytest.mark.parametrize("width", [-3, 0, 1, 15, 16, 17, 58, 250])
 @pytest.mark.parametrize("height", [-3, 0, 1, 3, 4, 5, 15, 80])
-def test_every_size_from_nothing_to_a_wall(width: int, height: int) -> None:
+def test_every_size_from_0_to_very_large(width: int, height: int) -> None:
     draw = random.Random(width + 1_000 * height)
     check_size(a_chart(draw, width, height), width, height)
     line = Line([0.0, 1.0], [2.0, 0.1], "train")
@@ -119,7 +119,7 @@ def test_an_empty_chart_is_a_frame() -> None:
     ]
 
 
-def test_what_is_not_a_number_is_left_out() -> None:
+def test_nan_is_skipped() -> None:
     whole = Line([0.0, 1.0, 2.0], [0.5, 0.4, 0.3], "train", [0.4, 0.3, 0.2], [0.6, 0.5, 0.4])
     gaps = Line(
         [0.0, 0.5, 0.7, 1.0, NAN, 1.5, 2.0],
@@ -144,7 +144,7 @@ def test_infinite_values_lie_at_the_edges() -> None:
         assert (rows[0], rows[-1]) == (0, 9)
 
 
-def test_what_is_off_the_axis_is_left_out() -> None:
+def test_values_outside_the_axis_are_skipped() -> None:
     x = [-1.0, 0.5, 1.0, 1.01, 2.0]
     line = Line(x, [0.1, 0.5, 0.5, 0.9, 0.9], "train")
     points = Points(x, [0.5] * 5, "validation")
@@ -157,7 +157,7 @@ def test_what_is_off_the_axis_is_left_out() -> None:
     assert len({row for row, _ in seen.dots("train")}) == 1
 
 
-def test_the_frame_is_kept_while_only_data_changes() -> None:
+def test_the_frame_is_cached_while_only_data_change() -> None:
     for end in (0.31, 0.32, 0.33):
         line = Line([0.0, end], [0.4, 0.4 - end / 2], "train")
         before = frame.cache_info()

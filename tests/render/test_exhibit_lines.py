@@ -39,7 +39,7 @@ def drawn(lines: Lines) -> Drawn:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_nothing_is_wider_than_its_room(width: int) -> None:
+def test_nothing_is_wider_than_its_width(width: int) -> None:
     lines = exhibit_lines(EVERYTHING, width, 12, MEDIUM)
     assert max(sum(segment.cell_length for segment in line) for line in drawn(lines)) <= width
     words = "\n".join(plain(lines))
@@ -47,7 +47,7 @@ def test_nothing_is_wider_than_its_room(width: int) -> None:
         assert text in words
 
 
-def test_numbers_are_flush_right_and_the_row_that_matters_is_marked() -> None:
+def test_numbers_are_right_aligned_and_the_selected_row_is_marked() -> None:
     assert plain(table_lines(TABLE, 74, has_rule=False)) == [
         "two models",
         "  network       accuracy  95 % interval  parameters",
@@ -73,7 +73,7 @@ def test_a_table_wraps_its_cells_before_it_is_printed_row_by_row() -> None:
     assert text[1] == "▸ network pooled early · accuracy 97.2 %"
 
 
-def test_bars_keep_their_share_and_their_numbers_stand_below_each_other() -> None:
+def test_bars_keep_their_share_and_their_numbers_are_aligned() -> None:
     one, two = plain(bars_lines(BARS, 50))[1:]
     assert one.count("█") + 1 == two.count("█") / 4 + 0.5
     assert one.endswith("  25 %")
@@ -110,7 +110,7 @@ def test_curves_that_cannot_be_drawn_are_reported() -> None:
     assert plain(curves_lines(none, 60, 12, has_colour=True)) == ["loss", "nothing to draw yet"]
 
 
-def test_words_keep_their_lines_if_they_are_to() -> None:
+def test_words_with_keeps_lines_are_not_wrapped() -> None:
     assert plain(words_lines(SUM, 60)) == ["1 · 2 =  2", "2 · 2 =  4"]
     long = Words(text="a = " + "b + " * 20, is_preformatted=True)
     folded = plain(words_lines(long, 40))
@@ -121,7 +121,7 @@ def test_words_keep_their_lines_if_they_are_to() -> None:
     assert plain(two) == ["one", "", "two"]
 
 
-def test_pictures_stand_side_by_side_with_whole_captions() -> None:
+def test_pictures_are_side_by_side_with_complete_captions() -> None:
     lines = plain(pictures_lines(PICTURES, 74, MEDIUM))
     assert lines[:2] == ["input and kernel", "■ below 0  ■ above 0"]
     # The digit and the margin for its frame; the kernel's pixels are drawn four times as large.
@@ -132,7 +132,7 @@ def test_pictures_stand_side_by_side_with_whole_captions() -> None:
     assert all(words in below for words in ("a kernel of", "the first", "layer"))
 
 
-def test_pictures_that_do_not_fit_stand_below_each_other() -> None:
+def test_pictures_that_do_not_fit_are_below_each_other() -> None:
     lines = plain(pictures_lines(PICTURES, 40, MEDIUM))
     assert max(map(len, lines)) <= 40
     assert sum("▀" in line for line in lines) == 15 + 6
@@ -150,13 +150,13 @@ def pixels(picture: Pictures) -> dict[tuple[int, int, int], int]:
     return found
 
 
-def test_a_sign_and_no_number_at_all_have_their_colours() -> None:
+def test_signs_and_nan_have_different_colours() -> None:
     found = pixels(Pictures(caption="", items=(KERNEL,)))
     # The strongest ones have the whole colour; 4 × 2 blocks a number.
     assert found[(0, 0, 255)] == found[(255, 128, 0)] == found[(255, 0, 0)] == 8
 
 
-def test_a_frame_stands_around_what_it_marks() -> None:
+def test_a_frame_surrounds_its_rectangle() -> None:
     def blocks(frame: tuple[int, int, int, int]) -> int:
         framed = replace(DIGIT, frame=frame)
         return pixels(Pictures(caption="", items=(framed,))).get((0, 255, 0), 0)

@@ -51,7 +51,7 @@ def test_the_default_kernel_is_described_briefly() -> None:
     assert kernel("max pool", kernel_size=(2, 2), stride=(1, 1)) == "2×2 /1"
 
 
-def test_the_last_row_adds_up() -> None:
+def test_the_last_row_has_the_totals() -> None:
     text = total_cells([CONV, CONV], Scale(20_000, 3_000, 1))
 
     assert text[5:9] == ("10,000", "50.0 %", "3,000", "100.0 %")

@@ -36,7 +36,7 @@ def test_a_model_equals_itself() -> None:
     assert {figure.better for figure in comparison.figures} == {""}
 
 
-def test_a_stage_more_is_set_against_nothing() -> None:
+def test_an_additional_stage_has_no_match() -> None:
     comparison = compare([CONV, LOGITS], [CONV, POOL, LOGITS])
 
     assert names(comparison.lines) == [
@@ -70,6 +70,6 @@ def test_the_figures_mark_the_cheaper_model() -> None:
     assert text["activations, batch 1"] == ("100.4 kB", "50.2 kB", "right")
 
 
-def test_nothing_can_be_compared_with_something() -> None:
+def test_an_empty_table_can_be_compared() -> None:
     assert compare([], []).lines == ()
     assert names(compare([], [CONV]).lines) == [("", "conv1", True)]

@@ -52,7 +52,7 @@ def fitted(width: int, scale: Scale = SCALE) -> tuple[Layout, list[tuple[str, ..
     return layout(texts, width, 2), texts
 
 
-def test_a_folded_block_is_one_row_that_speaks_for_its_last_layer() -> None:
+def test_a_collapsed_block_is_one_row_that_represents_its_last_layer() -> None:
     folded = table_rows(ROWS, SCALE, EVERY_BLOCK)
     assert [row.cells[NAME] for row in folded[:3]] == ["input", "▸ 28×28", "▸ 14×14"]
     assert ROWS[folded[1].index].name == "pool1"
@@ -86,7 +86,7 @@ def test_memory_is_that_of_the_whole_batch() -> None:
 
 
 @pytest.mark.parametrize("width", [55, 66, 77, 90, 117, 140, 197])
-def test_all_rows_are_as_wide_and_none_is_too_wide(width: int) -> None:
+def test_all_rows_are_equally_wide_and_fit(width: int) -> None:
     fit, texts = fitted(width)
     shown = [row_pieces(row, 0.5, fit) for row in texts[1:]]
     assert len({tuple(columns("".join(c.text for c in col)) for col in row) for row in shown}) == 1
@@ -144,7 +144,7 @@ def verdict(kind: str, **changes: object) -> Diagnosis:
     return replace(made, severity=kind, **changes)  # type: ignore[arg-type]
 
 
-def test_the_wrong_come_first_with_sign_colour_topic_and_advice() -> None:
+def test_errors_come_first_with_sign_colour_topic_and_advice() -> None:
     verdicts = [
         verdict("ok", title="fine", advice=""),
         verdict("error", title="too much", evidence="30,000 of 20,000", advice="less", lesson=8),

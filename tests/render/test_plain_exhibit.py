@@ -47,7 +47,7 @@ def picture(*values: float, width: int, is_signed: bool = False, **more: object)
     return Picture(**fields)  # type: ignore[arg-type]
 
 
-def test_words_are_wrapped_and_sums_keep_their_lines() -> None:
+def test_words_are_wrapped_and_formulas_keep_their_lines() -> None:
     lines = drawn(
         Words(text="one two " * 20), Words(text="  a\n  + b", is_preformatted=True), width=20
     )
@@ -57,7 +57,7 @@ def test_words_are_wrapped_and_sums_keep_their_lines() -> None:
     assert " ".join(lines[:-3]).split() == ["one", "two"] * 20
 
 
-def test_numbers_in_a_table_are_flush_right_and_a_row_is_marked() -> None:
+def test_numbers_in_a_table_are_right_aligned_and_a_row_is_marked() -> None:
     table = Table(
         caption="layers",
         heads=("layer", "parameters"),
@@ -74,7 +74,7 @@ def test_numbers_in_a_table_are_flush_right_and_a_row_is_marked() -> None:
     ]
 
 
-def test_a_table_that_is_too_wide_is_folded_where_it_is_widest() -> None:
+def test_a_table_that_is_too_wide_wraps_its_widest_column() -> None:
     table = Table(caption="", heads=("what", "why", "n"), rows=(("a", "word " * 9, "1,234"),))
     assert drawn(table, width=30) == [
         "what  why                    n",
@@ -135,12 +135,12 @@ def test_plus_and_minus_are_different_signs() -> None:
     assert len(set(signs)) == 5
 
 
-def test_of_two_signed_pixels_the_stronger_shows() -> None:
+def test_of_two_signed_pixels_the_stronger_is_shown() -> None:
     rows = (*(0.1 for _ in range(20)), *(-1.0 for _ in range(20)))
     assert picture_lines(picture(*rows, width=20, is_signed=True)) == [SIGNED[0] * 20]
 
 
-def test_what_is_no_number_and_what_is_flat_can_be_drawn() -> None:
+def test_nan_and_constant_pictures_can_be_drawn() -> None:
     assert picture_lines(
         picture(math.nan, math.inf, -math.inf, 1.0, width=4, low=0.0, high=1.0)
     ) == ["??@@  @@"]
@@ -149,7 +149,7 @@ def test_what_is_no_number_and_what_is_flat_can_be_drawn() -> None:
 
 
 @pytest.mark.parametrize(("top", "left"), [(0, 0), (1, 2), (2, 3)])
-def test_a_frame_stands_around_its_pixels(top: int, left: int) -> None:
+def test_a_frame_surrounds_its_pixels(top: int, left: int) -> None:
     lines = picture_lines(picture(*([1.0] * 20), width=5, frame=(top, left, 2, 2)))
 
     framed = [place for place, line in enumerate(lines) if "[" in line]
@@ -240,7 +240,7 @@ MATRIX = Matrix(
 )
 
 
-def test_every_number_stands_flush_right_below_its_class() -> None:
+def test_every_number_is_right_aligned_below_its_class() -> None:
     assert drawn(MATRIX, width=60) == [
         "images · rows: true,",
         "columns: predicted",

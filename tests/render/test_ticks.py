@@ -55,7 +55,7 @@ def test_a_value_is_drawn_in_the_row_of_its_tick(name: str, width: int, height: 
 
 
 @pytest.mark.parametrize("name", ["log", "nines", "linear"])
-def test_y_ticks_have_room_and_rise(name: str) -> None:
+def test_y_ticks_do_not_touch_and_ascend(name: str) -> None:
     draw = random.Random(name)
     for _ in range(60):
         width, height = draw.randint(16, 90), draw.randint(4, 40)
@@ -90,7 +90,7 @@ def test_data_is_drawn_in_the_column_of_its_tick(x_max: float, width: int, heigh
 
 
 @pytest.mark.parametrize("x_max", [0.07, 1.0, 1.5, 5.0, 12.0, 25.0, 1_240.0, 3e6, 1e300])
-def test_x_labels_stand_apart_and_under_their_ticks(x_max: float) -> None:
+def test_x_labels_do_not_touch_and_are_under_their_ticks(x_max: float) -> None:
     for width in range(16, 130, 3):
         seen = read(chart(width, 6, x_max=x_max, scale=Scale("log")))
         labels = seen.texts[-1]

@@ -23,14 +23,14 @@ def test_a_residual_model_with_norms_on_both_paths_is_sound() -> None:
     assert found["norm-presence"].evidence.startswith("7 of 7")
 
 
-def test_a_shortcut_without_norm_is_found_behind_the_addition() -> None:
+def test_a_shortcut_without_norm_is_found() -> None:
     reported = verdicts(ResidualModel(shortcut_norm=False))["norm-presence"]
 
     assert (reported.severity, reported.layers) == ("warning", ("block2.shortcut",))
     assert reported.evidence.startswith("6 of 7")
 
 
-def test_a_norm_behind_the_addition_serves_both_paths() -> None:
+def test_a_norm_after_the_addition_serves_both_paths() -> None:
     model = nn.Sequential(
         Residual(1, 8, shortcut_norm=False, final_relu=False),
         nn.BatchNorm2d(8),
@@ -88,7 +88,7 @@ def test_a_maximum_of_two_branches_or_over_channels_is_no_pooling() -> None:
     assert {"max-pool-distance", "first-pooling"}.isdisjoint(verdicts(Maxout()))
 
 
-def test_a_bias_is_wasted_though_a_pool_stands_before_the_norm() -> None:
+def test_a_bias_is_redundant_even_with_a_pool_before_the_norm() -> None:
     model = nn.Sequential(
         nn.Conv2d(1, 8, 5),
         nn.MaxPool2d(2),

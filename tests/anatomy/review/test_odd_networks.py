@@ -40,7 +40,7 @@ def test_one_convolution_over_the_whole_image_is_sound() -> None:
     assert problems(verdicts(ONE_CONVOLUTION)) == {}
 
 
-def test_points_alone_see_no_digit() -> None:
+def test_pointwise_convolutions_see_no_digit() -> None:
     found = verdicts(POINTS)
 
     assert problems(found) == {"final-receptive-field": "error", "norm-presence": "warning"}
@@ -101,7 +101,7 @@ def test_a_wide_map_may_be_convolved_though_its_features_see_everything() -> Non
     assert [reported(7), reported(8)] == ["warning", "ok"]
 
 
-def test_few_channels_may_be_pooled_as_they_are() -> None:
+def test_few_channels_may_be_pooled_without_a_transition() -> None:
     def reported(channels: int) -> set[str]:
         model = nn.Sequential(
             nn.Conv2d(1, channels, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(channels, 10, 12)
@@ -111,7 +111,7 @@ def test_few_channels_may_be_pooled_as_they_are() -> None:
     assert [reported(63), reported(64)] == [set(), {"transition-layer"}]
 
 
-def test_a_last_row_of_a_large_map_is_no_loss() -> None:
+def test_dropping_the_last_row_of_a_large_map_is_fine() -> None:
     def reported(side: int) -> str:
         model = nn.Sequential(
             nn.Conv2d(1, 4, 5, padding=2),
@@ -126,7 +126,7 @@ def test_a_last_row_of_a_large_map_is_no_loss() -> None:
     assert [reported(29), reported(28), reported(128)] == ["ok", "warning", "ok"]
 
 
-def test_of_a_coloured_image_no_digit_is_supposed() -> None:
+def test_a_coloured_image_is_not_assumed_to_show_a_digit() -> None:
     coloured = sound(swap(conv1=nn.Conv2d(3, 8, 3, padding=1, bias=False)))
 
     reported = verdicts(coloured, 56, channels=3)["final-receptive-field"]
@@ -146,7 +146,7 @@ def test_the_budget_is_the_callers() -> None:
     assert at[parameters].evidence == f"{parameters:,} of {parameters:,} parameters, 100 %"
 
 
-def test_a_budget_or_a_table_that_makes_no_sense_is_refused() -> None:
+def test_an_invalid_budget_or_table_raises() -> None:
     rows = layer_table(sound(), (28, 28, 1))
 
     with pytest.raises(ValueError, match="budget is 0"):
@@ -257,7 +257,7 @@ def test_reviewing_needs_no_torch() -> None:
     assert done.stdout.strip() == "False"
 
 
-def test_a_rule_that_fails_takes_no_other_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rule_that_raises_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(design: Design, voice: Reporter) -> Diagnosis | None:
         raise KeyError("kernel")
 
@@ -279,7 +279,7 @@ def test_a_rule_that_fails_takes_no_other_away(monkeypatch: pytest.MonkeyPatch) 
         (nn.LogSoftmax(dim=-1), "warning"),
     ],
 )
-def test_a_softmax_over_the_batch_is_wrong_whatever_its_spelling(
+def test_a_softmax_over_the_batch_is_wrong_in_every_spelling(
     layer: nn.Module, verdict: str
 ) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10), layer)

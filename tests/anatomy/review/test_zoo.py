@@ -14,7 +14,7 @@ def reviewed(name: str, image: int = 28) -> dict[str, Diagnosis]:
 
 
 @pytest.mark.parametrize("name", zoo.REGISTRY)
-def test_nothing_is_wrong_in_the_zoo_but_what_the_course_ran(name: str) -> None:
+def test_only_the_courses_original_model_has_errors_in_the_zoo(name: str) -> None:
     wrong = {rule for rule, reported in reviewed(name).items() if reported.severity == "error"}
 
     assert wrong == FLAWED.get(name, set())
@@ -26,7 +26,7 @@ def test_every_zoo_model_can_be_reviewed_at_any_size(name: str, image: int) -> N
     assert len(reviewed(name, image)) >= 5
 
 
-def test_what_the_course_ran_is_found_out_with_its_numbers() -> None:
+def test_the_courses_original_model_fails_with_its_numbers() -> None:
     found = reviewed("era-s6-as-run")
 
     assert "3×3 on 5×5: 16 of 25 features dropped" in found["average-pool-coverage"].evidence
@@ -37,7 +37,7 @@ def test_what_the_course_ran_is_found_out_with_its_numbers() -> None:
     assert "15×15" in found["dropped-edge"].evidence
 
 
-def test_the_courses_table_is_praised_for_what_it_teaches() -> None:
+def test_the_courses_model_passes_the_rules_that_it_teaches() -> None:
     found = reviewed("era-s6")
     taught = ["first-pooling", "transition-layer", "transition-position", "kernel-growth"]
     taught += ["norm-presence", "norm-distance", "activation-before-logits", "late-convolution"]
