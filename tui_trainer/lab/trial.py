@@ -97,6 +97,7 @@ class Arm:
     Attributes:
         name: Its name in plot and table.
         trial: The training.
+        cap: The largest plotted loss.
         images: Training images after each step.
         losses: The training loss after each step, smoothed; capped at ``cap``.
         batch_losses: The loss of each batch.

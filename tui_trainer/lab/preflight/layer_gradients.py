@@ -54,7 +54,7 @@ class _Seen:
         frozen: Parameters with ``requires_grad=False``.
         reached: The gradient of each parameter that got one.
         unreached: Parameters without a gradient.
-        still: Weights whose gradients were all exactly 0 so far.
+        zero: Weights whose gradients were all exactly 0 so far.
     """
 
     frozen: list[str]

@@ -32,7 +32,7 @@ class Plan:
         steps: The first steps of the run, at its batch size.
         range_steps: The steps of the learning rate range test.
         overfit_steps: The most steps to overfit one batch.
-        control_steps: The steps on shuffled labels.
+        shuffled_steps: The steps on shuffled labels.
         sample: The number of sampled training images.
         val_sample: The number of sampled validation images.
     """

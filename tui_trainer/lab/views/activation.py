@@ -131,7 +131,7 @@ def _box(context: Context, unit: Unit, down: int, along: int) -> tuple[int, int,
     box = context.layers[unit.place].box(down, along)
     if box is None:
         return None
-    # The fields of features between pixels begin and end in the middle of one.
+    # A receptive field between pixels starts and ends in the middle of a pixel.
     top, left = floor(box.top), floor(box.left)
     return top, left, ceil(box.bottom) - top, ceil(box.right) - left
 
