@@ -85,9 +85,9 @@ def test_a_good_model_passes(run: Cli, images: Path, monkeypatch: pytest.MonkeyP
 
     assert (code, err) == (0, ""), out
     lines = out.splitlines()
-    assert lines[0].startswith("tiny: ")
+    assert lines[0].startswith("tiny · ")
     assert "batch 32" in lines[0]
-    assert "✓ every parameter has a gradient  [topic 19: " in out
+    assert "✓ every parameter gets a gradient  [topic 19: " in out
     assert lines[-1].startswith("0 errors, ")
 
 
