@@ -205,7 +205,7 @@ def likeness(one: Tensor, other: Tensor) -> float:
 )
 def test_the_digit_is_found(picture: str, digit: int, tmp_path: Path) -> None:
     ImageOps.invert(ink(digit)).save(tmp_path / "plain.png")
-    path = tmp_path / ("picture.jpg" if "photographed" in picture else "scene.png")
+    path = tmp_path / ("picture.jpg" if "photographed" in picture else "picture.png")
     SCENES[picture](digit).save(path)
 
     found, plain = digit_of(path), digit_of(tmp_path / "plain.png")

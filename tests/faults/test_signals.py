@@ -156,7 +156,7 @@ def test_a_second_signal_ends_it_at_once(
         os.kill(child.pid, number)
     ended = child.wait()
     assert ended.code == 143, ended.err
-    assert "left at once" in ended.err
+    assert "exited at once" in ended.err
     assert "Traceback" not in ended.err
     read_checkpoint(RunFolder(path).checkpoint("last"))
     assert RunFolder(path).read_summary().state == "killed"

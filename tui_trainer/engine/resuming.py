@@ -55,17 +55,15 @@ def resume_from(run: Run, resume: Resumption) -> None:
         restore(run, resume.state)
     except ValueError as error:
         raise path_error(resume.path, f"cannot be used: {reason(error)}") from None
-    saved = resume.state.tensors.get("fingerprint")
+    metadata, saved = resume.state.metadata, resume.state.tensors.get("fingerprint")
     if saved is not None:
-        check_same_model(run.model, run.data.image_size, resume.state.metadata, saved, resume.path)
-    run.stopwatch.resume_at(resume.state.metadata["seconds"])
-    run.data.test.evaluations = max(
-        resume.test_evaluations, resume.state.metadata["test_evaluations"]
-    )
-    lines, lines_then = run.store.lines(), resume.state.metadata["lines"]
+        check_same_model(run.model, run.data.image_size, metadata, saved, resume.path)
+    run.stopwatch.resume_at(metadata["seconds"])
+    run.data.test.evaluations = max(resume.test_evaluations, metadata["test_evaluations"])
+    lines, lines_then = run.store.lines(), metadata["lines"]
     if lines is not None and lines_then is not None and lines < lines_then:
         # A full disk had delayed some lines, and the process ended before they were written.
-        state = replace(resume.state, metadata={**resume.state.metadata, "lines": lines})
+        state = replace(resume.state, metadata={**metadata, "lines": lines})
         run.store.begin_from(state, is_saved=False)
     else:
         run.store.begin_from(resume.state)
@@ -158,20 +156,17 @@ def _is_number(value: object) -> bool:
 def _check_places(run: Run, state: Checkpoint, path: Path) -> None:
     """Check the permutation, the position in it, the rng states and the best evaluation."""
     metadata, order, total = state.metadata, state.tensors.get("order"), len(run.data.train)
-    is_begun = metadata["epoch"] == metadata["epochs_done"] + 1
+    epoch, epochs_done = metadata["epoch"], metadata["epochs_done"]
+    is_begun = epoch == epochs_done + 1
     sizes = (total,) if is_begun else (total, 0)
     if order is None or order.dtype != torch.int32 or order.ndim != 1 or len(order) not in sizes:
         raise path_error(path, f"does not fit: order is not a permutation of {total} images")
     if len(order) and not bool(((order >= 0) & (order < total)).all()):
         raise path_error(path, f"does not fit: order has an index beyond the {total} images")
     is_on = not is_begun or metadata["cursor"] == metadata["epoch_images"]
-    if (
-        metadata["cursor"] > len(order)
-        or not is_on
-        or metadata["epoch"] - metadata["epochs_done"] > 1
-    ):
+    if metadata["cursor"] > len(order) or not is_on or epoch - epochs_done > 1:
         raise path_error(path, "is inconsistent: its position in the epoch is impossible")
-    if metadata["epoch"] < metadata["epochs_done"]:
+    if epoch < epochs_done:
         raise path_error(path, "is inconsistent: it has completed more epochs than it has started")
     for name, tensor in state.part("rng").items():
         if name in _GENERATORS:
