@@ -39,7 +39,7 @@ else:
     def _acquire(file: FileIO, *, shared: bool) -> None:
         if fcntl is None:
             raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-        # NFS grants an exclusive lock only on a file open for writing, a shared one only on a
+        # NFS allows an exclusive lock only on a file open for writing, a shared one only on a
         # file open for reading.
         fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
@@ -52,7 +52,7 @@ STALE = 4 * BEAT
 """Seconds without a heartbeat after which a holder on another machine counts as dead."""
 
 ATTEMPTS, PAUSE = 3, 0.05
-"""How often a lock is tried, and the seconds between: ``is_held`` takes it for a moment."""
+"""How often a lock is tried, and the seconds between: :meth:`Lock.is_held` locks briefly."""
 
 RECORD_BYTES = 512
 """The size of the record."""
@@ -75,7 +75,7 @@ class Lock:
     The file is not removed on release: otherwise two processes could hold two files of one name.
 
     Attributes:
-        unlocked: Why the file system grants no lock; empty if it does. Without a lock nothing
+        unlocked: Why the file could not be locked; empty if it is. Without a lock nothing
             separates two processes that start at the same moment.
 
     Raises:

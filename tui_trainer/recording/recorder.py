@@ -276,7 +276,7 @@ class Recorder:
 
 
 def _missing(folder: Path) -> list[Path]:
-    """Return the missing folders of a path, the innermost first."""
+    """Return the missing folders of a path, the deepest first."""
     return [path for path in (folder, *folder.parents) if not path.exists()]
 
 
