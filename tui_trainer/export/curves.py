@@ -89,14 +89,11 @@ def _write_csv(path: Path, names: list[str], rows: Iterable[list[Any]]) -> None:
 def write_tensorboard(events: Iterable[Event], folder: Path) -> None:
     """Write a run as a TensorBoard event file into a folder; the folder is created if needed.
 
-    Scalars by step: ``train/loss``, ``train/accuracy`` and ``lr`` of each batch; ``train_epoch/…``
-    and
-    ``validation/…`` of each epoch; ``test/accuracy`` of each test evaluation. Each changed setting
-    is
-    a text under ``interventions``. Accuracies are fractions of 1; the format keeps seven digits.
-    The
-    times are the export time plus the training time, so that TensorBoard's relative axis shows
-    training seconds.
+    Scalars by step: ``train/loss``, ``train/accuracy`` and ``lr`` of each batch;
+    ``train_epoch/…`` and ``validation/…`` of each epoch; ``test/accuracy`` of each test evaluation.
+    Each changed setting is a text under ``interventions``. Accuracies are fractions of 1; the
+    format keeps seven digits. The times are the export time plus the training time, so that
+    TensorBoard's relative axis shows training seconds.
 
     Raises:
         InputError: If tensorboardX is not installed, the folder cannot be written, or it already
