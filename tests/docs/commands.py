@@ -235,7 +235,7 @@ class Playground:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
-            timeout=300,
+            timeout=900,
             check=False,
         )
 

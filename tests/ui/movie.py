@@ -28,7 +28,7 @@ from tui_trainer.ui.screens.inspect_screen import InspectScreen
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 SIZE = (120, 40)
-RUN = RunConfig(model="small", epochs=5, seed=0, threads=1)
+RUN = RunConfig(model="small", epochs=4, seed=0, threads=1)
 LIMIT = 2_000_000
 """Bytes of the moving picture."""
 
@@ -88,7 +88,7 @@ class Camera:
         self.app.front.open(view)
         await self.press()
 
-    async def until(self, holds: Callable[[MnistTui], bool], seconds: float = 180.0) -> None:
+    async def until(self, holds: Callable[[MnistTui], bool], seconds: float = 600.0) -> None:
         """Wait until something holds.
 
         Raises:
@@ -128,7 +128,7 @@ async def shoot(camera: Camera) -> None:
 
 async def _train(camera: Camera) -> None:
     await camera.step(12)
-    camera.take("$ mnist-tui --model small --epochs 5", 1.5)
+    camera.take("$ mnist-tui --model small --epochs 4", 1.5)
     for step in (60, 110, 170):
         await camera.step(step)
         camera.take("It trains at once: MNIST is in the package", 0.8)
