@@ -202,7 +202,7 @@ def test_data_that_are_not_there(data_refused: Refused, tmp_path: Path) -> None:
     [
         (["--val-size", "60"], "--val-size 60: data has 60 training images; leave at least one"),
         (["--val-size", "9" * 30], "--val-size 999,999,999"),
-        (["--val-size", "10", "--train-size", "51"], "--train-size 51: only 50 images of data"),
+        (["--val-size", "10", "--train-size", "51"], "--train-size 51: data has only 50 images"),
         (["--classes", "9"], "label 9 occurs"),
         (["--dropout", "0.5"], "--dropout 0.5: era-s6 has no dropout layer; --model"),
         (["--model", "era-s6-plain", "--dropout", "0"], "--dropout 0: era-s6-plain has no"),
