@@ -52,7 +52,7 @@ def test_batch_norm_and_relu_keep_the_shape_in_separate_rows() -> None:
     rows = table("era-s6")
 
     for before, norm, relu in zip(rows, rows[1:], rows[2:], strict=False):
-        if before.kind == "conv" and before.name != "scores":
+        if before.kind == "conv" and before.name != "logits":
             assert (norm.kind, norm.parameters) == ("batch norm", 2 * norm.output_shape[2])
             assert (relu.kind, relu.parameters) == ("relu", 0)
             assert before.output_shape == norm.output_shape == relu.output_shape

@@ -169,14 +169,14 @@ def test_a_comparison_detects_another_model(tmp_path: Path, kind: str) -> None:
     model, path, images = trained("mlp"), tmp_path / "network", pictures(9)
     write(model, 28, path)
     with torch.no_grad():
-        model.scores.bias[3] += 100  # type: ignore[index, operator, union-attr]
+        model.logits.bias[3] += 100  # type: ignore[index, operator, union-attr]
 
     result = compare(model, path, images)
 
     assert result.images == 9
     assert result.max_difference == pytest.approx(100, abs=1e-3)
     model.eval()
-    model.scores.bias.data[3] -= 100  # type: ignore[index, operator, union-attr]
+    model.logits.bias.data[3] -= 100  # type: ignore[index, operator, union-attr]
     others = (model(images).argmax(dim=1) != 3).sum()
     assert result.disagreements == int(others) > 0
 
@@ -185,7 +185,7 @@ def test_a_comparison_sees_every_image_whatever_the_batch(tmp_path: Path) -> Non
     model, path, images = trained("mlp"), tmp_path / "network", pictures(10)
     write_torch_export(model, 28, path)
     with torch.no_grad():
-        model.scores.bias[3] += 1e-2  # type: ignore[index, operator, union-attr]
+        model.logits.bias[3] += 1e-2  # type: ignore[index, operator, union-attr]
 
     results = {compare_torch_export(model, path, images, batch=n).images for n in (1, 3, 10, 99)}
 

@@ -292,7 +292,7 @@ def test_the_course_ran_it_with_a_padded_1x1_and_a_partial_average() -> None:
     assert shapes["pool1"] == (16, 15, 15)
     assert shapes["shrink2"] == (16, 15, 15)
     assert shapes["pool2"] == (16, 7, 7)
-    assert shapes["scores"] == (10, 5, 5)
+    assert shapes["logits"] == (10, 5, 5)
     assert shapes["average"] == (10, 1, 1)
     assert build("era-s6-as-run").get_submodule("average").kernel_size == 3
 
@@ -313,7 +313,7 @@ def test_the_course_had_one_relu_before_its_batch_norm_and_one_before_the_averag
     names = [name for name, _ in build("era-s6-as-run").named_children()]
 
     assert names[names.index("shrink2") + 1 :][:2] == ["shrink2_relu", "shrink2_norm"]
-    assert names[-4:] == ["scores", "scores_relu", "average", "output"]
+    assert names[-4:] == ["logits", "logits_relu", "average", "output"]
     for conv in ("conv1", "conv2", "shrink1", "conv3", "conv4"):
         assert names[names.index(conv) + 1 :][:2] == [f"{conv}_norm", f"{conv}_relu"]
 

@@ -76,7 +76,7 @@ def test_a_view_takes_no_memory() -> None:
 def test_the_totals_exclude_unused_layers() -> None:
     rows = [
         row("conv", "conv", 9, multiply_adds=90, receptive_field=(3, 3)),
-        row("scores", "fully connected", 10, multiply_adds=10, receptive_field=(28, 28)),
+        row("logits", "fully connected", 10, multiply_adds=10, receptive_field=(28, 28)),
         row("not used", "unused", 5, output_shape=(0, 0, 0)),
     ]
     whole = totals(rows)
@@ -93,7 +93,7 @@ def test_a_flat_model_is_grouped_by_map_size() -> None:
         row("pool", "max pool", input_shape=SHAPE, output_shape=(14, 14, 16)),
         row("conv2", "conv", 20, input_shape=(14, 14, 16), output_shape=(14, 14, 8)),
         row("average", "average pool", input_shape=(14, 14, 8), output_shape=(1, 1, 8)),
-        row("scores", "fully connected", 80, input_shape=(1, 1, 8), output_shape=(1, 1, 10)),
+        row("logits", "fully connected", 80, input_shape=(1, 1, 8), output_shape=(1, 1, 10)),
     ]
     found = [(block.name, list(block.places), block.parameters) for block in blocks(rows)]
 

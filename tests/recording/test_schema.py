@@ -108,8 +108,10 @@ def test_an_older_checkpoint_gets_the_current_names() -> None:
     names = ("network/fc.weight", "random/order", "random/numpy", "optimizer/mean/0", "best/hits")
     current = ["model/fc.weight", "rng/shuffle", "rng/numpy", "optimizer/exp_avg/0", "best/correct"]
 
-    assert list(upgraded_tensors(dict.fromkeys(names, 0))) == current
-    assert list(upgraded_tensors(dict.fromkeys(current, 0))) == current
+    assert list(upgraded_tensors(dict.fromkeys(names, 0), "tiny")) == current
+    assert list(upgraded_tensors(dict.fromkeys(current, 0), "tiny")) == current
+    assert list(upgraded_tensors({"network/scores.bias": 0}, "tiny")) == ["model/logits.bias"]
+    assert list(upgraded_tensors({"network/scores.bias": 0}, "a.py:A")) == ["model/scores.bias"]
     assert upgraded_metadata({"hit_sum": 3, "step": 7}) == {"correct_sum": 3, "step": 7}
 
 

@@ -90,7 +90,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             tensors[name] = torch.view_as_complex(tensors[name])
     except (KeyError, ValueError, TypeError, AttributeError, RuntimeError):
         raise path_error(path, DAMAGED) from None
-    return Checkpoint(upgraded_metadata(metadata), upgraded_tensors(tensors))
+    return Checkpoint(upgraded_metadata(metadata), upgraded_tensors(tensors, metadata.get("model")))
 
 
 def _as_stored(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:

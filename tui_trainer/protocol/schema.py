@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from tui_trainer.protocol.config import MODELS
+
 SCHEMA = 3
 """It goes up when a field changes its name or its meaning, or goes."""
 
@@ -111,6 +113,9 @@ _TENSORS = {
 }
 """How the names of a checkpoint's tensors begin now; the first one that fits is used."""
 
+_ZOO_LAYERS = {"model/scores.": "model/logits."}
+"""How the names of the tensors of a zoo model's last layer begin now."""
+
 
 def upgraded(record: Any) -> dict[str, Any]:
     """Return the JSON object of an event as this version would have written it.
@@ -154,13 +159,18 @@ def upgraded_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
     return _renamed(metadata, _METADATA)
 
 
-def upgraded_tensors(tensors: Mapping[str, Value]) -> dict[str, Value]:
-    """Return the tensors of a checkpoint by their names now."""
-    return {_tensor_name(name): tensor for name, tensor in tensors.items()}
+def upgraded_tensors(tensors: Mapping[str, Value], model: object) -> dict[str, Value]:
+    """Return the tensors of a checkpoint of a model by their names now."""
+    layers = _ZOO_LAYERS if model in MODELS else {}
+    return {_tensor_name(name, layers): tensor for name, tensor in tensors.items()}
 
 
-def _tensor_name(name: str) -> str:
+def _tensor_name(name: str, layers: Mapping[str, str]) -> str:
     for old, new in _TENSORS.items():
+        if name.startswith(old):
+            name = new + name.removeprefix(old)
+            break
+    for old, new in layers.items():
         if name.startswith(old):
             return new + name.removeprefix(old)
     return name

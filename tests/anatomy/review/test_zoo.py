@@ -32,7 +32,7 @@ def test_the_courses_original_model_fails_with_its_numbers() -> None:
     assert "3×3 on 5×5: 16 of 25 features dropped" in found["average-pool-coverage"].evidence
     assert found["average-pool-coverage"].layers == ("average",)
     assert "shrink1 1×1 turns 28×28 into 30×30" in found["idle-padding"].evidence
-    assert found["activation-before-logits"].layers == ("scores_relu",)
+    assert found["activation-before-logits"].layers == ("logits_relu",)
     assert found["norm-before-activation"].layers == ("shrink2_norm",)
     assert "15×15" in found["dropped-edge"].evidence
 

@@ -33,7 +33,7 @@ def table_of(exhibit: Exhibit) -> Table:
 def outspoken(context: Context) -> Context:
     """Return a context whose untrained model has different logits for different images."""
     model = context.copy()
-    model.get_parameter("scores.weight").data.mul_(30)
+    model.get_parameter("logits.weight").data.mul_(30)
     return dataclasses.replace(context, model=model)
 
 
@@ -97,7 +97,7 @@ def test_the_table_has_the_distances_counted_by_hand(context_of: Contexts) -> No
         ("conv3", "yes", "3"),
         ("conv4", "yes", "2"),
         ("shrink2", "yes", "1"),
-        ("scores", "—", "0"),
+        ("logits", "—", "0"),
     ]
     words = [block.text for block in exhibit.blocks if isinstance(block, Words)]
     assert "shrink2_norm, has 1 layer with weights" in words[0]

@@ -132,10 +132,10 @@ def test_three_positions_are_trained_including_the_chosen_one(context_of: Contex
 def test_the_pools_distances_are_counted_layer_by_layer(context_of: Contexts) -> None:
     (exhibit,) = ask.experiment("max-pooling-distance")(context_of("era-s6"), {}, False)
     pools = tables(exhibit)[0]
-    # After pool1: conv3, conv4, shrink2, and then the output convolution, named scores.
+    # After pool1: conv3, conv4, shrink2, and then the output convolution, named logits.
     assert [(row[0], row[3], row[4]) for row in pools.rows] == [
-        ("pool1", "4", "scores"),
-        ("pool2", "1", "scores"),
+        ("pool1", "4", "logits"),
+        ("pool2", "1", "logits"),
     ]
 
 

@@ -29,7 +29,7 @@ def test_the_formulas_match_the_layer_table(context_of: Contexts, model: str) ->
         assert step.row.jump == (step.after.jump,) * 2
 
 
-@pytest.mark.parametrize("layer", ["conv1", "conv3", "scores"])
+@pytest.mark.parametrize("layer", ["conv1", "conv3", "logits"])
 def test_the_frame_is_the_receptive_field(context_of: Contexts, layer: str) -> None:
     context = context_of("era-s6")
     (exhibit,) = show(context, {"layer": layer, "digit": 2.0}, False)

@@ -31,10 +31,10 @@ def test_the_head_of_the_course_is_counted_as_in_the_layer_table(context_of: Con
     (exhibit,) = show(context_of("era-s6"), {}, False)
     costs, layers = tables(exhibit)
     assert costs.caption == "from pool2, 7×7×16, to the logits"
-    assert costs.rows[-1] == ("now: conv 3×3 /2", "scores", "1,440", "12,960")
+    assert costs.rows[-1] == ("now: conv 3×3 /2", "logits", "1,440", "12,960")
     assert [row[2] for row in costs.rows[:-1]] == ["1,440", "7,840", "7,850", "170"]
     assert layers.marked is not None
-    assert layers.rows[layers.marked][0] == "scores"
+    assert layers.rows[layers.marked][0] == "logits"
     assert [row[3] for row in layers.rows][:4] == ["3×3", "5×5", "5×5", "6×6"]
 
 

@@ -54,7 +54,7 @@ def test_maps_are_taken_after_the_relu(context_of: Contexts, seen: Seen) -> None
 def test_all_layers_have_a_strip_and_the_logits_bars(context_of: Contexts, seen: Seen) -> None:
     exhibit = seen(context_of("era-s6"), "maps")
     strips = [block for block in exhibit.blocks if isinstance(block, Pictures)]
-    names = ("conv1", "conv2", "shrink1", "pool1", "conv3", "conv4", "shrink2", "pool2", "scores")
+    names = ("conv1", "conv2", "shrink1", "pool1", "conv3", "conv4", "shrink2", "pool2", "logits")
     assert tuple(block.caption.split()[0] for block in strips[1:]) == names
     assert sum(p.height * p.width for block in strips for p in block.items) <= PIXELS
     bars = next(block for block in exhibit.blocks if isinstance(block, Bars))

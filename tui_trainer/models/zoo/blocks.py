@@ -33,5 +33,5 @@ def averaged(layers: Layers, channels: int, classes: int) -> nn.Sequential:
     """Append global average pooling and a fully connected layer; return the model."""
     layers["average"] = nn.AdaptiveAvgPool2d(1)
     layers["flatten"] = nn.Flatten()
-    layers["scores"] = nn.Linear(channels, classes)
+    layers["logits"] = nn.Linear(channels, classes)
     return nn.Sequential(layers)

@@ -70,7 +70,7 @@ def _build(image_size: int, classes: int, *, norm: bool, dropout: float | None) 
             layers[f"{name}_drop"] = nn.Dropout(dropout)
     # Below an image size of 12 the map is smaller than the kernel: only then is it padded.
     padding = 0 if side >= 3 else 1
-    layers["scores"] = nn.Conv2d(channels, classes, 3, stride=2, padding=padding, bias=False)
+    layers["logits"] = nn.Conv2d(channels, classes, 3, stride=2, padding=padding, bias=False)
     layers["average"] = nn.AvgPool2d((side + 2 * padding - 3) // 2 + 1)
     layers["output"] = nn.Flatten()
     return nn.Sequential(layers)
@@ -95,8 +95,8 @@ def era_s6_as_run(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.
     side = (image_size + 2) // 2 // 2
     # Below an image size of 10 the map is smaller than the kernel: only then is it padded.
     padding = 0 if side >= 3 else 1
-    layers["scores"] = nn.Conv2d(16, classes, 3, padding=padding, bias=False)
-    layers["scores_relu"] = nn.ReLU(inplace=True)
+    layers["logits"] = nn.Conv2d(16, classes, 3, padding=padding, bias=False)
+    layers["logits_relu"] = nn.ReLU(inplace=True)
     # The smallest kernel that fits into the map only once: 3 for 5.
     layers["average"] = nn.AvgPool2d((side + 2 * padding - 2) // 2 + 1)
     layers["output"] = nn.Flatten()

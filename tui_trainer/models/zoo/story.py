@@ -33,7 +33,7 @@ def mlp(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential
             flatten=nn.Flatten(),
             hidden=nn.Linear(image_size * image_size, HIDDEN),
             hidden_relu=nn.ReLU(),
-            scores=nn.Linear(HIDDEN, classes),
+            logits=nn.Linear(HIDDEN, classes),
         )
     )
 
@@ -51,7 +51,7 @@ def conv_fc(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequen
     layers["flatten"] = nn.Flatten()
     layers["hidden"] = nn.Linear(side * side * channels, 22)
     layers["hidden_relu"] = nn.ReLU()
-    layers["scores"] = nn.Linear(22, classes)
+    layers["logits"] = nn.Linear(22, classes)
     return nn.Sequential(layers)
 
 
@@ -119,7 +119,7 @@ def _squeezed(
             layers[f"pool{number}"] = nn.MaxPool2d(2)
         if dropout is not None:
             layers[f"drop{number}"] = nn.Dropout(dropout)
-    layers["scores"] = nn.Conv2d(channels, classes, 1, bias=False)
+    layers["logits"] = nn.Conv2d(channels, classes, 1, bias=False)
     layers["average"] = nn.AdaptiveAvgPool2d(1)
     layers["output"] = nn.Flatten()
     return nn.Sequential(layers)
