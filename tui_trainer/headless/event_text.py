@@ -42,7 +42,7 @@ _NOT_READ = {
 
 
 def header(run: RunStarted) -> str:
-    """Return a run in one line: network, data, recipe, device."""
+    """Return a run in one line: model, data, recipe, device."""
     parts = [
         run.model,
         f"{fmt.count(run.parameters)} parameters",
