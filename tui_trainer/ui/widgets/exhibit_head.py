@@ -159,11 +159,11 @@ def result_lines(view: ExhibitView, width: int) -> Lines:
     return paragraph(result, "title bold", min(width, PROSE)) if result else []
 
 
-def uncertainty_lines(view: ExhibitView, width: int) -> Lines:
-    """Return the uncertainty of the result."""
-    certainty = view.exhibit.certainty if view.exhibit else ""
-    lines = paragraph(f"evidence: {certainty}", "muted", min(width, PROSE))
-    return [[], *lines] if certainty else []
+def evidence_lines(view: ExhibitView, width: int) -> Lines:
+    """Return how the result was measured, and how certain it is."""
+    evidence = view.exhibit.certainty if view.exhibit else ""
+    lines = paragraph(f"evidence: {evidence}", "muted", min(width, PROSE))
+    return [[], *lines] if evidence else []
 
 
 def hints(view: ExhibitView, *, is_long: bool) -> str:

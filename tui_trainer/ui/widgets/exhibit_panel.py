@@ -16,10 +16,10 @@ from tui_trainer.text.lines import Lines
 from tui_trainer.ui.keys.keymap import EXPERIMENT_KEYS, TYPING_KEYS
 from tui_trainer.ui.widgets.exhibit_head import (
     ExhibitView,
+    evidence_lines,
     head_lines,
     hints,
     result_lines,
-    uncertainty_lines,
 )
 from tui_trainer.ui.widgets.exhibit_painting import medium_of, painted
 from tui_trainer.ui.widgets.painting import role_styles
@@ -123,7 +123,7 @@ class ExhibitPanel(ScrollView, can_focus=True):
             body += [*result, []] if result else []
             medium = medium_of(self.app.theme_variables)
             body += exhibit_lines(view.exhibit.blocks, width, plot, medium)
-            body += uncertainty_lines(view, width)
+            body += evidence_lines(view, width)
         if 2 * len(head) > height:
             # The head must leave room for the scrolling blocks.
             head, body = Lines(), head + body
