@@ -203,7 +203,7 @@ def _try_table(outcome: Outcome, config: RunConfig) -> None:
     there = sum(p.numel() for p in model.parameters())
     if totals(rows).parameters != there:
         outcome.problems.append(f"table: {totals(rows).parameters} parameters, not {there}")
-    if rows[-1].kind == "network":
+    if rows[-1].kind == "model":
         raise InputError(f"no layer table: {rows[-1].undefined}")
     if outcome.composed.is_counted:
         _compare_field(outcome, model, rows)

@@ -181,7 +181,7 @@ def test_the_list_has_a_line_a_run(run: Cli, trained: RunFolder) -> None:
     code, out, err = run("runs")
     assert (code, err) == (0, "")
     head, line = out.splitlines()
-    assert head.split()[:4] == ["run", "network", "parameters", "epochs"]
+    assert head.split()[:4] == ["run", "model", "parameters", "epochs"]
     assert line.split()[:4] == [trained.name, "small", "19,810", "2/2"]
     assert line.endswith("completed")
     summary = trained.read_summary()

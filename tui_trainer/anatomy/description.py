@@ -51,8 +51,8 @@ def _as_one_layer(
     return (
         LayerRow(name="input", kind="input", kernel="", output_shape=image, parameters=0),
         LayerRow(
-            name="network",
-            kind="network",
+            name="model",
+            kind="model",
             kernel="",
             type=type(model).__name__,
             input_shape=image,

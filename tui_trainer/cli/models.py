@@ -246,7 +246,7 @@ def _measured(model: nn.Module, rows: tuple[LayerRow, ...]) -> tuple[str, ...]:
     from tui_trainer.headless.model_tables import with_progress
 
     places = [at for at, row in enumerate(rows) if row.kind == "input" or row.is_layer]
-    if len(rows) == 2 and rows[1].kind == "network":  # none of its operations can be traced
+    if len(rows) == 2 and rows[1].kind == "model":  # none of its operations can be traced
         places = [0]
     texts = ["—"] * len(rows)
     fields = measured_fields(model, rows[0].output_shape, dict.fromkeys(places))

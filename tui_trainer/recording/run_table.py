@@ -6,7 +6,7 @@ from tui_trainer.recording.folder import ListedRun
 from tui_trainer.recording.summary import Summary
 from tui_trainer.text import fmt
 
-HEAD = ("run", "network", "parameters", "epochs", "best validation", "test", "time", "state")
+HEAD = ("run", "model", "parameters", "epochs", "best validation", "test", "time", "state")
 
 RIGHT = frozenset({2, 3, 6})
 """The right-aligned columns."""

@@ -186,7 +186,7 @@ class _Layers:
     """Collects statistics of the outputs of the layers in the layer table."""
 
     def __init__(self, rows: tuple[LayerRow, ...]) -> None:
-        self.is_closed = len(rows) == 2 and rows[1].kind == "network"
+        self.is_closed = len(rows) == 2 and rows[1].kind == "model"
         flat = [row.output_shape[:2] == (1, 1) for row in rows if row.kind in PROBED_KINDS]
         self.wants_all, self.is_flat = any(flat[:-1]), all(flat)
         self._rows = rows
