@@ -87,7 +87,7 @@ def test_a_good_model_passes(run: Cli, images: Path, monkeypatch: pytest.MonkeyP
     lines = out.splitlines()
     assert lines[0].startswith("tiny · ")
     assert "batch 32" in lines[0]
-    assert "✓ every parameter gets a gradient  [topic 19: " in out
+    assert "✓ every parameter gets a gradient  [lesson 19: " in out
     assert lines[-1].startswith("0 errors, ")
 
 

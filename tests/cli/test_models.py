@@ -249,7 +249,7 @@ def test_a_smaller_budget_is_exceeded(run: Cli) -> None:
     assert (code, err) == (5, "")
     assert "✗" in out
     assert "4,000" in out
-    assert "topic 8: number of kernels" in out
+    assert "lesson 8: number of kernels" in out
 
 
 # --- compare, zoo

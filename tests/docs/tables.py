@@ -78,7 +78,7 @@ def models() -> str:
 def lesson_list() -> str:
     """Return the lessons."""
     rows = [(str(each.topic), each.title, f"`{each.slug}`") for each in lessons()]
-    return table(("topic", "lesson", "name"), rows, "r")
+    return table(("lesson", "title", "name"), rows, "r")
 
 
 def event_list() -> str:

@@ -59,7 +59,7 @@ def test_an_item_has_its_verdict_numbers_and_advice() -> None:
     good, bad = item("ok"), item("error", advice="a tenth of the rate")
 
     assert diagnosis_lines(good) == [
-        "✓ one batch is learned  [topic 19: seeing early that a network fails]",
+        "✓ one batch is learned  [lesson 19: seeing early that a network fails]",
         "  32 of 32",
     ]
     assert diagnosis_lines(bad)[0].startswith("✗")

@@ -56,7 +56,7 @@ def test_it_prints_the_run_and_the_active_findings_with_causes() -> None:
     assert f"  {divergence.evidence}" in lines
     assert f"  try: {divergence.advice}" in lines
     assert any(line.startswith(f"✗ {divergence.title} · since step ") for line in lines)
-    assert any(line.endswith(" · topic 7: learning rate") for line in lines)
+    assert any(line.endswith(" · lesson 7: learning rate") for line in lines)
 
 
 def diagnosis(

@@ -157,7 +157,7 @@ def test_a_lesson_has_all_parts_in_order_without_colour() -> None:
     lines = page()
     heads = [line for line in lines if line.isupper() and not line.startswith(" ")]
 
-    assert lines[:3] == ["Softmax", "=======", "topic 6 of the course"]
+    assert lines[:3] == ["Softmax", "=======", "lesson 6 of the course"]
     assert heads == [
         *("WHAT IT IS", "WHY IT MATTERS", "RULE OF THUMB", "TRAP", "FORMULAS", "EXPERIMENT"),
         *("IN YOUR NETWORK", "QUESTION", "SEE ALSO"),

@@ -153,7 +153,7 @@ def test_errors_come_first_with_sign_colour_topic_and_advice() -> None:
     lines = review_lines(verdicts, 60)
     words = ["".join(cell.text for cell in line) for line in lines]
     assert words[0].split("  ")[0] == "✗ too much"
-    assert words[0].endswith("topic 8: number of kernels")
+    assert words[0].endswith("lesson 8: number of kernels")
     assert lines[0][0].style == "error bold"
     assert words[1:3] == ["  30,000 of 20,000", "  try: less"]
     starts = [line[0] for line in words if line[:1] in ("✗", "▲", "✓")]
@@ -167,4 +167,4 @@ def test_no_line_of_a_review_is_too_long_and_each_topic_is_shown(width: int) -> 
     review = described("network").review
     words = ["".join(cell.text for cell in line) for line in review_lines(review, width)]
     assert all(columns(line) <= width for line in words)
-    assert " ".join(" ".join(words).split()).count("topic ") == len(review)
+    assert " ".join(" ".join(words).split()).count("lesson ") == len(review)

@@ -75,7 +75,7 @@ def test_the_most_severe_item_is_shown_in_full_until_another_is_chosen() -> None
     assert numbered[place + 1 : place + 4] == [
         "    from 2.31 to 4.87, mean of the last 20 batches",
         "    try: use learning rate 0.05 instead of 0.5",
-        "    topic 19: seeing early that a network fails",
+        "    lesson 19: seeing early that a network fails",
     ]
     assert run.check.choose(-1)
     assert sum("try:" in line for line in panel(run)) == 0

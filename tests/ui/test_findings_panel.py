@@ -45,7 +45,7 @@ def line(run: LiveRun) -> str:
 def test_the_chosen_finding_is_shown_in_full() -> None:
     text = panel(live(OVERFITTING), 80)
     assert text[0].startswith("▲ overfitting since epoch 3")
-    assert text[0].endswith("topic 15: overfitting, and when to use dropout")
+    assert text[0].endswith("lesson 15: overfitting, and when to use dropout")
     assert text[3] == "  ▅▅▅▂▂▂▁▁▁▁▁▁▄▄▄▆▆▆███  validation loss, epochs 3 to 9 (0.0412 to 0.0523)"
     assert text[4] == "  likely: the model memorizes 500 images with 19,568 parameters"
     assert text[5] == "  try: switch augmentation on — press f to apply"

@@ -88,7 +88,7 @@ def test_a_verdict_without_room_for_its_topic_still_shows_the_lesson_key() -> No
     verdict = replace(review[0], title="pools before it normalizes", lesson=11)
     for width, line in ((90, 0), (34, 1)):
         cells = review_lines([verdict], width, verdict)[line]
-        assert cells[-1].text.strip().startswith("l ▸ topic 11")
+        assert cells[-1].text.strip().startswith("l ▸ lesson 11")
         assert cells[-1].style == "intervention"
     assert not any("l ▸" in c.text for line in review_lines([verdict], 90) for c in line)
 

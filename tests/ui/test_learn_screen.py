@@ -443,11 +443,11 @@ async def test_l_opens_the_lesson_of_the_chosen_verdict() -> None:
         panel = app.screen.query_one(ReviewPanel)
         panel.focus()
         await pilot.press("down", "down", "up", "down")
-        chosen = [line for line in panel.text(60).plain.splitlines() if "l ▸ topic" in line]
+        chosen = [line for line in panel.text(60).plain.splitlines() if "l ▸ lesson" in line]
         assert len(chosen) == 1
         topic = panel.topic
         assert topic is not None
-        assert f"topic {topic}" in chosen[0]
+        assert f"lesson {topic}" in chosen[0]
         await pilot.press("l")
         await still(pilot, app)
         assert isinstance(app.screen, LearnScreen)

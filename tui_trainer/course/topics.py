@@ -1,4 +1,4 @@
-"""The twenty topics of the course; a diagnosis points to one of them."""
+"""The topics of lessons 1 to 20; a diagnosis points to one of them."""
 
 from __future__ import annotations
 
@@ -33,6 +33,6 @@ TOPICS: Mapping[int, str] = dict(
 )
 
 
-def topic(lesson: int) -> str:
-    """Return a topic as text: ``topic 6: softmax``."""
-    return f"topic {lesson}: {TOPICS[lesson]}" if lesson in TOPICS else f"topic {lesson}"
+def lesson_label(lesson: int) -> str:
+    """Return a lesson as text: ``lesson 6: softmax``."""
+    return f"lesson {lesson}: {TOPICS[lesson]}" if lesson in TOPICS else f"lesson {lesson}"

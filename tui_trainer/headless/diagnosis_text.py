@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tui_trainer.course.topics import topic
+from tui_trainer.course.topics import lesson_label
 from tui_trainer.findings import RULES, evaluable_rules, with_findings
 from tui_trainer.headless import event_text
 from tui_trainer.headless.streams import standard_output
@@ -99,7 +99,7 @@ def _active_lines(episode: Episode, *, has_bars: bool) -> list[str]:
     if episode.step != found.step:
         since += f", raised at step {fmt.count(episode.step)}"
     since += f", epoch {max(1, episode.epoch)}"
-    head = fmt.one_line(f"{found.heading} · {since} · {topic(found.lesson)}")
+    head = fmt.one_line(f"{found.heading} · {since} · {lesson_label(found.lesson)}")
     return [head, *event_text.body_lines(found, has_bars=has_bars)]
 
 

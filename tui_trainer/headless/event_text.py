@@ -6,7 +6,7 @@ import dataclasses
 import math
 from typing import Any
 
-from tui_trainer.course.topics import TOPICS, topic
+from tui_trainer.course.topics import TOPICS, lesson_label
 from tui_trainer.history.run_state import RunState
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.events import (
@@ -157,8 +157,8 @@ def finding_line(event: FindingRaised) -> str:
 
 
 def diagnosis_lines(found: Diagnosis) -> list[str]:
-    """Return a diagnosis as lines: title and topic, evidence, advice."""
-    return [f"{found.heading}  [{topic(found.lesson)}]", *body_lines(found)]
+    """Return a diagnosis as lines: title and lesson, evidence, advice."""
+    return [f"{found.heading}  [{lesson_label(found.lesson)}]", *body_lines(found)]
 
 
 def body_lines(found: Diagnosis, *, has_bars: bool = True) -> list[str]:

@@ -75,7 +75,7 @@ def lesson_lines(
         ],
         "see also": _links(lesson, inner),
     }
-    place = f"topic {lesson.topic} of the course" if lesson.topic else "part one of the course"
+    place = f"lesson {lesson.topic} of the course" if lesson.topic else "part one of the course"
     return page(lesson.title, [place], ((head, part) for head, part in parts.items() if part))
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from textual.binding import Binding
 
-from tui_trainer.course.topics import topic
+from tui_trainer.course.topics import lesson_label
 from tui_trainer.protocol.diagnosis import SIGNS, Diagnosis, Severity, by_severity, tally
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
@@ -114,7 +114,7 @@ def _item_line(item: Diagnosis, width: int, digits: int, *, is_chosen: bool) -> 
 
 def _detail_lines(item: Diagnosis, width: int) -> Lines:
     lines = body_lines(item, width, indent=4)
-    return [*lines, *paragraph(topic(item.lesson), "muted", width, indent=4)]
+    return [*lines, *paragraph(lesson_label(item.lesson), "muted", width, indent=4)]
 
 
 def _result_lines(check: CheckResults, width: int) -> Lines:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui_trainer.course.topics import topic
+from tui_trainer.course.topics import lesson_label
 from tui_trainer.protocol.diagnosis import SIGNS, Diagnosis, Severity
 from tui_trainer.protocol.events import FindingRaised
 from tui_trainer.render.block_lines import ROLES
@@ -94,13 +94,13 @@ def body_lines(found: Diagnosis, width: int, *, indent: int = 2, key: str = "") 
 def headed(
     found: Diagnosis, width: int, *, is_named: bool = True, is_linked: bool = False
 ) -> Lines:
-    """Return a title with its topic flush right, by name if that fits, or below the title.
+    """Return a title with its lesson flush right, by name if that fits, or below the title.
 
-    ``is_linked`` adds the key that opens the lesson of the topic.
+    ``is_linked`` adds the key that opens the lesson.
     """
     title, role = found.heading, SEVERITY_ROLES[found.severity]
     key, link = (with_keys("{screens.lesson} ▸ "), "intervention") if is_linked else ("", "muted")
-    words, named = f"{key}topic {found.lesson}", f"{key}{topic(found.lesson)}"
+    words, named = f"{key}lesson {found.lesson}", f"{key}{lesson_label(found.lesson)}"
     if is_named and fmt.columns(title) + fmt.columns(named) + 2 <= width:
         words = named
     gap = width - fmt.columns(title) - fmt.columns(words)
