@@ -11,7 +11,7 @@ from tui_trainer.protocol.layers import Box, LayerRow
 
 
 def places(row: LayerRow) -> set[tuple[int, int]]:
-    """Return the first, last and centre feature; only the centre where no kernel slides."""
+    """Return the first, last and center feature; only the center where no kernel slides."""
     height, width, _ = row.output_shape
     middle = (height // 2, width // 2)
     return {middle} if row.kernel_size is None else {(0, 0), middle, (height - 1, width - 1)}

@@ -72,7 +72,7 @@ def random_chain(rng: random.Random, size: int) -> nn.Sequential:
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 @pytest.mark.parametrize("seed", range(30))
 def test_the_fields_of_random_chains_are_the_measured_ones(seed: int) -> None:
-    """At the centre of each map; where the box lies in the image, it equals the measured one.
+    """At the center of each map; where the box lies in the image, it equals the measured one.
 
     Beyond an edge a dilated or an even kernel may have added zeros below its outermost weights, and
     see less than the part of the box that lies on the image.

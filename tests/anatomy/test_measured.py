@@ -287,7 +287,7 @@ def test_one_forward_measures_all_layers_like_separate_ones() -> None:
             assert torch.equal(field, measured_field(model, SHAPE, place, *middles[place]))
 
 
-def test_the_centre_of_a_flattened_map_is_measured() -> None:
+def test_the_center_of_a_flattened_map_is_measured() -> None:
     model = nn.Sequential(
         nn.ZeroPad2d(2), nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Unflatten(1, (2, 30, 30))
     )

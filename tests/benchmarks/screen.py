@@ -18,7 +18,7 @@ MAX_DELAY = 2.0
 
 _LR = re.compile(r"\blr (\d\S*)(?: ×\S+)?(?: → (\S+))?")
 _BRAILLE = re.compile("[\u2801-\u28ff]")
-# Private forms of "m" and "u" (keyboard protocols), which pyte mistakes for colours and text.
+# Private forms of "m" and "u" (keyboard protocols), which pyte mistakes for colors and text.
 _PRIVATE = re.compile(rb"\x1b\[[<=>?][0-9;:]*[mu]")
 
 

@@ -101,10 +101,10 @@ def written(
     paper: Image.Image,
     strokes: Image.Image,
     at: tuple[int, int],
-    colour: tuple[int, int, int] = (30, 30, 40),
+    color: tuple[int, int, int] = (30, 30, 40),
 ) -> Image.Image:
-    """Write ink onto paper, in a colour."""
-    paper.paste(Image.new("RGB", strokes.size, colour), at, strokes)
+    """Write ink onto paper, in a color."""
+    paper.paste(Image.new("RGB", strokes.size, color), at, strokes)
     return paper
 
 
@@ -125,7 +125,7 @@ def on_a_table(label: int) -> Image.Image:
 
 
 def same_brightness(label: int) -> Image.Image:
-    """Red ink on green paper: in grey, both are nearly equal."""
+    """Red ink on green paper: in gray, both are nearly equal."""
     paper = Image.new("RGB", (300, 300), (0, 128, 0))
     return written(paper, ink(label), (60, 60), (250, 0, 0))
 

@@ -117,9 +117,9 @@ def test_several_digits_are_refused(lab: Lab, judge: Path, labels: tuple[int, ..
 
 
 @slow
-@pytest.mark.parametrize("grey", [0, 90, 255])
-def test_a_picture_of_nothing_is_refused(lab: Lab, judge: Path, grey: int) -> None:
-    record, words = predicted(lab, judge, Image.new("L", (200, 200), grey), f"nothing-{grey}")
+@pytest.mark.parametrize("gray", [0, 90, 255])
+def test_a_picture_of_nothing_is_refused(lab: Lab, judge: Path, gray: int) -> None:
+    record, words = predicted(lab, judge, Image.new("L", (200, 200), gray), f"nothing-{gray}")
 
     assert record is None
     assert "ink" in words

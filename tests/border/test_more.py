@@ -211,7 +211,7 @@ def trained_run(lab: Lab, name: str) -> tuple[str, str]:
 
 
 WORTHLESS = {
-    "Centred": "rest of the batch",
+    "Centerd": "rest of the batch",
     "AttendsOverBatch": "rest of the batch",
     "DropsInEvaluation": "random in evaluation mode",
     "Constant": "dead in relu",

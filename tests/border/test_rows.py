@@ -327,7 +327,7 @@ def _written(folder: Path, files: dict[str, str]) -> Path:
     return folder
 
 
-def test_a_file_that_its_neighbour_imports_back(lab: Lab, tmp_path: Path) -> None:
+def test_a_file_that_its_neighbor_imports_back(lab: Lab, tmp_path: Path) -> None:
     _written(tmp_path, IMPORTED_BACK)
     given = (*lab.options(Case("lone_image")), "--model", tmp_path / "network.py:Net")
 

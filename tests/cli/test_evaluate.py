@@ -202,8 +202,8 @@ def test_a_resumed_run_counts_its_test_evaluations_on(run: Cli, trained: RunFold
 def test_an_invalid_choice_costs_no_test_evaluation(
     data_refused: Refused, trained: RunFolder
 ) -> None:
-    output = data_refused("evaluate", "mine", *CONFUSION, "--test", "--set", "colour=red")
-    assert output.startswith("--set colour=red: confusion has no such control; it has images, num")
+    output = data_refused("evaluate", "mine", *CONFUSION, "--test", "--set", "color=red")
+    assert output.startswith("--set color=red: confusion has no such control; it has images, num")
     assert trained.read_events().test_evaluations == 1
 
 

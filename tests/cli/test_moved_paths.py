@@ -45,7 +45,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_dataset(home / "images", gzip=False)
     (home / "models").mkdir()
     (home / "models" / "net.py").write_text(MODEL_FILE)
-    Image.new("L", (28, 28), 200).save(home / "grey.png")
+    Image.new("L", (28, 28), 200).save(home / "gray.png")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
         call(*BRIEF, "--model", "models/net.py:Net", "--data-dir", "images", "--out", "lab/run")

@@ -107,7 +107,7 @@ def test_configs_that_are_no_files(refused: Refused, tmp_path: Path) -> None:
 
 def test_a_theme_file_that_is_broken(refused: Refused, tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text('name = "mine"\nprimary = "no colour"\n')
+    path.write_text('name = "mine"\nprimary = "no color"\n')
     line = refused("--no-ui", "--theme", path)
     assert line.startswith(f"{path}, line 2: primary: ")
 

@@ -13,12 +13,12 @@ Stroke = tuple[Point, ...]
 
 
 def arc(
-    centre: Point, across: float, down: float, first: float, last: float, steps: int = 24
+    center: Point, across: float, down: float, first: float, last: float, steps: int = 24
 ) -> Stroke:
     """Points of an ellipse from one angle to another; 0 is to the right, 90 below (y is down)."""
     angles = [math.radians(first + (last - first) * step / steps) for step in range(steps + 1)]
     return tuple(
-        (centre[0] + across * math.cos(angle), centre[1] + down * math.sin(angle))
+        (center[0] + across * math.cos(angle), center[1] + down * math.sin(angle))
         for angle in angles
     )
 
@@ -47,7 +47,7 @@ RADII = {"thin": 0.7, "normal": 2.2, "thick": 4.5}
 """Half the width of a stroke, in pixels of the pad, for a digit of nearly its height."""
 
 PLACES: dict[str, tuple[float, float, float]] = {
-    "centre": (14.0, 8.0, 40.0),
+    "center": (14.0, 8.0, 40.0),
     "top left": (5.0, 5.0, 30.0),
     "top right": (28.0, 5.0, 30.0),
     "bottom left": (5.0, 21.0, 30.0),
@@ -57,10 +57,10 @@ PLACES: dict[str, tuple[float, float, float]] = {
 """Left edge, upper edge and height of the digit, in pixels; its width is 0.75 of its height."""
 
 
-def drawn(digit: int, *, place: str = "centre", thickness: str = "normal") -> Drawing:
+def drawn(digit: int, *, place: str = "center", thickness: str = "normal") -> Drawing:
     """Return a digit drawn on the pad; stroke widths scale with its height."""
     left, top, height = PLACES[place]
-    radius = RADII[thickness] * max(0.4, height / PLACES["centre"][2])
+    radius = RADII[thickness] * max(0.4, height / PLACES["center"][2])
     return painted(GLYPHS[digit], (left, top, height), radius)
 
 

@@ -95,7 +95,7 @@ def test_a_quarter_turn_is_a_quarter_turn(size: int, draw: Draw) -> None:
 
 def test_a_known_rotation_moves_a_known_pixel_where_it_should(draw: Draw) -> None:
     image = torch.zeros(1, 1, 29, 29)
-    image[0, 0, 14, 24] = 100.0  # ten pixels to the right of the centre
+    image[0, 0, 14, 24] = 100.0  # ten pixels to the right of the center
     draw(angle=1.0)
 
     result = augment(image, Augmentation(rotate=30.0), seeded_rng())[0, 0]
@@ -119,7 +119,7 @@ def test_the_shift_comes_last_and_is_not_turned_with_the_image(size: int, draw: 
 
 
 @pytest.mark.parametrize(("size", "cropped"), [(28, 22), (56, 44), (14, 11)])
-def test_the_centre_crop_enlarges_the_centre(size: int, cropped: int, draw: Draw) -> None:
+def test_the_center_crop_enlarges_the_center(size: int, cropped: int, draw: Draw) -> None:
     images = noise(2, size)
     border = (size - cropped) // 2 if (size - cropped) % 2 == 0 else None
     draw(crops=True)
@@ -129,8 +129,8 @@ def test_the_centre_crop_enlarges_the_centre(size: int, cropped: int, draw: Draw
     # 22 of 28 pixels become 28: the edge of the crop becomes the edge of the image.
     step = cropped / size
     if border is not None:
-        centre = images[..., border : size - border, border : size - border]
-        wanted = functional.interpolate(centre, size, mode="bilinear", align_corners=False)
+        center = images[..., border : size - border, border : size - border]
+        wanted = functional.interpolate(center, size, mode="bilinear", align_corners=False)
         assert torch.allclose(result[..., 2:-2, 2:-2], wanted[..., 2:-2, 2:-2], atol=0.1)
     matrix = sampling_matrices(1, size, Augmentation(crop=22, crop_probability=0.1), seeded_rng())
     wanted_matrix = torch.tensor([[[step, 0, 0], [0, step, 0]]])

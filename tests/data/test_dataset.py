@@ -214,7 +214,7 @@ def test_what_an_augmentation_brings_in_is_as_black_as_the_background(tiny: Path
     assert float(pixels.min()) == pytest.approx(float(black), abs=1e-5)
 
 
-def test_images_of_a_single_grey_are_not_divided_by_zero() -> None:
+def test_images_of_a_single_gray_are_not_divided_by_zero() -> None:
     mean, std = pixel_statistics(torch.full((2, 8, 8), 51, dtype=torch.uint8))
 
     assert mean == pytest.approx(0.2)

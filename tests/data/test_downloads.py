@@ -37,7 +37,7 @@ def published() -> Any:
 
 
 class Server:
-    """A web server on this machine: its files, its misbehaviour, the requests it got."""
+    """A web server on this machine: its files, its misbehavior, the requests it got."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}

@@ -41,15 +41,15 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Tensor:
     return digit_of(path)
 
 
-def seen_through(colour: tuple[int, int, int]) -> Image.Image:
-    """A picture of one colour whose digit is only in its alpha channel."""
-    picture = Image.new("RGBA", LIGHT.size, (*colour, 0))
+def seen_through(color: tuple[int, int, int]) -> Image.Image:
+    """A picture of one color whose digit is only in its alpha channel."""
+    picture = Image.new("RGBA", LIGHT.size, (*color, 0))
     picture.putalpha(LIGHT)
     return picture
 
 
 def deep(picture: Image.Image) -> Image.Image:
-    pixels = b"".join((grey * 257).to_bytes(2, "little") for grey in picture.tobytes())
+    pixels = b"".join((gray * 257).to_bytes(2, "little") for gray in picture.tobytes())
     return Image.frombytes("I;16", picture.size, pixels)
 
 
@@ -65,17 +65,17 @@ def with_palette_transparency(path: Path) -> None:
 
 FORMS: dict[str, Save] = {
     "dark.png": DARK.save,
-    "colours.png": lambda path: ImageOps.colorize(LIGHT, (250, 250, 210), (20, 20, 120)).save(path),
-    "pale.png": lambda path: LIGHT.point(lambda grey: 200 - grey // 4).save(path),
+    "colors.png": lambda path: ImageOps.colorize(LIGHT, (250, 250, 210), (20, 20, 120)).save(path),
+    "pale.png": lambda path: LIGHT.point(lambda gray: 200 - gray // 4).save(path),
     "one-bit.png": lambda path: DARK.convert("1").save(path),
     "palette.gif": lambda path: DARK.convert("P").save(path),
     "black-through.png": lambda path: seen_through(BLACK).save(path),
     "white-through.png": lambda path: seen_through(WHITE).save(path),
-    "grey-alpha.png": lambda path: seen_through(BLACK).convert("LA").save(path),
+    "gray-alpha.png": lambda path: seen_through(BLACK).convert("LA").save(path),
     "dark-16.png": lambda path: deep(DARK).save(path),
     "light-16.tiff": lambda path: deep(LIGHT).save(path),
     "whole-numbers.tiff": lambda path: DARK.convert("I").save(path),
-    "fractions.tiff": lambda path: DARK.convert("F").point(lambda grey: grey / 255).save(path),
+    "fractions.tiff": lambda path: DARK.convert("F").point(lambda gray: gray / 255).save(path),
     "lossy.jpg": lambda path: DARK.save(path, quality=60),
     "lossy.webp": lambda path: LIGHT.save(path, quality=60),
     "turned.jpg": turned,
@@ -153,8 +153,8 @@ def _write(path: Path, text: str) -> None:
 
 def grainy_paper(path: Path) -> None:
     rng = torch.Generator().manual_seed(1)
-    greys = (torch.randn(200, 200, generator=rng) * 5 + 200).clamp(0, 255).to(torch.uint8)
-    Image.frombytes("L", (200, 200), greys.numpy().tobytes()).save(path)
+    grays = (torch.randn(200, 200, generator=rng) * 5 + 200).clamp(0, 255).to(torch.uint8)
+    Image.frombytes("L", (200, 200), grays.numpy().tobytes()).save(path)
 
 
 BAD: dict[str, tuple[Save, str]] = {

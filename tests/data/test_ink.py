@@ -31,10 +31,10 @@ def box_of(digit: Tensor) -> tuple[int, int]:
     return height, width
 
 
-def centre_of(digit: Tensor) -> tuple[float, float]:
-    greys = digit.double()
+def center_of(digit: Tensor) -> tuple[float, float]:
+    grays = digit.double()
     places = torch.arange(len(digit), dtype=torch.float64)
-    down, across = ((greys.sum(dim=1 - along) * places).sum() / greys.sum() for along in (0, 1))
+    down, across = ((grays.sum(dim=1 - along) * places).sum() / grays.sum() for along in (0, 1))
     return float(down), float(across)
 
 
@@ -45,11 +45,11 @@ def digit_of(ink: Tensor, side: int = 28) -> Tensor:
 
 
 def test_mnist_images_are_made_as_documented(images: Tensor) -> None:
-    centres = torch.tensor([centre_of(image) for image in images])
+    centers = torch.tensor([center_of(image) for image in images])
 
     assert {max(box_of(image)) for image in images} <= {19, 20}
-    assert float((centres - 14).abs().max()) < 0.52
-    assert centres.mean(dim=0).tolist() == pytest.approx([14, 14], abs=0.05)
+    assert float((centers - 14).abs().max()) < 0.52
+    assert centers.mean(dim=0).tolist() == pytest.approx([14, 14], abs=0.05)
     assert int(images.amax(dim=(1, 2)).min()) >= 254
 
 
@@ -69,7 +69,7 @@ def test_images_of_mnist_are_returned_unchanged(images: Tensor) -> None:
         same += int(torch.equal(digit_of(away), image))
 
     assert len(usual) > 500
-    # The centres of the others are half a pixel off, or their box has 19 pixels.
+    # The centers of the others are half a pixel off, or their box has 19 pixels.
     assert same / len(usual) > 0.97
 
 
@@ -93,7 +93,7 @@ def test_any_drawing_gets_mnists_format(digit: int, place: str, thick: str) -> N
     assert made.dtype == torch.uint8
     assert int(made.max()) >= 254
     assert max(box_of(made)) in (19, 20)
-    assert all(13.4 < centre < 14.6 for centre in centre_of(made))
+    assert all(13.4 < center < 14.6 for center in center_of(made))
     assert THIN - 0.5 < thickness(made) < THICK + 0.8
 
 
@@ -110,7 +110,7 @@ def test_a_line_of_one_pixel_on_a_large_sheet_is_no_pale_trace() -> None:
     assert THIN - 0.3 < thickness(made) < 2.6
 
 
-def test_place_size_and_grey_do_not_matter() -> None:
+def test_place_size_and_gray_do_not_matter() -> None:
     here = digit_of(ink_of(painted(GLYPHS[4], (10, 10, 40), 2.0, pad=80)))
     there = digit_of(ink_of(painted(GLYPHS[4], (35, 38, 40), 2.0, pad=80)))
     larger = digit_of(ink_of(painted(GLYPHS[4], (100, 20, 160), 8.0, pad=320)))
@@ -127,7 +127,7 @@ def test_other_sides(side: int) -> None:
 
     assert made.shape == (side, side)
     assert max(box_of(made)) == pytest.approx(side * 20 / 28, abs=1)
-    assert all(abs(centre - side / 2) <= 0.6 for centre in centre_of(made))
+    assert all(abs(center - side / 2) <= 0.6 for center in center_of(made))
 
 
 def test_ink_that_is_no_digit() -> None:
@@ -147,9 +147,9 @@ def test_as_it_lies() -> None:
     lies = as_it_lies(ink_of(drawing), 28)
     wide = as_it_lies(torch.full((10, 40), 255), 28)
 
-    down, across = centre_of(lies)
+    down, across = center_of(lies)
     assert 8 < down < 12
     assert 6 < across < 10
     assert box_of(wide) == (7, 28)
-    assert centre_of(wide)[0] == pytest.approx(13.5, abs=0.6)
+    assert center_of(wide)[0] == pytest.approx(13.5, abs=0.6)
     assert not as_it_lies(torch.zeros(5, 5)).any()

@@ -18,7 +18,7 @@ from tui_trainer.data.ink import as_digit
 from tui_trainer.data.segmentation import picture_warnings
 from tui_trainer.protocol.errors import InputError
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 Make = Callable[[int], Image.Image]
 
 WHITE, PAPER, TABLE, PEN = (255, 255, 255), (226, 222, 214), (48, 36, 28), (25, 25, 60)
@@ -35,12 +35,12 @@ def strokes(glyph: tuple[Stroke, ...], size: int = SIZE) -> Image.Image:
     return Image.frombytes("L", (SIZE, SIZE), drawing.ink).resize((size, size))
 
 
-def sheet(size: tuple[int, int] = (240, 240), colour: Colour = WHITE) -> Image.Image:
-    return Image.new("RGB", size, colour)
+def sheet(size: tuple[int, int] = (240, 240), color: Color = WHITE) -> Image.Image:
+    return Image.new("RGB", size, color)
 
 
 def written(
-    digit: int, paper: Image.Image, at: tuple[int, int] = (40, 40), pen: Colour = PEN
+    digit: int, paper: Image.Image, at: tuple[int, int] = (40, 40), pen: Color = PEN
 ) -> Image.Image:
     paper.paste(Image.new("RGB", (SIZE, SIZE), pen), at, ink(digit))
     return paper
@@ -53,13 +53,13 @@ def photographed(picture: Image.Image, grain: float = 6) -> Image.Image:
 
 
 def lines(
-    picture: Image.Image, colour: Colour, step: int, width: int, *, across: bool = True
+    picture: Image.Image, color: Color, step: int, width: int, *, across: bool = True
 ) -> Image.Image:
     draw = ImageDraw.Draw(picture)
     for at in range(step // 2, max(picture.size), step):
-        draw.line([(0, at), (picture.width, at)], fill=colour, width=width)
+        draw.line([(0, at), (picture.width, at)], fill=color, width=width)
         if across:
-            draw.line([(at, 0), (at, picture.height)], fill=colour, width=width)
+            draw.line([(at, 0), (at, picture.height)], fill=color, width=width)
     return picture
 
 
@@ -71,7 +71,7 @@ def lit(across: float, down: float, vignette: float) -> Image.Image:
 
 
 def shadowed(digit: int) -> Image.Image:
-    picture = written(digit, sheet(colour=PAPER))
+    picture = written(digit, sheet(color=PAPER))
     shade = Image.new("L", picture.size, 0)
     ImageDraw.Draw(shade).polygon([(0, 0), (180, 0), (60, 240), (0, 240)], fill=90)
     shade = shade.filter(ImageFilter.GaussianBlur(4))
@@ -79,7 +79,7 @@ def shadowed(digit: int) -> Image.Image:
     return photographed(picture)
 
 
-def on_table(digit: int, corners: list[tuple[int, int]], table: Colour = TABLE) -> Image.Image:
+def on_table(digit: int, corners: list[tuple[int, int]], table: Color = TABLE) -> Image.Image:
     picture = sheet((400, 320), table)
     ImageDraw.Draw(picture).polygon(corners, fill=PAPER)
     return photographed(written(digit, picture, (120, 80)))
@@ -104,12 +104,12 @@ def boxed(digit: int, *, round_: bool = False) -> Image.Image:
     return picture
 
 
-def coloured(digit: int, ends: tuple[Colour, Colour, Colour]) -> Image.Image:
-    """A picture in the colours of a colormap, with a border, on a white page."""
+def colored(digit: int, ends: tuple[Color, Color, Color]) -> Image.Image:
+    """A picture in the colors of a colormap, with a border, on a white page."""
     low, middle, high = ends
-    coloured = ImageOps.colorize(ink(digit), low, high, middle)
+    colored = ImageOps.colorize(ink(digit), low, high, middle)
     page = sheet((260, 260))
-    page.paste(coloured, (50, 50))
+    page.paste(colored, (50, 50))
     return page
 
 
@@ -145,7 +145,7 @@ SCENES: dict[str, Make] = {
     "a sheet that the picture cuts": lambda digit: on_table(digit, CUT),
     "a sheet on a light table": lambda digit: on_table(digit, WHOLE, (150, 120, 90)),
     "chalk on a board": lambda digit: photographed(
-        written(digit, sheet(colour=(40, 60, 50)), pen=(225, 225, 215)), 12
+        written(digit, sheet(color=(40, 60, 50)), pen=(225, 225, 215)), 12
     ),
     "light from the side": lambda digit: photographed(written(digit, lit(60, 10, 0))),
     "a vignette": lambda digit: photographed(written(digit, lit(0, 0, 60))),
@@ -157,12 +157,12 @@ SCENES: dict[str, Make] = {
     ),
     "dark squares": lambda digit: written(digit, lines(sheet(), (60, 60, 80), 24, 1)),
     "dark lines": lambda digit: written(digit, lines(sheet(), (60, 60, 80), 30, 2, across=False)),
-    "red on green": lambda digit: written(digit, sheet(colour=(0, 130, 0)), pen=(255, 0, 0)),
-    "red on grey": lambda digit: written(digit, sheet(colour=(120, 120, 120)), pen=(200, 83, 83)),
+    "red on green": lambda digit: written(digit, sheet(color=(0, 130, 0)), pen=(255, 0, 0)),
+    "red on gray": lambda digit: written(digit, sheet(color=(120, 120, 120)), pen=(200, 83, 83)),
     "yellow on white": lambda digit: written(digit, sheet(), pen=(255, 240, 0)),
-    "blue on black": lambda digit: written(digit, sheet(colour=(0, 0, 0)), pen=(0, 0, 255)),
-    "pencil on grey": lambda digit: photographed(
-        written(digit, sheet(colour=(185, 185, 185)), pen=(125, 125, 125)), 4
+    "blue on black": lambda digit: written(digit, sheet(color=(0, 0, 0)), pen=(0, 0, 255)),
+    "pencil on gray": lambda digit: photographed(
+        written(digit, sheet(color=(185, 185, 185)), pen=(125, 125, 125)), 4
     ),
     "a figure": figure,
     "a box": boxed,
@@ -170,9 +170,9 @@ SCENES: dict[str, Make] = {
         boxed(digit).rotate(3, resample=Image.Resampling.BICUBIC, fillcolor=WHITE)
     ),
     "a ring": lambda digit: boxed(digit, round_=True),
-    "viridis": lambda digit: coloured(digit, ((68, 1, 84), (33, 145, 140), (253, 231, 37))),
-    "cool to warm": lambda digit: coloured(digit, ((59, 76, 192), (221, 221, 221), (180, 4, 38))),
-    "white on a black square": lambda digit: coloured(digit, ((0,) * 3, (128,) * 3, WHITE)),
+    "viridis": lambda digit: colored(digit, ((68, 1, 84), (33, 145, 140), (253, 231, 37))),
+    "cool to warm": lambda digit: colored(digit, ((59, 76, 192), (221, 221, 221), (180, 4, 38))),
+    "white on a black square": lambda digit: colored(digit, ((0,) * 3, (128,) * 3, WHITE)),
     "a stain": stained,
     "specks": speckled,
     "broken strokes": broken,
@@ -251,7 +251,7 @@ REFUSED: dict[str, tuple[Callable[[], Image.Image], str]] = {
     "one below the other": (column, "holds 2 separate shapes; "),
     "two, photographed": (lambda: photographed(row(3, 5)), "holds 2 separate shapes; "),
     "two boxes": (boxes, "holds 2 frames with ink in each; crop it to one digit"),
-    "a table alone": (lambda: photographed(sheet(colour=TABLE)), "is blank: there is no ink in it"),
+    "a table alone": (lambda: photographed(sheet(color=TABLE)), "is blank: there is no ink in it"),
     "a sheet without ink": (
         lambda: blank_sheet(),
         "holds a sheet or a solid shape, and no separate ink",

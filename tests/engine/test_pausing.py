@@ -199,7 +199,7 @@ def test_run_epoch_trains_the_rest_of_this_epoch_and_validates(tiny: Path) -> No
 
 
 @pytest.mark.parametrize("command", [Pause(), Resume()])
-def test_the_pause_after_an_epoch_can_be_cancelled(tiny: Path, command: Command) -> None:
+def test_the_pause_after_an_epoch_can_be_canceled(tiny: Path, command: Command) -> None:
     script: dict[int, list[Command]] = {2: [RunEpoch()], 4: [command]}
     inbox = ScriptedInbox(script, paused=[[Resume()]])
 

@@ -278,7 +278,7 @@ ANY_BATCH: list[type[nn.Module]] = [
 """Models that have a program with a dynamic batch size."""
 
 STRICT: list[type[nn.Module]] = [Length, Whole]
-"""The same, if the bytecode is analysed."""
+"""The same, if the bytecode is analyzed."""
 
 
 @pytest.fixture(autouse=True)

@@ -141,7 +141,7 @@ def found(*views: Shown, **changes: object) -> Evaluation:
 
 
 def shown(name: str, *blocks: Block, result: str = "It is so.") -> Shown:
-    return Shown(find_view(name), Exhibit(blocks=blocks, result=result, certainty="500 images."))
+    return Shown(find_view(name), Exhibit(blocks=blocks, result=result, evidence="500 images."))
 
 
 def page(*views: Shown, command: str = "mnist-tui evaluate mine", **changes: object) -> Page:
@@ -202,7 +202,7 @@ def test_every_text_is_escaped() -> None:
         ),
     )
     control = Control(name="c", label=BAD, value=BAD, steps=(BAD,))
-    exhibit = Exhibit(blocks=blocks, controls=(control,), result=BAD, certainty=BAD)
+    exhibit = Exhibit(blocks=blocks, controls=(control,), result=BAD, evidence=BAD)
     read = page(Shown(find_view("confusion"), exhibit), run=BAD, checkpoint=BAD, command=BAD)
 
     assert "script" not in read.names
@@ -243,7 +243,7 @@ def test_of_other_layers_only_what_is_new_is_shown() -> None:
 # --- blocks
 
 
-def test_no_meaning_is_in_colour_alone() -> None:
+def test_no_meaning_is_in_color_alone() -> None:
     text = blocks_html(BLOCKS)
     assert "<p class='error'>✗ one</p><p class='error'>two</p>" in text
     assert "<td class='mark'>▸</td>" in text
@@ -287,7 +287,7 @@ def test_curves_lie_within_their_plot_and_those_without_numbers_are_named() -> N
     )
 
 
-def test_curves_without_any_point_are_labelled() -> None:
+def test_curves_without_any_point_are_labeled() -> None:
     empty_curves = Curves(
         caption="c", x_label="x", curves=(Curve(name="l", x=(1.0,), y=(math.nan,)),)
     )
@@ -319,14 +319,14 @@ def pixels(shown: Picture) -> list[tuple[int, ...]]:
 
 def test_a_picture_is_ink_on_paper() -> None:
     values = (0.0, 1.0, 0.5, -9.0, 9.0, math.nan)
-    white, black, grey, below, above, empty_curves = pixels(picture(*values, width=3))
+    white, black, gray, below, above, empty_curves = pixels(picture(*values, width=3))
     assert white == below == (255, 255, 255, 255)
     assert black == above == (0, 0, 0, 255)
-    assert grey[0] == grey[1] == grey[2] == pytest.approx(127, abs=4)
+    assert gray[0] == gray[1] == gray[2] == pytest.approx(127, abs=4)
     assert empty_curves == (*UNKNOWN, 255)
 
 
-def test_of_signed_numbers_nothing_is_transparent_and_either_sign_has_a_colour() -> None:
+def test_of_signed_numbers_nothing_is_transparent_and_either_sign_has_a_color() -> None:
     values = (-2.0, -1.0, 0.0, 2.0, 4.0, math.nan)
     seen = pixels(picture(*values, width=6, low=-1.0, high=4.0, is_signed=True))
     assert [pixel[:3] for pixel in (*seen[:2], *seen[3:])] == [

@@ -110,9 +110,9 @@ def test_without_choices_the_question_is_asked_once() -> None:
 
 
 def test_an_unknown_control_is_named_with_those_that_there_are() -> None:
-    sequence = LessonQuestions("softmax", {"kind": "max", "colour": "red"}, "interactive")
+    sequence = LessonQuestions("softmax", {"kind": "max", "color": "red"}, "interactive")
     with pytest.raises(
-        InputError, match=r"--set colour=red: softmax has no such control; it has kind$"
+        InputError, match=r"--set color=red: softmax has no such control; it has kind$"
     ):
         run_questions(answered(sequence, []), sequence)
 
@@ -144,7 +144,7 @@ EXHIBIT = Exhibit(
     blocks=(Words(text="what it shows"),),
     controls=(HEAT,),
     result="It is 7.",
-    certainty="One image.",
+    evidence="One image.",
     trains="train three times: about 15 s",
 )
 
@@ -153,7 +153,7 @@ def page(exhibit: Exhibit = EXHIBIT, command: str = "mnist-tui learn softmax --t
     return lesson_lines(lesson("softmax"), exhibit, ["It has 7.", "And 8."], "tiny", command)
 
 
-def test_a_lesson_has_all_parts_in_order_without_colour() -> None:
+def test_a_lesson_has_all_parts_in_order_without_color() -> None:
     lines = page()
     heads = [line for line in lines if line.isupper() and not line.startswith(" ")]
 

@@ -44,7 +44,7 @@ def run(
 
 
 def drawings(written: str) -> list[str]:
-    """Return every state of the live line, without colours."""
+    """Return every state of the live line, without colors."""
     found = [ESCAPES.sub("", line) for line in re.findall(r"\r([^\r\n]*)\x1b\[K", written)]
     return [line for line in found if line]
 
@@ -177,7 +177,7 @@ def test_a_row_on_a_narrow_terminal_drops_parts(monkeypatch: pytest.MonkeyPatch)
     assert "  10,000, evaluations: 1" in rows  # between words
 
 
-def test_no_color_keeps_the_line_and_drops_the_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_color_keeps_the_line_and_drops_the_colors(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b[36m" in run(whole_run())
     monkeypatch.setenv("NO_COLOR", "1")
     written = run(whole_run())

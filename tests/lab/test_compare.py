@@ -62,8 +62,8 @@ def test_arms_see_the_same_number_of_images_and_the_table_matches(context_of: Co
         assert row[:3] == (each.name, f"{sum(p.numel() for p in model.parameters()):,}", "320")
         assert row[3] == f"{each.losses[-1]:.4f}"
         assert row[4].startswith(f"{100 * custom.accuracy:.2f} %")
-    assert "320 training images each" in last.certainty
-    assert "60 validation images" in last.certainty
+    assert "320 training images each" in last.evidence
+    assert "60 validation images" in last.evidence
 
 
 def test_only_the_last_exhibit_has_a_result(
@@ -74,7 +74,7 @@ def test_only_the_last_exhibit_has_a_result(
     assert all(not one.result and one.progress is not None for one in shown[:-1])
     assert shown[-1].result
     assert shown[-1].progress is None
-    assert shown[-1].certainty
+    assert shown[-1].evidence
     shares = [one.progress for one in shown[:-1] if one.progress is not None]
     assert shares == sorted(shares)
     curves = next(block for block in shown[-1].blocks if isinstance(block, Curves))

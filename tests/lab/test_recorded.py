@@ -85,7 +85,7 @@ def test_answers_use_the_weights_of_the_checkpoint(
     reported = answers(events, "view")[0]
     assert reported.step == step
     right = read_metadata(folder.checkpoint(checkpoint))["val_accuracy"]
-    assert f"Accuracy {100 * right:.2f} %" in exhibit_of(reported).certainty
+    assert f"Accuracy {100 * right:.2f} %" in exhibit_of(reported).evidence
     assert answers(events, "field")[0].step == step
     assert not of(CommandRejected, events)
     assert content(folder) == before
@@ -115,7 +115,7 @@ def test_commands_that_change_the_run_are_rejected(tiny: Path, folder: RunFolder
 def test_a_test_evaluation_is_counted_once_in_the_folder(tiny: Path, folder: RunFolder) -> None:
     events = inspected(tiny, folder, OPENS, OPENS)
     assert only(TestEvaluated, events).evaluation == 2
-    certainties = [exhibit_of(event).certainty for event in answers(events, "view")]
+    certainties = [exhibit_of(event).evidence for event in answers(events, "view")]
     assert ["test evaluation 2" in words for words in certainties] == [True, True]
     recorded = folder.read_events()
     assert recorded.test_evaluations == 2
@@ -137,7 +137,7 @@ def test_a_run_in_use_is_shown_without_test_evaluations(tiny: Path, folder: RunF
     assert "in use" in only(CommandRejected, events).reason
     assert not of(TestEvaluated, events)
     shown, closed = answers(events, "view")
-    assert "validation" in exhibit_of(shown).certainty
+    assert "validation" in exhibit_of(shown).evidence
     assert "test evaluation 2" in exhibit_of(closed).trains
     assert content(folder) == before
 

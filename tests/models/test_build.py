@@ -195,7 +195,7 @@ def test_trying_it_preserves_rng_state_and_modes(write: Write) -> None:
     assert (model.training, model.get_submodule("fc").training) == (True, False)
 
 
-def test_an_edited_file_counts_and_so_does_an_edited_neighbour(write: Write) -> None:
+def test_an_edited_file_counts_and_so_does_an_edited_neighbor(write: Write) -> None:
     write("widths.py", "WIDTH = 5\n")
     text = PLAIN.replace("nn.Linear(784, 10)", "nn.Sequential(nn.Linear(784, W), nn.Linear(W, 10))")
     write("net.py", "from widths import WIDTH as W\n" + text)
@@ -207,7 +207,7 @@ def test_an_edited_file_counts_and_so_does_an_edited_neighbour(write: Write) -> 
     assert built("net.py:Net").get_parameter("fc.0.bias").shape == (6,)
 
 
-def test_neighbours_of_one_name_in_two_folders_are_two(write: Write) -> None:
+def test_neighbors_of_one_name_in_two_folders_are_two(write: Write) -> None:
     text = PLAIN.replace("784, 10)", "784, 10, bias=BIAS)")
     for folder, bias in (("one", True), ("two", False)):
         write(f"{folder}/blocks.py", f"BIAS = {bias}\n")
@@ -360,9 +360,9 @@ BAD = {
         "images with 1 channel: put nn.AdaptiveAvgPool2d before its first linear layer, or add an "
         "argument image_size",
     ),
-    "colour.py:Net": (
+    "color.py:Net": (
         PLAIN.replace("nn.Linear(784, 10)", "nn.Conv2d(3, 10, 28)").replace(".flatten(1)", ""),
-        "colour.py:16: Given groups=1, weight of size [10, 3, 28, 28], expected input[2, 1, ",
+        "color.py:16: Given groups=1, weight of size [10, 3, 28, 28], expected input[2, 1, ",
     ),
     "typo.py:Net": (
         PLAIN.replace("self.fc(", "self.score("),
@@ -450,7 +450,7 @@ def test_a_missing_file_or_module_is_refused(tmp_path: Path, model: str, line: s
     assert refusal(model).startswith(line)
 
 
-def test_an_error_in_a_neighbour_names_the_neighbours_line(write: Write) -> None:
+def test_an_error_in_a_neighbor_names_the_neighbors_line(write: Write) -> None:
     write("blocks.py", "\n\n1 / 0\n")
     write("net.py", "import blocks\n")
     assert refusal("net.py:Net").startswith("blocks.py:3: ZeroDivisionError: division by zero")

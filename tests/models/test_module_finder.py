@@ -54,7 +54,7 @@ def refusal(path: Path, name: str = "Net") -> str:
     return str(caught.value).replace(f"{Path.cwd()}/", "")
 
 
-def test_a_neighbour_that_imports_it_back_gets_the_same_module(write: Write) -> None:
+def test_a_neighbor_that_imports_it_back_gets_the_same_module(write: Write) -> None:
     write("utils.py", "from model import *\nimport model\n\ndef device():\n    return model.Net\n")
     path = write("model.py", "from torch import nn\nfrom utils import device\nruns = []\n" + NET)
     more = (
@@ -65,7 +65,7 @@ def test_a_neighbour_that_imports_it_back_gets_the_same_module(write: Write) -> 
     assert built(path).same()  # type: ignore[operator]
 
 
-def test_a_late_import_of_a_neighbour_sees_the_whole_file(write: Write) -> None:
+def test_a_late_import_of_a_neighbor_sees_the_whole_file(write: Write) -> None:
     write("factory.py", "def make():\n    import model\n    return model.Net()\n")
     path = write(
         "model.py", "from factory import make\n" + NET + "\n\ndef net():\n    return make()\n"
@@ -146,7 +146,7 @@ def test_a_file_may_have_the_name_of_a_library(write: Write, name: str) -> None:
 
 
 @pytest.mark.parametrize("stem", ["statistics", "code", "plotext", "calendar"])
-def test_a_neighbour_may_have_the_name_of_a_library(write: Write, stem: str) -> None:
+def test_a_neighbor_may_have_the_name_of_a_library(write: Write, stem: str) -> None:
     """It does not shadow what the process, or another model, imports by that name."""
     library = __import__(stem)
     write(f"{stem}.py", "WIDTH = 784\n")
@@ -158,7 +158,7 @@ def test_a_neighbour_may_have_the_name_of_a_library(write: Write, stem: str) -> 
         assert sys.modules[stem] is library
 
 
-def test_a_neighbour_may_have_the_name_of_a_module_above(write: Write) -> None:
+def test_a_neighbor_may_have_the_name_of_a_module_above(write: Write) -> None:
     write("utils/__init__.py", "")
     write("utils/layers.py", "WIDTH = 784\n")
     write("models/utils.py", "")
@@ -255,7 +255,7 @@ def test_other_encodings_that_a_file_declares_are_read(write: Write) -> None:
     assert isinstance(built(path), nn.Module)
 
 
-def test_a_factory_that_raises_names_the_neighbours_line(write: Write) -> None:
+def test_a_factory_that_raises_names_the_neighbors_line(write: Write) -> None:
     write("lib/__init__.py", "")
     write("lib/parts.py", "def part():\n    raise KeyError('width')\n")
     path = write("src/net.py", "from lib.parts import part\n\n\ndef net():\n    return part()\n")

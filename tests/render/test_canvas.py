@@ -134,7 +134,7 @@ def test_no_label_hides_another_mark() -> None:
     assert draw(marks=marks).texts[0].count("▼") == 41
 
 
-def test_neighbours_of_one_role_are_one_segment() -> None:
+def test_neighbors_of_one_role_are_one_segment() -> None:
     rows = chart(*SIZE, x_max=1.0, scale=LINEAR, lines=[noisy()])
     for row in rows:
         assert all(isinstance(run, Segment) for run in row)

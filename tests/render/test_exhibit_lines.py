@@ -17,7 +17,7 @@ from tui_trainer.text.lines import Lines
 from tui_trainer.ui.widgets.exhibit_painting import medium_of, painted
 from tui_trainer.ui.widgets.half_blocks import Drawn
 
-COLOURS = {
+COLORS = {
     "background": "#000000",
     "foreground": "#ffffff",
     "panel": "#282828",
@@ -26,7 +26,7 @@ COLOURS = {
     "role-intervention": "#00ff00",
     "role-error": "#ff0000",
 }
-MEDIUM = medium_of(COLOURS)
+MEDIUM = medium_of(COLORS)
 WIDTHS = (54, 74, 86, 110, 150)
 
 
@@ -94,7 +94,7 @@ def test_every_curve_has_a_unique_role_and_glyph() -> None:
     assert len(set(curve_roles(many))) == len(set(GLYPHS)) == 8
     named = (many[0], replace(many[1], name="validation"), replace(many[2], name="train loss"))
     assert curve_roles(named) == ["intervention", "validation", "train"]
-    lines = curves_lines(CURVES, 60, 12, has_colour=True)
+    lines = curves_lines(CURVES, 60, 12, has_color=True)
     words = plain(lines)
     assert words[-1] == "● ÷10   ■ ×1   ▲ ×10"
     assert all(glyph in "".join(words[1:-2]) for glyph in "●■▲")
@@ -107,7 +107,7 @@ def test_curves_that_cannot_be_drawn_are_reported() -> None:
     none = Curves(
         caption="loss", x_label="steps", curves=(Curve(name="a", x=(1.0,), y=(-1.0,)),), is_log=True
     )
-    assert plain(curves_lines(none, 60, 12, has_colour=True)) == ["loss", "nothing to draw yet"]
+    assert plain(curves_lines(none, 60, 12, has_color=True)) == ["loss", "nothing to draw yet"]
 
 
 def test_words_with_keeps_lines_are_not_wrapped() -> None:
@@ -139,20 +139,20 @@ def test_pictures_that_do_not_fit_are_below_each_other() -> None:
 
 
 def pixels(picture: Pictures) -> dict[tuple[int, int, int], int]:
-    """Return how often each colour is painted in the upper half of a block character."""
+    """Return how often each color is painted in the upper half of a block character."""
     found: dict[tuple[int, int, int], int] = {}
     for line in drawn(pictures_lines(picture, 74, MEDIUM)):
         for segment in line:
-            colour = segment.style.color if segment.style and "▀" in segment.text else None
-            if colour is not None and colour.triplet is not None:
-                key = tuple(colour.triplet)
+            color = segment.style.color if segment.style and "▀" in segment.text else None
+            if color is not None and color.triplet is not None:
+                key = tuple(color.triplet)
                 found[key] = found.get(key, 0) + len(segment.text)  # type: ignore[index,arg-type]
     return found
 
 
-def test_signs_and_nan_have_different_colours() -> None:
+def test_signs_and_nan_have_different_colors() -> None:
     found = pixels(Pictures(caption="", items=(KERNEL,)))
-    # The strongest ones have the whole colour; 4 × 2 blocks a number.
+    # The strongest ones have the whole color; 4 × 2 blocks a number.
     assert found[(0, 0, 255)] == found[(255, 128, 0)] == found[(255, 0, 0)] == 8
 
 

@@ -144,7 +144,7 @@ def verdict(kind: str, **changes: object) -> Diagnosis:
     return replace(made, severity=kind, **changes)  # type: ignore[arg-type]
 
 
-def test_errors_come_first_with_sign_colour_topic_and_advice() -> None:
+def test_errors_come_first_with_sign_color_topic_and_advice() -> None:
     verdicts = [
         verdict("ok", title="fine", advice=""),
         verdict("error", title="too much", evidence="30,000 of 20,000", advice="less", lesson=8),

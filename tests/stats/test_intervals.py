@@ -24,7 +24,7 @@ def test_published_intervals(correct: int, total: int, low: float, high: float) 
 
 
 def test_by_hand() -> None:
-    # With z = 2 and 4 of 8: centre (0.5 + 4/16) / 1.5, half 2/1.5 · √(0.25/8 + 4/256)
+    # With z = 2 and 4 of 8: center (0.5 + 4/16) / 1.5, half 2/1.5 · √(0.25/8 + 4/256)
     half = 2 / 1.5 * math.sqrt(0.03125 + 0.015625)
     assert wilson(4, 8, z=2) == pytest.approx((0.5 - half, 0.5 + half))
 

@@ -63,7 +63,7 @@ class Frame:
     Attributes:
         rows: Its rows, from the top.
         columns: Its width in characters.
-        background: The colour of the terminal.
+        background: The color of the terminal.
         key: The key that was pressed, to be shown above; empty for none.
         caption: A sentence to be shown next to it.
         seconds: How long it is shown.
@@ -86,17 +86,17 @@ def frame_of(screenshot: str, key: str, caption: str, seconds: float) -> Frame:
     rows: list[list[Piece]] = [[] for _ in range(lines)]
     backgrounds: dict[str, float] = {}
     body = screenshot[screenshot.index("-clip-terminal)") :]
-    for colour, x, y, width in _RECT.findall(body):
+    for color, x, y, width in _RECT.findall(body):
         rows[min(lines - 1, int(float(y) / LINE))].append(
-            Piece(float(x), float(width), f"fill:{colour}")
+            Piece(float(x), float(width), f"fill:{color}")
         )
-        backgrounds[colour] = backgrounds.get(colour, 0) + float(width)
+        backgrounds[color] = backgrounds.get(color, 0) + float(width)
     for name, x, y, width, text in _TEXT.findall(body):
         shown = unescape(text)
         if shown.strip():
             place = round((float(y) - 20) / LINE)
             rows[place].append(Piece(float(x), float(width), styles[name].strip(), shown))
-    most = max(backgrounds, key=lambda colour: backgrounds[colour])
+    most = max(backgrounds, key=lambda color: backgrounds[color])
     return Frame(tuple(map(tuple, rows)), columns, most, key, caption, seconds)
 
 
@@ -186,10 +186,10 @@ def _caption(columns: int, frame: Frame) -> str:
 def _drawn(row: Row, background: str, classes: dict[str, str]) -> Iterator[str]:
     for piece in row:
         if not piece.text:
-            colour = piece.style.removeprefix("fill:")
-            if colour != background:
+            color = piece.style.removeprefix("fill:")
+            if color != background:
                 yield (
-                    f'<path class="b" fill="{colour}" d="M{piece.left:.4g} 0h{piece.width:.5g}v24.5'
+                    f'<path class="b" fill="{color}" d="M{piece.left:.4g} 0h{piece.width:.5g}v24.5'
                     f'h-{piece.width:.5g}z"/>'
                 )
             continue
@@ -235,13 +235,13 @@ def _shape(sign: str, left: float) -> str:
 
 
 def _arms(arms: str, left: float) -> Iterable[str]:
-    middle, centre, thick = left + CELL / 2, LINE / 2, 1.4
+    middle, center, thick = left + CELL / 2, LINE / 2, 1.4
     half = thick / 2
     boxes = {
-        "l": (left, centre - half, CELL / 2 + half, thick),
-        "r": (middle - half, centre - half, CELL / 2 + half, thick),
+        "l": (left, center - half, CELL / 2 + half, thick),
+        "r": (middle - half, center - half, CELL / 2 + half, thick),
         "u": (middle - half, 0, thick, LINE / 2 + half),
-        "d": (middle - half, centre - half, thick, LINE / 2 + half),
+        "d": (middle - half, center - half, thick, LINE / 2 + half),
     }
     return (_box(*boxes[arm]) for arm in arms)
 

@@ -93,7 +93,7 @@ def tries(question: Ask) -> Iterator[Exhibit]:
         blocks=(CURVES, TABLE),
         controls=controls,
         result="Early is better by 1.2 points.",
-        certainty="1,000 images, one seed; the difference is significant.",
+        evidence="1,000 images, one seed; the difference is significant.",
         trains=trains,
     )
 
@@ -186,7 +186,7 @@ def confusion(controls: tuple[Control, ...], cell: tuple[int, int]) -> Exhibit:
         blocks=(matrix, pairs),
         controls=controls,
         result=f"{found.total - found.correct} misclassified images, {len(worst)} confused pairs.",
-        certainty="accuracy 97.82 % [97.38, 98.19] on 5,000 validation images, step 648.",
+        evidence="accuracy 97.82 % [97.38, 98.19] on 5,000 validation images, step 648.",
         opens=Link(
             view="misclassified",
             choices=(("true", float(cell[0])), ("predicted", float(cell[1]))),

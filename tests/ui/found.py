@@ -94,7 +94,7 @@ CHECKS = (
     item(
         3,
         "warning",
-        title="the untrained model favours one class",
+        title="the untrained model favors one class",
         evidence="class 3 is predicted for 61 % of 512 images; 10 % is expected",
         advice="initialize the last layer with smaller weights, or without bias",
     ),

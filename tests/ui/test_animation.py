@@ -20,7 +20,7 @@ def words(frame: Frame) -> str:
     return "\n".join("".join(piece.text for piece in row) for row in frame.rows)
 
 
-def test_a_screenshot_becomes_rows_of_text_and_colour() -> None:
+def test_a_screenshot_becomes_rows_of_text_and_color() -> None:
     small = frame("test_mid_run[80x24]")
     assert (small.columns, len(small.rows)) == (80, 24)
     assert "19,568 parameters" in words(small).splitlines()[0].replace("\xa0", " ")

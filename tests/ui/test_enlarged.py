@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from textual.widgets import Static
 
-from tests.render.test_exhibit_lines import COLOURS, MEDIUM, drawn
+from tests.render.test_exhibit_lines import COLORS, MEDIUM, drawn
 from tests.ui.exhibits import ADVICE, DIGIT, KERNEL, PICTURES, tries
 from tests.ui.fakes import LearnFirst, recording, until, wait_for_events, window
 from tui_trainer.protocol.exhibit import Picture, Pictures
@@ -22,7 +22,7 @@ from tui_trainer.ui.widgets.enlarged import Grid, enlarged, grid_for, row_image,
 from tui_trainer.ui.widgets.half_blocks import half_blocks
 from tui_trainer.ui.widgets.picture_pixels import inks_of
 
-INKS = inks_of(COLOURS)
+INKS = inks_of(COLORS)
 
 
 def test_pixels_stay_pixels() -> None:
@@ -32,16 +32,16 @@ def test_pixels_stay_pixels() -> None:
     # As the exhibit paints them: blue above 0, orange below, red for no number at all.
     expected = {(0, 0): (128, 64, 0), (1, 0): (0, 0, 0), (0, 1): (255, 128, 0)}
     expected |= {(1, 1): (255, 0, 0), (2, 1): (0, 0, 255)}
-    for (column, row), colour in expected.items():
+    for (column, row), color in expected.items():
         square = kernel.crop((20 * column, 20 * row, 20 * column + 20, 20 * row + 20))
-        assert square.getcolors() == [(400, colour)]
+        assert square.getcolors() == [(400, color)]
 
 
 def test_a_frame_is_drawn_around_what_it_marks() -> None:
     image = enlarged(DIGIT, 280, 280, INKS)
 
     assert image.size == (9 * 28 + 2, 9 * 28 + 2)
-    counted = {colour: count for count, colour in image.getcolors(512) or []}
+    counted = {color: count for count, color in image.getcolors(512) or []}
     assert counted[(0, 255, 0)] == 4 * (5 * 9 + 1)
 
 

@@ -94,8 +94,8 @@ def test_two_pixels_are_one_character_and_an_odd_row_has_the_ground_below() -> N
     assert last.bgcolor.get_truecolor() == black
 
 
-def test_a_gradient_runs_from_one_colour_to_the_other() -> None:
-    colours = ramp(Color(0, 0, 0), Color(255, 255, 255))
-    assert (colours[0], colours[255]) == ((0, 0, 0), (255, 255, 255))
-    assert colours == sorted(colours)
+def test_a_gradient_runs_from_one_color_to_the_other() -> None:
+    colors = ramp(Color(0, 0, 0), Color(255, 255, 255))
+    assert (colors[0], colors[255]) == ((0, 0, 0), (255, 255, 255))
+    assert colors == sorted(colors)
     assert mixed((0, 0, 0), Color(200, 100, 0), 0.5) == (100, 50, 0)

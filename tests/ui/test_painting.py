@@ -114,16 +114,16 @@ async def test_a_hidden_chart_is_not_drawn_until_it_is_visible() -> None:
         assert any("⠀" < character <= "⣿" for character in text)
 
 
-async def test_a_new_theme_paints_everything_in_its_colours() -> None:
+async def test_a_new_theme_paints_everything_in_its_colors() -> None:
     chart = Chart("loss", Scale("log"), id="loss")
     app = ChartApp(chart)
     async with app.run_test(size=ROOM) as pilot:
         chart.show(content(0.5))
         await pilot.pause()
-        colours = [str(segment.style) for segment in chart.render_line(3)]
+        colors = [str(segment.style) for segment in chart.render_line(3)]
         app.theme = "daylight"
         await pilot.pause()
-        assert [str(segment.style) for segment in chart.render_line(3)] != colours
+        assert [str(segment.style) for segment in chart.render_line(3)] != colors
 
 
 class Counter(CellLine):

@@ -5,7 +5,7 @@ import math
 import pytest
 from textual.theme import BUILTIN_THEMES, Theme
 
-from tests.ui.colours import CURVES, SEVERITIES, contrast, nearest, oklab
+from tests.ui.colors import CURVES, SEVERITIES, contrast, nearest, oklab
 from tui_trainer.ui.theming.roles import ROLES, role_defaults
 
 

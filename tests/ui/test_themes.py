@@ -12,7 +12,7 @@ import pytest
 from textual.app import App, ComposeResult
 from textual.widgets import Footer, Static
 
-from tests.ui.colours import CURVES, DEFICIENCIES, SEVERITIES, contrast, hue, nearest, oklab
+from tests.ui.colors import CURVES, DEFICIENCIES, SEVERITIES, contrast, hue, nearest, oklab
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.ui.theming import theme_file, themes
 from tui_trainer.ui.theming.themes import ROLES, available, find
@@ -42,22 +42,22 @@ def test_a_shipped_file_defines_all_variables(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_texts_are_readable(name: str) -> None:
     theme = SHIPPED[name]
-    colours = theme.to_color_system().generate() | theme.variables
+    colors = theme.to_color_system().generate() | theme.variables
     least = 7.0 if name == "contrast" else 4.5
-    for ground in (colours["background"], colours["surface"]):
+    for ground in (colors["background"], colors["surface"]):
         for role in (*CURVES, *SEVERITIES, "role-muted", "role-title"):
-            assert contrast(colours[role], ground) >= least, f"{role} on {ground}"
-        assert contrast(colours["foreground"], ground) >= 7
-        assert contrast(colours["role-axis"], ground) >= (7 if name == "contrast" else 4.5)
-        assert contrast(colours["role-border"], ground) >= 1.9
-        assert contrast(colours["role-train-band"], ground) >= 1.6
+            assert contrast(colors[role], ground) >= least, f"{role} on {ground}"
+        assert contrast(colors["foreground"], ground) >= 7
+        assert contrast(colors["role-axis"], ground) >= (7 if name == "contrast" else 4.5)
+        assert contrast(colors["role-border"], ground) >= 1.9
+        assert contrast(colors["role-train-band"], ground) >= 1.6
     for place, texts in {
         "footer": ("footer-key-foreground", "footer-description-foreground"),
         "block-cursor": ("block-cursor-foreground",),
         "block-cursor-blurred": ("block-cursor-blurred-foreground",),
     }.items():
         for text in texts:
-            assert contrast(colours[text], colours[f"{place}-background"]) >= least, text
+            assert contrast(colors[text], colors[f"{place}-background"]) >= least, text
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -91,13 +91,13 @@ def test_roles_are_distinguishable(name: str) -> None:
 
 @pytest.mark.parametrize("deficiency", DEFICIENCIES)
 @pytest.mark.parametrize("name", NAMES)
-def test_curves_are_distinguishable_with_colour_blindness(name: str, deficiency: str) -> None:
+def test_curves_are_distinguishable_with_color_blindness(name: str, deficiency: str) -> None:
     distance, pair = nearest(SHIPPED[name].variables, CURVES, deficiency)
     assert distance >= (0.08 if name == "okabe" else 0.05), pair
 
 
 @pytest.mark.parametrize("deficiency", DEFICIENCIES)
-def test_okabe_severities_are_distinguishable_with_colour_blindness(deficiency: str) -> None:
+def test_okabe_severities_are_distinguishable_with_color_blindness(deficiency: str) -> None:
     distance, pair = nearest(SHIPPED["okabe"].variables, SEVERITIES, deficiency)
     assert distance >= 0.1, pair
 
@@ -190,7 +190,7 @@ def test_user_dir_is_the_platforms(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 class Window(App[None]):
-    """A line in each role's colour, with nothing given for a role that a theme leaves out."""
+    """A line in each role's color, with nothing given for a role that a theme leaves out."""
 
     CSS = "\n".join(f"#{role} {{ color: ${role}; border: round ${role}; }}" for role in ROLES)
 

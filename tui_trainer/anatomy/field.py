@@ -22,8 +22,8 @@ class Reach:
 
     Attributes:
         size: The number of pixels that one feature sees.
-        jump: The distance between the fields of neighbouring features.
-        start: The centre of the first feature's field; 0 is the centre of the first pixel.
+        jump: The distance between the fields of neighboring features.
+        start: The center of the first feature's field; 0 is the center of the first pixel.
     """
 
     size: int = 1
@@ -63,7 +63,7 @@ class Axis:
         features: The number of features with different fields along it.
         dim: The tensor dimension, as a negative index. In a flattened map, both directions and the
             channels share one dimension.
-        inner: The stride between neighbours in that dimension: 1 except in a flattened map.
+        inner: The stride between neighbors in that dimension: 1 except in a flattened map.
     """
 
     reach: Reach

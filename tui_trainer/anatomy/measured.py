@@ -17,7 +17,7 @@ MAX_CHANNELS = 64
 """The maximum number of a layer's channels that the effective field averages."""
 
 Feature = tuple[int, int] | None
-"""A feature of a map as row and column; None for the centre."""
+"""A feature of a map as row and column; None for the center."""
 
 Select = Callable[[Tensor, Field | None], Tensor]
 """Selects features from a layer's output, given its receptive fields."""
@@ -63,7 +63,7 @@ def measured_fields(
         model: As for :func:`measured_field`.
         input_shape: Likewise.
         features: For each layer's index in the table, the row and column of its feature; None for
-            the centre of its map, flattened or not.
+            the center of its map, flattened or not.
 
     Yields:
         A layer's index and a (height, width) mask of bool; None where the gradient cannot be

@@ -64,7 +64,7 @@ def reshaped(call: Call) -> Field:
     def seen(axis: Axis) -> Axis:
         if axis.features == 1:
             return axis
-        step = axis.inner * prod(old[axis.dim :][1:])  # between neighbours, in memory order
+        step = axis.inner * prod(old[axis.dim :][1:])  # between neighbors, in memory order
         length = step * axis.features
         for dim in range(-len(new), 0):
             within = prod(new[dim:][1:])

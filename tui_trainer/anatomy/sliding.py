@@ -211,7 +211,7 @@ def unshuffled(call: Call) -> Field:
 
 
 def shuffled(call: Call) -> Field:
-    """Reject ``pixel_shuffle`` (depth to space): neighbours share a position of the smaller map."""
+    """Reject ``pixel_shuffle`` (depth to space): neighbors share a position of the smaller map."""
     field = call.fields[0]
     if any(axis.features > 1 for axis in field.axes):
         raise Undefined(_larger(call.shapes[0][-2:], call.result[-2:]))

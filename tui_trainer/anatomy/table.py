@@ -145,7 +145,7 @@ def _whole_row(step: Step, name: str, parameters: int, multiply_adds: int) -> La
 
 
 def _jump(field: Field, shape: tuple[int, ...]) -> tuple[int, int]:
-    """Return the distance between neighbouring fields; 0 where all features have the same field."""
+    """Return the distance between neighboring fields; 0 where all features have the same field."""
     down, across = (
         0 if axis.features == 1 and len(shape) == 4 and shape[axis.dim] > 1 else axis.reach.jump
         for axis in field.axes

@@ -100,7 +100,7 @@ class _Source:
         import torch
 
         from tui_trainer.data.dataset import load
-        from tui_trainer.models.behaviour import fixed_images
+        from tui_trainer.models.behavior import fixed_images
 
         try:
             check_data_path(self.found.config)

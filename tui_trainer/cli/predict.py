@@ -38,7 +38,7 @@ def predict(
         ),
     ] = None,
     model: ModelPath = None,
-    ink: Annotated[str, option(choice("Ink colour (auto: from the border)", INKS), "--ink")] = AUTO,
+    ink: Annotated[str, option(choice("Ink color (auto: from the border)", INKS), "--ink")] = AUTO,
     raw: Annotated[
         bool,
         option("Only resize: do not center the digit or repair its strokes", "--raw"),
@@ -118,5 +118,5 @@ def _prediction(
         probabilities[name] = saved_model.probabilities(digit)
         first = digit if first is None else first
     assert first is not None
-    greys = tuple(first.flatten().tolist())
-    return Prediction(str(path), probabilities, len(first), greys, tuple(picture_warnings(found)))
+    grays = tuple(first.flatten().tolist())
+    return Prediction(str(path), probabilities, len(first), grays, tuple(picture_warnings(found)))

@@ -87,7 +87,7 @@ def sampling_grid(matrices: Tensor, size: int) -> Tensor:
 
 @functools.lru_cache(maxsize=4)
 def _pixel_places(size: int, device: torch.device) -> Tensor:
-    """Return (x, y, 1) of every pixel centre, row by row, as a tensor (3, size²)."""
+    """Return (x, y, 1) of every pixel center, row by row, as a tensor (3, size²)."""
     middle = (torch.arange(size, device=device) * 2 + 1) / size - 1
     x, y = middle.expand(size, size), middle.unsqueeze(1).expand(size, size)
     return torch.stack((x, y, torch.ones_like(x))).flatten(1)

@@ -126,7 +126,7 @@ class Data:
         """Turn uint8 images (N, H, H) into the model's input (N, 1, H, H), normalized.
 
         With ``augmentation``, the images are augmented before normalization, so that the border
-        that a transform fills in is black like the background, not the mean grey.
+        that a transform fills in is black like the background, not the mean gray.
         """
         pixels = images.unsqueeze(1).to(torch.float32)
         if augmentation is not None and rng is not None:
@@ -293,8 +293,8 @@ def stratified_split(labels: Sequence[int], count: int) -> tuple[list[int], list
 def pixel_statistics(images: Tensor) -> tuple[float, float]:
     """Return mean and standard deviation of uint8 pixels on the CPU, on a scale of 0 to 1.
 
-    Computed from the histogram of the 256 grey levels: exact in double precision, without a float
-    copy of the images. Images of a single grey get a standard deviation of 1, not 0.
+    Computed from the histogram of the 256 gray levels: exact in double precision, without a float
+    copy of the images. Images of a single gray get a standard deviation of 1, not 0.
     """
     counts = torch.bincount(images.flatten(), minlength=256).to(torch.float64)
     levels = torch.arange(256, dtype=torch.float64) / 255

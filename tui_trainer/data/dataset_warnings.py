@@ -20,7 +20,7 @@ ALIKE, MARGIN = 0.6, 0.2
 of its class, and so much more than as they are."""
 
 LIGHT_PAPER = 0.6
-"""A mean grey above this means dark ink on light paper."""
+"""A mean gray above this means dark ink on light paper."""
 
 NAMED = 5
 """The most classes that are named; further ones are counted."""
@@ -60,11 +60,11 @@ def _are_transposed(images: Tensor, labels: Tensor) -> bool:
     digits = torch.frombuffer(known.images, dtype=torch.uint8).view(-1, 28 * 28)
     classes = torch.tensor(known.labels)
     means = torch.stack([digits[classes == each].float().mean(dim=0) for each in range(10)])
-    centre = means.mean(dim=0)
-    means = functional.normalize(means - centre, dim=1)
+    center = means.mean(dim=0)
+    means = functional.normalize(means - center, dim=1)
 
     def accuracy_of(inputs: Tensor) -> float:
-        nearest = ((inputs.flatten(1) - centre) @ means.T).argmax(dim=1)
+        nearest = ((inputs.flatten(1) - center) @ means.T).argmax(dim=1)
         return float((nearest == labels).float().mean())
 
     upright, transposed = accuracy_of(images), accuracy_of(images.transpose(1, 2))

@@ -46,7 +46,7 @@ class RawDataset:
         name: The name of the dataset.
         size: Height and width of an image in pixels.
         classes: The number of classes; labels are 0 to ``classes - 1``.
-        train_images: Grey values 0 to 255, row-major: (train_total, size, size) unsigned bytes.
+        train_images: Gray values 0 to 255, row-major: (train_total, size, size) unsigned bytes.
         train_labels: One label per image, 32-bit integers (typecode ``i``).
         test_images: As ``train_images``: (test_total, size, size).
         test_labels: As ``train_labels``.

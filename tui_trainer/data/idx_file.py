@@ -155,7 +155,7 @@ def _read_header(
             path,
             f"{_TYPES[magic[2]]} in {plural(rank, 'dimension')};"
             f" needs {wanted} in {plural(dimensions, 'dimension')}"
-            + ("; write the greys as bytes, 0 to 255" if dimensions == 3 else ""),
+            + ("; write the grays as bytes, 0 to 255" if dimensions == 3 else ""),
         )
     return magic[2], plain
 

@@ -1,6 +1,6 @@
 """Read pictures from files as ink: any size, dark on light or light on dark.
 
-The grey along the border is paper. Ink is darker or lighter than paper, whichever differs more. In
+The gray along the border is paper. Ink is darker or lighter than paper, whichever differs more. In
 a photograph, uneven lighting of the paper is subtracted first.
 """
 
@@ -16,7 +16,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from tui_trainer.data.paper import AUTO, LIGHT, UnclearError, greys_of, ink_of, sheet_of
+from tui_trainer.data.paper import AUTO, LIGHT, UnclearError, grays_of, ink_of, sheet_of
 from tui_trainer.data.segmentation import segment_digit
 from tui_trainer.protocol.errors import InputError, path_error, reason
 from tui_trainer.recording.atomic import read_at_most
@@ -116,13 +116,13 @@ def _found(picture: Tensor, ink: str, *, is_clean: bool, is_whole: bool) -> Tens
         UnclearError: If there is no single digit.
     """
     if is_whole:
-        return ink_of(greys_of(picture), ink, is_clean=is_clean)
+        return ink_of(grays_of(picture), ink, is_clean=is_clean)
     for _ in range(DEEPEST):
         sheet = sheet_of(picture, ink)
         if sheet is None:
             break
         picture, is_clean = sheet, False
-    found = ink_of(greys_of(picture), ink, is_clean=is_clean)
+    found = ink_of(grays_of(picture), ink, is_clean=is_clean)
     return None if found is None else segment_digit(found)
 
 
@@ -186,15 +186,15 @@ def _decoded(picture: Image.Image) -> tuple[Tensor, Tensor | None]:
 
 
 def _deep(picture: Image.Image) -> Tensor:
-    """Return the greys of a picture of more than 8 bits, whose range is not standardized."""
-    greys = torch.frombuffer(bytearray(picture.convert("F").tobytes()), dtype=torch.float32)
-    greys = greys.view(picture.height, picture.width).nan_to_num(0.0, 0.0, 0.0)
-    least, most = float(greys.min()), float(greys.max())
+    """Return the grays of a picture of more than 8 bits, whose range is not standardized."""
+    grays = torch.frombuffer(bytearray(picture.convert("F").tobytes()), dtype=torch.float32)
+    grays = grays.view(picture.height, picture.width).nan_to_num(0.0, 0.0, 0.0)
+    least, most = float(grays.min()), float(grays.max())
     if picture.mode.startswith("I") and least >= 0 and most <= 65_535:
-        greys = greys / 257 if most > 255 or picture.mode != "I" else greys
+        grays = grays / 257 if most > 255 or picture.mode != "I" else grays
     elif least < 0 or most > 255 or most <= 1:
-        greys = (greys - least) * (255 / (most - least) if most > least else 0.0)
-    pixels = greys.round().to(torch.uint8).numpy().tobytes()
+        grays = (grays - least) * (255 / (most - least) if most > least else 0.0)
+    pixels = grays.round().to(torch.uint8).numpy().tobytes()
     return _tensor(_smaller(Image.frombytes("L", picture.size, pixels)))
 
 

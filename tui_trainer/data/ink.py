@@ -2,8 +2,8 @@
 
 MNIST's format (Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits"): the
 digit is scaled to fit a box of 20×20 pixels, keeping its aspect ratio, and placed so that its
-centre of mass is at the centre of 28×28. Measured on its 60,000 training images: the longer side of
-the box around all ink is 20 pixels in 59,987 of them and 19 in the others; the centre of mass is
+center of mass is at the center of 28×28. Measured on its 60,000 training images: the longer side of
+the box around all ink is 20 pixels in 59,987 of them and 19 in the others; the center of mass is
 within 0.52 pixels of pixel 14 (counted from 0) in both directions, on average at 14.00 and 14.01;
 the brightest pixel is 254 or 255.
 """
@@ -32,11 +32,11 @@ def as_digit(ink: Tensor, side: int = SIDE) -> Tensor | None:
     MNIST's format is returned unchanged.
 
     Args:
-        ink: Greys (H, W) of any size, from 0 for paper to 255.
+        ink: Grays (H, W) of any size, from 0 for paper to 255.
         side: The image size, in pixels.
 
     Returns:
-        Greys (side, side) as uint8.
+        Grays (side, side) as uint8.
     """
     cropped = _cropped(ink.detach().cpu().to(torch.float32))
     if cropped is None:
@@ -48,14 +48,14 @@ def as_digit(ink: Tensor, side: int = SIDE) -> Tensor | None:
 
 
 def as_it_lies(ink: Tensor, side: int = SIDE) -> Tensor:
-    """Return ink with all paper around it, only scaled to fit and centred.
+    """Return ink with all paper around it, only scaled to fit and centerd.
 
     Args:
-        ink: Greys (H, W) of any size, from 0 for paper to 255.
+        ink: Grays (H, W) of any size, from 0 for paper to 255.
         side: The image size, in pixels.
 
     Returns:
-        Greys (side, side) as uint8.
+        Grays (side, side) as uint8.
     """
     scaled = _fitted(ink.detach().cpu().to(torch.float32), side)
     height, width = scaled.shape
@@ -65,9 +65,9 @@ def as_it_lies(ink: Tensor, side: int = SIDE) -> Tensor:
 def thickness(ink: Tensor) -> float:
     """Return the stroke width of an image (H, W), in pixels.
 
-    A stroke of length l, width w and grey g has a sum of greys g·l·w, and a sum of gradient
+    A stroke of length l, width w and gray g has a sum of grays g·l·w, and a sum of gradient
     magnitudes 2·g·l along its two sides: twice the first by the second is its width, independent of
-    its grey and the softness of its edges.
+    its gray and the softness of its edges.
     """
     padded = functional.pad(ink.to(torch.float32), (1, 1, 1, 1))
     down = (padded[1:] - padded[:-1]).unfold(1, 2, 1).mean(dim=2)
@@ -79,7 +79,7 @@ def thickness(ink: Tensor) -> float:
 def widened(images: Tensor) -> Tensor:
     """Return images (N, H, W) with strokes about two pixels wider.
 
-    Each pixel becomes the brightest of itself and its four neighbours: a dilation by a cross.
+    Each pixel becomes the brightest of itself and its four neighbors: a dilation by a cross.
     """
     # Not max_pool2d: it takes ten times as long on a CPU.
     wide = images.clone()
@@ -119,7 +119,7 @@ def _fitted(ink: Tensor, box: int) -> Tensor:
 
 
 def _bright(ink: Tensor) -> Tensor:
-    """Scale greys so that the brightest is 255; 254 is left, as in MNIST's images."""
+    """Scale grays so that the brightest is 255; 254 is left, as in MNIST's images."""
     most = float(ink.max())
     return ink if 254 <= most <= 255 else ink * (255 / most)
 
@@ -156,10 +156,10 @@ def _placed(ink: Tensor, top: int, left: int, side: int) -> Tensor:
 
 
 def _start(profile: Tensor, side: int) -> int:
-    """Return the offset of a row or column profile that puts its centre of mass at side / 2.
+    """Return the offset of a row or column profile that puts its center of mass at side / 2.
 
     It is rounded to whole pixels and clamped, so that all ink stays inside the image.
     """
     places = torch.arange(len(profile), dtype=torch.float32)
-    centre = float((profile * places).sum() / profile.sum())
-    return min(max(0, round(side / 2 - centre)), side - len(profile))
+    center = float((profile * places).sum() / profile.sum())
+    return min(max(0, round(side / 2 - center)), side - len(profile))

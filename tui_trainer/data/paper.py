@@ -1,4 +1,4 @@
-"""Separate ink from paper: colour axis, sheet, uneven lighting, ink."""
+"""Separate ink from paper: color axis, sheet, uneven lighting, ink."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ INKS = (AUTO, DARK, LIGHT)
 """Which pixels are ink: decided by the border, or darker, or lighter than the paper."""
 
 FAINTEST = 20
-"""Ink differs from the paper by at least so many of 255 greys …"""
+"""Ink differs from the paper by at least so many of 255 grays …"""
 
 ABOVE_GRAIN = 6
 """… and by at least so many standard deviations of the paper's grain."""
@@ -41,13 +41,13 @@ BORDER = 0.04
 """The width of the border as a share of the shorter side."""
 
 LUMA = (19_595, 38_470, 7_471)
-"""The weights of red, green and blue in a grey, times 65,536, as in Pillow (ITU-R 601-2)."""
+"""The weights of red, green and blue in a gray, times 65,536, as in Pillow (ITU-R 601-2)."""
 
 ALIKE = 0.7
-"""Greys with a smaller share of the colours' contrast hide the ink …"""
+"""Grays with a smaller share of the colors' contrast hide the ink …"""
 
-COLOURFUL = 0.1
-"""… and greys may, of colours with more of their variance off the principal axis."""
+COLORFUL = 0.1
+"""… and grays may, of colors with more of their variance off the principal axis."""
 
 CLEANABLE = 48
 """A smaller picture is used unchanged: its parts have few pixels."""
@@ -89,16 +89,16 @@ class UnclearError(Exception):
     """A picture does not hold one digit; the text says what it holds and what to do."""
 
 
-def greys_of(picture: Tensor) -> Tensor:
-    """Return the greys of a picture, or its projection on a colour axis if greys hide the ink.
+def grays_of(picture: Tensor) -> Tensor:
+    """Return the grays of a picture, or its projection on a color axis if grays hide the ink.
 
-    That is the principal axis of the differences from the paper, the colour of the border.
+    That is the principal axis of the differences from the paper, the color of the border.
 
     Args:
-        picture: Grey (1, H, W), or red, green and blue (3, H, W), 0 to 255.
+        picture: Gray (1, H, W), or red, green and blue (3, H, W), 0 to 255.
 
     Returns:
-        Floats (H, W); on the axis, lighter colours have larger values.
+        Floats (H, W); on the axis, lighter colors have larger values.
     """
     if len(picture) == 1:
         return picture[0]
@@ -108,7 +108,7 @@ def greys_of(picture: Tensor) -> Tensor:
     spread = away @ away.T / away.shape[1]
     strength, axes = torch.linalg.eigh(spread)
     second, first = strength[-2:].tolist()
-    if float(luma @ spread @ luma) >= ALIKE**2 * first / 3 and second <= COLOURFUL * first:
+    if float(luma @ spread @ luma) >= ALIKE**2 * first / 3 and second <= COLORFUL * first:
         weights = torch.tensor(LUMA, dtype=torch.int64)[:, None, None]
         return ((picture.to(torch.int64) * weights).sum(dim=0) + 32_768 >> 16).to(torch.float32)
     axis = axes[:, -1] / 3**0.5
@@ -116,21 +116,21 @@ def greys_of(picture: Tensor) -> Tensor:
     return places.view(picture.shape[1:]) + 128
 
 
-def ink_of(greys: Tensor, ink: str, *, is_clean: bool) -> Tensor | None:
-    """Return the ink (H, W) of greys on paper as uint8; None if there is none.
+def ink_of(grays: Tensor, ink: str, *, is_clean: bool) -> Tensor | None:
+    """Return the ink (H, W) of grays on paper as uint8; None if there is none.
 
-    Paper has uneven lighting and grain if its border is not of one grey, or the format is lossy.
+    Paper has uneven lighting and grain if its border is not of one gray, or the format is lossy.
     """
-    border = border_of(greys)
+    border = border_of(grays)
     middle = border.median()
     is_clean &= float((border == middle).float().mean()) >= 0.5
-    greys, paper = greys.to(torch.float32), middle.to(torch.float32)
-    if not is_clean and min(greys.shape) >= GRAINY:
-        greys = functional.avg_pool2d(greys[None], 3, 1, 1, count_include_pad=False)[0]
-    is_dark = paper - greys.min() >= greys.max() - paper if ink == AUTO else ink == DARK
+    grays, paper = grays.to(torch.float32), middle.to(torch.float32)
+    if not is_clean and min(grays.shape) >= GRAINY:
+        grays = functional.avg_pool2d(grays[None], 3, 1, 1, count_include_pad=False)[0]
+    is_dark = paper - grays.min() >= grays.max() - paper if ink == AUTO else ink == DARK
     if not is_clean:
-        paper = _lighting(greys, is_dark=bool(is_dark))
-    found = paper - greys if is_dark else greys - paper
+        paper = _lighting(grays, is_dark=bool(is_dark))
+    found = paper - grays if is_dark else grays - paper
     edge = border_of(found)
     grain = 0.0 if is_clean else 1.48 * float((edge - edge.median()).abs().median())
     most = float(found.max())
@@ -145,21 +145,21 @@ def ink_of(greys: Tensor, ink: str, *, is_clean: bool) -> Tensor | None:
 def sheet_of(picture: Tensor, ink: str) -> Tensor | None:
     """Return the part of a picture that is a sheet with ink on it; None without such a part.
 
-    A sheet is a convex region with four corners and sharp edges, of another grey than its
-    surroundings, with ink on it. The rest of its bounding box is filled with the sheet's colour.
+    A sheet is a convex region with four corners and sharp edges, of another gray than its
+    surroundings, with ink on it. The rest of its bounding box is filled with the sheet's color.
 
     Args:
-        picture: Grey (1, H, W), or red, green and blue (3, H, W), 0 to 255.
+        picture: Gray (1, H, W), or red, green and blue (3, H, W), 0 to 255.
         ink: One of :data:`INKS`.
 
     Raises:
         UnclearError: If there is a sheet, but no separate ink on it.
     """
-    greys = greys_of(picture)
-    if max(greys.shape) < CLEANABLE:
+    grays = grays_of(picture)
+    if max(grays.shape) < CLEANABLE:
         return None
-    times = -(-max(greys.shape) // SHEET_PIXELS)
-    coarse = functional.avg_pool2d(greys[None], times, ceil_mode=True, count_include_pad=False)[0]
+    times = -(-max(grays.shape) // SHEET_PIXELS)
+    coarse = functional.avg_pool2d(grays[None], times, ceil_mode=True, count_include_pad=False)[0]
     least, most = float(coarse.min()), float(coarse.max())
     if most - least < 2 * FAINTEST:
         return None
@@ -193,7 +193,7 @@ def _is_sheet(whole: Tensor, kind: Tensor, coarse: Tensor) -> bool:
     Args:
         whole: The region (H, W).
         kind: The pixels of the picture (H, W) on the sheet's side of the threshold.
-        coarse: The greys (H, W).
+        coarse: The grays (H, W).
     """
     area = int(whole.sum())
     if not SMALLEST_SHEET <= area / coarse.numel() <= LARGEST_SHEET:
@@ -233,7 +233,7 @@ def _cut_out(picture: Tensor, sheet: Region, times: int) -> Tensor | None:
 
 def _is_written(inner: Tensor, ink: str, running_off: float) -> bool:
     """Return whether a sheet (C, H, W) has ink, on at most a share of its border."""
-    found = ink_of(greys_of(inner), ink, is_clean=False)
+    found = ink_of(grays_of(inner), ink, is_clean=False)
     if found is None:
         return False
     strong = region_of(found >= 128)
@@ -241,16 +241,16 @@ def _is_written(inner: Tensor, ink: str, running_off: float) -> bool:
     return strong.size >= WRITTEN * min(found.shape) and on_edges <= running_off
 
 
-def _lighting(greys: Tensor, *, is_dark: bool) -> Tensor:
-    """Return the grey of the paper at each pixel (H, W): the picture without narrow structures.
+def _lighting(grays: Tensor, *, is_dark: bool) -> Tensor:
+    """Return the gray of the paper at each pixel (H, W): the picture without narrow structures.
 
     It is a morphological closing of dark ink, or an opening of light ink, at a coarse resolution,
     with a window of a third of the picture: wider than any stroke. A smooth gradient of light is
     subtracted before, since the window is cut at the sides of the picture.
     """
-    height, width = greys.shape
+    height, width = grays.shape
     rows, columns = (max(1, round(n * COARSE / max(height, width))) for n in (height, width))
-    paper = functional.adaptive_avg_pool2d(greys[None], (rows, columns))
+    paper = functional.adaptive_avg_pool2d(grays[None], (rows, columns))
     light = _light(paper[0])
     paper = paper - light if is_dark else light - paper
     window = COARSE // 6
@@ -261,31 +261,31 @@ def _lighting(greys: Tensor, *, is_dark: bool) -> Tensor:
     return functional.interpolate(paper[None], (height, width), mode="bilinear")[0, 0]
 
 
-def _light(greys: Tensor) -> Tensor:
-    """Fit a quadratic surface (H, W) to the greys.
+def _light(grays: Tensor) -> Tensor:
+    """Fit a quadratic surface (H, W) to the grays.
 
     By least absolute differences with iteratively reweighted least squares: robust against ink.
     """
-    down, across = (torch.linspace(-1, 1, size) for size in greys.shape)
+    down, across = (torch.linspace(-1, 1, size) for size in grays.shape)
     y, x = (each.flatten() for each in torch.meshgrid(down, across, indexing="ij"))
     terms = torch.stack([torch.ones_like(x), x, y, x * x, x * y, y * y], dim=1)
-    values, weights = greys.flatten(), torch.ones(greys.numel())
+    values, weights = grays.flatten(), torch.ones(grays.numel())
     surface = values
     for _ in range(ROUNDS):
         weighted = terms * weights[:, None]
         solution = torch.linalg.pinv(weighted.T @ terms) @ (weighted.T @ values)
         surface = terms @ solution
         weights = 1 / (values - surface).abs().clamp(min=1)
-    return surface.view_as(greys)
+    return surface.view_as(grays)
 
 
-def border_of(greys: Tensor) -> Tensor:
+def border_of(grays: Tensor) -> Tensor:
     """Return the pixels along the four sides of a picture, flat."""
-    height, width = greys.shape
+    height, width = grays.shape
     wide = max(1, round(BORDER * min(height, width)))
     inner = torch.zeros(height, width, dtype=torch.bool)
     inner[wide : height - wide, wide : width - wide] = True
-    return greys[~inner]
+    return grays[~inner]
 
 
 def otsu_threshold(ink: Tensor) -> float:

@@ -90,7 +90,7 @@ def _runs(mask: Tensor) -> list[tuple[int, int, int]]:
 
 
 def _joined(runs: Sequence[tuple[int, int, int]], reach: int) -> list[int]:
-    """Return for each run the first run of its region: union-find over neighbouring rows."""
+    """Return for each run the first run of its region: union-find over neighboring rows."""
     parents = list(range(len(runs)))
 
     def root_of(at: int) -> int:

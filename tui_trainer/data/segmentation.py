@@ -19,7 +19,7 @@ PIXELS = 256
 """Pixels of the longer side at which a picture is segmented."""
 
 INK = 64
-"""The least grey of an ink pixel."""
+"""The least gray of an ink pixel."""
 
 WIDE = 3
 """A part so many times as wide as the strokes is a stain, if it is also paler …"""

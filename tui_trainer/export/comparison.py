@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from tui_trainer.models.behaviour import is_coarse, same_logits
+from tui_trainer.models.behavior import is_coarse, same_logits
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.rng import preserve_rng_state, seed_all
 

@@ -14,8 +14,8 @@ from tui_trainer.export.comparison import Comparison, compare, isolated
 from tui_trainer.export.programs import Program, capture
 from tui_trainer.export.reasons import first_sentence, nodes_of, onnx_reason, onnxruntime_reason
 from tui_trainer.export.targets import replacing, require
-from tui_trainer.models.behaviour import (
-    behaviour_of,
+from tui_trainer.models.behavior import (
+    behavior_of,
     fingerprint,
     fixed_images,
     is_coarse,
@@ -116,7 +116,7 @@ def check_weights(model: nn.Module, path: Path, new_model: nn.Module, image_size
         if same_logits(expected, actual, coarse=is_coarse(model)):
             how = f" (load_state_dict with assign=True: {_listed(shared)} is expanded)"
             return f"a new model with these weights gives the same outputs{how if shared else ''}"
-        if behaviour_of(model, fixed_images(image_size)).is_random:
+        if behavior_of(model, fixed_images(image_size)).is_random:
             return "not compared: the model's logits are random in evaluation mode"
     missing = _differing(model, new_model)
     if not missing:

@@ -14,7 +14,7 @@ from torch.nn.utils import parametrize
 
 from tui_trainer.export.comparison import compare, evaluation_copy, isolated
 from tui_trainer.export.reasons import SourceLine, explain, explain_batch, user_line
-from tui_trainer.models.behaviour import behaviour_of
+from tui_trainer.models.behavior import behavior_of
 from tui_trainer.models.copies import clone_inputs
 from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.models.unregistered_state import UnregisteredState
@@ -50,7 +50,7 @@ class _TraceOptions:
     """Options to trace a model with.
 
     Attributes:
-        strict: Whether the bytecode is analysed: this follows ``len(x)``, but supports fewer calls.
+        strict: Whether the bytecode is analyzed: this follows ``len(x)``, but supports fewer calls.
         empty_first: Whether the model runs on an empty batch first: then a tensor that it caches
             for
             a batch size fits none.
@@ -254,7 +254,7 @@ def _why_different(model: nn.Module, image_size: int) -> str:
     """Return why no program gives a model's outputs."""
     with isolated():
         try:
-            keeps_state = behaviour_of(model, noise(_TRIED_BATCH, image_size)).keeps_state
+            keeps_state = behavior_of(model, noise(_TRIED_BATCH, image_size)).keeps_state
         except Exception:  # an error of the model is not reported here
             keeps_state = False
         names = _changing(model, image_size) if keeps_state else []

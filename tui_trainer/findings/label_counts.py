@@ -146,7 +146,7 @@ def class_missing(history: History) -> FindingRaised | None:
         cause=(
             "the training split has no image of it"
             if gone & missing
-            else "it is rare in the training split, or labelled as another class"
+            else "it is rare in the training split, or labeled as another class"
         ),
         plot=tuple(share or 0.0 for share in accuracies),
     )

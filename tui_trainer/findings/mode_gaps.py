@@ -40,7 +40,7 @@ HEAVY, LEARNED = 0.5, 0.7
 UNEQUAL = 0.01
 """The relative difference of two outputs for one image above which it is reported.
 
-It is ten times what the order of summation explains; ``models.behaviour`` has the same limit.
+It is ten times what the order of summation explains; ``models.behavior`` has the same limit.
 """
 
 

@@ -109,7 +109,7 @@ def _result(exhibit: Exhibit) -> str:
     """Return the result and its uncertainty."""
     text = "".join(
         f"<p><b>{label}:</b> {escape(words)}</p>"
-        for label, words in (("result", exhibit.result), ("evidence", exhibit.certainty))
+        for label, words in (("result", exhibit.result), ("evidence", exhibit.evidence))
         if words
     )
     return f"<div class='result'>{text}</div>" if text else ""

@@ -11,7 +11,7 @@ from tui_trainer.protocol.exhibit import Exhibit
 from tui_trainer.render.plain_exhibit import (
     INDENT,
     WIDTH,
-    labelled,
+    labeled,
     page,
     page_width,
     plain_lines,
@@ -101,5 +101,5 @@ def _links(lesson: Lesson, width: int) -> list[str]:
         ("design review", list(lesson.reviews), ", "),
     ):
         if names:
-            lines += labelled(label, separator.join(names), width)
+            lines += labeled(label, separator.join(names), width)
     return lines

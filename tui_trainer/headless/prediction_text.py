@@ -31,14 +31,14 @@ class Prediction:
         path: The picture's file.
         probabilities: The class probabilities by checkpoint name, in the requested order.
         side: The side of the model's input image, in pixels.
-        greys: Its grey values, row by row, 0 to 255.
+        grays: Its gray values, row by row, 0 to 255.
         warnings: Reasons not to trust the prediction.
     """
 
     path: str
     probabilities: Mapping[str, tuple[float, ...]]
     side: int
-    greys: tuple[int, ...]
+    grays: tuple[int, ...]
     warnings: tuple[str, ...] = ()
 
 
@@ -164,7 +164,7 @@ def _picture(prediction: Prediction) -> Picture:
         caption="",
         height=prediction.side,
         width=prediction.side,
-        values=prediction.greys,
+        values=prediction.grays,
         low=0.0,
         high=255.0,
     )

@@ -35,7 +35,7 @@ BLOCKS = "▏█▕"
 # leave a copy of the line on the screen.
 _RESERVED_COLUMNS = 3
 
-_COLOURS = {
+_COLORS = {
     **{"train": "36", "change": "35", "test": "34"},
     **{"ok": "32", "warning": "33", "error": "31"},
 }
@@ -74,7 +74,7 @@ class Console:
         self._relay: Relay | None = None
         self._lock = threading.RLock()
         self.live = is_terminal(stream) and not is_dumb()
-        self._colour = self.live and not os.environ.get("NO_COLOR")
+        self._color = self.live and not os.environ.get("NO_COLOR")
         self.ascii_only = not can_encode(BLOCKS, stream)
 
     @property
@@ -88,7 +88,7 @@ class Console:
         Args:
             text: The line. Line breaks are kept only without a glyph.
             glyph: A character before the line.
-            style: The role that colours the glyph.
+            style: The role that colors the glyph.
         """
         plain = f"{glyph} {text}" if glyph else text
         if self.live and "\n" not in plain:
@@ -160,7 +160,7 @@ class Console:
         self._unfinished = not content.endswith(b"\n")
 
     def _paint(self, text: str, style: str) -> str:
-        code = _COLOURS.get(style) if self._colour else None
+        code = _COLORS.get(style) if self._color else None
         return f"\x1b[{code}m{text}\x1b[0m" if code else text
 
     def _write(self, content: str | bytes) -> None:

@@ -10,7 +10,7 @@ CAPACITY = 1_024
 
 
 class Series:
-    """Points (x, y) by increasing x, downsampled by merging neighbouring buckets.
+    """Points (x, y) by increasing x, downsampled by merging neighboring buckets.
 
     A bucket keeps the minimum and maximum of its points, so that no spike is lost, and the moving
     average at its last point. Adding a point takes amortized constant time.

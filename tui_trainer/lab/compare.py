@@ -111,7 +111,7 @@ def compare(
     yield Exhibit(
         blocks=(outcome(arms, evaluations), *found(arms, evaluations), losses(arms), *setup),
         result=result(arms, evaluations),
-        certainty=certainty(context, arms, evaluations, split, by_time=by_time),
+        evidence=evidence(context, arms, evaluations, split, by_time=by_time),
     )
 
 
@@ -203,7 +203,7 @@ def lead(ranked: Evaluations) -> str:
     return f"{first} leads {second} by {points:.2f} points{note}."
 
 
-def certainty(
+def evidence(
     context: Context,
     arms: Sequence[Arm],
     evaluations: Evaluations,

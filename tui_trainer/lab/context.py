@@ -53,7 +53,7 @@ class Digit:
     Attributes:
         number: Its index in the split.
         label: Its class.
-        pixels: Its greys (H, H), 0 to 255.
+        pixels: Its grays (H, H), 0 to 255.
         model_input: The normalized input of the model (1, 1, H, H).
     """
 
@@ -244,7 +244,7 @@ class Context:
         return self.began - found.at < self.max_age
 
     def probabilities(self, images: Tensor, model: nn.Module | None = None) -> Tensor:
-        """Return the probabilities (N, classes) of images (N, H, H) of greys, on the CPU."""
+        """Return the probabilities (N, classes) of images (N, H, H) of grays, on the CPU."""
         with torch.no_grad():
             logits = (model or self.model)(self.data.prepare(images))
         return probabilities_of(logits).cpu()

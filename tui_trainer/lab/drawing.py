@@ -31,17 +31,17 @@ Frame = tuple[int, int, int, int]
 def digit_picture(
     digit: Digit, caption: str = "", frame: Frame | None = None, *, most: int | None = None
 ) -> Picture:
-    """Return an image as a picture; see :func:`grey_picture`."""
-    return grey_picture(digit.pixels, caption or f"a {digit.label}", frame, most=most)
+    """Return an image as a picture; see :func:`gray_picture`."""
+    return gray_picture(digit.pixels, caption or f"a {digit.label}", frame, most=most)
 
 
-def grey_picture(
+def gray_picture(
     pixels: Tensor, caption: str, frame: Frame | None = None, *, most: int | None = None
 ) -> Picture:
-    """Return greys (H, W) from 0 to 255 as a picture.
+    """Return grays (H, W) from 0 to 255 as a picture.
 
     Args:
-        pixels: The greys.
+        pixels: The grays.
         caption: The caption.
         frame: A rectangle to mark; it is dropped if the picture is shrunk.
         most: The side in pixels to which the picture is shrunk; None keeps its size.

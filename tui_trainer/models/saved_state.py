@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from tui_trainer.models import zoo
-from tui_trainer.models.behaviour import fingerprint, is_coarse, same_logits
+from tui_trainer.models.behavior import fingerprint, is_coarse, same_logits
 from tui_trainer.models.unregistered_state import UnregisteredState
 from tui_trainer.protocol.errors import path_error
 from tui_trainer.protocol.reference import model_name

@@ -14,7 +14,7 @@ from typing import Literal
 from tui_trainer.protocol.diagnosis import Severity
 
 Tone = Severity | Literal["plain", "muted", "title"]
-"""The meaning of a text; a front end may colour it, but the text says the same without colour."""
+"""The meaning of a text; a front end may color it, but the text says the same without color."""
 
 Value = str | float
 """The value of a control: one of its words, or a number."""
@@ -96,7 +96,7 @@ class Picture:
         values: height × width numbers, row by row.
         low: The value of the darkest pixel, or of the strongest negative one.
         high: The value of the brightest pixel.
-        is_signed: Whether the colour map diverges at 0.
+        is_signed: Whether the color map diverges at 0.
         frame: A highlighted rectangle in pixels: top, left, height, width; None for none.
     """
 
@@ -257,7 +257,7 @@ class Exhibit:
         blocks: The blocks from top to bottom.
         controls: The controls of the user.
         result: The result in a sentence; empty if there is none yet.
-        certainty: The statistical certainty of the result, with its sample size.
+        evidence: How certain the result is: its sample size, interval or test.
         progress: The share of a running experiment that is done; None if none is running.
         trains: What enter starts and about how long it takes ("train 200 steps three times: about
             12 s"); empty if the experiment needs no training.
@@ -268,7 +268,7 @@ class Exhibit:
     blocks: tuple[Block, ...]
     controls: tuple[Control, ...] = ()
     result: str = ""
-    certainty: str = ""
+    evidence: str = ""
     progress: float | None = None
     trains: str = ""
     opens: Link | None = None

@@ -67,7 +67,7 @@ class LayerRow:
             step, and of matrix products without weights; a bias counts one addition per feature, a
             norm each of its parameters once. Elementwise operations count nothing.
         receptive_field: The size of the receptive field of one feature; None if undefined.
-        jump: The distance between the receptive fields of neighbouring features.
+        jump: The distance between the receptive fields of neighboring features.
         start: The center of the first feature's receptive field; 0 is the center of the first
             pixel.
         undefined: Why the receptive field is undefined.

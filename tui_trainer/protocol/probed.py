@@ -50,8 +50,8 @@ class UpdateProbed:
         previous_gradient_norm: The same of the step before; None where that step was not sampled.
         gradient_dot: The dot product of the two gradients. It separates signal from noise: the
             gradients of two batches share only the signal.
-        descent_cosine: cosine(update, −gradient): 1 straight downhill, below 0 uphill. None where
-            one of the two is 0.
+        descent_cosine: cosine(update, −gradient): 1 along the descent, below 0 against it. None
+            where one of the two is 0.
         shrinkage_cosine: cosine(update, −weights): near 1 if weight decay alone moves the weights.
             None where one of the two is 0.
         parameters: Each parameter tensor, in the order of ``named_parameters``.

@@ -17,7 +17,7 @@ MAX_FILE_BYTES = 65_536
 """More than any configuration needs; tomllib can be slow on larger files."""
 
 _SYNTAX_HINTS = {
-    "Invalid value": '; strings and colours need quotes, as "#5fa8e6"',
+    "Invalid value": '; strings and colors need quotes, as "#5fa8e6"',
     r"Illegal character '\n'": "; a closing quote is missing",
 }
 

@@ -17,7 +17,7 @@ ROLES: dict[Tone, str] = {
     **{"plain": "", "muted": "muted", "title": "title bold"},
     **{"error": "error", "warning": "warning", "note": "title", "ok": "ok"},
 }
-"""The role of each tone; a note is harmless, so it gets no warning colour."""
+"""The role of each tone; a note is harmless, so it gets no warning color."""
 
 NUMBER = tuple("0123456789+-−")
 """A cell that begins with one of these is right-aligned."""
@@ -32,7 +32,7 @@ MIN_CELL = 4
 """The minimum width of a matrix cell, in columns."""
 
 HEAT = 0.75
-"""The colour strength of the hottest cell of a matrix."""
+"""The color strength of the hottest cell of a matrix."""
 
 
 def words_lines(words: Words, width: int) -> Lines:
@@ -44,7 +44,7 @@ def words_lines(words: Words, width: int) -> Lines:
 
 
 def sign_of(words: Words) -> str:
-    """Return the sign of a tone, because no meaning may depend on colour alone."""
+    """Return the sign of a tone, because no meaning may depend on color alone."""
     return next((f"{sign} " for severity, sign in SIGNS.items() if severity == words.tone), "")
 
 
@@ -167,15 +167,15 @@ def _bar_columns(bars: Bars) -> tuple[int, int]:
 
 def _bar_lines(bar: Bar, labels: int, numbers: int, room: int, width: int) -> Lines:
     sign, role = ("▸ ", "title bold") if bar.is_marked else ("  ", "")
-    colour = "title" if bar.is_marked else "train"
+    color = "title" if bar.is_marked else "train"
     if room < MIN_BAR:
         drawn = share_bar(bar.drawn_share, max(1, min(MAX_BAR, width - 2)))
         text = paragraph(f"{sign}{bar.label}  {bar.number}", role, width)
-        return [*text, [Cell(f"  {drawn}", style=colour)]]
+        return [*text, [Cell(f"  {drawn}", style=color)]]
     return [
         [
             Cell(f"{sign}{padded(bar.label, labels)} ", style=role),
-            Cell(share_bar(bar.drawn_share, room), style=colour),
+            Cell(share_bar(bar.drawn_share, room), style=color),
             Cell(f" {padded(bar.number, numbers, is_right=True)}", style=role),
         ]
     ]
@@ -224,7 +224,7 @@ def _cell_width(matrix: Matrix) -> int:
 
 
 def _cell_role(matrix: Matrix, row: int, column: int, *, is_chosen: bool) -> str:
-    """Return the role of a cell: ``ok`` on the diagonal, coloured by heat elsewhere."""
+    """Return the role of a cell: ``ok`` on the diagonal, colored by heat elsewhere."""
     heat = min(1.0, matrix.intensities[row][column])
     role = "ok" if row == column else f"heat:{HEAT * heat}" if heat > 0 else "muted"
     return f"{role} bold underline" if is_chosen else role

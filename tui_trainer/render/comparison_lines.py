@@ -44,12 +44,12 @@ def comparison_lines(names: tuple[str, str], comparison: Comparison, width: int)
         side[elastic] = max(5, side[elastic] + min(ELASTIC, rest))
     lines = [*_figure_lines(names, comparison.figures), []]
     signs = [("   ", "", "muted"), *map(_sign, comparison.lines)]
-    for (sign, colour, role), *texts in zip(signs, *sides, strict=True):
+    for (sign, color, role), *texts in zip(signs, *sides, strict=True):
         left, right = (
             Cell(_joined(words, sizes, elastic), style=role)
             for words, sizes in zip(texts, widths, strict=True)
         )
-        lines.append([left, Cell(sign, style=colour), right])
+        lines.append([left, Cell(sign, style=color), right])
     return lines
 
 

@@ -16,13 +16,13 @@ WIDTH = 100
 ROLES = ("train", "validation", "intervention", "test", "title", "warning", "ok", "error")
 GLYPHS = "●■▲◆○□△◇"
 LETTERS = "abcdefgh"
-"""Glyphs, or letters where there is no colour, that identify a curve by its index."""
+"""Glyphs, or letters where there is no color, that identify a curve by its index."""
 
 MARKS, LETTERS_SHOWN = 5, 8
 """How often a curve is marked with its glyph, or its letter."""
 
 
-def curves_lines(block: Curves, width: int, height: int, *, has_colour: bool) -> Lines:
+def curves_lines(block: Curves, width: int, height: int, *, has_color: bool) -> Lines:
     """Return curves in one plot of ``height`` lines, with the x label and a legend below.
 
     Each curve has its own role and mark.
@@ -34,8 +34,8 @@ def curves_lines(block: Curves, width: int, height: int, *, has_colour: bool) ->
     if end <= 0:
         return [*lines, *paragraph("nothing to draw yet", "muted", width)]
     roles = curve_roles(block.curves)
-    # Without colour there is no legend to explain the letter of a single curve.
-    marks = (GLYPHS if has_colour else LETTERS) if has_colour or len(curves) > 1 else ""
+    # Without color there is no legend to explain the letter of a single curve.
+    marks = (GLYPHS if has_color else LETTERS) if has_color or len(curves) > 1 else ""
     rows = chart(
         width,
         height,
@@ -49,14 +49,14 @@ def curves_lines(block: Curves, width: int, height: int, *, has_colour: bool) ->
                 mark,
                 (index + 0.5) / len(curves),
                 end,
-                MARKS if has_colour else LETTERS_SHOWN,
+                MARKS if has_color else LETTERS_SHOWN,
             )
             for index, (curve, role, mark) in enumerate(zip(curves, roles, marks, strict=False))
         ],
     )
     lines += [[Cell(run.text, style=run.role) for run in row] for row in rows]
     lines.append([Cell(padded(block.axis_label, width, is_right=True), style="muted")])
-    if not has_colour:
+    if not has_color:
         return lines + _values(block.curves, marks)
     names = zip(block.curves, roles, GLYPHS, strict=False)
     legend = [[Cell(f"{glyph} {curve.name}", style=role)] for curve, role, glyph in names]

@@ -54,11 +54,11 @@ def _drawn(block: Block, width: int, height: int, medium: Medium) -> Lines:
         case Words():
             return words_lines(block, width)
         case Table():
-            return table_lines(block, width, has_rule=not medium.has_colour)
+            return table_lines(block, width, has_rule=not medium.has_color)
         case Bars():
             return bars_lines(block, width)
         case Curves():
-            return curves_lines(block, width, height, has_colour=medium.has_colour)
+            return curves_lines(block, width, height, has_color=medium.has_color)
         case Pictures():
             return pictures_lines(block, width, medium)
         case Matrix():

@@ -7,7 +7,7 @@ import math
 from tui_trainer.protocol.exhibit import Picture
 
 UNKNOWN = -1
-"""The level of NaN: the last index of a list of colours or characters."""
+"""The level of NaN: the last index of a list of colors or characters."""
 
 
 def levels_of(picture: Picture, last: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""An exhibit as plain text, readable without colour or cursor movement."""
+"""An exhibit as plain text, readable without color or cursor movement."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def page(
 def plain_lines(exhibit: Exhibit, width: int, controls: Sequence[Control] = ()) -> list[str]:
     """Return an exhibit's blocks, its result with its evidence, and the controls."""
     lines = plain(exhibit_lines(exhibit.blocks, width, PLOT_HEIGHT, PLAIN))
-    for label, text in (("result", exhibit.result), ("evidence", exhibit.certainty)):
+    for label, text in (("result", exhibit.result), ("evidence", exhibit.evidence)):
         if text:
-            lines += ["", *labelled(label, text, width)]
+            lines += ["", *labeled(label, text, width)]
     if controls:
         lines += ["", "controls, set with --set NAME=VALUE:"]
         lines += (f"{INDENT}{line}" for line in control_lines(controls, width - len(INDENT)))
@@ -50,7 +50,7 @@ def wrapped(words: str, width: int) -> list[str]:
     return plain(paragraphs(words, "", width))
 
 
-def labelled(label: str, text: str, width: int) -> list[str]:
+def labeled(label: str, text: str, width: int) -> list[str]:
     """Return a label and its text with a hanging indent."""
     lead = f"{label}: "
     return plain(paragraph(lead + text, "", width, hanging=len(lead)))

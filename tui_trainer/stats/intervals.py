@@ -29,11 +29,11 @@ def wilson(correct: int, total: int, z: float = Z95) -> tuple[float, float]:
         raise ValueError(f"not a proportion: {correct} of {total}")
     p = correct / total
     spread = 1 + z * z / total
-    centre = (p + z * z / (2 * total)) / spread
+    center = (p + z * z / (2 * total)) / spread
     half = z / spread * math.sqrt(p * (1 - p) / total + z * z / (4 * total * total))
     # Exactly 0 or 1 at the ends, in spite of rounding.
-    low = 0.0 if correct == 0 else centre - half
-    high = 1.0 if correct == total else centre + half
+    low = 0.0 if correct == 0 else center - half
+    high = 1.0 if correct == total else center + half
     return low, high
 
 
@@ -41,7 +41,7 @@ def mcnemar(only_one: int, only_other: int) -> float:
     """Return the p value of the exact McNemar test of two models on the same images.
 
     Images that both classify correctly, or both misclassify, carry no information. Under the null
-    hypothesis each of the others favours either model with probability ½: the two-sided p value is
+    hypothesis each of the others favors either model with probability ½: the two-sided p value is
     2·P(X ≤ the smaller count), with X binomial with n = ``only_one + only_other`` and ½.
 
     Args:

@@ -84,7 +84,7 @@ def learning_rate(value: float, *, fixed: bool = False) -> str:
     Args:
         value: The learning rate.
         fixed: Keep trailing zeros and pad to ``LEARNING_RATE_WIDTH`` columns (``  0.0500``), for a
-            value that updates in place without moving its neighbours.
+            value that updates in place without moving its neighbors.
     """
     if value == 0 or not math.isfinite(value):
         return f"{value:g}".rjust(LEARNING_RATE_WIDTH if fixed else 0)
@@ -209,7 +209,7 @@ class Cell:
     Attributes:
         text: Its text.
         rank: When it is dropped from a line that is too long: highest first, 0 never.
-        style: The colour role, empty for none.
+        style: The color role, empty for none.
     """
 
     text: str

@@ -1,4 +1,4 @@
-"""Lines of cells: coloured in the window, printed plainly elsewhere."""
+"""Lines of cells: colored in the window, printed plainly elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROSE = 76
 
 
 def paragraph(text: str, role: str, width: int, *, indent: int = 0, hanging: int = 0) -> Lines:
-    """Return a text wrapped to ``width`` columns, in the colour of a role.
+    """Return a text wrapped to ``width`` columns, in the color of a role.
 
     ``hanging`` is the additional indent of all lines after the first.
     """
@@ -93,5 +93,5 @@ def line_width(line: Iterable[Cell]) -> int:
 
 
 def plain(lines: Iterable[Sequence[Cell]]) -> list[str]:
-    """Return lines as text, without colours and trailing blanks."""
+    """Return lines as text, without colors and trailing blanks."""
     return ["".join(cell.text for cell in line).rstrip() for line in lines]

@@ -73,7 +73,7 @@ class BaseApp(App[None]):
         return problems
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Derive a colour for every role in any theme."""
+        """Derive a color for every role in any theme."""
         return themes.role_defaults(self.current_theme)
 
     def on_mount(self) -> None:
@@ -128,7 +128,7 @@ class BaseApp(App[None]):
                     lambda a=action, n=node: self.call_later(self.run_action, a, n),
                 )
         yield SystemCommand(
-            "Choose a theme", "Pick a colour theme from the list", self.action_change_theme
+            "Choose a theme", "Pick a color theme from the list", self.action_change_theme
         )
 
     async def action_quit(self) -> None:

@@ -126,10 +126,10 @@ def test_dropping_the_last_row_of_a_large_map_is_fine() -> None:
     assert [reported(29), reported(28), reported(128)] == ["ok", "warning", "ok"]
 
 
-def test_a_coloured_image_is_not_assumed_to_show_a_digit() -> None:
-    coloured = sound(swap(conv1=nn.Conv2d(3, 8, 3, padding=1, bias=False)))
+def test_a_colored_image_is_not_assumed_to_show_a_digit() -> None:
+    colored = sound(swap(conv1=nn.Conv2d(3, 8, 3, padding=1, bias=False)))
 
-    reported = verdicts(coloured, 56, channels=3)["final-receptive-field"]
+    reported = verdicts(colored, 56, channels=3)["final-receptive-field"]
 
     assert reported.severity == "warning"
     assert "digit" not in reported.evidence + reported.title

@@ -135,7 +135,7 @@ class Resizes(Base):
 # --- worthless answers
 
 
-class Centred(Base):
+class Centerd(Base):
     """It subtracts the mean of the batch, in evaluation mode too."""
 
     def features(self, x: Tensor) -> Tensor:

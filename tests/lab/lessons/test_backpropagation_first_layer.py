@@ -66,7 +66,7 @@ def test_the_step_of_a_kernel_equals_torchs_gradient_descent(
     assert shown_table.marked is not None
     steepest = float(shown_table.rows[shown_table.marked][2])
     assert abs(steepest) == pytest.approx(float(gradient.abs().max()), abs=1e-6)
-    finite = float(re.findall(r"weight: (\S+);", exhibit.certainty)[0])
+    finite = float(re.findall(r"weight: (\S+);", exhibit.evidence)[0])
     assert finite == pytest.approx(steepest, abs=1e-6)
 
 
@@ -104,7 +104,7 @@ def test_dropout_drops_the_same_features_before_and_after(context_of: Contexts) 
     context = context_of("tiny")
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 20), nn.Dropout(0.5), nn.Linear(20, 10))
     exhibit = shown(dataclasses.replace(context, model=model), view="first layer")
-    differs = float(re.findall(r"differs by (\S+)\.", exhibit.certainty)[0])
+    differs = float(re.findall(r"differs by (\S+)\.", exhibit.evidence)[0])
     assert differs < 1e-6
     still = shown(dataclasses.replace(context, model=model), view="first layer", lr=0.0)
     assert "+0.00e+00, the gradient" in still.result
@@ -135,7 +135,7 @@ def test_without_a_weighted_layer_another_model_is_shown(context_of: Contexts) -
     exhibit = shown(dataclasses.replace(context_of("tiny"), model=Mean()), view="first layer")
     assert "tiny is shown instead" in words_of(exhibit)
     assert len(block_of(exhibit, Table).rows) == 9
-    assert "after step 0" in exhibit.certainty
+    assert "after step 0" in exhibit.evidence
 
 
 class Single(nn.Module):
@@ -156,13 +156,13 @@ class Single(nn.Module):
 def test_a_single_precision_model_with_a_frozen_layer_is_shown(context_of: Contexts) -> None:
     torch.manual_seed(5)
     exhibit = shown(dataclasses.replace(context_of("tiny"), model=Single()), view="first layer")
-    assert "single precision" in exhibit.certainty
+    assert "single precision" in exhibit.evidence
     shown_table = block_of(exhibit, Table)
     assert "of 75" in shown_table.caption
     assert re.fullmatch(r"[123]: [1-5], [1-5]", shown_table.rows[0][0])
     assert shown_table.marked is not None
     slope = float(shown_table.rows[shown_table.marked][2])
-    finite = float(re.findall(r"weight: (\S+);", exhibit.certainty)[0])
+    finite = float(re.findall(r"weight: (\S+);", exhibit.evidence)[0])
     assert finite == pytest.approx(slope, rel=0.02, abs=1e-4)
 
 

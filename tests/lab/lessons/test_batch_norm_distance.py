@@ -83,7 +83,7 @@ def test_the_loss_after_the_norm_equals_that_of_torch(context_of: Contexts) -> N
     plain = functional.cross_entropy(logits, labels[:whole])
     after = functional.cross_entropy(normed, labels[:whole])
     assert f"Mean loss of {whole} images: {plain:.3f} without batch norm, {after:.3f}" in (
-        exhibit.certainty
+        exhibit.evidence
     )
 
 
@@ -129,7 +129,7 @@ def test_two_models_that_differ_only_in_this_norm_are_trained(
     assert exhibits[0].progress is not None
     assert last.progress is None
     assert last.result
-    assert "95 % Wilson" in last.certainty
+    assert "95 % Wilson" in last.evidence
     (after, scales) = [block for block in last.blocks if isinstance(block, Table)]
     assert [(row[0], row[1]) for row in after.rows] == [
         ("ends before", "19,810"),

@@ -103,7 +103,7 @@ def test_twins_have_the_same_initial_weights_and_a_running_mean(
     assert running[0] == pytest.approx(0.1 * batch[0])
     for step in range(1, len(batch)):
         assert running[step] == pytest.approx(updated_running(running[step - 1], batch[step], 0.1))
-    assert "One seed" in end.certainty
+    assert "One seed" in end.evidence
 
 
 def test_the_shown_means_are_those_of_the_batches(context_of: Contexts) -> None:

@@ -99,4 +99,4 @@ def test_confirmed_three_sizes_are_trained_on_equal_terms(
     else:
         # The clock advances equally per step: equal time is equal steps, except in the last round.
         assert max(steps) - min(steps) <= 1
-    assert "validation images" in end.certainty
+    assert "validation images" in end.evidence

@@ -87,7 +87,7 @@ def test_probabilities_vary_with_the_share_and_not_without_dropout(context_of: C
         (varied,) = show(context_of(model), {"share": 0.5}, False)
         found = bars_of(varied)
         assert found["lowest"] < found["median"] < found["highest"]
-        assert f"of {PREDICTIONS} masks" in varied.certainty
+        assert f"of {PREDICTIONS} masks" in varied.evidence
 
 
 def test_the_probability_in_evaluation_mode_is_that_of_the_model(context_of: Contexts) -> None:

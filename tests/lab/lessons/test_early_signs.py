@@ -47,7 +47,7 @@ def test_loss_and_accuracy_are_those_of_torch(context_of: Contexts) -> None:
     assert signs["validation accuracy"][0].startswith(f"{100 * accuracy:.1f} % [")
     assert signs["validation loss"][1] == f"about {math.log(10):.3f}, ln 10"
     assert signs["similar healthy runs"][2] == "·"
-    assert "Healthy runs: the reference has 55,000 training images, not 600." in exhibit.certainty
+    assert "Healthy runs: the reference has 55,000 training images, not 600." in exhibit.evidence
     assert "all signs are healthy" in exhibit.result
 
 
@@ -155,5 +155,5 @@ def test_the_result_of_a_bug_has_the_rule_and_the_control(
     assert set(curves.curves[-1].y) == {math.log(10)}
     assert max(curves.curves[0].x) == 18 * bugs.BATCH
     assert last.result.startswith(("Shuffled labels could be detected", "In 18 steps, shuffled"))
-    assert "The rule:" in last.certainty
-    assert "another seed" in last.certainty
+    assert "The rule:" in last.evidence
+    assert "another seed" in last.evidence

@@ -26,13 +26,13 @@ def test_mean_and_std_are_those_of_the_scaled_pixels(context_of: Contexts, chose
     choices: Choices = {"pixels": chosen, "shift": 0.25, "divisor": 0.1}
     (exhibit,) = show(context, choices, False)
     table = table_of(exhibit)
-    greys = context.data.train.images.double() / 255
+    grays = context.data.train.images.double() / 255
     mean, std = context.data.mean, context.data.std
     moved = {
-        "0–255": greys * 255,
-        "0–1": greys,
-        "normalized": (greys - mean) / std,
-        "typed": (greys - 0.25) / 0.1,
+        "0–255": grays * 255,
+        "0–1": grays,
+        "normalized": (grays - mean) / std,
+        "typed": (grays - 0.25) / 0.1,
     }
     assert [row[0] for row in table.rows] == [
         name for name in moved if name in (*list(moved)[:3], chosen)
@@ -74,7 +74,7 @@ def test_without_normalization_a_model_without_batch_norm_learns_less(context_of
     losses = {row[0]: row[3] for row in table_of(last).rows}
     assert float(losses["normalized"]) < float(losses["0–1"])
     assert losses["0–255"] == "diverged" or float(losses["0–255"]) > float(losses["0–1"])
-    assert "one seed" in last.certainty.lower()
+    assert "one seed" in last.evidence.lower()
 
 
 @pytest.mark.parametrize("name", ["mlp", "tiny"])

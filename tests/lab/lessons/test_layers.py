@@ -55,8 +55,8 @@ def test_confirmed_the_four_models_are_trained_on_equal_images(
     assert all(exhibit.progress is not None and not exhibit.result for exhibit in under_way)
     (curves,) = [block for block in end.blocks if isinstance(block, Curves)]
     assert [curve.x for curve in curves.curves] == [(32.0, 64.0, 96.0)] * 4
-    assert "96 training images each" in end.certainty
-    assert "One seed" in end.certainty
+    assert "96 training images each" in end.evidence
+    assert "One seed" in end.evidence
     outcome, plan = (block for block in end.blocks if isinstance(block, Table))
     assert [row[1] for row in outcome.rows] == [row[2] for row in plan.rows]  # as many as planned
     assert all("[" in row[-1] for row in outcome.rows)

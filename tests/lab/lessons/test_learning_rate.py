@@ -104,4 +104,4 @@ def test_confirmed_three_learning_rates_are_trained_from_the_same_start(
     # The first loss is the same for all.
     assert len({curve.y[0] for curve in curves}) == 1
     assert " leads " in end.result or "equal" in end.result
-    assert "200 validation images" in end.certainty
+    assert "200 validation images" in end.evidence

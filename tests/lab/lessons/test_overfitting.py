@@ -39,7 +39,7 @@ def test_capacity_and_gap_are_counted(context_of: Contexts, model: str) -> None:
     with torch.no_grad():
         logits = context.copy()(context.data.prepare(images.images))
     assert int(correct) == int((logits.argmax(dim=1) == images.labels).sum())
-    assert "chance" in exhibit.certainty
+    assert "chance" in exhibit.evidence
 
 
 def test_a_diverged_model_and_a_run_without_validation_get_a_message(context_of: Contexts) -> None:
@@ -73,7 +73,7 @@ def test_each_remedy_is_trained_next_to_nothing(
     first = [curve.y[0] for curve in curves.curves]
     is_same = remedy != "nothing"
     assert (first[1] == first[3]) == is_same
-    assert "2 epochs; evaluated on 200 validation images" in end.certainty
+    assert "2 epochs; evaluated on 200 validation images" in end.evidence
 
 
 def test_few_digits_are_memorized_and_the_gap_is_significant(
@@ -87,7 +87,7 @@ def test_few_digits_are_memorized_and_the_gap_is_significant(
     assert float(more[2].split()[0]) > float(nothing[2].split()[0])
     low = float(end.result.split("[")[1].split(",")[0])
     assert low > 0
-    assert "more images over nothing" in end.certainty
+    assert "more images over nothing" in end.evidence
 
 
 def test_the_model_fits_the_image_size(context_of: Contexts) -> None:

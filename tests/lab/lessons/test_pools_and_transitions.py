@@ -78,7 +78,7 @@ def test_early_and_late_pools_have_the_zoo_s_figures(context_of: Contexts) -> No
 @pytest.mark.parametrize("equal", ["images", "time"])
 def test_pools_are_compared_on_the_chosen_terms(context_of: Contexts, equal: str) -> None:
     last = trained(ask.experiment("max-pooling-position"), context_of("tiny"), {"equal": equal})
-    assert (" s each" in last.certainty) == (equal == "time")
+    assert (" s each" in last.evidence) == (equal == "time")
     assert {row[0] for row in tables(last)[0].rows} == {"pool-early", "pool-late"}
 
 

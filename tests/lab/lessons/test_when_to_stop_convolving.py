@@ -115,4 +115,4 @@ def test_one_backbone_is_trained_with_three_heads(
     ]
     assert [row[0] for row in elsewhere.rows] == [row[0] for row in after.rows]
     assert last.result
-    assert "95 % Wilson" in last.certainty
+    assert "95 % Wilson" in last.evidence

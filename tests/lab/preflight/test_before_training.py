@@ -44,9 +44,9 @@ def test_raw_pixels_give_a_warning(data: Data) -> None:
 
 
 def test_constant_images_fail(data: Data) -> None:
-    grey = replace(data, train=replace(data.train, images=torch.zeros_like(data.train.images)))
+    gray = replace(data, train=replace(data.train, images=torch.zeros_like(data.train.images)))
 
-    assert item(input_items, check_context_of(grey, good()), "input").severity == "error"
+    assert item(input_items, check_context_of(gray, good()), "input").severity == "error"
 
 
 def test_without_a_validation_split_training_images_are_checked(data: Data) -> None:

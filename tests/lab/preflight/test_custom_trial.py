@@ -139,7 +139,7 @@ def test_the_run_is_the_same_as_one_that_was_not_tried(
     assert [step.loss for step in of(StepDone, run(config))] == [step.loss for step in tried]
 
 
-def test_the_behaviour_of_the_model_is_reported(tiny: Path) -> None:
+def test_the_behavior_of_the_model_is_reported(tiny: Path) -> None:
     events = run(tiny_config(tiny, model=model("return self.head(x.flatten(1)).softmax(0)")))
     seen = only(ModelProbed, events)
     assert seen.batch_gap > 0.01

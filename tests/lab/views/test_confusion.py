@@ -81,8 +81,8 @@ def test_the_accuracy_line_names_the_test_evaluation(context_of: Contexts, seen:
     context = random_context(context_of("tiny"), TEST)
     shown = seen(context, "confusion", images=TEST)
     low, high = wilson(figures(shown)["correct"], 10_000)
-    assert "on 10,000 test images, step 0, test evaluation 1" in shown.certainty
-    assert f"[{100 * low:.2f}, {100 * high:.2f}]" in shown.certainty
+    assert "on 10,000 test images, step 0, test evaluation 1" in shown.evidence
+    assert f"[{100 * low:.2f}, {100 * high:.2f}]" in shown.evidence
 
 
 def test_one_correct_image_leaves_no_error(context_of: Contexts, seen: Seen) -> None:

@@ -84,7 +84,7 @@ def test_centering_can_be_turned_off(context_of: Contexts, seen: Seen) -> None:
         middles.append(float((image.sum(dim=1) * torch.arange(28)).sum() / image.sum()))
     assert 13.4 < middles[0] < 14.6
     assert middles[1] < 12
-    assert "not centered" in raw.certainty
+    assert "not centered" in raw.evidence
 
 
 @pytest.mark.parametrize("drawing", [None, "", Drawing.blank(56, 56).to_text()])
@@ -200,7 +200,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> SavedModel:
 @pytest.mark.slow
 @pytest.mark.parametrize("thickness", RADII)
 @pytest.mark.parametrize("place", PLACES)
-def test_all_ten_digits_are_recognised(trained: SavedModel, place: str, thickness: str) -> None:
+def test_all_ten_digits_are_recognized(trained: SavedModel, place: str, thickness: str) -> None:
     predicted = []
     for digit in range(10):
         image = as_digit(ink_of(drawn(digit, place=place, thickness=thickness)))

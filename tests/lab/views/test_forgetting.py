@@ -90,13 +90,13 @@ def test_a_missing_history_names_the_requirement(context_of: Contexts, seen: See
 
 def test_after_one_epoch_nothing_can_be_forgotten(context_of: Contexts, seen: Seen) -> None:
     shown = seen(with_history(context_of("tiny"), {1: 0}), "forgetting")
-    assert "epoch 1 only: forgetting needs" in shown.certainty
+    assert "epoch 1 only: forgetting needs" in shown.evidence
     assert figures(shown)["counts"]["forgotten"] == 0
 
 
 def test_a_late_start_is_reported(context_of: Contexts, seen: Seen) -> None:
     shown = seen(with_history(context_of("tiny"), {}, {}, since=7), "forgetting")
-    assert "epochs 7 to 8; earlier epochs are not recorded" in shown.certainty
+    assert "epochs 7 to 8; earlier epochs are not recorded" in shown.evidence
 
 
 def test_a_history_does_not_change_while_the_run_continues(context_of: Contexts) -> None:

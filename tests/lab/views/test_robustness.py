@@ -72,22 +72,22 @@ def test_strokes_change_by_the_given_width(strength: float) -> None:
 
 
 def test_noise_has_the_given_std_and_is_reproducible() -> None:
-    grey = torch.full((20, 28, 28), 127.5)
-    one = noisy(grey, 10, 1)
+    gray = torch.full((20, 28, 28), 127.5)
+    one = noisy(gray, 10, 1)
 
     assert float(one.std()) == pytest.approx(25.5, rel=0.05)
-    assert torch.equal(one, noisy(grey, 10, 1))
-    assert not torch.equal(one, noisy(grey, 10, 2))
-    assert float(noisy(grey, 60, 1).min()) >= 0
-    assert float(noisy(grey, 60, 1).max()) <= 255
+    assert torch.equal(one, noisy(gray, 10, 1))
+    assert not torch.equal(one, noisy(gray, 10, 2))
+    assert float(noisy(gray, 60, 1).min()) >= 0
+    assert float(noisy(gray, 60, 1).max()) <= 255
 
 
 @pytest.mark.parametrize("side", [8, 14, 32])
 def test_every_perturbation_works_on_other_image_sizes(side: int) -> None:
-    greys = torch.rand(3, side, side) * 255
+    grays = torch.rand(3, side, side) * 255
     for perturbation in PERTURBATIONS:
         for strength in perturbation.strengths:
-            assert perturbation.apply(greys, strength, 1).shape == greys.shape
+            assert perturbation.apply(grays, strength, 1).shape == grays.shape
 
 
 # --- the view
@@ -121,7 +121,7 @@ def test_accuracies_are_those_of_the_perturbed_images(context_of: Contexts, seen
         correct_count, total
     )
     assert len(reported) == sum(len(perturbation.strengths) for perturbation in PERTURBATIONS)
-    assert f"{total} validation images" in shown.certainty
+    assert f"{total} validation images" in shown.evidence
     low, high = wilson(correct_count, total)
     cell = f"{100 * correct_count / total:.0f} [{100 * low:.0f}, {100 * high:.0f}]"
     table = table_of(shown)
@@ -172,8 +172,8 @@ def test_significant_drops_are_reported(context_of: Contexts, seen: Seen) -> Non
 
         def forward(self, inputs: Tensor) -> Tensor:
             data = context.data
-            greys = (inputs * data.std + data.mean).mul(255).round().byte()
-            predicted = [known.get(bytes(each.flatten().tolist()), 0) for each in greys]
+            grays = (inputs * data.std + data.mean).mul(255).round().byte()
+            predicted = [known.get(bytes(each.flatten().tolist()), 0) for each in grays]
             return 20 * torch.nn.functional.one_hot(torch.tensor(predicted), 10).float()
 
     shown = seen(replace(context, model=Knows()), "robustness")
@@ -200,14 +200,14 @@ def test_the_test_set_stays_sealed(context_of: Contexts, seen: Seen) -> None:
     )
     context.prediction_store.keep(found)
     try:
-        assert "test images" in seen(context, "robustness", images="test").certainty
+        assert "test images" in seen(context, "robustness", images="test").evidence
     finally:
         del context.prediction_store.by_split["test"]
 
 
 def test_non_finite_weights_and_no_validation_split(context_of: Contexts, seen: Seen) -> None:
     context = context_of("tiny", val_size=0)
-    assert "training images" in seen(context, "robustness").certainty
+    assert "training images" in seen(context, "robustness").evidence
 
     logits = torch.nn.Linear(28 * 28, 10)
     torch.nn.init.constant_(logits.bias, float("nan"))

@@ -26,7 +26,7 @@ from tui_trainer.lab.ask import view_named
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views.split_predictions import (
-    certainty,
+    evidence,
     hardest_first,
     in_cell,
     losses,
@@ -96,7 +96,7 @@ def test_other_datasets_work(
     context = with_history(random_context(plain), {0: 0}, {1: 1, 2: 0})
     exhibit = seen(context, view)
     assert_sound(exhibit)
-    assert "62 validation images" in exhibit.certainty
+    assert "62 validation images" in exhibit.evidence
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def custom(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_custom_model_works(context_of: Contexts, seen: Seen, view: str, custom: Path) -> None:
     exhibit = seen(context_of(f"{custom}:Odd"), view)
     assert_sound(exhibit)
-    assert exhibit.certainty
+    assert exhibit.evidence
 
 
 @pytest.mark.parametrize("view", ON_A_SPLIT)
@@ -167,7 +167,7 @@ def found_predictions() -> Predictions:
 
 
 def test_the_accuracy_line_has_interval_and_sample() -> None:
-    assert certainty(found_predictions()) == (
+    assert evidence(found_predictions()) == (
         "Accuracy 40.00 % [11.76, 76.93] on 5 validation images, step 1,080."
     )
 

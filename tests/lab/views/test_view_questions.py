@@ -232,11 +232,11 @@ def test_each_confirmed_test_evaluation_is_counted_once(tiny: Path) -> None:
     ]
     sealed, first, second, later, *paused = (exhibit_of(event) for event in answers(events, "view"))
     assert sealed.trains
-    assert not sealed.certainty
-    assert "test evaluation 1" in first.certainty
-    assert "test evaluation 2" in second.certainty
-    assert later.certainty == second.certainty
-    assert ["test evaluation 3" in exhibit.certainty for exhibit in paused] == [True, True]
+    assert not sealed.evidence
+    assert "test evaluation 1" in first.evidence
+    assert "test evaluation 2" in second.evidence
+    assert later.evidence == second.evidence
+    assert ["test evaluation 3" in exhibit.evidence for exhibit in paused] == [True, True]
 
 
 def test_the_final_test_evaluation_is_reused(tiny: Path) -> None:
@@ -244,7 +244,7 @@ def test_the_final_test_evaluation_is_reused(tiny: Path) -> None:
     events = events_of(tiny, ScriptedInbox(paused=[[question], [Stop()]]), interactive=True)
     assert only(TestEvaluated, events).evaluation == 1
     assert only(RunFinished, events).test_evaluations == 1
-    assert "test evaluation 1" in exhibit_of(only(Answered, events)).certainty
+    assert "test evaluation 1" in exhibit_of(only(Answered, events)).evidence
 
 
 def test_the_view_reuses_the_predictions_of_the_validation(

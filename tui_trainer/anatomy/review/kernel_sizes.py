@@ -66,7 +66,7 @@ def _is_widening(design: Design, position: int) -> bool:
 
 
 def even_kernel(design: Design, report: Reporter) -> Diagnosis | None:
-    """Judge whether kernels have a centre pixel.
+    """Judge whether kernels have a center pixel.
 
     An even kernel shifts the map by half a pixel. An even stride, or a kernel that covers the whole
     map, makes that harmless.
@@ -78,11 +78,11 @@ def even_kernel(design: Design, report: Reporter) -> Diagnosis | None:
     if even:
         return report.warning(
             "even kernels shift their maps by half a pixel",
-            listed([f"{row.name} {row.kernel}" for row in even]) + ": no centre pixel",
+            listed([f"{row.name} {row.kernel}" for row in even]) + ": no center pixel",
             "use an odd kernel: 3×3 with padding 1 keeps the map size",
             even,
         )
-    evidence = f"{len(wide)} kernels, 0 without a centre pixel: {names(wide)}"
+    evidence = f"{len(wide)} kernels, 0 without a center pixel: {names(wide)}"
     return report.ok("no kernel shifts its map", evidence)
 
 
@@ -129,7 +129,7 @@ def _pads_too_much(row: LayerRow) -> bool:
 def dead_weights(design: Design, report: Reporter) -> Diagnosis | None:
     """Judge whether every kernel weight sees a feature at some position, not only padding.
 
-    On a 1×1 map, a padded 3×3 kernel uses only its centre weight.
+    On a 1×1 map, a padded 3×3 kernel uses only its center weight.
     """
     wide = [position for position in design.convolutions if design.side(position) > 1]
     if not wide:
@@ -215,7 +215,7 @@ def _seen_of_stride(row: LayerRow) -> float:
 def activation_between(design: Design, report: Reporter) -> Diagnosis | None:
     """Judge whether a nonlinearity separates consecutive layers.
 
-    Without one, two layers are a single linear map. A layer narrower than both its neighbours is a
+    Without one, two layers are a single linear map. A layer narrower than both its neighbors is a
     low-rank factorization, and only a warning.
     """
     checked, merged = 0, []

@@ -13,9 +13,9 @@ from tui_trainer.text import fmt
 OBJECT = (20, 28)
 """The side of a digit and of its image, in pixels.
 
-MNIST's digits were fitted into 20×20 pixels and centred in 28×28 (Y. LeCun, C. Cortes and C. J. C.
-Burges, "The MNIST database of handwritten digits"). Every grey image is assumed to have this
-share; the size of objects in colour images is not known.
+MNIST's digits were fitted into 20×20 pixels and centerd in 28×28 (Y. LeCun, C. Cortes and C. J. C.
+Burges, "The MNIST database of handwritten digits"). Every gray image is assumed to have this
+share; the size of objects in color images is not known.
 """
 
 DEEP = 3

@@ -21,7 +21,7 @@ from tui_trainer.data.dataset import Data, batch_sizes
 from tui_trainer.engine.checkpoints import MAX_BYTES
 from tui_trainer.engine.optimizers import Optimizer, make_optimizer
 from tui_trainer.engine.steps import backward, loss_fn
-from tui_trainer.models.behaviour import behaviour_of
+from tui_trainer.models.behavior import behavior_of
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.custom import error_lines
 from tui_trainer.models.custom.process_state import custom_code
@@ -36,7 +36,7 @@ from tui_trainer.protocol.reference import Reference, parse_reference
 from tui_trainer.text.fmt import plural, size
 
 FEW = 8
-"""Images on which the behaviour of the model is tested."""
+"""Images on which the behavior of the model is tested."""
 
 LARGEST_GAP = 1e9
 """The value of an infinite gap: JSON has no infinity."""
@@ -51,7 +51,7 @@ def try_model(model: nn.Module, data: Data, config: RunConfig) -> ModelProbed:
         config: The run's settings, with the model's path written out.
 
     Returns:
-        The behaviour of the model.
+        The behavior of the model.
 
     Raises:
         InputError: If the run would fail; in one line.
@@ -76,7 +76,7 @@ def try_model(model: nn.Module, data: Data, config: RunConfig) -> ModelProbed:
         if len(few) < 2:
             return ModelProbed(batch_gap=0.0, random_gap=0.0, state_gap=0.0, image_gap=1.0)
         with _refused(reference, place, "in evaluation mode"):
-            seen = behaviour_of(model, few)
+            seen = behavior_of(model, few)
     gaps = dataclasses.asdict(seen).items()
     return ModelProbed(**{name: min(gap, LARGEST_GAP) for name, gap in gaps})
 

@@ -14,7 +14,7 @@ from tui_trainer.anatomy.review.output_layer import lowest_loss
 from tui_trainer.anatomy.trace import trace
 from tui_trainer.engine.evaluation import are_probabilities
 from tui_trainer.lab.preflight.check_context import CheckContext
-from tui_trainer.models.behaviour import behaviour_of
+from tui_trainer.models.behavior import behavior_of
 from tui_trainer.protocol.diagnosis import Diagnosis, Severity
 from tui_trainer.text import fmt
 
@@ -116,7 +116,7 @@ def _size_item(first: _First) -> Diagnosis:
 
 def _kind_item(context: CheckContext, first: _First) -> Diagnosis:
     last, classes = _last_operation(context), context.data.classes
-    seen = behaviour_of(context.model, context.data.prepare(context.sample.images[:ALONE_IMAGES]))
+    seen = behavior_of(context.model, context.data.prepare(context.sample.images[:ALONE_IMAGES]))
     severity: Severity = "ok"
     title, advice, floor = "the logits are unbounded", "", 0.0
     if seen.depends_on_batch:

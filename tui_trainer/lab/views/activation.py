@@ -13,7 +13,7 @@ from torch import nn
 from tui_trainer.data.dataset import Split
 from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, word_control
-from tui_trainer.lab.drawing import WIDEST, grey_picture, nonfinite_notice
+from tui_trainer.lab.drawing import WIDEST, gray_picture, nonfinite_notice
 from tui_trainer.lab.layer_maps import place_after
 from tui_trainer.lab.samples import affordable
 from tui_trainer.lab.views.gradient_ascent import (
@@ -56,7 +56,7 @@ GENERATED = 2
 """Generated images, each from its own noise."""
 
 NOISE_LOW, NOISE_HIGH = 0.3, 0.5
-"""The range of the initial noise, in greys."""
+"""The range of the initial noise, in grays."""
 
 SHOWN = 4
 """Intermediate exhibits."""
@@ -160,16 +160,16 @@ def _generate(
     )
     middle = (0, 0) if row is None else (row.output_shape[0] // 2, row.output_shape[1] // 2)
     box = _box(context, unit, *middle)
-    for turn, greys in enumerate(ascent, start=1):
+    for turn, grays in enumerate(ascent, start=1):
         with torch.no_grad():
-            inputs = black + (white - black) * greys
+            inputs = black + (white - black) * grays
             found = activations(model, context.layers, unit, inputs)
         if found is None:
             return
         values = found[:, found.shape[1] // 2, found.shape[2] // 2].float().tolist()
         search.generated = [
             ActivatingImage(255 * image[0].float().cpu(), None, value, box)
-            for image, value in zip(greys, values, strict=True)
+            for image, value in zip(grays, values, strict=True)
         ]
         yield min(1.0, turn * part / STEPS)
 
@@ -181,7 +181,7 @@ def _exhibit(
     return Exhibit(
         blocks=_blocks(search, name),
         result=_result(search, name),
-        certainty=f"The top images of {plural(len(search.values), f'{images} image')}, step "
+        evidence=f"The top images of {plural(len(search.values), f'{images} image')}, step "
         f"{count(context.step)}; generated: {STEPS} steps of gradient ascent from two noises.",
         progress=progress,
         figures={
@@ -213,7 +213,7 @@ def _blocks(search: Search, name: str) -> tuple[Block, ...]:
         blocks.append(
             Pictures(
                 caption=f"receptive field at the maximum of {name}: {height}×{width} pixels",
-                items=tuple(grey_picture(one.cut, one.caption, most=WIDEST) for one in shown),
+                items=tuple(gray_picture(one.cut, one.caption, most=WIDEST) for one in shown),
             )
         )
     blocks.append(
@@ -230,12 +230,12 @@ def _blocks(search: Search, name: str) -> tuple[Block, ...]:
 def _framed(one: ActivatingImage) -> Picture:
     """Return an image, with the receptive field framed if it is smaller than the image."""
     if one.box is None or one.is_whole:
-        return grey_picture(one.pixels, one.caption, most=WIDEST)
+        return gray_picture(one.pixels, one.caption, most=WIDEST)
     top, left, height, width = one.box
     low, near = max(0, top), max(0, left)
     tall, wide = one.pixels.shape
     inside = (low, near, min(tall, top + height) - low, min(wide, left + width) - near)
-    return grey_picture(one.pixels, one.caption, inside, most=WIDEST)
+    return gray_picture(one.pixels, one.caption, inside, most=WIDEST)
 
 
 def _by_class(search: Search) -> tuple[Block, ...]:

@@ -154,7 +154,7 @@ def occlusion(
     the right and the lower edge it may extend beyond the image.
 
     Source: M. D. Zeiler, R. Fergus, "Visualizing and understanding convolutional networks", ECCV
-    2014, with black in place of their grey.
+    2014, with black in place of their gray.
 
     Args:
         model: The model.

@@ -11,7 +11,7 @@ from torch import Tensor
 from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, number_control, word_control
 from tui_trainer.lab.predictions import Predictions
-from tui_trainer.lab.views.split_predictions import certainty, predictions_of
+from tui_trainer.lab.views.split_predictions import evidence, predictions_of
 from tui_trainer.protocol.exhibit import Curve, Curves, Exhibit, Table, Words
 from tui_trainer.stats.reliability import (
     EQUAL_MASS,
@@ -81,7 +81,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
         result=f"Expected calibration error (ECE) {percent(found.ece)}; a calibrated network has "
         f"{percent(calibrated.ece)} from sampling alone, in 19 of 20 cases at most "
         f"{percent(calibrated.ece_high)}.",
-        certainty=certainty(predictions),
+        evidence=evidence(predictions),
         figures=figures(found, calibrated, metrics, binning),
     )
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tui_trainer.engine.evaluation import probabilities_of
 from tui_trainer.lab.ask import single_thread
 from tui_trainer.lab.saved_model import load_model
-from tui_trainer.models.behaviour import behaviour_of, fingerprint, fixed_images
+from tui_trainer.models.behavior import behavior_of, fingerprint, fixed_images
 from tui_trainer.protocol.errors import InputError, path_error, reason
 from tui_trainer.recording.checkpoint_head import read_metadata
 
@@ -54,7 +54,7 @@ class SavedModel:
         return self.mean > 0.5
 
     def probabilities(self, digit: Tensor) -> tuple[float, ...]:
-        """Return the probability of each class for greys (H, H), 0 to 255.
+        """Return the probability of each class for grays (H, H), 0 to 255.
 
         Raises:
             InputError: If the model, which may be a custom model, raises; in one line.
@@ -148,10 +148,10 @@ def _cautions(path: Path, model: nn.Module, image_size: int) -> tuple[str, ...]:
     """
     images = fixed_images(image_size)
     try:
-        behaviour = behaviour_of(model, images)
+        behavior = behavior_of(model, images)
     except Exception:  # a custom model can raise anything; reported when it predicts
         return ()
-    if behaviour.depends_on_batch:
+    if behavior.depends_on_batch:
         raise path_error(
             path,
             "its model predicts an image differently alone and in a batch, so it has no prediction"
@@ -159,13 +159,13 @@ def _cautions(path: Path, model: nn.Module, image_size: int) -> tuple[str, ...]:
             " not dim=0), and train again",
         )
     cautions = []
-    if behaviour.is_random:
+    if behavior.is_random:
         cautions.append(
             "its predictions are partly random in evaluation mode: predict more than once"
         )
-    elif behaviour.keeps_state:
+    elif behavior.keeps_state:
         cautions.append("its predictions depend on the images that it has processed before")
-    if behaviour.is_constant and bool(fingerprint(model, image_size).isfinite().all()):
+    if behavior.is_constant and bool(fingerprint(model, image_size).isfinite().all()):
         cautions.append("it predicts the same for every image")
     return tuple(cautions)
 

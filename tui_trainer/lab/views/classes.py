@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, link_to, word_control
 from tui_trainer.lab.views.confusion import confusion_of
-from tui_trainer.lab.views.split_predictions import certainty, predictions_of
+from tui_trainer.lab.views.split_predictions import evidence, predictions_of
 from tui_trainer.protocol.exhibit import Block, Exhibit, Link, Table, Words
 from tui_trainer.stats.confusion_matrix import Average, ClassMetrics, Confusion, Interval
 from tui_trainer.stats.intervals import wilson
@@ -44,7 +44,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     yield Exhibit(
         blocks=tuple(blocks),
         result=f"Class {worst.label} has the lowest F1: {_text(worst.f1, worst.f1_interval)} %.",
-        certainty=certainty(predictions),
+        evidence=evidence(predictions),
         opens=_link(confusion, worst, images),
         figures=figures(confusion),
     )

@@ -8,7 +8,7 @@ from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, link_to, word_control
 from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views import gallery
-from tui_trainer.lab.views.split_predictions import certainty, in_cell, predictions_of
+from tui_trainer.lab.views.split_predictions import evidence, in_cell, predictions_of
 from tui_trainer.protocol.exhibit import Block, Exhibit, Matrix, Pictures, Table, Words, counting
 from tui_trainer.stats.confusion_matrix import Confusion
 from tui_trainer.text.fmt import plural
@@ -45,7 +45,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
         blocks=tuple(blocks),
         result=f"{plural(confusion.total - confusion.correct, 'misclassified image')}, "
         f"{plural(len(worst), 'confused pair')}.",
-        certainty=certainty(predictions),
+        evidence=evidence(predictions),
         opens=link_to("misclassified", hint, images=images, true=cell[0], predicted=cell[1]),
         figures=figures(confusion),
     )
@@ -86,7 +86,7 @@ def figures(confusion: Confusion) -> Mapping[str, object]:
 
 
 def _matrix(confusion: Confusion, cell: tuple[int, int], *, is_shares: bool) -> Matrix:
-    """Return the matrix; colour is relative to the most frequent confusion, not to the diagonal."""
+    """Return the matrix; color is relative to the most frequent confusion, not to the diagonal."""
     classes = range(confusion.classes)
     most = max((pair[2] for pair in confusion.worst_pairs()), default=1)
     return Matrix(

@@ -95,7 +95,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
         result=f"{plural(len(ranked[FORGOTTEN]), 'image')} forgotten, "
         f"{count(len(ranked[NEVER]))} never learned, "
         f"{count(len(ranked[UNSTABLE]))} unstable, of {count(len(labels))}.",
-        certainty=_certainty(record, len(labels)),
+        evidence=_evidence(record, len(labels)),
         opens=opens,
         figures=figures(record, labels, context.data.classes),
     )
@@ -154,7 +154,7 @@ def _unavailable(context: Context) -> Exhibit | None:
     )
 
 
-def _certainty(record: ExampleForgetting, images: int) -> str:
+def _evidence(record: ExampleForgetting, images: int) -> str:
     epochs = (
         f"epochs {record.since} to {record.last}"
         if record.epochs > 1

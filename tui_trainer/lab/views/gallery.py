@@ -20,7 +20,7 @@ SIDE = 16
 """Pixels across a thumbnail: four stand side by side on a narrow screen."""
 
 INK = 25
-"""The least grey of a pixel that belongs to the stroke."""
+"""The least gray of a pixel that belongs to the stroke."""
 
 PER_PAGE = 12
 """Thumbnails on a page."""
@@ -53,7 +53,7 @@ def page_of(numbers: Sequence[int], controls: Controls) -> Page:
 
 
 def thumbnail(pixels: Tensor, caption: str, *, is_chosen: bool = False) -> Picture:
-    """Return a thumbnail of greys (H, W), cropped to the stroke."""
+    """Return a thumbnail of grays (H, W), cropped to the stroke."""
     ink = (pixels >= INK).nonzero()
     shown = pixels.float()
     if len(ink):
@@ -69,8 +69,8 @@ def thumbnail(pixels: Tensor, caption: str, *, is_chosen: bool = False) -> Pictu
     return map_picture(small, caption, low=0.0, high=255.0, frame=frame)
 
 
-def _start(centre: int, side: int, size: int) -> int:
-    return max(0, min(size - side, centre - side // 2))
+def _start(center: int, side: int, size: int) -> int:
+    return max(0, min(size - side, center - side // 2))
 
 
 def thumbnails(

@@ -17,10 +17,10 @@ STEPS = 60
 """Steps of gradient ascent."""
 
 LR, BETAS = 0.05, (0.9, 0.999)
-"""Learning rate of Adam, in greys from 0 to 1, and its betas."""
+"""Learning rate of Adam, in grays from 0 to 1, and its betas."""
 
 ROUGHNESS, BRIGHTNESS = 2.0, 0.5
-"""Weights of the penalties on total variation (roughness) and on the mean grey (brightness)."""
+"""Weights of the penalties on total variation (roughness) and on the mean gray (brightness)."""
 
 JITTER_FROM = 9
 """From this receptive field on, the image is jittered by one pixel before each step."""
@@ -46,7 +46,7 @@ class ActivatingImage:
     """An image, and the activation of a unit on it.
 
     Attributes:
-        pixels: The greys (H, H), 0 to 255.
+        pixels: The grays (H, H), 0 to 255.
         label: The class; None for a generated image.
         value: The activation.
         box: Top, left, height and width of the receptive field in pixels; it may extend beyond the
@@ -157,10 +157,10 @@ def generated(
     is_moved: bool,
     part: int,
 ) -> Generator[Tensor, None, None]:
-    """Maximize the activation of a unit by gradient ascent from noise; yield greys (N, 1, H, H).
+    """Maximize the activation of a unit by gradient ascent from noise; yield grays (N, 1, H, H).
 
     It maximizes the activation at the center of the map in units of ``scale``, minus penalties
-    on total variation (roughness) and brightness; greys are clamped to [0, 1]. Such an image shows
+    on total variation (roughness) and brightness; grays are clamped to [0, 1]. Such an image shows
     what drives the unit, not what it sees in the data.
 
     Source: D. Erhan, Y. Bengio, A. Courville, P. Vincent, "Visualizing higher-layer features of a
@@ -171,39 +171,39 @@ def generated(
         model: A copy of the model, in evaluation mode.
         rows: Its layer table.
         unit: The unit.
-        start: Initial greys from 0 to 1 (N, channels, H, H).
+        start: Initial grays from 0 to 1 (N, channels, H, H).
         black: The value of a black pixel after normalization.
         white: The value of a white pixel.
         scale: The standard deviation of the activation over images.
         is_moved: Whether to jitter the image by one pixel, so that no detail depends on one pixel.
         part: Steps per slice.
     """
-    greys = start.clone().requires_grad_(True)
+    grays = start.clone().requires_grad_(True)
     # Adam by hand: the first step of a torch.optim optimizer spends seconds on imports.
     first, second = torch.zeros_like(start), torch.zeros_like(start)
     for step in range(1, STEPS + 1):
         with torch.enable_grad():
             moves = torch.randint(-1, 2, (2,)).tolist() if is_moved else [0, 0]
-            moved = greys.roll(moves, dims=(2, 3))
+            moved = grays.roll(moves, dims=(2, 3))
             values = activations(model, rows, unit, black + (white - black) * moved)
             if values is None or not values.requires_grad:
                 return
             middle = values[:, values.shape[1] // 2, values.shape[2] // 2]
-            value = (middle / scale - _penalty(greys)).sum()
-            (gradient,) = torch.autograd.grad(-value, greys, allow_unused=True)
+            value = (middle / scale - _penalty(grays)).sum()
+            (gradient,) = torch.autograd.grad(-value, grays, allow_unused=True)
         if gradient is None:
             return
         first.lerp_(gradient, 1 - BETAS[0])
         second.lerp_(gradient**2, 1 - BETAS[1])
         mean, square = first / (1 - BETAS[0] ** step), second / (1 - BETAS[1] ** step)
         with torch.no_grad():
-            greys.sub_(LR * mean / (square.sqrt() + EPSILON)).clamp_(0, 1)
+            grays.sub_(LR * mean / (square.sqrt() + EPSILON)).clamp_(0, 1)
         if step % part == 0 or step == STEPS:
-            yield greys.detach().clone()
+            yield grays.detach().clone()
 
 
-def _penalty(greys: Tensor) -> Tensor:
+def _penalty(grays: Tensor) -> Tensor:
     """Return the penalty on roughness and brightness of each image (N)."""
-    down = (greys[:, :, 1:] - greys[:, :, :-1]).abs().mean(dim=(1, 2, 3))
-    across = (greys[:, :, :, 1:] - greys[:, :, :, :-1]).abs().mean(dim=(1, 2, 3))
-    return ROUGHNESS * (down + across) + BRIGHTNESS * greys.mean(dim=(1, 2, 3))
+    down = (grays[:, :, 1:] - grays[:, :, :-1]).abs().mean(dim=(1, 2, 3))
+    across = (grays[:, :, :, 1:] - grays[:, :, :, :-1]).abs().mean(dim=(1, 2, 3))
+    return ROUGHNESS * (down + across) + BRIGHTNESS * grays.mean(dim=(1, 2, 3))

@@ -8,7 +8,7 @@ from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views import gallery
 from tui_trainer.lab.views.misclassified import image_records
 from tui_trainer.lab.views.split_predictions import (
-    certainty,
+    evidence,
     hardest_first,
     in_cell,
     losses,
@@ -44,7 +44,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
             _table(context, predictions, page),
         ),
         result=_result(predictions),
-        certainty=certainty(predictions),
+        evidence=evidence(predictions),
         opens=link(predictions, page.chosen, images),
         figures={
             "images": len(predictions.labels),

@@ -105,7 +105,7 @@ def _exhibit(
     return Exhibit(
         blocks=tuple(blocks),
         result=_result(chosen, of),
-        certainty=f"Weights of step {count(context.step)}{on}."
+        evidence=f"Weights of step {count(context.step)}{on}."
         + (" Batch norm and ReLU are counted with the layer before them." if is_of_units else ""),
         progress=progress,
         figures={

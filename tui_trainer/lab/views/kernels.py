@@ -100,7 +100,7 @@ def _exhibit(
     return Exhibit(
         blocks=tuple(blocks),
         result=_result(chosen, kernels[chosen.name], images),
-        certainty=f"Weights of step {count(context.step)}"
+        evidence=f"Weights of step {count(context.step)}"
         + (f"; dead units on {count(images)} {context.split_name} images." if images else "."),
         opens=link_to(
             "activation",

@@ -14,7 +14,7 @@ from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views import gallery
 from tui_trainer.lab.views.hardest import link
 from tui_trainer.lab.views.misclassified import image_records
-from tui_trainer.lab.views.split_predictions import certainty, predictions_of
+from tui_trainer.lab.views.split_predictions import evidence, predictions_of
 from tui_trainer.protocol.exhibit import Block, Exhibit, Pictures, Table, Words
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text.fmt import count, percent, plural
@@ -107,7 +107,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
         blocks=_blocks(context, predictions, found, page),
         result=f"{plural(len(found.numbers), 'label issue')} in {count(total)} images: {share}; "
         f"about {found.expected:.0f} are expected from ordinary errors of the network.",
-        certainty=certainty(predictions),
+        evidence=evidence(predictions),
         opens=link(predictions, page.chosen, images) if page else None,
         figures=figures(context, predictions, found),
     )
@@ -132,7 +132,7 @@ def _too_weak(predictions: Predictions) -> Exhibit:
     return Exhibit(
         blocks=(Words(text=f"{text}Train the network longer, or choose a better checkpoint."),),
         result="No label is questioned.",
-        certainty=certainty(predictions),
+        evidence=evidence(predictions),
         figures={"images": len(predictions.labels), "is_reliable": False, "issues": []},
     )
 

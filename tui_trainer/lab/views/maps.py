@@ -118,7 +118,7 @@ def _exhibit(
     return Exhibit(
         blocks=blocks,
         result=prediction.sentence + _inactive(walk, dead, sample),
-        certainty=f"One {images} image, step {count(context.step)}"
+        evidence=f"One {images} image, step {count(context.step)}"
         + (f"; dead: on {count(sample)} {context.split_name} images." if sample else "."),
         opens=link_to(
             "attribution", "the attribution of this image", images=images, digit=digit.number

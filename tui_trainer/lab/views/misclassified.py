@@ -12,7 +12,7 @@ from tui_trainer.lab.drawing import digit_picture, probability_bars
 from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views import gallery
 from tui_trainer.lab.views.confusion import chosen_cell, confusion_of
-from tui_trainer.lab.views.split_predictions import certainty, in_cell, losses, predictions_of
+from tui_trainer.lab.views.split_predictions import evidence, in_cell, losses, predictions_of
 from tui_trainer.protocol.exhibit import Bars, Block, Exhibit, Pictures, Words, counting
 from tui_trainer.stats.confusion_matrix import Confusion
 from tui_trainer.stats.intervals import wilson
@@ -42,7 +42,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     yield Exhibit(
         blocks=_blocks(context, predictions, numbers, place),
         result=_result(confusion, label, predicted),
-        certainty=certainty(predictions),
+        evidence=evidence(predictions),
         opens=link_to("attribution", f"the attribution of #{chosen}", images=images, digit=chosen),
         figures={
             "true": label,
@@ -60,7 +60,7 @@ def _empty(predictions: Predictions, label: int, predicted: int) -> Exhibit:
     return Exhibit(
         blocks=(Words(text=text),),
         result=text,
-        certainty=certainty(predictions),
+        evidence=evidence(predictions),
         figures={"true": label, "predicted": predicted, "count": 0, "digits": []},
     )
 

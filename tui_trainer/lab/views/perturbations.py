@@ -16,7 +16,7 @@ from tui_trainer.data.ink import FINE, narrowed, widened
 SHIFT, ROTATE, SCALE, THICKEN, NOISE = KINDS = ("shift", "rotate", "scale", "thicken", "noise")
 
 Apply = Callable[[Tensor, float, int], Tensor]
-"""Maps greys (N, H, H) from 0 to 255, a strength and a seed (for noise) to perturbed greys."""
+"""Maps grays (N, H, H) from 0 to 255, a strength and a seed (for noise) to perturbed grays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Perturbation:
     variants: tuple[tuple[str, Apply], ...]
 
     def apply(self, images: Tensor, strength: float, seed: int) -> Tensor:
-        """Return perturbed greys (N, H, H), 0 to 255; the variants alternate over the images."""
+        """Return perturbed grays (N, H, H), 0 to 255; the variants alternate over the images."""
         changed = images.clone()
         for turn, (_, variant) in enumerate(self.variants):
             if turn < len(images):
@@ -55,10 +55,10 @@ class Perturbation:
 def moved(
     images: Tensor, *, right: float = 0.0, down: float = 0.0, turn: float = 0.0, zoom: float = 1.0
 ) -> Tensor:
-    """Return greys (N, H, H) rotated and scaled about the center, then shifted; padded with 0.
+    """Return grays (N, H, H) rotated and scaled about the center, then shifted; padded with 0.
 
     Args:
-        images: The greys.
+        images: The grays.
         right: Shift to the right in pixels of a 28×28 image.
         down: Shift downwards, likewise.
         turn: Rotation clockwise, in degrees.
@@ -76,7 +76,7 @@ def moved(
 
 
 def thickened(images: Tensor, strength: float) -> Tensor:
-    """Return greys (N, H, H) with strokes thicker by pixels of a 28×28 image; negative: thinner.
+    """Return grays (N, H, H) with strokes thicker by pixels of a 28×28 image; negative: thinner.
 
     The steps are half a pixel, at ``FINE`` times MNIST's resolution.
     """
@@ -93,7 +93,7 @@ def thickened(images: Tensor, strength: float) -> Tensor:
 
 
 def noisy(images: Tensor, strength: float, seed: int) -> Tensor:
-    """Return greys (N, H, H) with Gaussian noise; ``strength`` is its std in % of the range."""
+    """Return grays (N, H, H) with Gaussian noise; ``strength`` is its std in % of the range."""
     rng = torch.Generator().manual_seed(seed)
     noise = torch.randn(images.shape, generator=rng).to(images.device)
     return (images + noise * (2.55 * strength)).clamp(0, 255)

@@ -11,7 +11,7 @@ from torch import Tensor
 from tui_trainer.data.dataset import Split
 from tui_trainer.lab.context import DIGIT, SEED, Context, Digit, Parts
 from tui_trainer.lab.controls import Controls, word_control
-from tui_trainer.lab.drawing import grey_picture, nonfinite_notice
+from tui_trainer.lab.drawing import gray_picture, nonfinite_notice
 from tui_trainer.lab.predictions import TEST
 from tui_trainer.lab.samples import affordable
 from tui_trainer.lab.views.perturbations import KINDS, PERTURBATIONS, Perturbation
@@ -115,9 +115,9 @@ def _correct(probabilities: Tensor, split: Split) -> int:
     return int((probabilities.argmax(dim=1) == split.labels.cpu()).sum())
 
 
-def _whole(greys: Tensor) -> Tensor:
-    """Return greys rounded to uint8."""
-    return greys.round().clamp(0, 255).to(torch.uint8)
+def _whole(grays: Tensor) -> Tensor:
+    """Return grays rounded to uint8."""
+    return grays.round().clamp(0, 255).to(torch.uint8)
 
 
 def _follow(context: Context, perturbation: Perturbation, trace: Trace) -> None:
@@ -125,9 +125,9 @@ def _follow(context: Context, perturbation: Perturbation, trace: Trace) -> None:
     digit = trace.digit
     most = perturbation.strengths[-1]
     strengths = [most * step / (POINTS - 1) for step in range(POINTS)]
-    greys = digit.pixels.float()[None]
+    grays = digit.pixels.float()[None]
     for variant_name, variant in perturbation.variants:
-        changed = _whole(torch.cat([variant(greys, a, SEED + digit.number) for a in strengths]))
+        changed = _whole(torch.cat([variant(grays, a, SEED + digit.number) for a in strengths]))
         probabilities = context.probabilities(changed)
         true = probabilities[:, digit.label].tolist()
         trace.curves.append(Curve(name=variant_name, x=tuple(strengths), y=tuple(true)))
@@ -147,7 +147,7 @@ def _exhibit(
     return Exhibit(
         blocks=(_table(found, trace.kind), *_traced(trace)),
         result=_result(found) if is_done else "",
-        certainty=f"The same {count(found.total)} {images} images for every perturbation, step "
+        evidence=f"The same {count(found.total)} {images} images for every perturbation, step "
         f"{count(context.step)}; 95 % intervals, lengths in pixels of a 28×28 image.",
         progress=progress,
         figures=_figures(images, found, trace) if is_done else {},
@@ -185,7 +185,7 @@ def _traced(trace: Trace) -> tuple[Block, ...]:
     """Return curves and pictures of the one image."""
     label = trace.digit.label
     units = " or ".join(dict.fromkeys(c.unit for c in PERTURBATIONS if c.kind == trace.kind))
-    pictures = [grey_picture(greys, caption) for greys, caption in _few(trace.changed)]
+    pictures = [gray_picture(grays, caption) for grays, caption in _few(trace.changed)]
     return (
         Curves(
             caption=f"image #{trace.digit.number}: probability of the true class {label}",

@@ -164,7 +164,7 @@ class AttributedImage:
         return Exhibit(
             blocks=(Pictures(caption="", items=pictures), *notes, *bars, about),
             result=result or self.prediction.sentence,
-            certainty=f"One {self.images} image, step {count(self.context.step)}"
+            evidence=f"One {self.images} image, step {count(self.context.step)}"
             + (f": {on}." if on else "."),
             opens=link_to(
                 "maps",
@@ -183,7 +183,7 @@ class AttributedImage:
 
 
 def picture_of(values: Tensor, caption: str, bound: float, *, is_signed: bool = True) -> Picture:
-    """Return a map (H, W) as a picture, colours from -bound (or 0 if unsigned) to bound."""
+    """Return a map (H, W) as a picture, colors from -bound (or 0 if unsigned) to bound."""
     drawn = shrunk(values)
     if is_signed:
         return map_picture(drawn, caption, bound=bound or 1.0)

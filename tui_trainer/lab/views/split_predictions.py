@@ -15,7 +15,7 @@ from tui_trainer.stats.reliability import SMALLEST
 from tui_trainer.text.fmt import count
 
 
-def certainty(predictions: Predictions) -> str:
+def evidence(predictions: Predictions) -> str:
     """Return the accuracy with its interval, and the images that a view is computed on."""
     total, correct = len(predictions.labels), _correct(predictions)
     low, high = wilson(correct, total)

@@ -196,9 +196,9 @@ def _usual(model: nn.Module, spec: ModelSpec) -> Iterator[ModelSpec]:
     """Yield the image shapes for which models are usually built, without the given one."""
     first = [module.in_channels for module in model.modules() if isinstance(module, _ConvNd)]
     for channels in dict.fromkeys((*first[:1], spec.channels, 3, 1)):
-        # Colour images of MNIST's size are rare: a model for colour images gets CIFAR's size.
-        is_colour = channels == 3 and spec.channels == 1 and spec.is_adjustable
-        preferred = USUAL_SIZES[0] if is_colour and spec.image_size == 28 else spec.image_size
+        # Color images of MNIST's size are rare: a model for color images gets CIFAR's size.
+        is_color = channels == 3 and spec.channels == 1 and spec.is_adjustable
+        preferred = USUAL_SIZES[0] if is_color and spec.image_size == 28 else spec.image_size
         for size in dict.fromkeys((preferred, *USUAL_SIZES)):
             found = replace(spec, channels=channels, image_size=size)
             if channels > 0 and found != spec:

@@ -1,4 +1,4 @@
-"""The blocks of an exhibit as HTML; no meaning depends on colour alone."""
+"""The blocks of an exhibit as HTML; no meaning depends on color alone."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ SMALL = 14
 FIGURE_SPACE = "\u2007"
 
 RAMP = 16
-"""Steps of the colour key, in either direction."""
+"""Steps of the color key, in either direction."""
 
 STRONGEST = 0.6
-"""The colour strength of the hottest cell of a matrix: its number must stay readable."""
+"""The color strength of the hottest cell of a matrix: its number must stay readable."""
 
 
 def _html(text: str) -> str:
@@ -156,7 +156,7 @@ def _bars(bars: Bars) -> str:
 
 
 def _pictures(pictures: Pictures) -> str:
-    """Return pictures side by side, with a colour key."""
+    """Return pictures side by side, with a color key."""
     head = f"<figcaption>{_html(pictures.caption)}</figcaption>" if pictures.caption else ""
     items = "".join(map(_picture, pictures.items))
     return f"<figure>{head}<div class='pictures'>{items}</div>{_key(pictures.items)}</figure>"
@@ -166,7 +166,7 @@ def _picture(picture: Picture) -> str:
     largest = max(picture.width, picture.height, 1)
     scale = max(1, (SMALL_PIXELS if largest <= SMALL else PIXELS) // largest)
     width, height = picture.width * scale, picture.height * scale
-    kind = "signed" if picture.is_signed else "grey"
+    kind = "signed" if picture.is_signed else "gray"
     if any(map(math.isnan, picture.values)):
         kind += " nan"
     alt = _html(f"{picture.caption}: {picture.height}×{picture.width}, {picture.ends}")
@@ -193,7 +193,7 @@ def _frame(picture: Picture) -> str:
 
 
 def _key(pictures: Sequence[Picture]) -> str:
-    """Return the colour key, with the range where all pictures share it."""
+    """Return the color key, with the range where all pictures share it."""
     keys = []
     for is_signed, words in ((True, ("below 0", "above 0")), (False, ("smallest", "largest"))):
         ends = {(each.low, each.high) for each in pictures if each.is_signed == is_signed}
@@ -222,7 +222,7 @@ def _ramp(*, is_signed: bool) -> str:
         high=1.0,
         is_signed=is_signed,
     )
-    kind = "signed" if is_signed else "grey"
+    kind = "signed" if is_signed else "gray"
     return f"<span class='{kind} ramp'><img src='{data_uri(ramp)}' alt='to'></span>"
 
 

@@ -15,13 +15,13 @@ from tui_trainer.render.levels import levels_of
 LEVELS = 32
 """Steps from 0 to the largest magnitude, in either direction of signed numbers."""
 
-GREYS = 64
+GRAYS = 64
 """Steps from the smallest to the largest of other numbers."""
 
 NEGATIVE, POSITIVE, UNKNOWN = (0xF0, 0x8A, 0x24), (0x1F, 0x6F, 0xC4), (0xD0, 0x10, 0x30)
-"""The colours of negative numbers, positive numbers and NaN. In greyscale, positive is darker."""
+"""The colors of negative numbers, positive numbers and NaN. In grayscale, positive is darker."""
 
-Colour = tuple[int, int, int, int]
+Color = tuple[int, int, int, int]
 
 
 def data_uri(picture: Picture) -> str:
@@ -32,12 +32,12 @@ def data_uri(picture: Picture) -> str:
 def png(picture: Picture) -> bytes:
     """Return a picture as a PNG file, one pixel per number.
 
-    In signed pictures 0 is transparent and each sign has a colour, more opaque with magnitude. In
+    In signed pictures 0 is transparent and each sign has a color, more opaque with magnitude. In
     others the smallest number is white and the largest black, like ink on paper.
     """
-    colours = _SIGNED if picture.is_signed else _GREYS
-    levels = levels_of(picture, LEVELS if picture.is_signed else GREYS - 1)
-    indices = [level % len(colours) for level in levels]
+    colors = _SIGNED if picture.is_signed else _GRAYS
+    levels = levels_of(picture, LEVELS if picture.is_signed else GRAYS - 1)
+    indices = [level % len(colors) for level in levels]
     rows = b"".join(
         b"\0" + bytes(indices[start : start + picture.width])
         for start in range(0, len(indices), max(1, picture.width))
@@ -46,8 +46,8 @@ def png(picture: Picture) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         (
             _chunk(b"IHDR", header),
-            _chunk(b"PLTE", bytes(part for colour in colours for part in colour[:3])),
-            _chunk(b"tRNS", bytes(colour[3] for colour in colours)),
+            _chunk(b"PLTE", bytes(part for color in colors for part in color[:3])),
+            _chunk(b"tRNS", bytes(color[3] for color in colors)),
             _chunk(b"IDAT", zlib.compress(rows, 9)),
             _chunk(b"IEND", b""),
         )
@@ -59,14 +59,14 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
 
 
-_SIGNED: list[Colour] = [
+_SIGNED: list[Color] = [
     *((*NEGATIVE, round(255 * level / LEVELS)) for level in range(LEVELS, 0, -1)),
     (255, 255, 255, 0),
     *((*POSITIVE, round(255 * level / LEVELS)) for level in range(1, LEVELS + 1)),
     (*UNKNOWN, 255),
 ]
 
-_GREYS: list[Colour] = [
-    *((grey, grey, grey, 255) for grey in (255 - 255 * n // (GREYS - 1) for n in range(GREYS))),
+_GRAYS: list[Color] = [
+    *((gray, gray, gray, 255) for gray in (255 - 255 * n // (GRAYS - 1) for n in range(GRAYS))),
     (*UNKNOWN, 255),
 ]

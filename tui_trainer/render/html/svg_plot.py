@@ -32,7 +32,7 @@ FEW_POINTS = 24
 
 DASHES = ("", "7 3", "2 3", "10 3 2 3", "", "7 3", "2 3", "10 3 2 3")
 SHAPES = ("circle", "square", "up", "diamond", "ring", "box", "down", "cross")
-"""How curves differ without colour, by their index."""
+"""How curves differ without color, by their index."""
 
 
 def curves_html(curves: Curves) -> str:

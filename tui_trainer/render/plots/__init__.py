@@ -5,8 +5,8 @@ changes. A braille canvas draws the data; its cost depends on the width of the p
 on the length of the run. This is the only package that imports plotext, which has one global
 figure: draw on one thread only.
 
-This package knows no colours: a *role* ("train", "validation", "axis", …) is the name by which a
-front end finds the colour in its theme.
+This package knows no colors: a *role* ("train", "validation", "axis", …) is the name by which a
+front end finds the color in its theme.
 """
 
 from tui_trainer.render.plots.chart_shapes import Line, Mark, Points, Row, Segment

@@ -47,9 +47,9 @@ class Canvas:
     def _band(
         self, low: Sequence[float], high: Sequence[float], stops: list[int], role: str
     ) -> None:
-        """Tint each text column from the smallest to the largest value in it and its neighbours.
+        """Tint each text column from the smallest to the largest value in it and its neighbors.
 
-        Including the neighbours smooths the edge of a noisy band and hides no value.
+        Including the neighbors smooths the edge of a noisy band and hides no value.
         """
         begun, end = stops[0], stops[-1]
         columns, tops, bottoms = [], [], []
@@ -133,7 +133,7 @@ class Canvas:
         self._roles[cell] = role
 
     def rows(self, edges: Sequence[str]) -> list[Row]:
-        """Return the rows with their left edges; neighbouring characters of one role are merged."""
+        """Return the rows with their left edges; neighboring characters of one role are merged."""
         return [self._row(edge, row * self._columns) for row, edge in enumerate(edges)]
 
     def _row(self, edge: str, start: int) -> Row:
@@ -149,9 +149,9 @@ class Canvas:
 
 
 def _around(choose: Callable[[Iterable[int]], int], rows: list[int]) -> list[int]:
-    """Apply ``choose`` to each row and its two neighbours."""
-    neighbours = zip([*rows[:1], *rows], rows, [*rows[1:], *rows[-1:]], strict=False)
-    return [choose(near) for near in neighbours]
+    """Apply ``choose`` to each row and its two neighbors."""
+    neighbors = zip([*rows[:1], *rows], rows, [*rows[1:], *rows[-1:]], strict=False)
+    return [choose(near) for near in neighbors]
 
 
 def _path(columns: list[int], rows: list[int]) -> list[int]:
@@ -170,7 +170,7 @@ def _path(columns: list[int], rows: list[int]) -> list[int]:
 def _tints(top: int, bottom: int) -> str:
     """Return the tinted cells of a text column between two dot rows, from top to bottom.
 
-    Every other dot is set, like a chessboard: the texture separates band and curve without colour.
+    Every other dot is set, like a chessboard: the texture separates band and curve without color.
     """
     tints = []
     for cell in range(top >> 2, (bottom >> 2) + 1):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Segment(NamedTuple):
-    """Neighbouring characters of one role."""
+    """Neighboring characters of one role."""
 
     text: str
     role: str

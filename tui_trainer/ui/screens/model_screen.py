@@ -201,7 +201,7 @@ class ModelScreen(LiveScreen):
         self.query_one(ModelTable).move(by)
 
     def action_move_feature(self, down: int, across: int) -> None:
-        """Choose a neighbouring feature; at an edge of the map nothing happens."""
+        """Choose a neighboring feature; at an edge of the map nothing happens."""
         row = self._row
         if row is None:
             return

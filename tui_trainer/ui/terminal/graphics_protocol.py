@@ -214,7 +214,7 @@ def picture_widget(image: Image, shown: Display) -> Widget:
     with _without_query(shown.cell):
         from textual_image.widget import SixelImage, SixelOptions, TGPImage
     if shown.protocol == "sixel":
-        # The default palette would leave only 16 of 256 greys.
+        # The default palette would leave only 16 of 256 grays.
         widget: Widget = SixelImage(image, sixel_options=SixelOptions(quantize="adaptive"))
     else:
         widget = TGPImage(image)

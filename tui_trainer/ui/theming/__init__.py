@@ -1,1 +1,1 @@
-"""Themes, theme files and colour roles."""
+"""Themes, theme files and color roles."""

@@ -1,4 +1,4 @@
-"""Colour roles: the meanings of colours in this app, with a colour for each in any theme."""
+"""Color roles: the meanings of colors in this app, with a color for each in any theme."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from textual.color import BLACK, WHITE, Color, rgb_to_lab
 from textual.theme import Theme
 
-# Sources of a role that a theme does not define: the theme's base colours with the closest meaning,
+# Sources of a role that a theme does not define: the theme's base colors with the closest meaning,
 # then the role's usual hue.
 _CURVES: Mapping[str, tuple[str, ...]] = {
     "role-train": ("primary", "#7cc1fa"),
@@ -25,9 +25,9 @@ _SEVERITIES: Mapping[str, tuple[str, str]] = {
 _QUIET = ("role-train-band", "role-axis", "role-muted", "role-border", "role-title")
 
 ROLES: tuple[str, ...] = (*_CURVES, *_SEVERITIES, *_QUIET)
-"""All colour roles; each one is a ``$variable`` in every theme."""
+"""All color roles; each one is a ``$variable`` in every theme."""
 
-# CIE76 distance in Lab above which two colours are clearly different; 2.3 is just noticeable.
+# CIE76 distance in Lab above which two colors are clearly different; 2.3 is just noticeable.
 _MIN_DISTANCE = 40.0
 # WCAG 2.2, success criterion 1.4.3: the least contrast of text with its background.
 _TEXT_CONTRAST = 4.5
@@ -45,14 +45,14 @@ class LabTheme(Theme):
 
 
 def role_defaults(theme: Theme) -> dict[str, str]:
-    """Derive a colour for every role from the base colours of any Textual theme.
+    """Derive a color for every role from the base colors of any Textual theme.
 
     The four curves are clearly different from each other, and text has a contrast of at least 4.5:1
     with the background.
     """
-    colours = theme.to_color_system().generate()
-    ground = _rgb(colours["background"], BLACK if theme.dark else WHITE)
-    ink = _rgb(colours["foreground"], WHITE if theme.dark else BLACK)
+    colors = theme.to_color_system().generate()
+    ground = _rgb(colors["background"], BLACK if theme.dark else WHITE)
+    ink = _rgb(colors["foreground"], WHITE if theme.dark else BLACK)
     roles = _curves(theme, ground)
     for role, (source, usual) in _SEVERITIES.items():
         roles[role] = _legible(_rgb(getattr(theme, source) or usual), ground)
@@ -65,46 +65,46 @@ def role_defaults(theme: Theme) -> dict[str, str]:
 
 
 def _curves(theme: Theme, ground: Color) -> dict[str, Color]:
-    """Give each curve the first of its colours that is far from those of earlier curves."""
+    """Give each curve the first of its colors that is far from those of earlier curves."""
     spare = [sources[-1] for sources in _CURVES.values()]
     taken: dict[str, Color] = {}
 
-    def distance(colour: Color) -> float:
-        one, others = rgb_to_lab(colour), map(rgb_to_lab, taken.values())
+    def distance(color: Color) -> float:
+        one, others = rgb_to_lab(color), map(rgb_to_lab, taken.values())
         distances = (math.hypot(one.L - lab.L, one.a - lab.a, one.b - lab.b) for lab in others)
         return min(distances, default=_MIN_DISTANCE)
 
     for role, sources in _CURVES.items():
         named = (getattr(theme, source, source) for source in (*sources, *spare))
-        colours = [_legible(_rgb(text), ground) for text in named if text]
-        free = (colour for colour in colours if distance(colour) >= _MIN_DISTANCE)
-        taken[role] = next(free, None) or max(colours, key=distance)
+        colors = [_legible(_rgb(text), ground) for text in named if text]
+        free = (color for color in colors if distance(color) >= _MIN_DISTANCE)
+        taken[role] = next(free, None) or max(colors, key=distance)
     return taken
 
 
 def _rgb(text: str, terminal: Color = BLACK) -> Color:
-    """Return a colour as RGB; ``terminal`` stands for the terminal's default colour."""
-    colour = Color.parse(text)
-    return terminal if colour.ansi == -1 else Color(*colour.rgb)
+    """Return a color as RGB; ``terminal`` stands for the terminal's default color."""
+    color = Color.parse(text)
+    return terminal if color.ansi == -1 else Color(*color.rgb)
 
 
-def _legible(colour: Color, ground: Color) -> Color:
-    """Lighten or darken a colour until it is legible as text on the background."""
+def _legible(color: Color, ground: Color) -> Color:
+    """Lighten or darken a color until it is legible as text on the background."""
     end, sign = (WHITE, 1) if _luminance(ground) < 0.18 else (BLACK, -1)
-    shades = (colour, *(colour.lighten(sign * step / 50) for step in range(1, 50)))
+    shades = (color, *(color.lighten(sign * step / 50) for step in range(1, 50)))
     return next((shade for shade in shades if _contrast(shade, ground) >= _TEXT_CONTRAST), end)
 
 
 def _contrast(one: Color, other: Color) -> float:
-    """Return the contrast ratio of two colours, from 1 to 21 (WCAG 2.2, "contrast ratio")."""
+    """Return the contrast ratio of two colors, from 1 to 21 (WCAG 2.2, "contrast ratio")."""
     dark, light = sorted((_luminance(one), _luminance(other)))
     return (light + 0.05) / (dark + 0.05)
 
 
-def _luminance(colour: Color) -> float:
+def _luminance(color: Color) -> float:
     """Return the relative luminance, from 0 to 1 (WCAG 2.2, "relative luminance")."""
     red, green, blue = (
         part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
-        for part in colour.normalized
+        for part in color.normalized
     )
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue

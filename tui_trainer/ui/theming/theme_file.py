@@ -15,20 +15,20 @@ from textual.theme import Theme
 from tui_trainer.protocol.toml_file import TomlFile, TomlKeyError, kind, suggestion
 from tui_trainer.ui.theming.roles import ROLES, LabTheme, role_defaults
 
-_BASE_COLOURS = (
+_BASE_COLORS = (
     *("primary", "secondary", "accent", "warning", "error", "success"),
     *("foreground", "background", "surface", "panel"),
 )
 _OLD_ROLES = {"role-good": "role-ok", "role-look": "role-warning", "role-wrong": "role-error"}
 """Names of roles in older theme files, and what they are called now."""
 
-_KEYS = ("name", "description", "dark", *_BASE_COLOURS, "variables")
+_KEYS = ("name", "description", "dark", *_BASE_COLORS, "variables")
 
 
 def load_theme(path: Path, *, taken: Collection[str] = ()) -> LabTheme:
     """Read and check one theme file.
 
-    Only ``name`` and ``primary`` are required. Textual derives missing base colours, and
+    Only ``name`` and ``primary`` are required. Textual derives missing base colors, and
     :func:`role_defaults` derives missing roles.
 
     Args:
@@ -71,8 +71,8 @@ def _build(table: dict[str, Any]) -> LabTheme:
     if not isinstance(variables, dict):
         raise TomlKeyError("variables", f"needs to be a table, [variables], not {kind(variables)}")
     description = _text(table, "description") if "description" in table else ""
-    colours: dict[str, Any] = {key: _solid(table, key) for key in _BASE_COLOURS if key in table}
-    theme = LabTheme(name=name, description=description, dark=dark, **colours)
+    colors: dict[str, Any] = {key: _solid(table, key) for key in _BASE_COLORS if key in table}
+    theme = LabTheme(name=name, description=description, dark=dark, **colors)
     user_values = {
         _OLD_ROLES.get(str(key), str(key)): _variable(variables, key) for key in variables
     }
@@ -104,22 +104,22 @@ def _text(table: dict[str, Any], key: str, where: str = "") -> str:
 
 
 def _solid(table: dict[str, Any], key: str, where: str = "") -> str:
-    """Return a solid colour as ``#RRGGBB``: plots blend it, and tests measure its contrast."""
+    """Return a solid color as ``#RRGGBB``: plots blend it, and tests measure its contrast."""
     text = _text(table, key, where)
-    colour = _colour(key, text, where)
-    if colour.a < 1 or colour.ansi is not None:
-        why = "is transparent" if colour.a < 1 else "depends on the terminal"
-        raise TomlKeyError(key, f'{text!r} {why}; write a solid colour, such as "#5fa8e6"', where)
-    return colour.hex6
+    color = _color(key, text, where)
+    if color.a < 1 or color.ansi is not None:
+        why = "is transparent" if color.a < 1 else "depends on the terminal"
+        raise TomlKeyError(key, f'{text!r} {why}; write a solid color, such as "#5fa8e6"', where)
+    return color.hex6
 
 
-def _colour(key: str, text: str, where: str) -> Color:
+def _color(key: str, text: str, where: str) -> Color:
     try:
         return Color.parse(text)
     except ColorParseError as error:
         near = error.suggested_color
         hint = f"did you mean {near}?" if near else 'write "#5fa8e6" or a name such as "steelblue"'
-        raise TomlKeyError(key, f"{text!r} is not a colour; {hint}", where) from None
+        raise TomlKeyError(key, f"{text!r} is not a color; {hint}", where) from None
 
 
 def _variable(table: dict[str, Any], key: str) -> str:
@@ -129,7 +129,7 @@ def _variable(table: dict[str, Any], key: str) -> str:
     if key in _OLD_ROLES:
         return _solid(table, key, where)
     _check_key(key, {*ROLES, *usual} - {*_KEYS}, where)
-    # Textual computes the shades of base colours in Python, which needs solid colours.
+    # Textual computes the shades of base colors in Python, which needs solid colors.
     if key in ROLES or re.search(r"-(darken|lighten)-\d$", key):
         return _solid(table, key, where)
     text = _text(table, key, where)
@@ -139,9 +139,9 @@ def _variable(table: dict[str, Any], key: str) -> str:
                 key, f'{text!r} is not a text style; write "bold", "reverse", …', where
             )
         return text
-    colour = re.sub(r"\s+\d+(\.\d+)?%$", "", text)
-    if colour not in ("auto", "initial") or not usual[key].startswith(colour):
-        _colour(key, colour, where)
+    color = re.sub(r"\s+\d+(\.\d+)?%$", "", text)
+    if color not in ("auto", "initial") or not usual[key].startswith(color):
+        _color(key, color, where)
     return text
 
 

@@ -1,4 +1,4 @@
-"""Colour themes: those that ship with the app, and the user's."""
+"""Color themes: those that ship with the app, and the user's."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ def result_lines(view: ExhibitView, width: int) -> Lines:
 
 def evidence_lines(view: ExhibitView, width: int) -> Lines:
     """Return how the result was measured, and how certain it is."""
-    evidence = view.exhibit.certainty if view.exhibit else ""
+    evidence = view.exhibit.evidence if view.exhibit else ""
     lines = paragraph(f"evidence: {evidence}", "muted", min(width, PROSE))
     return [[], *lines] if evidence else []
 

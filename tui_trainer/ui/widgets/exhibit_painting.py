@@ -1,4 +1,4 @@
-"""Paints the cells of an exhibit in the colours of a theme, its pictures in half blocks."""
+"""Paints the cells of an exhibit in the colors of a theme, its pictures in half blocks."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ KEPT = 64
 
 @dataclass(frozen=True, slots=True)
 class PixelsCell(Cell):
-    """A line of a picture, with explicit colours in place of a role."""
+    """A line of a picture, with explicit colors in place of a role."""
 
     painted: tuple[Segment, ...] = ()
 
 
 def medium_of(variables: Mapping[str, str]) -> Medium:
-    """Return the medium for a window in the colours of a theme."""
+    """Return the medium for a window in the colors of a theme."""
     return Medium(draw=partial(_picture, inks_of(variables)), signed_key=SIGNED)
 
 
 def painted(lines: Lines, style: Styles) -> Drawn:
-    """Return lines of cells in the colours of the theme."""
+    """Return lines of cells in the colors of the theme."""
     drawn: Drawn = []
     for line in lines:
         drawn.append([])

@@ -108,13 +108,13 @@ class FieldPanel(Painted, can_focus=True):
         if not width or not height:
             return
         style = role_styles(self)
-        colours = {
+        colors = {
             name: Color.parse(self.app.theme_variables[name])
             for name in ("background", "foreground", "panel", f"role-{THEORY}", f"role-{MEASURED}")
         }
         self._strips = [
             Strip(line).adjust_cell_length(width, style(""))
-            for line in _lines(self._view, width, height, style, colours)
+            for line in _lines(self._view, width, height, style, colors)
         ]
         self.refresh()
 
@@ -134,7 +134,7 @@ def _titles(view: FieldView) -> tuple[str, str]:
 
 
 def _lines(
-    view: FieldView, width: int, height: int, style: Styles, colours: dict[str, Color]
+    view: FieldView, width: int, height: int, style: Styles, colors: dict[str, Color]
 ) -> Drawn:
     """Return all lines of the panel, with the pictures centered."""
     size = view.image_size
@@ -143,7 +143,7 @@ def _lines(
     words = view.note or ("" if view.field else "waiting for the engine …")
     if view.row is None or view.field is None or words or target < LEAST:
         return _middle(words or "no room for the pictures", width, height, style)
-    pictures = [draw(view, view.field, target, colours) for draw in (_digit, _effective)]
+    pictures = [draw(view, view.field, target, colors) for draw in (_digit, _effective)]
     across = target + 2
     margin = Segment(" " * max(0, (width - 2 * across - GAP) // 2), style(""))
     gap = Segment(" " * GAP, style(""))
@@ -167,38 +167,38 @@ def _cells(cells: list[Cell], width: int, style: Styles) -> list[Segment]:
     return [*(Segment(c.text, style(c.style)) for c in kept), Segment(" " * left, style(""))]
 
 
-def _framed(view: FieldView, pixels: Sequence[Pixel], colours: dict[str, Color]) -> Drawn:
+def _framed(view: FieldView, pixels: Sequence[Pixel], colors: dict[str, Color]) -> Drawn:
     """Return a square picture with a margin and the box of the receptive field."""
     side = math.isqrt(len(pixels))
     rows = [pixels[start : start + side] for start in range(0, len(pixels), side)]
     frame = touched(view.box, side / view.image_size).frame if view.box else None
-    line = colours[f"role-{THEORY}"].rgb
-    return half_blocks(framed(rows, frame, colours["panel"].rgb, line), colours["background"].rgb)
+    line = colors[f"role-{THEORY}"].rgb
+    return half_blocks(framed(rows, frame, colors["panel"].rgb, line), colors["background"].rgb)
 
 
-def _digit(view: FieldView, field: MeasuredField, target: int, colours: dict[str, Color]) -> Drawn:
+def _digit(view: FieldView, field: MeasuredField, target: int, colors: dict[str, Color]) -> Drawn:
     """Return the digit with tinted measured pixels."""
     size = view.image_size
-    greys = ramp(colours["background"], colours["foreground"])
+    grays = ramp(colors["background"], colors["foreground"])
     is_measured = field.measured if view.is_answered else (0,) * size * size
-    tint = colours[f"role-{MEASURED}"]
+    tint = colors[f"role-{MEASURED}"]
     pixels = [
-        mixed(greys[grey], tint, TINT) if is_tinted else greys[grey]
-        for grey, is_tinted in zip(
+        mixed(grays[gray], tint, TINT) if is_tinted else grays[gray]
+        for gray, is_tinted in zip(
             scaled(field.image, size, target), scaled(is_measured, size, target, max), strict=True
         )
     ]
-    return _framed(view, pixels, colours)
+    return _framed(view, pixels, colors)
 
 
 def _effective(
-    view: FieldView, field: MeasuredField, target: int, colours: dict[str, Color]
+    view: FieldView, field: MeasuredField, target: int, colors: dict[str, Color]
 ) -> Drawn:
     """Return the gradient, from 0 to its maximum."""
     size = view.image_size
-    heat = ramp(colours["background"], colours[f"role-{MEASURED}"])
+    heat = ramp(colors["background"], colors[f"role-{MEASURED}"])
     effective = field.effective if view.is_answered else (0,) * size * size
-    return _framed(view, [heat[level] for level in scaled(effective, size, target)], colours)
+    return _framed(view, [heat[level] for level in scaled(effective, size, target)], colors)
 
 
 def _theory(view: FieldView) -> list[list[Cell]]:

@@ -16,7 +16,7 @@ Pixel = tuple[int, int, int]
 
 
 Drawn = list[list[Segment]]
-"""Lines of coloured segments."""
+"""Lines of colored segments."""
 
 
 def half_blocks(rows: Sequence[Sequence[Pixel]], ground: Pixel) -> Drawn:
@@ -32,21 +32,21 @@ def half_blocks(rows: Sequence[Sequence[Pixel]], ground: Pixel) -> Drawn:
 
 
 def ramp(start: Color, end: Color) -> list[Pixel]:
-    """Return a gradient of 256 colours."""
+    """Return a gradient of 256 colors."""
     return [start.blend(end, place / 255).rgb for place in range(256)]
 
 
-def mixed(pixel: Pixel, colour: Color, share: float) -> Pixel:
-    """Blend a pixel with a share of a colour."""
-    return Color(*pixel).blend(colour, share).rgb
+def mixed(pixel: Pixel, color: Color, share: float) -> Pixel:
+    """Blend a pixel with a share of a color."""
+    return Color(*pixel).blend(color, share).rgb
 
 
 @lru_cache(maxsize=8_192)
 def _style(upper: Pixel, lower: Pixel) -> Style:
     # An exhibit has thousands of pairs, and the constructor of Style is four times slower.
-    return Style.from_color(_colour(upper), _colour(lower))
+    return Style.from_color(_color(upper), _color(lower))
 
 
 @lru_cache(maxsize=1_024)
-def _colour(pixel: Pixel) -> RichColor:
+def _color(pixel: Pixel) -> RichColor:
     return RichColor.from_rgb(*pixel)

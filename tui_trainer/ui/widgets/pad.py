@@ -30,7 +30,7 @@ ROOMY = (112, LARGE // 2)
 """Minimum columns of the window and lines of the pad for the large picture."""
 
 SHADES = 24
-"""Grey levels from paper to ink: few, so that there are few styles to build and send."""
+"""Gray levels from paper to ink: few, so that there are few styles to build and send."""
 
 HINT = (
     *("draw a digit", "", "drag with the mouse,"),

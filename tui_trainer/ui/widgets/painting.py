@@ -1,4 +1,4 @@
-"""Styles for colour roles, in the current theme."""
+"""Styles for color roles, in the current theme."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Styles = Callable[[str], Style]
 def role_styles(widget: Widget) -> Styles:
     """Return a function from role to style, on the widget's background, in the current theme.
 
-    ``heat:0.4`` is not a role: it blends the background with that share of the error colour.
+    ``heat:0.4`` is not a role: it blends the background with that share of the error color.
 
-    The function caches styles, because looking up a colour costs more than drawing the text: keep
+    The function caches styles, because looking up a color costs more than drawing the text: keep
     it until the theme changes.
     """
     base, variables = widget.rich_style, widget.app.theme_variables
@@ -80,12 +80,12 @@ def strip_of(pieces: Iterable[tuple[str, str]], style: Styles, width: int) -> St
 
 
 def content_of(cells: Sequence[Cell]) -> Content:
-    """Return cells as content with the colours of the theme."""
+    """Return cells as content with the colors of the theme."""
     return Content.assemble(*((cell.text, css_style(cell.style)) for cell in cells))
 
 
 def text_of(cells: Sequence[Cell], variables: Mapping[str, str]) -> Text:
-    """Return cells as a Rich text, in the colours of a theme."""
+    """Return cells as a Rich text, in the colors of a theme."""
     text = Text()
     for cell in cells:
         name, *attributes = cell.style.split() or [""]
@@ -94,7 +94,7 @@ def text_of(cells: Sequence[Cell], variables: Mapping[str, str]) -> Text:
 
 
 def content_of_lines(lines: Lines) -> Content:
-    """Return lines of cells as content with the colours of the theme."""
+    """Return lines of cells as content with the colors of the theme."""
     return Content("\n").join(map(content_of, lines))
 
 

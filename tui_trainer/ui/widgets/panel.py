@@ -41,7 +41,7 @@ class TextPanel(VerticalScroll):
         raise NotImplementedError
 
     def text(self, width: int) -> Content:
-        """Return the text as content with the colours of the theme."""
+        """Return the text as content with the colors of the theme."""
         return content_of_lines(self.lines(width))
 
     def fill(self) -> None:

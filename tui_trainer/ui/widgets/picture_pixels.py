@@ -1,4 +1,4 @@
-"""The colours of a picture's pixels, from its numbers."""
+"""The colors of a picture's pixels, from its numbers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LAST = 255
 
 
 class Inks(NamedTuple):
-    """The colours of a picture.
+    """The colors of a picture.
 
     Attributes:
         ground: The darkest pixel, and 0 in a picture of signed numbers.
@@ -49,21 +49,21 @@ def inks_of(variables: Mapping[str, str]) -> Inks:
 
 
 def pixels_of(picture: Picture, inks: Inks, scale: int = 1, skips: int = 1) -> list[list[Pixel]]:
-    """Return the colours of a picture's pixels, row by row, with its frame.
+    """Return the colors of a picture's pixels, row by row, with its frame.
 
     Args:
         picture: The picture.
-        inks: Its colours.
+        inks: Its colors.
         scale: Width and height of a number in pixels.
         skips: Take only every ``skips``-th of these pixels, in both directions.
     """
     palette = _palette(inks, picture.is_signed)
-    colours = [palette[level] for level in levels_of(picture, LAST)]
+    colors = [palette[level] for level in levels_of(picture, LAST)]
     width = picture.width
     across = [x // scale for x in range(0, width * scale, skips)]
     rows = []
     for y in range(0, picture.height * scale, skips):
-        row = colours[y // scale * width : (y // scale + 1) * width]
+        row = colors[y // scale * width : (y // scale + 1) * width]
         rows.append(row if scale == skips == 1 else [row[x] for x in across])
     if picture.frame is None:
         return rows
@@ -84,8 +84,8 @@ def framed(
     Args:
         rows: The pixels, row by row.
         frame: The marked pixels: top, left, height and width; None for only a margin.
-        margin: The colour of the margin.
-        line: The colour of the frame.
+        margin: The color of the margin.
+        line: The color of the frame.
         scale: Pixels per unit of ``frame``.
     """
     edge = [margin] * (len(rows[0]) + 2)
@@ -104,7 +104,7 @@ def framed(
 
 @lru_cache(maxsize=8)
 def _palette(inks: Inks, is_signed: bool) -> tuple[Pixel, ...]:
-    """Return the colours from the lowest number to the highest, then that of NaN."""
+    """Return the colors from the lowest number to the highest, then that of NaN."""
     none = inks.none.rgb
     if not is_signed:
         return (*ramp(inks.ground, inks.light), none)

@@ -17,7 +17,7 @@ RUN, MODEL, PARAMETERS, EPOCHS, BEST, TEST, TIME, STATE = range(len(HEAD))
 DROPPED_FIRST = (MODEL, PARAMETERS, TIME, TEST, EPOCHS)
 """The columns in the order in which they are dropped; the name of a run contains its model."""
 
-# Each state has its own glyph and colour, so that either of them is enough to recognize it.
+# Each state has its own glyph and color, so that either of them is enough to recognize it.
 STATES = {
     RUNNING: ("●", "ok"),
     "completed": ("✓", "ok"),

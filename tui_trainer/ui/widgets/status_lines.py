@@ -13,7 +13,7 @@ from tui_trainer.ui.widgets.cell_line import CellLine
 WIDE = 100
 """Minimum columns for wider spacing."""
 
-# Each state has its own glyph and colour, so that either of them is enough to recognize it.
+# Each state has its own glyph and color, so that either of them is enough to recognize it.
 STATES = {
     "preparing": ("◌", "muted"),
     "training": ("●", "ok"),

@@ -93,7 +93,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
     yield Exhibit(
         blocks=(*inspected.note, *_blocks(kernel, mix)),
         result=_result(kernel, mix),
-        certainty=f"One image, one of {len(weights)} kernels, after step {context.step:,}.",
+        evidence=f"One image, one of {len(weights)} kernels, after step {context.step:,}.",
     )
 
 

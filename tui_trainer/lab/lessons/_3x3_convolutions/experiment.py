@@ -74,7 +74,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
     yield Exhibit(
         blocks=(*_blocks(kernel, name, digit, feature_map, row, column), costs, *note),
         result=f"At row {row}, column {column} the output is {feature_map[row][column]:+z.3f}.",
-        certainty="Computed exactly on one image; nothing is estimated.",
+        evidence="Computed exactly on one image; nothing is estimated.",
     )
 
 

@@ -89,7 +89,7 @@ def _walk(net: TwoLayerNet, controls: Controls) -> Exhibit:
             *edited_note(net),
         ),
         result=f"One update with η = {eta:g} takes E_total from {before:.6f} to {after:.6f}.",
-        certainty="One example in double precision; nothing is random.",
+        evidence="One example in double precision; nothing is random.",
     )
 
 
@@ -121,7 +121,7 @@ def _gradients(net: TwoLayerNet, controls: Controls) -> Exhibit:
             f"The chain rule and automatic differentiation differ by {autograd_error:.1e} at most, "
             f"the chain rule and the finite difference by {finite_error:.1e}."
         ),
-        certainty=(
+        evidence=(
             "Double precision has about 16 digits. A finite difference has an error of about ε² "
             "from its step, plus the rounding error of E divided by ε."
         ),
@@ -185,7 +185,7 @@ def _curves(net: TwoLayerNet, controls: Controls) -> Exhibit:
             *edited_note(net),
         ),
         result=f"{least}, the lowest of {len(etas)} learning rates; {yours}.",
-        certainty="One example from one start: another network has another best learning rate.",
+        evidence="One example from one start: another network has another best learning rate.",
     )
 
 
@@ -249,7 +249,7 @@ def _iterations(net: TwoLayerNet, controls: Controls) -> Exhibit:
             f"After {iteration} iterations E_total is {rows[iteration][error]:.6f}; "
             f"it started at {rows[0][error]:.6f}."
         ),
-        certainty="One example in double precision; nothing is random.",
+        evidence="One example in double precision; nothing is random.",
     )
 
 
@@ -275,5 +275,5 @@ def _edit(net: TwoLayerNet, controls: Controls) -> Exhibit:
     return Exhibit(
         blocks=blocks,
         result=f"E_total is {number(now)} with these numbers, {number(given)} with the defaults.",
-        certainty="Your numbers apply to the walk, the gradients, the curves and the iterations.",
+        evidence="Your numbers apply to the walk, the gradients, the curves and the iterations.",
     )

@@ -55,7 +55,7 @@ def show_first_layer(context: Context, controls: Controls) -> Exhibit:
     return Exhibit(
         blocks=(*intro, *_blocks(first, step, kernel)),
         result=_result(step),
-        certainty=_uncertainty(first, step, 0 if note else context.step),
+        evidence=_uncertainty(first, step, 0 if note else context.step),
     )
 
 

@@ -88,7 +88,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
     yield Exhibit(
         blocks=(_bars(sample), picture, *_where(context)),
         result=_result(sample),
-        certainty=_uncertainty(sample, context),
+        evidence=_uncertainty(sample, context),
         trains=trains,
     )
 

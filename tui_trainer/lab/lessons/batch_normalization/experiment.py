@@ -61,7 +61,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
             _standard_errors(statistics),
         ),
         result=_result(statistics, mode),
-        certainty=(
+        evidence=(
             f"One batch of {size} images, after step {context.step:,}; standard errors over "
             f"{DRAWS} batches of each size, drawn from {len(statistics.by_image)} images."
         ),

@@ -117,7 +117,7 @@ def _agreement(context: Context, products: list[list[float]]) -> Exhibit:
     return Exhibit(
         blocks=(_cosines(products, scale), _expected(context, scale)),
         result=_result(context, scale),
-        certainty=(
+        evidence=(
             f"{count(len(products) * PART)} images, one draw, after step {context.step:,}; batch "
             "norm uses the statistics of all of them, so that gradients of batches average."
         ),

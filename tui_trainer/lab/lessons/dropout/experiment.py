@@ -56,7 +56,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
             Words(text=site.where, tone="muted"),
         ),
         result=_result(site, share, draw),
-        certainty=_uncertainty(context, probabilities, digit, share),
+        evidence=_uncertainty(context, probabilities, digit, share),
     )
 
 

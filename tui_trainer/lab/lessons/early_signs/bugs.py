@@ -63,7 +63,7 @@ def buggy(context: Context, bug: str) -> Arm:
         case "learning rate ×30":
             settings["lr"] = LR_FACTOR * float(str(RECIPE["lr"]))
         case "shuffled labels":
-            data = _mislabelled(data)
+            data = _mislabeled(data)
         case "no batch norm":
             _each_norm(model, lambda norm: nn.Identity())
         case "dead start":
@@ -73,7 +73,7 @@ def buggy(context: Context, bug: str) -> Arm:
     return arm(context, bug, model, data, **settings)
 
 
-def _mislabelled(data: Data) -> Data:
+def _mislabeled(data: Data) -> Data:
     labels = data.train.labels
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(SEED))
     return replace(data, train=Split(data.train.images, labels[order.to(labels.device)]))

@@ -40,7 +40,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
             Words(text=f"To try: {bug}. {ABOUT[bug]}", tone="muted"),
         ),
         result=result,
-        certainty=uncertainty,
+        evidence=uncertainty,
         trains="train it next to two healthy ones: about 15 s",
     )
 
@@ -68,7 +68,7 @@ def _trained(context: Context, bug: str) -> Iterator[Exhibit]:
     yield Exhibit(
         blocks=(_curves(arms, guessing), words),
         result=_result(bug, arms),
-        certainty=(
+        evidence=(
             f"The rule: over {arithmetic.WINDOW} batches the loss is more than "
             f"{arithmetic.ERRORS:g} standard errors and {arithmetic.MIN_DIFFERENCE:g} above the "
             f"healthy one, {arithmetic.PERSISTENCE} steps in a row. {_control_text(arms)} Accuracy "

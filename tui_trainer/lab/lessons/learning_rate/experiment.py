@@ -134,7 +134,7 @@ def _one_step(context: Context, eta: float, factor: float) -> Exhibit:
         "another batch has another curve."
     )
     blocks = (_drawn(context, line, eta, place), *_momentum(context, eta))
-    return Exhibit(blocks=blocks, result=result, certainty=uncertainty)
+    return Exhibit(blocks=blocks, result=result, evidence=uncertainty)
 
 
 def _drawn(context: Context, line: Line, eta: float, place: int) -> Curves:
@@ -190,7 +190,7 @@ def _schedule(context: Context, eta: float) -> Exhibit:
         curves=tuple(curves),
     )
     uncertainty = "Computed, not measured; epochs at the current batch size."
-    return Exhibit(blocks=(block,), result=result, certainty=uncertainty)
+    return Exhibit(blocks=(block,), result=result, evidence=uncertainty)
 
 
 def _schedule_curve(context: Context, schedule: str, eta: float, epochs: list[float]) -> Curve:

@@ -63,7 +63,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
     yield Exhibit(
         blocks=(*inspected.note, *_blocks(chosen, f"{name}, channel {number}", place)),
         result=result,
-        certainty=uncertainty,
+        evidence=uncertainty,
     )
 
 

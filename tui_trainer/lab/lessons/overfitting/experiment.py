@@ -82,7 +82,7 @@ def gap_of(context: Context) -> Exhibit:
     )
     note = "The gap is more than chance." if low > 0 or high < 0 else "The gap may be chance."
     uncertainty = f"{len(train)} and {len(val)} images, not augmented. {note}"
-    return Exhibit(blocks=(table,), result=result, certainty=uncertainty)
+    return Exhibit(blocks=(table,), result=result, evidence=uncertainty)
 
 
 def _room(context: Context, digits: int) -> Table:

@@ -128,7 +128,7 @@ def overfit(context: Context, remedy: str, digits: int) -> Iterator[Exhibit]:
     yield Exhibit(
         blocks=(_table(tracked_arms, ends), *_shown(tracked_arms, setup)),
         result=_result(tracked_arms, ends),
-        certainty=_uncertainty(tracked_arms, ends),
+        evidence=_uncertainty(tracked_arms, ends),
     )
 
 

@@ -74,7 +74,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
             _table(steps, chosen, last, kernel, stride),
         ),
         result=_result(chosen, effect, digit),
-        certainty=(
+        evidence=(
             f"The receptive field is computed. The influence is measured on one image, as the mean "
             f"over the layer's channels, after step {context.step:,}."
         ),

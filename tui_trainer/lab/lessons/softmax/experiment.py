@@ -55,7 +55,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
             Bars(caption="logit z, probability p, gradient; ▸ is the true class", bars=bars),
         ),
         result=f"At T = {temperature:g} the loss is {loss:.4f}.",
-        certainty=(
+        evidence=(
             f"One image. After step {context.step:,} the network misclassifies {wrong} of {total} "
             f"{context.split_name} images: {accuracy_text(wrong, total)}."
         ),

@@ -53,7 +53,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
             f"layer together take {percent(saved.left, 1)} of the multiply-adds of the next layer "
             "without a transition."
         ),
-        certainty="Counted, not measured: it holds for these shapes with any weights.",
+        evidence="Counted, not measured: it holds for these shapes with any weights.",
     )
 
 

@@ -79,7 +79,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
             *_layers(inspected, context.data.image_size),
         ),
         result=_result(choices, name, maps),
-        certainty="Counted, not measured: the costs of one image follow from the shapes.",
+        evidence="Counted, not measured: the costs of one image follow from the shapes.",
         trains="train one backbone with three heads: about 15 s",
     )
 

@@ -1,4 +1,4 @@
-"""Measures of colours: contrast, and how far two of them are apart for any eyes."""
+"""Measures of colors: contrast, and how far two of them are apart for any eyes."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ COARSE_TOLERANCE = 5e-2
 
 
 @dataclass(frozen=True, slots=True)
-class Behaviour:
+class Behavior:
     """How a model behaves in evaluation mode on a few images.
 
     A gap is the greatest difference between two logits that should be equal, as a share of the
@@ -62,7 +62,7 @@ class Behaviour:
 
 
 @torch.no_grad()
-def behaviour_of(model: nn.Module, images: Tensor) -> Behaviour:
+def behavior_of(model: nn.Module, images: Tensor) -> Behavior:
     """Run a copy of a model in evaluation mode on images (N, channels, H, W), N at least 2.
 
     Raises:
@@ -76,7 +76,7 @@ def behaviour_of(model: nn.Module, images: Tensor) -> Behaviour:
         )
         after = _logits(model, images, 0, before=images.flip(0) * 0.5)
     size = float((first.amax(dim=1) - first.amin(dim=1)).nan_to_num(0.0, 0.0, 0.0).amax()) or 1.0
-    return Behaviour(
+    return Behavior(
         batch_gap=_gap(alone, first[: len(alone)]) / size,
         random_gap=_gap(again, first) / size,
         state_gap=_gap(after, first) / size,

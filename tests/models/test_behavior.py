@@ -1,4 +1,4 @@
-"""The behaviour of a model in evaluation mode."""
+"""The behavior of a model in evaluation mode."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tui_trainer.models.behaviour import behaviour_of, fingerprint, same_logits
+from tui_trainer.models.behavior import behavior_of, fingerprint, same_logits
 
 IMAGES = torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -80,13 +80,13 @@ class Constant(Net):
         (Constant, {"is_constant"}),
     ],
 )
-def test_each_behaviour_is_detected(model: type[Net], expected: set[str]) -> None:
+def test_each_behavior_is_detected(model: type[Net], expected: set[str]) -> None:
     torch.manual_seed(1)
     net = model()
     modes = [m.training for m in net.modules()]
     state = torch.get_rng_state(), np.random.get_state(legacy=False)["state"]["pos"]
     images = IMAGES.clone()
-    seen = behaviour_of(net, images)
+    seen = behavior_of(net, images)
     names = ("depends_on_batch", "is_random", "keeps_state", "is_constant")
     assert {name for name in names if getattr(seen, name)} == expected
     assert [m.training for m in net.modules()] == modes
@@ -97,7 +97,7 @@ def test_each_behaviour_is_detected(model: type[Net], expected: set[str]) -> Non
 
 def test_state_is_distinguished_from_randomness() -> None:
     torch.manual_seed(1)
-    seen = behaviour_of(Remembers(), IMAGES)
+    seen = behavior_of(Remembers(), IMAGES)
     assert seen.keeps_state
     assert not seen.is_random
 
