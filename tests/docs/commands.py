@@ -12,6 +12,7 @@ import os
 import pty
 import re
 import shlex
+import signal
 import struct
 import subprocess
 import sys
@@ -186,8 +187,25 @@ class Playground:
         (self.folder / "net.py").write_text(NET_PY, encoding="utf-8")
         write_dataset(self.folder / "digits", train=600, test=100)
         self._draw_digits()
-        for name in ("runs/NAME", "runs/LAST"):
-            self._run(f"{PROGRAM} --no-ui --model small --epochs 2 --out {name}")
+        self._run(f"{PROGRAM} --no-ui --model small --epochs 2 --out runs/NAME")
+        self._interrupt(f"{PROGRAM} --no-ui --model small --epochs 999 --out runs/LAST")
+
+    def _interrupt(self, line: str) -> None:
+        """Train, and leave an unfinished run: interrupt it after its first epoch."""
+        words = [sys.executable, "-m", "tui_trainer", *shlex.split(_small(line))[1:]]
+        with subprocess.Popen(
+            words,
+            cwd=self.folder,
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            encoding="utf-8",
+        ) as process:
+            for text in process.stdout or ():
+                if text.startswith("epoch "):
+                    process.send_signal(signal.SIGINT)
+                    break
 
     def play(self, page: Path) -> Iterator[str]:
         """Run the code of a page from its top, and yield what is wrong with it."""
