@@ -134,4 +134,4 @@ def test_other_programs_and_files_are_checked(tmp_path: Path) -> None:
 
 def test_a_block_names_its_file() -> None:
     named = [block.file for block in blocks(DOCS / "configuration.md") if block.language == "toml"]
-    assert named == ["run.toml", "harbour.toml"]
+    assert named == ["run.toml", "harbor.toml"]

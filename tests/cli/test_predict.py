@@ -145,10 +145,10 @@ def test_a_digit_is_shown_as_the_model_gets_it(
         shown[options] = [number for number, row in enumerate(rows) if row.strip()]
 
     # The two is 20 rows tall once it is centered; in the picture it is smaller and lower.
-    centerd, raw = shown.values()
-    assert (centerd[0], centerd[-1]) == (2, 11)
+    centered, raw = shown.values()
+    assert (centered[0], centered[-1]) == (2, 11)
     assert raw[0] > 4
-    assert len(raw) < len(centerd)
+    assert len(raw) < len(centered)
 
 
 def test_its_models_are_those_of_the_run(

@@ -48,7 +48,7 @@ def as_digit(ink: Tensor, side: int = SIDE) -> Tensor | None:
 
 
 def as_it_lies(ink: Tensor, side: int = SIDE) -> Tensor:
-    """Return ink with all paper around it, only scaled to fit and centerd.
+    """Return ink with all paper around it, only scaled to fit and centered.
 
     Args:
         ink: Grays (H, W) of any size, from 0 for paper to 255.

@@ -13,7 +13,7 @@ from tui_trainer.text import fmt
 OBJECT = (20, 28)
 """The side of a digit and of its image, in pixels.
 
-MNIST's digits were fitted into 20×20 pixels and centerd in 28×28 (Y. LeCun, C. Cortes and C. J. C.
+MNIST's digits were fitted into 20×20 pixels and centered in 28×28 (Y. LeCun, C. Cortes and C. J. C.
 Burges, "The MNIST database of handwritten digits"). Every gray image is assumed to have this
 share; the size of objects in color images is not known.
 """
