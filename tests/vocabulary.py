@@ -16,12 +16,18 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
+TABLE = tomllib.loads((ROOT / "tests" / "vocabulary.toml").read_text(encoding="utf-8"))
 KINDS = ("name", "string", "docstring", "comment", "page")
 """Where a word occurs; ``string`` includes TOML texts, ``page`` is a document."""
+
+_FILES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "pyproject.toml")
+_OTHERS = {"datasets", "runs_0_1", "runs_schema_2"}
+"""Folders of what others wrote, or an older version."""
 
 _LOWERED = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -68,9 +74,9 @@ class Allowed:
         )
 
 
-def words(table: dict[str, Any]) -> list[Word]:
+def words(table: dict[str, Any]) -> tuple[Word, ...]:
     """Return the words of the table of ``vocabulary.toml``."""
-    return [
+    return tuple(
         Word(
             word["old"],
             word["use"],
@@ -78,7 +84,7 @@ def words(table: dict[str, Any]) -> list[Word]:
             _text(word["texts"]) if "texts" in word else None,
         )
         for word in table["word"]
-    ]
+    )
 
 
 def allowed(table: dict[str, Any]) -> list[Allowed]:
@@ -96,25 +102,48 @@ def allowed(table: dict[str, Any]) -> list[Allowed]:
 
 def places(checkout: Path = ROOT, only: tuple[str, ...] = ()) -> Iterator[Place]:
     """Yield each place of the checkout, or of the paths in it, with a word that is not allowed."""
-    table = tomllib.loads((ROOT / "tests" / "vocabulary.toml").read_text(encoding="utf-8"))
-    glossary, exceptions = words(table), allowed(table)
-    for path in files(checkout, only):
-        for place in places_in(path, path.relative_to(checkout).as_posix(), glossary):
-            if not any(entry.covers(place) for entry in exceptions):
-                yield place
+    exceptions = allowed(TABLE)
+    for place in all_places(checkout, only):
+        if not any(entry.covers(place) for entry in exceptions):
+            yield place
 
 
-def places_in(path: Path, name: str, glossary: list[Word]) -> Iterator[Place]:
+@cache
+def all_places(checkout: Path, only: tuple[str, ...]) -> tuple[Place, ...]:
+    """Return the same, with the allowed ones."""
+    glossary = words(TABLE)
+    return tuple(
+        place
+        for path in files(checkout, only)
+        for place in places_in(path, path.relative_to(checkout).as_posix(), glossary)
+    )
+
+
+def places_in(path: Path, name: str, glossary: tuple[Word, ...]) -> Iterator[Place]:
     """Yield each place of one file with a word of the glossary's left column."""
     for kind, line, text in _texts(path):
+        if kind == "name":
+            for word in _in_name(text, glossary):
+                yield Place(name, line, kind, word, text)
+            continue
+        if not _any_text(glossary).search(text):
+            continue
         for word in glossary:
-            if kind == "name":
-                if word.names and word.names.search(_split(text)):
-                    yield Place(name, line, kind, word, text)
-                continue
             for found in word.texts.finditer(text) if word.texts else ():
                 below = text.count("\n", 0, found.start())
                 yield Place(name, line + below, kind, word, _around(text, found))
+
+
+@cache
+def _any_text(glossary: tuple[Word, ...]) -> re.Pattern[str]:
+    patterns = (word.texts.pattern for word in glossary if word.texts)
+    return re.compile("|".join(patterns), re.IGNORECASE)
+
+
+@cache
+def _in_name(name: str, glossary: tuple[Word, ...]) -> list[Word]:
+    split = _LOWERED.sub("_", name).lower()
+    return [word for word in glossary if word.names and word.names.search(split)]
 
 
 def _text(pattern: str) -> re.Pattern[str]:
@@ -130,26 +159,16 @@ def _names(pattern: str, *, whole: bool) -> re.Pattern[str]:
 
 
 def files(checkout: Path, only: tuple[str, ...] = ()) -> list[Path]:
-    """Return what is read: the paths, or else the package and the documents."""
-    if only:
-        chosen = [checkout / name for name in only]
-        return [
-            path
-            for start in chosen
-            for path in ([start] if start.is_file() else sorted(start.rglob("*")))
-            if path.suffix in {".py", ".toml", ".tcss", ".md"} and path.name != "vocabulary.toml"
-        ]
-    package = [
+    """Return the files that are read: the given ones, or else all code, texts and documents."""
+    starts = only or ("tui_trainer", "tests", "themes", "docs", *_FILES)
+    return [
         path
-        for end in ("py", "toml", "tcss")
-        for path in (checkout / "tui_trainer").rglob(f"*.{end}")
+        for start in (checkout / name for name in starts)
+        for path in ([start] if start.is_file() else sorted(start.rglob("*")))
+        if path.suffix in {".py", ".toml", ".tcss", ".md"}
+        and path.stem not in {"vocabulary", "test_vocabulary"}
+        and not _OTHERS & set(path.parts)
     ]
-    pages = [
-        checkout / "README.md",
-        checkout / "CONTRIBUTING.md",
-        *(checkout / "docs").rglob("*.md"),
-    ]
-    return sorted([*package, *pages])
 
 
 def _texts(path: Path) -> Iterator[tuple[str, int, str]]:
@@ -185,6 +204,8 @@ def _python(source: str) -> Iterator[tuple[str, int, str]]:
 def _comments(source: str) -> Iterator[tuple[str, int, str]]:
     """Yield each comment; lines that follow one another are one."""
     start, lines = 0, list[str]()
+    if "#" not in source:
+        return
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type != tokenize.COMMENT:
             continue
@@ -206,10 +227,6 @@ def _defined(node: ast.AST) -> Iterator[tuple[str, int]]:
         yield node.id, node.lineno
     elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
         yield node.attr, node.lineno
-
-
-def _split(name: str) -> str:
-    return _LOWERED.sub("_", name).lower()
 
 
 def _around(text: str, found: re.Match[str]) -> str:
