@@ -289,8 +289,8 @@ def test_a_non_finite_loss_is_a_divergence() -> None:
     assert isinstance(found, FindingRaised)
     assert passed[-1] == events[-1]
     assert found.title == "diverged in epoch 1"
-    assert "NaN or infinite since step 3" in found.evidence
-    assert "the last good weights are from step 2" in found.evidence
+    assert "non-finite loss (NaN or inf) at step 3" in found.evidence
+    assert "the last good checkpoint is from step 2" in found.evidence
     assert found.advice == "go back to step 2 with learning rate 0.01"
     assert (found.fix_setting, found.fix_value) == ("base_lr", 0.01)
 
@@ -332,7 +332,7 @@ def test_events_without_a_start_are_yielded_too() -> None:
 def test_a_divergence_names_the_parameters_where_it_began() -> None:
     diverged = Diverged(step=30, epoch=1, lr=9.0, last_good_step=10)
     (plain,) = raised([started(), *steps([2.0] * 29), diverged])
-    assert "since step 30;" in plain.evidence
+    assert "at step 30;" in plain.evidence
     (named,) = raised(
         [
             started(),

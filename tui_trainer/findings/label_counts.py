@@ -109,8 +109,8 @@ def labels_noisy(history: History) -> FindingRaised | None:
         evidence=(
             f"{wrong} of {sample.sample_size} training images ([{100 * low:.0f}, {100 * high:.0f}] "
             "%) are misclassified; the errors are spread over the class pairs like random ones "
-            f"(two share a pair {evenness:.1f} times as often), and confidence is at most "
-            f"{sample.confidence_p90:.2f} on nine of ten images"
+            f"(two share a pair {evenness:.1f} times as often as at random), and confidence is at "
+            f"most {sample.confidence_p90:.2f} on nine of ten images"
         ),
         step=sample.step,
     )

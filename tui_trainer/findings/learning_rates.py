@@ -65,8 +65,8 @@ def divergence(history: History) -> FindingRaised | None:
     if diverged is not None:
         title, evidence = (
             f"diverged in epoch {diverged.epoch}",
-            f"loss is NaN or infinite since step {diverged.step:,}{_where(history)}; the last good "
-            f"weights are from step {diverged.last_good_step:,}",
+            f"non-finite loss (NaN or inf) at step {diverged.step:,}{_where(history)}; the "
+            f"last good checkpoint is from step {diverged.last_good_step:,}",
         )
         lower_lr = min(lower_lr, _base_lr_at(history, diverged.last_good_step))
         advice = f"go back to step {diverged.last_good_step:,} with learning rate {lower_lr:g}"
@@ -225,7 +225,9 @@ def batch_size_fit(history: History) -> FindingRaised | None:
     size = int(history.settings["batch_size"])
     if size > FAR * scale:
         title = "batch size above the gradient noise scale"
-        cause = "its gradient has little noise; a smaller batch takes more steps that are as good"
+        cause = (
+            "its gradient has little noise; a smaller batch takes more steps that are about as good"
+        )
     elif size * FAR < scale:
         title = "batch size below the gradient noise scale"
         cause = "its gradient is mostly noise; a larger batch allows a higher learning rate"

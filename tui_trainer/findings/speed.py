@@ -55,7 +55,7 @@ def input_bound(history: History) -> FindingRaised | None:
         evidence=f"{fmt.percent(share, 0)} of each step is spent on loading and augmenting images",
         step=updates[0].step,
         cause=(
-            "augmenting an image takes longer than training so small a model on it"
+            "augmenting an image takes longer than a training step of this small model on it"
             if history.settings.get("augmentation")
             else "loading a batch is slow"
         ),

@@ -71,7 +71,7 @@ def headline(model: ModelDescription) -> list[str]:
         f"{fmt.plural(whole.parameters, 'parameter')}, "
         f"{fmt.percent(whole.parameters / budget, 1)} of {fmt.count(budget)} · "
         f"{fmt.count(whole.multiply_adds)} multiply-adds per image · receptive field of a "
-        f"logit: {fmt.field(whole.receptive_field)} of {size}",
+        f"logit: {fmt.field(whole.receptive_field)} on inputs of {size}",
     ]
 
 

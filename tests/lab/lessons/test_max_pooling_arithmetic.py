@@ -20,7 +20,7 @@ def test_pooling_equals_that_of_torch(height: int, width: int, size: int) -> Non
         functional.avg_pool2d(maps, size)[0].float()
     )
     every = maps[0, ::size, ::size][: height // size, : width // size].float()
-    assert torch.equal(torch.tensor(pooled(rows, "every other", size)), every)
+    assert torch.equal(torch.tensor(pooled(rows, "subsampled", size)), every)
 
 
 def test_the_strongest_values_are_tracked_through_the_pool() -> None:

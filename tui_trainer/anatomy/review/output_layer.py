@@ -57,8 +57,8 @@ def softmax_output(design: Design, report: Reporter) -> Diagnosis | None:
         kind = over_batch[0].kind
         return report.error(
             "softmax over the batch: outputs depend on other images",
-            f"{names(over_batch)} runs over dim=0, the batch: an image alone gets other logits "
-            "than the same image in a batch",
+            f"{names(over_batch)} runs over dim=0, the batch: the logits of an image change "
+            "with the rest of its batch",
             f"apply the {kind} over dim=1; at the end of the model remove it",
             over_batch,
         )

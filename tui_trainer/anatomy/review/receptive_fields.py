@@ -139,8 +139,8 @@ def first_pooling(design: Design, report: Reporter) -> Diagnosis | None:
         return _undefined(report, pool)
     seen = max(fields, key=min)
     evidence = (
-        f"{pool.name} pools features with a receptive field of {fmt.field(seen)}; a texture takes "
-        + fmt.field((TEXTURE, TEXTURE))
+        f"{pool.name} pools features with a receptive field of {fmt.field(seen)}; edges and small "
+        f"textures take {fmt.field((TEXTURE, TEXTURE))}"
     )
     if min(seen) >= TEXTURE:
         return report.ok("edges and textures are detected before pooling", evidence, [pool])
@@ -169,7 +169,7 @@ def late_convolution(design: Design, report: Reporter) -> Diagnosis | None:
         evidence = f"the last, {last.name}, reads {fmt.field(map_size(design.reads(wide[-1])))}"
         if seen and seen[0] is not None:
             evidence = f"{evidence} features with a receptive field of {fmt.field(seen[0])}"
-        return report.ok("convolutions stop in time", evidence, [last])
+        return report.ok("no superfluous convolutions at the end", evidence, [last])
     rows = [design.rows[position] for position in late]
     listing = fmt.listed(
         [
@@ -179,8 +179,8 @@ def late_convolution(design: Design, report: Reporter) -> Diagnosis | None:
     )
     spent = sum(row.parameters for row in rows)
     return report.warning(
-        "convolutions where every feature sees the image",
-        f"{listing}: {spent:,} parameters, on features that see the whole image",
+        "superfluous convolutions at the end",
+        f"{listing}: {spent:,} parameters, on features that already see the whole image",
         "use global average pooling instead, and spend the parameters on earlier kernels",
         rows,
     )

@@ -139,7 +139,7 @@ def _loss_item(
         if severity == "ok" and last - ERRORS * last_error > most:
             severity, title = "warning", "it learns more slowly than healthy models of its size"
             text += f"; 97.5 % of such runs are below {most:.2f}"
-            advice = "fix the other failed items first; else try another --lr or initialization"
+            advice = "fix any other failed item first, then try another --lr or initialization"
     else:
         text += f"; {why_not}"
     return Diagnosis(
@@ -231,7 +231,7 @@ def _epoch_item(
     return Diagnosis(
         code="first-epoch",
         severity="warning" if is_long else "ok",
-        title="an epoch takes long" if is_long else "time and result of one epoch",
+        title="an epoch takes a long time" if is_long else "time and result of one epoch",
         evidence=text,
         advice="use fewer kernels while the maps are large, or pool earlier" if is_long else "",
         lesson=19,

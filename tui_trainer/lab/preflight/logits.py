@@ -77,7 +77,7 @@ def _loss_item(first: _First, classes: int) -> Diagnosis:
         advice = "initialize the last layer with smaller weights"
     elif loss + 2 * error < guess - BELOW:
         severity, title = "warning", "the initial loss is below guessing"
-        advice = "check for pretrained weights, and for the label in the image"
+        advice = "check for pretrained weights, and for labels in the images"
     return Diagnosis(
         code="initial-loss",
         severity=severity,
@@ -140,7 +140,7 @@ def _kind_item(context: CheckContext, first: _First) -> Diagnosis:
     if seen.depends_on_batch:
         text += f"; those of an image alone differ by {_share(seen.batch_gap)}"
     elif seen.is_random:
-        text += f"; two passes of one image differ by {_share(seen.random_gap)}"
+        text += f"; two forward passes of one image differ by {_share(seen.random_gap)}"
     elif floor:
         text += f"; the loss cannot fall below {floor:.2f}"
     elif last == "log_softmax":

@@ -145,7 +145,7 @@ def _verdict(seen: Range, lr: float) -> Verdict:
     advice = (
         f"set --lr {_r(seen.suggested)}"
         if seen.suggested
-        else "use a tenth of the rate at which it diverges"
+        else "use a tenth of the learning rate at which it diverges"
     )
     tops = [(seen.diverges, DIVERGED_WARNING, DIVERGED_ERROR)] if seen.diverges else []
     if seen.begins is not None:
@@ -156,7 +156,10 @@ def _verdict(seen: Range, lr: float) -> Verdict:
         if over := [lr / top[0] for top in tops if lr > top[place] * top[0]]:
             return severity, f"the learning rate is {max(over):,.0f} times too high", advice
     if seen.begins is None:
-        words = "warm up the lr (--schedule one-cycle), or add batch norm after the convolutions"
+        words = (
+            "warm up the learning rate (--schedule one-cycle), or add batch norm after the "
+            "convolutions"
+        )
         return "warning", "no learning rate lowers the loss in so few steps", words
     for severity, _, times in grades:
         if lr * times < seen.begins:

@@ -69,12 +69,12 @@ def _item(table: Tensor, steps: int, rng: torch.Generator) -> Diagnosis:
     text += f"majority class {fmt.percent(guess)}"
     if low > guess:
         share = _as_good(table, correct, rng)
-        text += f"; {share:.1%} of {PERMUTATIONS:,} class permutations do as well"
+        text += f"; {share:.1%} of {PERMUTATIONS:,} random class permutations do as well"
         if share <= SIGNIFICANCE:
             severity, title = "error", "it predicts labels that it never saw"
             advice = (
-                "its accuracy is not learned here: check for pretrained weights, and for the label "
-                "in its code or in the images"
+                "check for pretrained weights, and for labels in the model's code or the images: it "
+                "did not learn this accuracy here"
             )
     return Diagnosis(
         code="shuffled-labels",

@@ -182,7 +182,8 @@ def _exhibit(
         blocks=_blocks(search, name),
         result=_result(search, name),
         evidence=f"The top images of {plural(len(search.values), f'{images} image')}, step "
-        f"{count(context.step)}; generated: {STEPS} steps of gradient ascent from two noises.",
+        f"{count(context.step)}; generated: {STEPS} steps of gradient ascent from two noise "
+        "images.",
         progress=progress,
         figures={
             "layer": layer,

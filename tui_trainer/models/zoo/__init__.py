@@ -67,7 +67,7 @@ REGISTRY: Mapping[str, Entry] = {
     ),
     "small": Entry(
         "tui_trainer.models.zoo.small:small",
-        "the same budget, several times as fast: it pools after each of the first two convolutions",
+        "the budget of era-s6, several times as fast: pools after its first two convolutions",
     ),
     "pool-early": Entry(
         "tui_trainer.models.zoo.small:pool_early",

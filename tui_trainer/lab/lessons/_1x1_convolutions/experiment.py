@@ -149,7 +149,7 @@ def _blocks(kernel: Kernel, mix: list[list[float]]) -> tuple[Block, ...]:
     output_name = f"all {len(kernel.weights)}: kernel {kernel.number} of {kernel.row.name}"
     return (
         Pictures(
-            caption=f"three channels, your sum; {output_name}",
+            caption=f"three channels, their weighted sum; {output_name}",
             items=(*read, total, positive, output),
         ),
         _weights(kernel),

@@ -28,7 +28,9 @@ PREDICTIONS = 20
 LEAST_SIDE = 14
 """Minimum pixels of a picture: each feature of a smaller map takes several."""
 
-SHARE = number_control("share", "probability p", 0.3, (0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9), 0.0, 0.9)
+SHARE = number_control(
+    "share", "probability p", 0.3, (0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9), 0.0, 0.9
+)
 DRAW = counting("draw", "mask", 100)
 MODE = word_control("mode", ("training", "evaluation"))
 

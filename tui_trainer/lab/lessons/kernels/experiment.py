@@ -46,7 +46,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
         names = ", ".join(map(str, FIRST_KERNELS))
         yield Exhibit(
             blocks=blocks,
-            trains=f"train with {names} first kernels on equal images: about 15 s",
+            trains=f"train with {names} kernels in layer 1, on equally many images: about 15 s",
         )
         return
     classes = context.data.classes

@@ -36,7 +36,7 @@ def _first(numbers: Sequence[float]) -> float:
 WAYS: Mapping[str, Callable[[Sequence[float]], float]] = {
     "maximum": max,
     "mean": _mean,
-    "every other": _first,
+    "subsampled": _first,
 }
 """How a window becomes one value; the last one is plain subsampling with stride 2."""
 

@@ -36,7 +36,7 @@ SHIFTED_IMAGES = 16
 POOLS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "maximum": lambda maps: functional.max_pool2d(maps, SIZE),
     "mean": lambda maps: functional.avg_pool2d(maps, SIZE),
-    "every other": lambda maps: maps[..., ::SIZE, ::SIZE][
+    "subsampled": lambda maps: maps[..., ::SIZE, ::SIZE][
         ..., : maps.shape[-2] // SIZE, : maps.shape[-1] // SIZE
     ],
 }
@@ -161,25 +161,25 @@ def _measured(features: FeatureMaps) -> tuple[str, str]:
     if strong:
         kept = (
             f"Of the strongest {percent(STRONGEST, 0)} of the features, the maximum keeps "
-            f"{percent(by_maximum / strong, 0)}, every other pixel "
+            f"{percent(by_maximum / strong, 0)}, subsampling with stride 2 "
             f"{percent(by_stride / strong, 0)}."
         )
     changes = {
         way: _change(pool(features.original), pool(features.shifted)) for way, pool in POOLS.items()
     }
-    apart = changes["every other"] - changes["maximum"]
+    apart = changes["subsampled"] - changes["maximum"]
     if len(apart) < 2 or not bool(torch.isfinite(apart).all()):
         return kept, f"{strong:,} features of one image."
     by_way = {way: percent(float(change.mean()), 0) for way, change in changes.items()}
     shifted = (
         f"A shift of the digit by one pixel changes the maximum by {by_way['maximum']}, the mean "
-        f"by {by_way['mean']}, every other pixel by {by_way['every other']}."
+        f"by {by_way['mean']}, the subsampled map by {by_way['subsampled']}."
     )
     error = Z95 * float(apart.std()) / math.sqrt(len(apart))
     mean = float(apart.mean())
     return f"{kept} {shifted}", (
         f"Kept: {strong:,} features of one image. Shift: {len(apart)} digits, all channels; "
-        f"maximum and every other pixel differ by {100 * mean:.1f} ± {100 * error:.1f} points, "
+        f"maximum and subsampling differ by {100 * mean:.1f} ± {100 * error:.1f} points, "
         f"{'more' if abs(mean) > error else 'no more'} than chance."
     )
 

@@ -97,7 +97,7 @@ def _about(chosen: Placed, stacks: list[Placed]) -> Words:
     return Words(
         text=f"A first convolution of {STEM} kernels, pooled, then {kernels}. After layer "
         f"{chosen.after} the transition mixes {maps} channels into {maps // 2} and pools: "
-        f"{chosen.after} run on full maps, {len(KERNELS) - chosen.after} on quarter maps, with "
-        f"{share:.0f} % of the multiply-adds of the most expensive position, after layer "
-        f"{costliest.after}."
+        f"{chosen.after} run on full-size maps, {len(KERNELS) - chosen.after} on a quarter "
+        f"of the size, with {share:.0f} % of the multiply-adds of the most expensive position, "
+        f"after layer {costliest.after}."
     )

@@ -139,7 +139,7 @@ def _layers(inspected: Subject, side: int) -> tuple[Block, ...]:
     stop = place_to_stop(maps, [row.receptive_field for row in rows], (digit, digit), STOP)
     first = max(0, len(rows) - MOST_ROWS)
     table = Table(
-        caption=f"field against a digit, {digit}×{digit}, and the image, {side}×{side}",
+        caption=f"receptive fields; a digit covers {digit}×{digit} of {side}×{side} pixels",
         heads=("layer", "kind", "map", "field", "a feature sees", "stop here?"),
         rows=tuple(
             (
