@@ -142,9 +142,7 @@ async def _train(camera: Camera) -> None:
     await camera.step(720)
     camera.take("Apply the fix: learning rate ÷ 10, from the next batch on", 2, "f")
     await camera.step(1_010)
-    camera.take(
-        "The loss recovers. Validation after each epoch, with its 95 % interval", 3, "", "train"
-    )
+    camera.take("The loss recovers. Validation after each epoch, with its 95 % interval", 3)
 
 
 async def _model(camera: Camera) -> None:
