@@ -340,7 +340,7 @@ def test_a_divergence_names_the_parameters_where_it_began() -> None:
             replace(diverged, non_finite=("conv3.weight", "conv3.bias")),
         ]
     )
-    assert "since step 30, first in conv3.weight, conv3.bias;" in named.evidence
+    assert "at step 30, first in conv3.weight, conv3.bias;" in named.evidence
     moved = (facts.parameter("a.weight"), facts.parameter("b.weight", update_norm=0.5))
     update = facts.update(20, parameters=moved)
     (events_out,) = raised([started(), *steps([2.0] * 29), update, diverged])

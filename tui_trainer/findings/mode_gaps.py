@@ -76,7 +76,7 @@ def random_in_evaluation(history: History) -> FindingRaised | None:
 
 def _share(gap: float) -> str:
     share = f"{fmt.percent(gap, 0)} of" if gap <= 1 else f"{gap:.3g} times"
-    return f"{share} their range ({fmt.percent(UNEQUAL, 0)} may be rounding)"
+    return f"{share} their range ({fmt.percent(UNEQUAL, 0)} may be rounding errors)"
 
 
 def probabilities(history: History) -> FindingRaised | None:
@@ -144,7 +144,7 @@ def batch_too_small(history: History) -> FindingRaised | None:
         step=updates[0].step,
         fix_setting="batch_size",
         fix_value=32,
-        cause=f"{size} images give a noisy gradient: each large step goes in another direction",
+        cause=f"{size} images give a noisy gradient: each large step goes in a different direction",
     )
 
 

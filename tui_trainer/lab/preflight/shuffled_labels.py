@@ -73,8 +73,8 @@ def _item(table: Tensor, steps: int, rng: torch.Generator) -> Diagnosis:
         if share <= SIGNIFICANCE:
             severity, title = "error", "it predicts labels that it never saw"
             advice = (
-                "check for pretrained weights, and for labels in the model's code or the images: it "
-                "did not learn this accuracy here"
+                "check for pretrained weights, and for labels in the model's code or the images: "
+                "it did not learn this accuracy here"
             )
     return Diagnosis(
         code="shuffled-labels",

@@ -157,7 +157,7 @@ def _words(context: Context, predictions: Predictions, found: LabelIssues) -> tu
     some = len(found.numbers)
     baseline = (
         "with correct labels and a calibrated network, "
-        f"{found.expected:.0f} are expected, in 19 of 20 cases at most {found.expected_high:.0f}."
+        f"{found.expected:.0f} are expected (95th percentile {found.expected_high:.0f})."
     )
     if some > found.expected_high:
         verdict = f"More than ordinary errors: {baseline} The cause is wrong labels or an "
