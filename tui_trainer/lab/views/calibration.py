@@ -79,8 +79,8 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
             _bins(found),
         ),
         result=f"Expected calibration error (ECE) {percent(found.ece)}; a calibrated network has "
-        f"{percent(calibrated.ece)} from sampling alone, in 19 of 20 cases at most "
-        f"{percent(calibrated.ece_high)}.",
+        f"{percent(calibrated.ece)} from sampling alone (95th percentile "
+        f"{percent(calibrated.ece_high)}).",
         evidence=evidence(predictions),
         figures=figures(found, calibrated, metrics, binning),
     )
