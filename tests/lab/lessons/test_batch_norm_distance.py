@@ -132,8 +132,8 @@ def test_two_models_that_differ_only_in_this_norm_are_trained(
     assert "95 % Wilson" in last.evidence
     (after, scales) = [block for block in last.blocks if isinstance(block, Table)]
     assert [(row[0], row[1]) for row in after.rows] == [
-        ("ends before", "19,810"),
-        ("on the logits", "19,830"),
+        ("plain logits", "19,810"),
+        ("normalized logits", "19,830"),
     ]
     assert len({row[2] for row in after.rows}) == 1
     assert scales.rows[0][2] == "—"

@@ -208,8 +208,8 @@ def _trained(context: Context) -> Iterator[Exhibit]:
     """Train the model ``small`` as it is, and with batch norm on its logits."""
     normed = nn.Sequential(context.fresh("small"), nn.BatchNorm1d(context.data.classes))
     arms = [
-        arm(context, "ends before", context.fresh("small")),
-        arm(context, "on the logits", normed.to(context.device)),
+        arm(context, "plain logits", context.fresh("small")),
+        arm(context, "normalized logits", normed.to(context.device)),
     ]
     setup = Words(
         text="The network small has batch norm after every convolution, or after its pool if there "

@@ -215,8 +215,8 @@ def _trained(context: Context, eta: float, factor: float, start: str) -> Iterato
         "an untrained network" if start == "fresh" else f"the network after step {context.step:,}"
     )
     text = (
-        f"Three times {begun}, the same batches of {count(size)}, {context.config.optimizer}; only "
-        "the learning rate differs, and it is constant."
+        f"Three copies of {begun}, on the same batches of {count(size)}, with "
+        f"{context.config.optimizer}; only the learning rate differs, and it is constant."
     )
     setup = (Words(text=text, tone="muted"),)
     yield from compare(context, arms, setup=setup, images=STEPS * size)

@@ -228,5 +228,6 @@ def _uncertainty(tracked_arms: Sequence[TrackedArm], ends: Ends) -> str:
     epochs = math.floor(tracked_arms[0].epochs[-1])
     return (
         f"{epochs} epochs; evaluated on {count(ends[0][1].total)} validation images. "
-        f"{differences(evaluations)} One seed: remedy nothing shows the effect of other weights."
+        f"{differences(evaluations)} One seed: with remedy nothing, only the initial "
+        "weights differ."
     )
