@@ -244,7 +244,7 @@ def _on_shifted(
         )
     return (
         Table(
-            caption=f"accuracy; shifted: {len(split):,} of the images, {SHIFT} pixels down and right",
+            caption=f"accuracy; shifted: {len(split):,} images, {SHIFT} pixels down and right",
             heads=("head", "not shifted", "shifted"),
             rows=tuple(rows),
         ),
