@@ -19,7 +19,7 @@ def activation_before_logits(design: Design, report: Reporter) -> Diagnosis | No
     if not heads:
         return None
     if not found:
-        evidence = f"{names(heads)} outputs {_logits(design)}, no activation after it"
+        evidence = f"{_logits(design)}, no activation after {names(heads)}"
         return report.ok("logits are unbounded", evidence, heads)
     kind = found[0].type or found[0].kind
     evidence = f"{found[0].name} ({kind}) is between {names(heads)} and the {_logits(design)}"

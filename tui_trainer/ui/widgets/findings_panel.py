@@ -200,7 +200,7 @@ def _unsaved_lines(run: ShownRun, width: int) -> Lines:
         lines += paragraph(f"{PurePath(path).name}: {reason}", "", width, indent=2)
     if not run.is_live:
         return [*lines, []]
-    words = "training continues; saving will be tried again"
+    words = "training continues; saving will be retried"
     return [*lines, *paragraph(words, "muted", width, indent=2), []]
 
 
