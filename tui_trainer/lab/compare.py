@@ -220,7 +220,7 @@ def evidence(
     return (
         f"{budget}; evaluated on {count(len(split))} {context.split_name} images with 95 % Wilson "
         f"intervals. {differences(evaluations)} One seed each: after such a short training, other "
-        "initial weights can change each accuracy by some points."
+        "initial weights can change each accuracy by a few points."
     )
 
 

@@ -51,7 +51,7 @@ def input_items(context: CheckContext) -> Iterator[Diagnosis]:
 
 def _of_training(mean: float, std: float, *, is_flat: bool) -> Verdict:
     if is_flat:
-        return "error", "all pixels have the same value", "check the files: is this the right data?"
+        return "error", "all pixels have the same value", "check that the files hold the right data"
     if abs(mean) > USUAL_MEAN or not USUAL_STD[0] <= std <= USUAL_STD[1]:
         words = "normalize the images: subtract the mean, divide by the standard deviation"
         return "warning", "the input is not normalized", words

@@ -132,7 +132,7 @@ def _item(seen: Range, lr: float) -> Diagnosis:
         code="learning-rate",
         severity=severity,
         title=title,
-        evidence=f"base lr {_r(lr)}; raised from {_r(seen.low)} to {_r(seen.high)}, "
+        evidence=f"base lr {_r(lr)}; range test from {_r(seen.low)} to {_r(seen.high)}: "
         f"{text}; it {end}",
         advice=advice,
         lesson=7,

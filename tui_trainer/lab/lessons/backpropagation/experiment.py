@@ -118,7 +118,7 @@ def _gradients(net: TwoLayerNet, controls: Controls) -> Exhibit:
             *edited_note(net),
         ),
         result=(
-            f"The chain rule and automatic differentiation differ by {autograd_error:.1e} at most, "
+            f"The chain rule and PyTorch's autograd differ by {autograd_error:.1e} at most, "
             f"the chain rule and the finite difference by {finite_error:.1e}."
         ),
         evidence=(
@@ -133,7 +133,7 @@ def _three_ways(net: TwoLayerNet, ways: Iterable[tuple[float, float, float]]) ->
     rows = zip(WEIGHTS, net.weights, ways, strict=True)
     return Table(
         caption="each gradient in three ways",
-        heads=("∂E/∂", "weight", "chain rule", "automatic", "error", "finite", "error"),
+        heads=("∂E/∂", "weight", "chain rule", "autograd", "error", "finite", "error"),
         rows=tuple(
             (
                 name,
