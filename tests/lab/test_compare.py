@@ -130,10 +130,12 @@ def test_differences_are_tested_for_significance() -> None:
 
 def test_the_lead_is_in_points_with_its_significance() -> None:
     assert lead({"c": right(910, first=60), "b": right(900)}) == (
-        "c leads b by 1.00 points, not significant."
+        "Highest accuracy: c, 1.00 points more than b, not significant."
     )
-    assert lead({"b": right(900), "a": right(700)}) == "b leads a by 20.00 points."
-    assert lead({"a": right(700), "d": right(700)}) == "a and d are equal."
+    assert (
+        lead({"b": right(900), "a": right(700)}) == "Highest accuracy: b, 20.00 points more than a."
+    )
+    assert lead({"a": right(700), "d": right(700)}) == "a and d have equal accuracy."
 
 
 def test_every_arm_is_recalibrated_on_the_same_number_of_images(

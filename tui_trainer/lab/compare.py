@@ -197,10 +197,10 @@ def lead(ranked: Evaluations) -> str:
     first, second = list(ranked)[:2]
     points = 100 * (ranked[first].accuracy - ranked[second].accuracy)
     if not points:
-        return f"{first} and {second} are equal."
+        return f"{first} and {second} have equal accuracy."
     is_significant = (first, second) in distinguishable(ranked)
     note = "" if is_significant else ", not significant"
-    return f"{first} leads {second} by {points:.2f} points{note}."
+    return f"Highest accuracy: {first}, {points:.2f} points more than {second}{note}."
 
 
 def evidence(

@@ -103,5 +103,5 @@ def test_confirmed_three_learning_rates_are_trained_from_the_same_start(
     curves = curves_of(end).curves
     # The first loss is the same for all.
     assert len({curve.y[0] for curve in curves}) == 1
-    assert " leads " in end.result or "equal" in end.result
+    assert " more than " in end.result or "equal" in end.result
     assert "200 validation images" in end.evidence

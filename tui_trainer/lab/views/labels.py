@@ -161,7 +161,7 @@ def _words(context: Context, predictions: Predictions, found: LabelIssues) -> tu
     )
     if some > found.expected_high:
         verdict = f"More than ordinary errors: {baseline} The cause is wrong labels or an "
-        verdict += "overconfident network: compare the calibration view."
+        verdict += "overconfident network: see the calibration view."
     else:
         verdict = f"No more than ordinary errors: {baseline}"
     texts = [Words(text=verdict)]
