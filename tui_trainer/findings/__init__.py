@@ -86,7 +86,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         learning.not_learning,
         STEPS,
-        "no learning",
+        "not learning",
         (*_BROKEN, *_STUCK, "learning_rate_low", "learning_rate_high", "dropout_high"),
     ),
     Rule(
