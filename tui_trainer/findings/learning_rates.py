@@ -244,7 +244,7 @@ def batch_size_fit(history: History) -> FindingRaised | None:
 
 def _share(ratio: float) -> str:
     """Return a ratio in percent, with two significant digits."""
-    return f"{100 * ratio:.2g} %"
+    return f"{float(f'{100 * ratio:.2g}'):g} %"
 
 
 def _last_lr_change(history: History) -> int:
