@@ -137,7 +137,7 @@ def _exhibit(
             "One drawing, scaled and centered like the digits of the dataset."
             if is_centered
             else "One drawing, not centered. The digits of the dataset all have the same size and "
-            "are centered; only augmentation adds others to the training."
+            "are centered; only augmentation varies them during training."
         ),
         progress=progress,
         figures=_figures(digit, predictions, is_centered=is_centered),

@@ -185,7 +185,7 @@ def _curves(net: TwoLayerNet, controls: Controls) -> Exhibit:
             *edited_note(net),
         ),
         result=f"{least}, the lowest of {len(etas)} learning rates; {yours}.",
-        evidence="One example from one start: another network has another best learning rate.",
+        evidence="One example, one start: each network has its own best learning rate.",
     )
 
 
@@ -195,7 +195,7 @@ def _falls(errors: Mapping[float, tuple[float, ...]]) -> Table:
     start, length = first[0], len(first) - 1
     return Table(
         caption=f"E_total starts at {start:.6f}",
-        heads=("η", f"E after {length}", "of the start", "1/10 after", "1/100 after"),
+        heads=("η", f"E after {length}", "E / start", "1/10 after", "1/100 after"),
         rows=tuple(
             (
                 f"{lr:g}",

@@ -131,7 +131,7 @@ def _one_step(context: Context, eta: float, factor: float) -> Exhibit:
     )
     uncertainty = (
         f"One batch of {line.images} images, in training mode, after step {context.step:,}; "
-        "another batch has another curve."
+        "each batch has its own curve."
     )
     blocks = (_drawn(context, line, eta, place), *_momentum(context, eta))
     return Exhibit(blocks=blocks, result=result, evidence=uncertainty)
