@@ -66,7 +66,8 @@ def test_a_bad_file_is_reported_and_the_others_are_predicted(
     output = err.splitlines()
     assert len(output) == 3
     assert output[0] == (
-        f"mnist-tui: error: {pictures / 'bad.png'}: is not a picture of a known format"
+        f"mnist-tui: error: {pictures / 'bad.png'}: is not a picture in a known "
+        "format; convert it to PNG or JPEG"
     )
     assert output[1] == ("mnist-tui: error: nowhere.png: cannot be read: No such file or directory")
 

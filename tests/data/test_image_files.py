@@ -159,7 +159,10 @@ def grainy_paper(path: Path) -> None:
 
 BAD: dict[str, tuple[Save, str]] = {
     "empty.png": (lambda path: path.touch(), "is empty"),
-    "text.png": (lambda path: _write(path, "a 7"), "is not a picture of a known format"),
+    "text.png": (
+        lambda path: _write(path, "a 7"),
+        "is not a picture in a known format; convert it to PNG or JPEG",
+    ),
     "cut.png": (lambda path: cut(DARK, path, 0.5), "is damaged, or not whole: "),
     "cut.jpg": (lambda path: cut(DARK, path, 0.6), "is damaged, or not whole: "),
     "header.png": (lambda path: cut(DARK, path, 0.01), "is damaged, or not a picture: "),

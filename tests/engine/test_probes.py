@@ -173,7 +173,7 @@ def test_frozen_and_unused_parameters_are_reported(tiny: Path) -> None:
     names = [name for name, _ in run.model.named_parameters()]
     next(run.model.parameters()).requires_grad_(False)
     run.optimizer.parameters = run.optimizer.parameters[:-1]
-    run.optimizer.velocities = run.optimizer.velocities[:-1]  # type: ignore[attr-defined]
+    run.optimizer.momentum_buffers = run.optimizer.momentum_buffers[:-1]  # type: ignore[attr-defined]
     step(run)
     (probed,) = step(run)
     assert probed.parameters[0].gradient_norm is None

@@ -76,7 +76,7 @@ def test_an_incomplete_last_line_is_ignored() -> None:
 
 
 def test_a_damaged_line_is_an_error_unless_it_is_void() -> None:
-    with pytest.raises(InputError, match=r"^events.jsonl, line 2: no event: "):
+    with pytest.raises(InputError, match=r"^events.jsonl, line 2: not an event: "):
         read_recorded(text(started()) + "no\n" + text(step(1)), "events.jsonl")
     void = read_recorded(text(started()) + "no\n" + text(resumed(1)), "events.jsonl")
     assert void.events == (started(), resumed(1))

@@ -101,7 +101,7 @@ def main() -> None:
         # Newer versions of Typer contain their own copy of click: recognize its errors by this
         # method.
         if hasattr(error, "format_message"):
-            code = _print_error(f"{error.format_message()}; see --help")
+            code = _print_error(f"{error.format_message().rstrip('.')}; see --help")
         else:
             code = _unexpected_error(error)
     sys.exit(int(code or 0))

@@ -262,7 +262,7 @@ def _selected_formats(formats: str) -> list[str]:
     names = [name.strip() for name in formats.split(",") if name.strip()]
     known = ", ".join(FORMATS)
     if not names:
-        raise InputError(f"--as: choose {known}")
+        raise InputError(f"--as: names no format; choose {known}")
     for name in names:
         if name not in FORMATS:
             raise InputError(f"--as: unknown format {name!r}; choose {known}")

@@ -8,12 +8,12 @@ from tui_trainer.text.fmt import printable
 
 HEAD = """\
 # The keys of mnist-tui. To change some, keep their lines in {place}
-# A key is a character, or a name as "space", "f5" or "ctrl+s"; ["p", "f5"] are two keys.
+# A key is a character or a name such as "space", "f5" or "ctrl+s"; ["p", "f5"] binds two
 """
 
 
 def keys() -> None:
-    """Print all keys as a keys.toml, and the path of yours."""
+    """Print all keys as TOML, and the path of your keys.toml."""
     # Print the ids even if the keys file is invalid: they are needed to fix it.
     from tui_trainer.ui.keys.binding import use_keymap
     from tui_trainer.ui.keys.keys_file import keys_path, keys_toml, load_keymap

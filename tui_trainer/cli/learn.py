@@ -41,14 +41,14 @@ def learn(
         str | None, option("Same as the argument MODEL; with --run, the new path of its model")
     ] = None,
     data_dir: Annotated[
-        str | None, option("Folder of IDX files in MNIST's format to use as data")
+        str | None, option("Folder of IDX files in MNIST's format; replaces MNIST")
     ] = None,
     run: Annotated[
         str | None, option("Use the model of this recorded run: name or folder", "--run")
     ] = None,
     settings: Controls = None,
     trains: Annotated[
-        bool, option("Do the experiment's training too (about 15 s)", "--try")
+        bool, option("Also run the experiment's training (about 15 s)", "--try")
     ] = False,
     as_csv: Annotated[
         bool, option("For backpropagation: print the table of iterations as CSV", "--csv")
@@ -58,7 +58,7 @@ def learn(
         int | None, option(f"With --csv: number of iterations ({ITERATIONS})")
     ] = None,
     threads: Annotated[
-        int | None, option("CPU threads; default with --try: found by a short trial")
+        int | None, option("CPU threads; default with --try: the fastest in a short trial")
     ] = None,
     debug: Debug = False,
 ) -> None:

@@ -58,9 +58,9 @@ def model(
 ) -> None:
     """Show a model's layers, shapes, parameters and receptive fields.
 
-    Multiply-adds are counted as executed for one image: over positions, tokens and time steps, in
-    attention and other products; biases and norms as torchinfo counts them. torchinfo counts a
-    fully connected layer over tokens once, and no products without weights.
+    Multiply-adds are those of one image: at every position, token and time step, attention and
+    other matrix products included. Biases and norms are counted as in torchinfo, which counts a
+    fully connected layer over tokens only once and ignores products without weights.
     """
     if as_json and markdown:
         raise InputError("--json: cannot be used with --markdown; choose one")

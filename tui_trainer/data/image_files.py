@@ -153,7 +153,9 @@ def _opened(path: Path) -> Image.Image:
     try:
         picture = Image.open(io.BytesIO(content))
     except UnidentifiedImageError:
-        raise path_error(path, "is not a picture of a known format") from None
+        raise path_error(
+            path, "is not a picture in a known format; convert it to PNG or JPEG"
+        ) from None
     except Exception as error:
         raise path_error(path, f"is damaged, or not a picture: {reason(error)}") from None
     width, height = picture.size

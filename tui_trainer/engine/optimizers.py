@@ -48,21 +48,21 @@ class Optimizer(ABC):
     @torch.no_grad()
     def step(self, lr: float) -> None:
         """Update every parameter that has a gradient."""
-        moved = [i for i, parameter in enumerate(self.parameters) if parameter.grad is not None]
+        indices = [i for i, parameter in enumerate(self.parameters) if parameter.grad is not None]
         for fused in (True, False):
-            if group := [i for i in moved if self.fused[i] is fused]:
-                self._move(group, lr, fused=fused)
+            if group := [i for i in indices if self.fused[i] is fused]:
+                self._update(group, lr, fused=fused)
 
     @abstractmethod
     def state_tensors(self) -> dict[str, Tensor]:
         """Return its state by name, as in a checkpoint: the tensors themselves, not copies."""
 
     @abstractmethod
-    def _move(self, moved: list[int], lr: float, *, fused: bool) -> None:
+    def _update(self, indices: list[int], lr: float, *, fused: bool) -> None:
         """Update the parameters at these indices."""
 
-    def _weights_and_gradients(self, moved: list[int]) -> tuple[list[Tensor], list[Tensor]]:
-        weights: list[Tensor] = [self.parameters[i] for i in moved]
+    def _weights_and_gradients(self, indices: list[int]) -> tuple[list[Tensor], list[Tensor]]:
+        weights: list[Tensor] = [self.parameters[i] for i in indices]
         return weights, [weight.grad for weight in weights if weight.grad is not None]
 
 
@@ -70,7 +70,7 @@ class SGD(Optimizer):
     """Stochastic gradient descent with momentum, as ``torch.optim.SGD``.
 
     Attributes:
-        velocities: The momentum buffer of each parameter; None without momentum.
+        momentum_buffers: The momentum buffer of each parameter; None without momentum.
     """
 
     def __init__(
@@ -85,20 +85,22 @@ class SGD(Optimizer):
         self._momentum = momentum
         self._nesterov = nesterov
         self._weight_decay = weight_decay
-        self.velocities: list[Tensor | None] = [
+        self.momentum_buffers: list[Tensor | None] = [
             _zeros(p) if momentum and can_require_grad(p) else None for p in self.parameters
         ]
 
     def state_tensors(self) -> dict[str, Tensor]:
         """Return the momentum buffer of each parameter that has one."""
-        return {f"momentum_buffer/{i}": v for i, v in enumerate(self.velocities) if v is not None}
+        return {
+            f"momentum_buffer/{i}": v for i, v in enumerate(self.momentum_buffers) if v is not None
+        }
 
-    def _move(self, moved: list[int], lr: float, *, fused: bool) -> None:
-        weights, gradients = self._weights_and_gradients(moved)
+    def _update(self, indices: list[int], lr: float, *, fused: bool) -> None:
+        weights, gradients = self._weights_and_gradients(indices)
         sgd(
             weights,
             gradients,
-            [self.velocities[i] for i in moved],
+            [self.momentum_buffers[i] for i in indices],
             foreach=False,
             fused=fused,
             weight_decay=self._weight_decay,
@@ -114,9 +116,9 @@ class Adam(Optimizer):
     """Adam, as ``torch.optim.Adam``, or with decoupled weight decay as ``torch.optim.AdamW``.
 
     Attributes:
-        means: The exponential moving average of each parameter's gradient (``exp_avg``).
-        squares: That of its square (``exp_avg_sq``).
-        steps: The number of updates of each parameter, as scalar float tensors.
+        exp_avgs: The exponential moving average of each parameter's gradient.
+        exp_avg_sqs: That of its square.
+        state_steps: The number of updates of each parameter, as scalar float tensors.
     """
 
     def __init__(
@@ -125,24 +127,24 @@ class Adam(Optimizer):
         super().__init__(parameters)
         self._weight_decay = weight_decay
         self._decoupled = decoupled
-        self.means = [_zeros(p) for p in self.parameters]
-        self.squares = [_zeros(p) for p in self.parameters]
-        self.steps = [torch.zeros((), device=p.device) for p in self.parameters]
+        self.exp_avgs = [_zeros(p) for p in self.parameters]
+        self.exp_avg_sqs = [_zeros(p) for p in self.parameters]
+        self.state_steps = [torch.zeros((), device=p.device) for p in self.parameters]
 
     def state_tensors(self) -> dict[str, Tensor]:
-        """Return means, squares and step counts of all parameters."""
-        kinds = {"exp_avg": self.means, "exp_avg_sq": self.squares, "step": self.steps}
+        """Return moving averages and step counts of all parameters."""
+        kinds = {"exp_avg": self.exp_avgs, "exp_avg_sq": self.exp_avg_sqs, "step": self.state_steps}
         return {f"{kind}/{i}": t for kind, tensors in kinds.items() for i, t in enumerate(tensors)}
 
-    def _move(self, moved: list[int], lr: float, *, fused: bool) -> None:
-        weights, gradients = self._weights_and_gradients(moved)
+    def _update(self, indices: list[int], lr: float, *, fused: bool) -> None:
+        weights, gradients = self._weights_and_gradients(indices)
         adam(
             weights,
             gradients,
-            [self.means[i] for i in moved],
-            [self.squares[i] for i in moved],
+            [self.exp_avgs[i] for i in indices],
+            [self.exp_avg_sqs[i] for i in indices],
             [],
-            [self.steps[i] for i in moved],
+            [self.state_steps[i] for i in indices],
             foreach=False,
             fused=fused,
             decoupled_weight_decay=self._decoupled,

@@ -22,7 +22,7 @@ class SetBaseLr:
 
 @dataclass(frozen=True, slots=True)
 class SetBatchSize:
-    """Set the size of the next slice of this epoch's permutation."""
+    """Set the batch size; the next batch continues in this epoch's permutation."""
 
     value: int
 

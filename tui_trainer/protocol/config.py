@@ -138,7 +138,7 @@ class RunConfig:
     )
     dataset: str = setting("mnist", DATA, "Dataset", DATASETS)
     data_dir: str | None = setting(
-        None, DATA, "Folder of IDX files in MNIST's format to use instead"
+        None, DATA, "Folder of IDX files in MNIST's format; replaces --dataset"
     )
     classes: int | None = setting(
         None, DATA, "Number of classes in --data-dir, if its labels skip some", (2, MAX_CLASSES)
@@ -211,7 +211,7 @@ class RunConfig:
     )
     device: str = setting("auto", MACHINE, "Device", DEVICES)
     threads: int | None = setting(
-        None, MACHINE, "CPU threads; default: found by a short trial", (1, 1_024)
+        None, MACHINE, "CPU threads; default: the fastest in a short trial", (1, 1_024)
     )
     target_accuracy: float | None = setting(
         None,

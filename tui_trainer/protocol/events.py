@@ -120,7 +120,7 @@ class StepDone:
         batch_size: The number of its images; the last batch of an epoch may have fewer.
         loss: Its mean loss, before the update.
         accuracy: Its accuracy, before the update.
-        lr: The rate of its update: base times schedule.
+        lr: The learning rate of its update: base × schedule.
         seconds: Training time so far.
     """
 
@@ -143,7 +143,7 @@ class EpochDone:
     before its update. All ``val_`` fields are None without a validation split.
 
     Attributes:
-        lr: The rate of its last update.
+        lr: The learning rate of its last update.
         val_interval: Wilson interval of the validation accuracy, 95 %.
         val_class_accuracy: Accuracy by class; None for a class without a validation image.
         val_loss_rise: Validation loss minus the lowest one so far; 0 in the best epoch.
@@ -195,7 +195,7 @@ class SettingChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandRejected:
-    """A command could not be applied, or a question not be answered; ``reason`` says why.
+    """A command could not be applied, or a question could not be answered; ``reason`` says why.
 
     Attributes:
         command: The name of the command's class, or the question's topic.

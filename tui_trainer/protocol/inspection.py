@@ -31,7 +31,12 @@ class View:
 
 VIEWS = (
     View("confusion", "confusion matrix", ERRORS, "true class by predicted class"),
-    View("misclassified", "misclassified images", ERRORS, "the images of one cell of the matrix"),
+    View(
+        "misclassified",
+        "misclassified images",
+        ERRORS,
+        "the images of one cell of the confusion matrix",
+    ),
     View("classes", "classification report", ERRORS, "precision, recall, F1 by class"),
     View("calibration", "calibration", ERRORS, "reliability diagram and ECE"),
     View("hardest", "highest loss", ERRORS, "the hardest images"),

@@ -46,7 +46,7 @@ def from_json(line: str) -> Event:
         if isinstance(event, SettingChanged):
             KNOBS[event.setting](event.new)  # raises if no command can set this value
     except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
-        raise InputError(f"no event: {line[:80]!r} ({error})") from None
+        raise InputError(f"not an event: {line[:80]!r} ({error})") from None
     return event
 
 

@@ -108,8 +108,8 @@ def test_with_many_classes_the_most_probable_and_the_true_one_have_bars(
 
 
 HISTORIES: tuple[tuple[tuple[dict[int, int], ...], str], ...] = (
-    (({}, {}, {}), "correct at the end of all 3 epochs"),
-    (({5: 1}, {5: 1}, {5: 1}), "misclassified at the end of all 3 epochs"),
+    (({}, {}, {}), "correct at the end of each of the 3 epochs"),
+    (({5: 1}, {5: 1}, {5: 1}), "misclassified at the end of each of the 3 epochs"),
     (({}, {}, {5: 1}), "correct until epoch 2, misclassified since epoch 3, forgotten once"),
     (({}, {5: 1}, {5: 1}), "correct until epoch 1, misclassified since epoch 2, forgotten once"),
     (({5: 1}, {}, {}), "correct since epoch 2, misclassified before"),

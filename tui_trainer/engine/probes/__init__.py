@@ -18,20 +18,20 @@ from tui_trainer.engine.progress import Progress, Stopwatch
 from tui_trainer.protocol.probed import Probe, UpdateProbed
 
 EARLY_STEPS = frozenset({2, 5, 10, 20, 40})
-"""The early updates that are probed …"""
+"""The early updates that are probed."""
 
 EVERY = 50
-"""… then one in so many, at most; …"""
+"""After those, at most one update in this many is probed."""
 
 EACH_EPOCH = 4
-"""… and in epochs of very many steps, so many an epoch."""
+"""In long epochs, about this many updates per epoch are probed."""
 
 EARLY_IMAGES = 8_192
-"""The sample is probed before the first batch, again after so many images, …"""
+"""The sample is probed before the first batch, and again after this many training images."""
 
 SPACING = 32
-"""… at the end of the first epoch, and then at the end of an epoch once so many training images
-per image of the sample have passed."""
+"""The sample is probed at the end of the first epoch, then at the end of an epoch after at least
+this many training images per image of the sample."""
 
 
 class Probes:

@@ -245,7 +245,7 @@ def _reference(
 ) -> tuple[list[envelope.HealthyRun], str]:
     """Return comparable healthy runs; if there are none, the reason."""
     if len(first_steps.losses) < envelope.STEPS:
-        return [], f"healthy runs are recorded at {envelope.STEPS} steps"
+        return [], f"no comparison: healthy runs are measured over {envelope.STEPS} steps"
     return healthy_like(context.config, context.data, context.layers, context.model)
 
 

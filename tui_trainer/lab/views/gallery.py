@@ -144,7 +144,11 @@ def past(context: Context, predictions: Predictions, number: int) -> str:
 def _epochs(forgetting: ExampleForgetting) -> str:
     if forgetting.since > 1:
         return f"each epoch since {forgetting.since}, the first recorded one"
-    return "the only epoch so far" if forgetting.epochs == 1 else f"all {forgetting.epochs} epochs"
+    return (
+        "the only epoch so far"
+        if forgetting.epochs == 1
+        else f"each of the {forgetting.epochs} epochs"
+    )
 
 
 def history(context: Context, images: str, number: int) -> Mapping[str, object] | None:

@@ -42,7 +42,7 @@ REGISTRY: Mapping[str, Entry] = {
     ),
     "conv-gap": Entry(
         "tui_trainer.models.zoo.story:conv_gap",
-        "global average pooling instead of those layers: more convolutions for the same budget",
+        "global average pooling instead of fully connected layers, and more convolutions",
     ),
     "squeeze": Entry(
         "tui_trainer.models.zoo.story:squeeze",
@@ -50,16 +50,16 @@ REGISTRY: Mapping[str, Entry] = {
     ),
     "squeeze-norm": Entry(
         "tui_trainer.models.zoo.story:squeeze_norm",
-        "the same with batch norm after every convolution but the last",
+        "squeeze with batch norm after every convolution but the last",
     ),
     "squeeze-dropout": Entry(
         "tui_trainer.models.zoo.story:squeeze_dropout",
-        "the same with dropout after each block",
+        "squeeze-norm with dropout after each block",
         dropout=0.05,
     ),
     "under-8k": Entry(
         "tui_trainer.models.zoo.story:under_8k",
-        "the same with fewer channels and no dropout: under 8,000 parameters",
+        "squeeze-norm with fewer channels: under 8,000 parameters",
     ),
     "tiny": Entry(
         "tui_trainer.models.zoo.small:tiny",
@@ -75,7 +75,7 @@ REGISTRY: Mapping[str, Entry] = {
     ),
     "pool-late": Entry(
         "tui_trainer.models.zoo.small:pool_late",
-        "its twin, pooled before the last two: the same parameters, many more multiply-adds",
+        "pool-early's twin, pooled before the last two: many more multiply-adds",
     ),
     "era-s6-as-run": Entry(
         "tui_trainer.models.zoo.era_s6:era_s6_as_run",
@@ -87,12 +87,12 @@ REGISTRY: Mapping[str, Entry] = {
     ),
     "era-s6-dropout": Entry(
         "tui_trainer.models.zoo.era_s6:era_s6_dropout",
-        "the same with dropout after every 3×3 convolution but the last",
+        "era-s6 with dropout after every 3×3 convolution but the last",
         dropout=0.05,
     ),
     "era-s6-plain": Entry(
         "tui_trainer.models.zoo.era_s6:era_s6_plain",
-        "the same without batch norm, for comparison",
+        "era-s6 without batch norm, for comparison",
     ),
 }
 """In the order of the course."""

@@ -79,7 +79,7 @@ def squeeze(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequen
 
 
 def squeeze_norm(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
-    """Build the same with batch norm after every convolution but the last: 18,176 parameters."""
+    """Build squeeze with batch norm after every convolution but the last: 18,176 parameters."""
     return _squeezed(classes, _BLOCKS, norm=True, dropout=None)
 
 
