@@ -82,7 +82,7 @@ def test_what_cannot_be_diagnosed_is_refused_in_a_line(run: Cli) -> None:
     folder = run_folder(Path("runs/one"), start)
     assert "one: nothing to diagnose: no batch was trained" in refused("one")
     folder.events.write_text("{}\n")
-    assert "line 1: no event" in refused("one")
+    assert "line 1: not an event" in refused("one")
 
 
 def test_it_loads_neither_torch_nor_the_window(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_a_newer_schema_is_refused() -> None:
     ],
 )
 def test_a_damaged_record_is_no_event(damaged: str) -> None:
-    with pytest.raises(InputError, match="no event"):
+    with pytest.raises(InputError, match="not an event"):
         from_json(damaged)
 
 

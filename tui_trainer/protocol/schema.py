@@ -122,7 +122,7 @@ def upgraded(record: Any) -> dict[str, Any]:
 
     Raises:
         ValueError: If a newer version wrote it.
-        TypeError: If it is no event.
+        TypeError: If it is not an event.
     """
     if not isinstance(record, dict):
         raise TypeError("no JSON object")
