@@ -271,7 +271,7 @@ def test_a_report_that_cannot_be_written_is_known_before_anything_is_judged(
     (tmp_path / "file").touch()
     for path, output in (
         (tmp_path, "is not an ordinary file; choose another name"),
-        (tmp_path / "nowhere" / "r.html", " does not exist"),
+        (tmp_path / "nowhere" / "r.html", " does not exist; create it"),
         (tmp_path / "file" / "r.html", ""),
         ("x" * 300, "cannot be written: "),
     ):

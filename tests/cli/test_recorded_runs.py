@@ -71,7 +71,7 @@ def test_a_finished_run_wants_a_number_of_epochs(run: Cli, trained: RunFolder) -
     output = complaint(run, "resume", "--no-ui")
     assert output == f"{trained.name}: all 2 epochs are done; to continue, add --epochs 4"
     output = complaint(run, "resume", "--no-ui", "--epochs", 1)
-    assert output == "--epochs 1: epoch 2 has already started"
+    assert output == "--epochs 1: epoch 2 has already started; choose at least 2"
 
 
 def test_a_finished_run_is_resumed(run: Cli, trained: RunFolder) -> None:

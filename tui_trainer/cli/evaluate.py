@@ -140,7 +140,9 @@ def _check_report(path: Path) -> None:
         if target.exists() and not target.is_file():
             raise InputError(f"--report {shown}: is not an ordinary file; choose another name")
         if not target.parent.is_dir():
-            raise InputError(f"--report {shown}: folder {printable(path.parent)} does not exist")
+            raise InputError(
+                f"--report {shown}: folder {printable(path.parent)} does not exist; create it"
+            )
     except (OSError, ValueError) as error:
         raise InputError(f"--report {shown}: cannot be written: {reason(error)}") from None
     if not os.access(target.parent, os.W_OK):

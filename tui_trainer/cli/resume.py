@@ -82,5 +82,7 @@ def _more_epochs(found: SavedRun, epochs: int | None) -> tuple[Command, ...]:
             )
         return ()
     if epochs < begun:
-        raise InputError(f"--epochs {epochs}: epoch {begun} has already started")
+        raise InputError(
+            f"--epochs {epochs}: epoch {begun} has already started; choose at least {begun}"
+        )
     return () if epochs == found.metadata["epochs"] else (SetEpochs(epochs),)

@@ -161,7 +161,7 @@ def _diagram(found: Calibration) -> Curves:
     shares = tuple(each.correct / each.images for each in full)
     ends = [each.interval or (0.0, 1.0) for each in full]
     return Curves(
-        caption=f"reliability diagram: accuracy by confidence, bins of {FEWEST} images or more",
+        caption=f"reliability diagram: accuracy by confidence, bins of at least {FEWEST} images",
         x_label="confidence",
         curves=(
             Curve(name="calibrated", x=(0.0, 1.0), y=(0.0, 1.0)),
