@@ -188,7 +188,7 @@ def test_it_is_exported_as_a_program(lab: Lab, case: Case, form: str, tmp_path: 
         assert_refused_program(ended.code, ended.err, tmp_path)
     else:
         assert_fine(ended)
-        assert f" 0 of {TEST} test images get another class" in ended.out
+        assert f" 0 of {TEST} test images have another predicted class" in ended.out
 
 
 def assert_refused_program(code: int, err: str, folder: Path) -> None:
