@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.protocol.facts import changed, epoch_done, evaluated, finished, started, step
+from tests.protocol.facts import changed, epoch_done, evaluated, finished, sample, started, step
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Event, Rewound, RunResumed, to_json
 from tui_trainer.recording.journal import from_json, read_recorded
@@ -73,6 +73,20 @@ def test_an_incomplete_last_line_is_ignored() -> None:
     for torn in ("{", '{"event": "StepDone", "st', "\0\0\0", "\ufffd"):
         recorded = read_recorded(whole + torn, "events.jsonl")
         assert (recorded.events, recorded.lines) == ((started(), step(1)), 2)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        sample(sample_size=0),
+        sample(correct=385, sample_size=384),
+        epoch_done(val_correct=1, val_total=0),
+        epoch_done(val_correct=-1),
+    ],
+)
+def test_more_correct_predictions_than_images_are_not_an_event(event: Event) -> None:
+    with pytest.raises(InputError, match=r"not an event: .* of \d+ images\)$"):
+        read_recorded(text(started(), event), "events.jsonl")
 
 
 def test_a_damaged_line_is_an_error_unless_it_is_void() -> None:

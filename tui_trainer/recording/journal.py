@@ -31,6 +31,10 @@ _KINDS: dict[str, type[Event]] = {
 }
 
 
+_COUNTS = {"correct": "sample_size", "val_correct": "val_total", "test_correct": "test_total"}
+"""The fields that count correct predictions, with those that count the images."""
+
+
 def from_json(line: str) -> Event:
     """Parse a line written by :func:`tui_trainer.protocol.events.to_json`.
 
@@ -45,9 +49,24 @@ def from_json(line: str) -> Event:
         event: Event = record_of(record, kind)
         if isinstance(event, SettingChanged):
             KNOBS[event.setting](event.new)  # raises if no command can set this value
+        _check_counts(event)
     except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
         raise InputError(f"not an event: {line[:80]!r} ({error})") from None
     return event
+
+
+def _check_counts(event: Event) -> None:
+    """Check that no event counts more correct predictions than images; rules divide by these.
+
+    Raises:
+        ValueError: If one does, or counts no images.
+    """
+    for name, total_name in _COUNTS.items():
+        correct, total = getattr(event, name, None), getattr(event, total_name, None)
+        if correct is None or total is None:
+            continue
+        if not (0 <= correct <= total and total > 0):
+            raise ValueError(f"{name} is {correct} of {total} images")
 
 
 @dataclass(frozen=True, slots=True)
