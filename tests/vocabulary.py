@@ -32,7 +32,7 @@ _OTHERS = {"datasets", "runs_0_1", "runs_schema_2"}
 _LOWERED = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Word:
     """A line of the glossary."""
 
@@ -187,13 +187,13 @@ def _texts(path: Path) -> Iterator[tuple[str, int, str]]:
 
 
 def _python(source: str) -> Iterator[tuple[str, int, str]]:
-    tree = ast.parse(source)
+    nodes = list(ast.walk(ast.parse(source)))
     docstrings = {
         id(node.value)
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     }
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield "docstring" if id(node) in docstrings else "string", node.lineno, node.value
         for name, line in _defined(node):
