@@ -312,9 +312,12 @@ def test_the_strokes_of_one_digit_are_not_several_digits(
     assert read_ink(tmp_path / "digit.png").any()
 
 
-def test_mnists_digits_enlarged_are_one_digit_each(mnist: RawDataset, tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [5, pytest.param(20, marks=pytest.mark.slow)])
+def test_mnists_digits_enlarged_are_one_digit_each(
+    mnist: RawDataset, tmp_path: Path, count: int
+) -> None:
     images = torch.frombuffer(mnist.test_images, dtype=torch.uint8).view(-1, 28, 28)
-    for image in images[:20]:
+    for image in images[:count]:
         small = Image.frombytes("L", (28, 28), image.numpy().tobytes())
         small.resize((168, 168), Image.Resampling.BICUBIC).save(tmp_path / "digit.png")
         small.save(tmp_path / "small.png")
