@@ -20,15 +20,15 @@ from tui_trainer.course.lesson import SLUGS
 from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.engine.probes.update import flat_gradient, gradient_size
-from tui_trainer.engine.threads import choose_threads
 from tui_trainer.findings import with_findings
 from tui_trainer.history.history import History
+from tui_trainer.models.threads import choose_threads
 from tui_trainer.models.unused import unused_parameters
 from tui_trainer.protocol.commands import Command, Inbox
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import CommandRejected, Event
 from tui_trainer.protocol.inspection import NAMES
-from tui_trainer.protocol.probed import SampleProbed, UpdateProbed
+from tui_trainer.protocol.probed import DataProbed, SampleProbed, UpdateProbed
 
 Kind = type[nn.Module]
 every = pytest.mark.parametrize("kind", models.EVERY, ids=lambda kind: kind.__name__)
@@ -83,7 +83,9 @@ def test_a_run_with_probes_is_the_run_without(few: Path, kind: Kind) -> None:
 
     assert of(UpdateProbed, with_probes)
     assert of(SampleProbed, with_probes)
-    assert [e for e in with_probes if not isinstance(e, UpdateProbed | SampleProbed)] == without
+    assert [
+        e for e in with_probes if not isinstance(e, DataProbed | UpdateProbed | SampleProbed)
+    ] == without
     assert same(left, right)
 
 

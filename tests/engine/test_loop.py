@@ -174,7 +174,15 @@ def test_events_come_in_order(tiny: Path) -> None:
     seven = ["StepDone"] * 7
     first, second = [*seven[:2], "UpdateProbed", *seven[2:5], "UpdateProbed", *seven[5:]], seven[:]
     second.insert(3, "UpdateProbed")  # steps 2, 5 and 10
-    wanted = ["preparing", "preparing", "RunStarted", "training", "SampleProbed", *first]
+    wanted = [
+        "preparing",
+        "preparing",
+        "RunStarted",
+        "DataProbed",
+        "training",
+        "SampleProbed",
+        *first,
+    ]
     wanted += ["validating", "SampleProbed", "EpochDone"]
     wanted += ["training", *second, "validating", "EpochDone"]
     assert story == [*wanted, "testing", "TestEvaluated", "RunFinished"]

@@ -25,7 +25,7 @@ from tui_trainer.protocol.commands import Inbox, SetBatchSize, Stop
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Event, to_json
-from tui_trainer.protocol.probed import LayerProbe, SampleProbed, UpdateProbed
+from tui_trainer.protocol.probed import DataProbed, LayerProbe, SampleProbed, UpdateProbed
 from tui_trainer.recording.journal import from_json
 
 
@@ -69,7 +69,9 @@ def test_a_run_with_probes_is_the_run_without(tiny: Path, model: str) -> None:
     assert all(probes)
     assert not of(UpdateProbed, without)
     assert not of(SampleProbed, without)
-    assert [e for e in with_probes if not isinstance(e, UpdateProbed | SampleProbed)] == without
+    assert [
+        e for e in with_probes if not isinstance(e, DataProbed | UpdateProbed | SampleProbed)
+    ] == without
     assert differing_bits(left, right)[0] == 0
 
 
@@ -80,7 +82,9 @@ def test_probes_come_at_their_steps_and_survive_json(tiny: Path) -> None:
     assert [probed.step for probed in probes] == [
         s for s in sorted({*EARLY_STEPS, 50}) if s <= last
     ]
-    for probe in [event for event in events if isinstance(event, UpdateProbed | SampleProbed)]:
+    for probe in [
+        event for event in events if isinstance(event, DataProbed | UpdateProbed | SampleProbed)
+    ]:
         assert from_json(to_json(probe)) == probe
 
 

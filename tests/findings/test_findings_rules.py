@@ -15,9 +15,12 @@ import pytest
 from tests.protocol import facts
 from tests.protocol.facts import (
     changed,
+    data_probe,
     epoch_done,
     even,
     layer,
+    mixed,
+    neighbors,
     parameter,
     sample,
     started,
@@ -91,6 +94,36 @@ MOVED = [update(n, parameters=_moved(0.005)) for n in (2, 5, 10, 20, 40, 80)]
 UNLEARNED = epochs(3, train_loss=1.0, train_accuracy=0.5)
 
 TWINS = [
+    Twins(
+        "labels_shuffled",
+        [data_probe(neighbors=neighbors(agreeing=110))],
+        [data_probe(), data_probe(neighbors=neighbors(agreeing=400))],
+        "warning",
+        "11.00 %",
+    ),
+    Twins(
+        "label_confusion",
+        [data_probe(neighbors=neighbors(votes=mixed(7, 1, 0.4)))],
+        [data_probe(neighbors=neighbors(votes=mixed(7, 1, 0.1)))],
+        "warning",
+        "label 7",
+    ),
+    Twins(
+        "classes_overlap",
+        [data_probe(relabeled_images=400)],
+        [data_probe(relabeled_images=10), data_probe(relabeled_images=400, blank_images=400)],
+        "warning",
+        "400",
+    ),
+    Twins("leak", [data_probe(shared_images=900)], [data_probe(shared_images=4)], contains="900"),
+    Twins(
+        "class_imbalance",
+        [data_probe(train_counts=(1_000,) * 9 + (20,))],
+        [data_probe(train_counts=(1_000,) * 9 + (0,)), data_probe(train_counts=(900, 300) * 5)],
+        "warning",
+        "20 of class 9",
+    ),
+    Twins("blank_images", [data_probe(blank_images=2_000)], [data_probe(blank_images=100)]),
     Twins(
         "depends_on_batch",
         [tried(batch_gap=0.4)],
@@ -487,7 +520,7 @@ def test_the_evaluable_rules_depend_on_what_was_recorded() -> None:
     assert set(few) < set(evaluable_rules(history))
     assert "dead ReLUs" in evaluable_rules(history)
     full = History()
-    for event in (START, tried(), sample(), update(2)):
+    for event in (START, data_probe(), tried(), sample(), update(2)):
         full.apply(event)
     assert len(evaluable_rules(full)) == len(RULES)
 

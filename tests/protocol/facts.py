@@ -21,8 +21,10 @@ from tui_trainer.protocol.events import (
 )
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.protocol.probed import (
+    DataProbed,
     LayerProbe,
     ModelProbed,
+    NeighborLabels,
     ParameterProbe,
     SampleProbed,
     UpdateProbed,
@@ -248,6 +250,41 @@ def layer(name: str = "relu1", **changes: Any) -> LayerProbe:
 def tried(**changes: Any) -> ModelProbed:
     """Return the checks of a healthy model."""
     probe = ModelProbed(batch_gap=1e-6, random_gap=0.0, state_gap=0.0, image_gap=0.4)
+    return replace(probe, **changes)
+
+
+def votes(per_class: int = 1_000) -> tuple[tuple[int, ...], ...]:
+    """Return the labels of neighbors that all agree with the image."""
+    return tuple(tuple(per_class if c == k else 0 for c in range(10)) for k in range(10))
+
+
+def mixed(label: int, other: int, share: float) -> tuple[tuple[int, ...], ...]:
+    """Return the same, but for a share of one class's neighbors that have another label."""
+    rows = [list(row) for row in votes()]
+    rows[label][other] = round(1_000 * share)
+    rows[label][label] -= rows[label][other]
+    return tuple(map(tuple, rows))
+
+
+def neighbors(**changes: Any) -> NeighborLabels:
+    """Return the labels of a clean dataset's neighbors."""
+    clean = NeighborLabels(
+        images=1_000, agreeing=940, unanimous=800, contradicted=6, largest_pair=2, votes=votes()
+    )
+    return replace(clean, **changes)
+
+
+def data_probe(**changes: Any) -> DataProbed:
+    """Return the checks of a clean dataset."""
+    probe = DataProbed(
+        train_counts=(1_000,) * 10,
+        val_counts=(200,) * 10,
+        shared_images=0,
+        relabeled_images=0,
+        blank_images=0,
+        neighbors=neighbors(),
+        val_neighbors=neighbors(agreeing=930),
+    )
     return replace(probe, **changes)
 
 

@@ -78,8 +78,7 @@ def _start(run: Run, resume: Resumption | None) -> Iterator[Event]:
         yield run.resumed()
         return
     yield run.started()
-    if run.trial is not None:
-        yield run.trial
+    yield from run.first_probes
     yield from save(run, "last")
 
 
@@ -134,6 +133,7 @@ def train_step(run: Run) -> None:
     logits = model(images)
     loss = loss_fn(logits, labels, run.config.label_smoothing)
     optimizer.zero_grad()
+    probes.record_zero_grad(optimizer)
     backward(loss, optimizer.parameters)
     probes.record_gradients()
     optimizer.step(lr)

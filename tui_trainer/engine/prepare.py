@@ -14,9 +14,9 @@ from tui_trainer.engine.probes import Probes
 from tui_trainer.engine.probes.sample import Sample
 from tui_trainer.engine.progress import Progress, Stopwatch
 from tui_trainer.engine.run import Assistant, Control, Run
-from tui_trainer.engine.threads import MOST_IMAGES, choose_threads
 from tui_trainer.models.build import build_model, check_dropout, is_custom, to_channels_last
 from tui_trainer.models.rng import seed_all
+from tui_trainer.models.threads import MOST_IMAGES, choose_threads
 from tui_trainer.models.unregistered_state import UnregisteredState
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
@@ -63,10 +63,9 @@ def prepare(
             count = min(config.batch_size, MOST_IMAGES)
             images = data.prepare(data.train.images[:count])
             threads = choose_threads(model, images, data.train.labels[:count])
-    trial = None
     if is_custom(config.model):
         yield StateChanged(state="preparing", step=0, detail="trying the first training steps")
-        trial = assistant.try_model(model, data, config)
+    first_probes = assistant.first_probes(model, data, config)
     batches, progress, stopwatch = Batches(data, config), Progress(), Stopwatch(clock)
     sample = Sample(data, layers, assistant.trace)
     return Run(
@@ -87,6 +86,6 @@ def prepare(
         assistant=assistant,
         base_lr=config.base_lr,
         flush_every=1 if device.type == "cpu" else ACCELERATOR_FLUSH,
-        trial=trial,
+        first_probes=first_probes,
         unregistered=UnregisteredState(model) if is_custom(config.model) else None,
     )

@@ -37,7 +37,7 @@ from tui_trainer.protocol.events import (
     TestEvaluated,
 )
 from tui_trainer.protocol.layers import LayerRow
-from tui_trainer.protocol.probed import ModelProbed
+from tui_trainer.protocol.probed import Probe
 from tui_trainer.protocol.reference import model_name
 from tui_trainer.protocol.schedules import factor
 from tui_trainer.stats.intervals import wilson
@@ -64,13 +64,13 @@ class Assistant:
         """Return the layer table and the design review for images (height, width, channels)."""
         return (), ()
 
-    def try_model(self, model: nn.Module, data: Data, config: RunConfig) -> ModelProbed | None:
-        """Try the first training steps of a custom model on a copy.
+    def first_probes(self, model: nn.Module, data: Data, config: RunConfig) -> tuple[Probe, ...]:
+        """Probe the data and the model; try a custom model's first training steps on a copy.
 
         Raises:
-            InputError: If one fails.
+            InputError: If a step fails.
         """
-        return None
+        return ()
 
     def try_batch_size(
         self, model: nn.Module, data: Data, config: RunConfig, batch_size: int
@@ -179,7 +179,7 @@ class Run:
     Attributes:
         base_lr: The base learning rate, a knob; see :attr:`lr`.
         flush_every: Steps after which the losses are read from the device.
-        trial: The result of a custom model's trial before its training.
+        first_probes: The checks of the data and the model before the first step.
         unregistered: The state of a custom model that its ``state_dict`` does not contain.
     """
 
@@ -200,7 +200,7 @@ class Run:
     assistant: Assistant
     base_lr: float
     flush_every: int
-    trial: ModelProbed | None = None
+    first_probes: tuple[Probe, ...] = ()
     unregistered: UnregisteredState | None = None
     validation: Validation = field(default_factory=Validation)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from tui_trainer.findings import (
+    data_checks,
     gradients,
     images,
     inactive_units,
@@ -22,6 +23,7 @@ from tui_trainer.findings import (
 )
 from tui_trainer.findings.rule import (
     CHECK_EVERY,
+    DATA,
     EPOCHS,
     SAMPLES,
     STEPS,
@@ -54,6 +56,13 @@ _NOT_COMPARABLE = (
 """Findings that make a comparison of training and validation meaningless."""
 
 RULES: tuple[Rule, ...] = (
+    # The data, before the first step.
+    Rule(data_checks.labels_shuffled, DATA, "labels that similar images do not share"),
+    Rule(data_checks.label_confusion, DATA, "classes with mixed labels", ("labels_shuffled",)),
+    Rule(data_checks.classes_overlap, DATA, "identical images with different labels"),
+    Rule(data_checks.leak, DATA, "validation images in the training split"),
+    Rule(data_checks.class_imbalance, DATA, "rare classes"),
+    Rule(data_checks.blank_images, DATA, "blank images"),
     # Errors that show at once.
     Rule(mode_gaps.random_in_evaluation, TRIED, "random logits in evaluation mode"),
     Rule(mode_gaps.depends_on_batch, TRIED, "logits that depend on the batch"),
@@ -65,7 +74,9 @@ RULES: tuple[Rule, ...] = (
     Rule(gradients.not_updated, UPDATES, "parameters missing from the optimizer"),
     Rule(gradients.uphill, UPDATES, "gradient ascent", ("learning_rate_high",)),
     Rule(images.input_scale, SAMPLES, "unnormalized input"),
-    Rule(images.validation_differs, SAMPLES, "validation images that differ from training"),
+    Rule(
+        images.validation_differs, (*DATA, *SAMPLES), "validation images that differ from training"
+    ),
     Rule(label_counts.constant_labels, SAMPLES, "constant labels"),
     Rule(label_counts.not_shuffled, UPDATES, "unshuffled data", ("constant_labels",)),
     # The layers.
@@ -102,8 +113,13 @@ RULES: tuple[Rule, ...] = (
         "validation at chance level",
         (*_BROKEN, "validation_differs"),
     ),
-    Rule(label_counts.labels_noisy, SAMPLES, "label noise", ("not_learning",)),
-    Rule(label_counts.class_missing, EPOCHS, "classes that are not learned", ("not_shuffled",)),
+    Rule(label_counts.labels_noisy, (*DATA, *SAMPLES), "label noise", ("not_learning",)),
+    Rule(
+        label_counts.class_missing,
+        (*DATA, *EPOCHS),
+        "classes that are not learned",
+        ("not_shuffled",),
+    ),
     Rule(
         mode_gaps.batch_too_small,
         UPDATES,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tui_trainer.findings.data_checks import differs_by_neighbors
 from tui_trainer.findings.rule import finding
 from tui_trainer.history.history import History
 from tui_trainer.protocol.events import FindingRaised
@@ -40,7 +41,9 @@ def input_scale(history: History) -> FindingRaised | None:
 
 
 def validation_differs(history: History) -> FindingRaised | None:
-    """Find validation images whose mean or scale differs from the training images'."""
+    """Find validation images that differ from training in mean or scale, or in their neighbors."""
+    if (evidence := differs_by_neighbors(history)) is not None:
+        return finding("validation_differs", evidence=evidence, step=0)
     sample = history.samples[-1] if history.samples else None
     if sample is None or sample.val_mean is None or sample.val_std is None:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
+from tui_trainer.findings.data_checks import label_noise, missing_classes
 from tui_trainer.findings.rule import finding, recent_updates
 from tui_trainer.history.history import History
 from tui_trainer.protocol.events import EpochDone, FindingRaised
@@ -92,8 +93,12 @@ def labels_noisy(history: History) -> FindingRaised | None:
     A trained model misclassifies the images with a wrong label, and those errors are spread evenly
     over all class pairs, while its genuine errors concentrate on a few similar pairs. It also
     learns not to trust the labels: it is not confident about any image. The last two samples must
-    agree, after the first epoch.
+    agree, after the first epoch. Before the first step, nearest neighbors show it.
     """
+    if (known := label_noise(history)) is not None:
+        share, evidence = known
+        title = f"label noise: about {100 * share:.0f} % of the labels"
+        return finding("labels_noisy", title=title, evidence=evidence, step=0)
     samples, started = list(history.samples)[-2:], history.started
     if started is None or len(samples) < 2:
         return None
@@ -125,7 +130,10 @@ def class_missing(history: History) -> FindingRaised | None:
     there = (
         [sum(row) for row in sample.confusion] if sample and sample.sample_size >= ENOUGH else []
     )
-    gone = {label for label, count in enumerate(there) if not count}
+    known = missing_classes(history)
+    gone = {label for label, count in enumerate(there) if not count} if known is None else known
+    if known:
+        return _without_images(history, known)
     recent = [_unlearned(epoch, LEARNED) for epoch in history.epochs[-3:]]
     missing = set.intersection(*recent) if len(recent) == 3 else set()
     if not missing and history.epochs:
@@ -149,6 +157,20 @@ def class_missing(history: History) -> FindingRaised | None:
             else "it is rare in the training split, or labeled as another class"
         ),
         plot=tuple(share or 0.0 for share in accuracies),
+    )
+
+
+def _without_images(history: History, classes: set[int]) -> FindingRaised:
+    counts = history.data_probe.val_counts if history.data_probe else ()
+    named = ", ".join(map(str, sorted(classes)))
+    return finding(
+        "class_missing",
+        severity="error",
+        title=f"class {named} has no training images",
+        evidence=", ".join(f"{counts[c]:,} validation images of class {c}" for c in sorted(classes))
+        + ", and not one in the training split",
+        cause="the training split has no image of it",
+        step=0,
     )
 
 

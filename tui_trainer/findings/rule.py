@@ -5,15 +5,22 @@ from __future__ import annotations
 import statistics
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any, TypedDict
 
 from tui_trainer.history.history import History
 from tui_trainer.protocol.config import MODELS
+from tui_trainer.protocol.diagnosis import Cause
 from tui_trainer.protocol.events import Diverged, EpochDone, Event, FindingRaised, StepDone
-from tui_trainer.protocol.probed import ModelProbed, ParameterProbe, SampleProbed, UpdateProbed
+from tui_trainer.protocol.probed import (
+    DataProbed,
+    ModelProbed,
+    ParameterProbe,
+    SampleProbed,
+    UpdateProbed,
+)
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text import fmt
 
@@ -62,18 +69,20 @@ class Rule:
         if StepDone in self.on:
             return True
         available: dict[type[Event], object] = {
+            DataProbed: history.data_probe,
             UpdateProbed: history.updates,
             SampleProbed: history.samples,
             ModelProbed: history.model_probe or history.started.model in MODELS,
             EpochDone: history.started.val_size,
         }
-        return bool(available[self.on[0]])
+        return any(available[kind] for kind in self.on if kind in available)
 
 
 STEPS = (StepDone, EpochDone, Diverged)
 EPOCHS = (EpochDone, Diverged)
 UPDATES = (UpdateProbed,)
 SAMPLES = (SampleProbed,)
+DATA = (DataProbed,)
 TRIED = (ModelProbed,)
 
 
@@ -152,8 +161,31 @@ def _texts() -> Mapping[str, Mapping[str, Any]]:
 
 
 def finding(code: str, **fields: Any) -> FindingRaised:
-    """Return a rule's finding from its texts; ``fields`` add to them or replace them."""
-    return FindingRaised(code=code, **{**_texts()[code], **fields})
+    """Return a rule's finding from its texts; ``fields`` add to them or replace them.
+
+    Args:
+        code: The code of the rule.
+        fields: The fields of the finding. With ``causes``, the first gives the finding's cause,
+            advice and fix; without, the finding has one cause, with its own code or the texts'
+            ``cause_code``.
+    """
+    texts = {**_texts()[code], **fields}
+    cause_code = texts.pop("cause_code", code)
+    if texts.get("causes"):
+        first: Cause = texts["causes"][0]
+        texts |= {"cause": first.title, "advice": first.advice}
+        texts |= {"fix_setting": first.fix_setting, "fix_value": first.fix_value}
+        return FindingRaised(code=code, **texts)
+    found = FindingRaised(code=code, **texts)
+    only = Cause(
+        code=cause_code,
+        title=found.cause or found.title,
+        likelihood="shown",
+        advice=found.advice,
+        fix_setting=found.fix_setting,
+        fix_value=found.fix_value,
+    )
+    return replace(found, causes=(only,))
 
 
 class Remedy(TypedDict):

@@ -31,7 +31,7 @@ from tui_trainer.protocol.events import (
     StepDone,
     TestEvaluated,
 )
-from tui_trainer.protocol.probed import ModelProbed, SampleProbed, UpdateProbed
+from tui_trainer.protocol.probed import DataProbed, ModelProbed, SampleProbed, UpdateProbed
 
 PROBES_KEPT = 128
 """The latest probes of updates, and likewise of the sample, that are kept."""
@@ -68,9 +68,9 @@ class RunState:
 
     ``folder`` is where the run is recorded, ``unsaved`` are the files that cannot be written, with
     the reason, ``saved`` is the last reported checkpoint. ``divergence`` is reset by a rewind.
-    ``updates`` and ``samples`` are the latest probes, ``model_probe`` the checks of the model
-    before the first step. ``findings`` are the active ones by code, ``past_findings`` the cleared
-    ones.
+    ``updates`` and ``samples`` are the latest probes, ``data_probe`` and ``model_probe`` the
+    checks of images, labels and model before the first step. ``findings`` are the active ones by
+    code, ``past_findings`` the cleared ones.
     """
 
     state: State = "preparing"
@@ -93,6 +93,7 @@ class RunState:
     rejection: CommandRejected | None = None
     updates: deque[UpdateProbed] = field(default_factory=lambda: deque(maxlen=PROBES_KEPT))
     samples: deque[SampleProbed] = field(default_factory=lambda: deque(maxlen=PROBES_KEPT))
+    data_probe: DataProbed | None = None
     model_probe: ModelProbed | None = None
     images_per_second: float = 0.0
     batches_in_epoch: int = 0
@@ -125,6 +126,8 @@ class RunState:
                 self.samples.append(event)
             case ModelProbed():
                 self.model_probe = event
+            case DataProbed():
+                self.data_probe = event
             case EpochDone():
                 self.epochs.append(event)
             case SettingChanged():

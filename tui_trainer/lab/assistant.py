@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from tui_trainer.anatomy import trace
 from tui_trainer.anatomy.description import layers_of, review_of
 from tui_trainer.data.dataset import Data
+from tui_trainer.data.neighbors import probe_data
 from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.engine.evaluation import Evaluation, probabilities_of
 from tui_trainer.engine.process_commands import reject
@@ -30,7 +31,7 @@ from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.errors import path_error
 from tui_trainer.protocol.events import CommandRejected, Event
 from tui_trainer.protocol.layers import LayerRow
-from tui_trainer.protocol.probed import ModelProbed
+from tui_trainer.protocol.probed import Probe
 from tui_trainer.text.fmt import clip, one_line
 
 LONGEST_REASON = 300
@@ -61,13 +62,14 @@ class Laboratory(Assistant):
         layers = layers_of(model, image, classes)
         return layers, review_of(layers, budget)
 
-    def try_model(self, model: nn.Module, data: Data, config: RunConfig) -> ModelProbed:
-        """Try the first steps of a custom model on a copy.
+    def first_probes(self, model: nn.Module, data: Data, config: RunConfig) -> tuple[Probe, ...]:
+        """Probe the data and the model; try a custom model's first training steps on a copy.
 
         Raises:
-            InputError: If its training would fail.
+            InputError: If a step fails.
         """
-        return try_model(model, data, config)
+        probes: list[Probe] = [try_model(model, data, config)] if is_custom(config.model) else []
+        return (probe_data(data), *probes) if config.probes else tuple(probes)
 
     def try_batch_size(
         self, model: nn.Module, data: Data, config: RunConfig, batch_size: int

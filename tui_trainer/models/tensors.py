@@ -68,3 +68,30 @@ def mean_and_std(values: Tensor) -> tuple[float, float]:
 def rms(values: Tensor) -> float:
     """Return the root mean square, summed in float64; 0 for an empty tensor."""
     return float(values.double().square().mean().sqrt()) if values.numel() else 0.0
+
+
+REPLACED = 0.1
+"""The change between two updates, relative to the norm, from which a parameter is replaced."""
+
+
+@torch.no_grad()
+def weights_of(model: nn.Module) -> dict[str, Tensor]:
+    """Return a copy of the parameters that can be trained, by name."""
+    return {name: p.detach().clone() for name, p in _trainable(model).items()}
+
+
+@torch.no_grad()
+def replaced_weights(model: nn.Module, before: dict[str, Tensor]) -> frozenset[str]:
+    """Return the parameters that are no longer those of a copy made by :func:`weights_of`."""
+    now = _trainable(model)
+    return frozenset(
+        name
+        for name, old in before.items()
+        if name not in now
+        or now[name].shape != old.shape
+        or bool((now[name].detach() - old).norm() > REPLACED * old.norm())
+    )
+
+
+def _trainable(model: nn.Module) -> dict[str, nn.Parameter]:
+    return {name: p for name, p in model.named_parameters() if is_trainable(p)}

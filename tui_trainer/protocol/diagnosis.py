@@ -14,6 +14,9 @@ Severity = Literal["error", "warning", "note", "ok"]
 SIGNS: Mapping[Severity, str] = {"error": "✗", "warning": "▲", "note": "·", "ok": "✓"}
 """The glyph of each severity, the most severe first."""
 
+Likelihood = Literal["shown", "likely", "possible"]
+"""The likelihood of a cause: a measurement shows it, points to it, or does not exclude it."""
+
 Verdict = tuple[Severity, str, str]
 """Severity, title and advice of a diagnosis."""
 
@@ -53,6 +56,29 @@ class Diagnosis:
     def rank(self) -> int:
         """The rank of its severity, from 0, the most severe."""
         return _RANKS[self.severity]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """One possible cause of a diagnosis, with the measurement that separates it from the others.
+
+    Attributes:
+        code: Its name, as in ``learning_rate_high``; the same in every diagnosis.
+        title: The cause in a few words.
+        likelihood: Whether a measurement shows it, points to it, or does not exclude it.
+        evidence: The measurement and its result; empty if nothing was measured.
+        advice: What to try.
+        fix_setting: The knob that ``advice`` sets; None if no knob fixes it.
+        fix_value: The value to set it to.
+    """
+
+    code: str
+    title: str
+    likelihood: Likelihood = "possible"
+    evidence: str = ""
+    advice: str = ""
+    fix_setting: str | None = None
+    fix_value: float | None = None
 
 
 _RANKS = {severity: rank for rank, severity in enumerate(SIGNS)}

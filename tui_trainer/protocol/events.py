@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tui_trainer.protocol.answers import Answered
-from tui_trainer.protocol.diagnosis import Diagnosis
+from tui_trainer.protocol.diagnosis import Cause, Diagnosis
 from tui_trainer.protocol.layers import BUDGET, LayerRow
 from tui_trainer.protocol.probed import Probe
 from tui_trainer.protocol.schema import SCHEMA
@@ -300,6 +300,8 @@ class FindingRaised(Diagnosis):
         fix_setting: The knob that ``advice`` sets; None if no knob fixes it.
         fix_value: The value to set it to.
         cause: The most likely cause; empty if the title already names it.
+        causes: All causes that were not excluded, the most likely first; ``cause``, ``advice`` and
+            the fix are those of the first. Empty in records of version 0.1.
         plot: The values of a small plot of the evidence; empty if there is none.
         plot_label: The label of that plot, as in ``validation loss, epochs 3 to 9``.
     """
@@ -308,6 +310,7 @@ class FindingRaised(Diagnosis):
     fix_setting: str | None = None
     fix_value: float | None = None
     cause: str = ""
+    causes: tuple[Cause, ...] = ()
     plot: tuple[float, ...] = ()
     plot_label: str = ""
 

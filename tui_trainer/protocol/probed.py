@@ -23,6 +23,10 @@ class ParameterProbe:
         update_norm: The norm of the update.
         frozen: Whether ``requires_grad`` is False.
         eps: The machine epsilon of its dtype: a smaller relative update is rounded away.
+        optimized: Whether the optimizer has it; None in older records.
+        radial_cosine: cosine(gradient, weights): 0 behind a norm, where only the direction of the
+            weights counts. None where one of the two is 0.
+        replaced: Whether something other than the optimizer has changed it since the last update.
     """
 
     name: str
@@ -33,6 +37,9 @@ class ParameterProbe:
     update_norm: float
     frozen: bool = False
     eps: float = 2**-23
+    optimized: bool | None = None
+    radial_cosine: float | None = None
+    replaced: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +64,8 @@ class UpdateProbed:
         parameters: Each parameter tensor, in the order of ``named_parameters``.
         input_share: The share of the step's time spent on loading and augmenting the batch; None on
             an accelerator, which runs asynchronously.
+        accumulated: Whether a gradient of the step before was there when the backward pass began:
+            ``zero_grad()`` is missing.
     """
 
     step: int
@@ -74,6 +83,7 @@ class UpdateProbed:
     input_share: float | None = None
     shrinkage_cosine: float | None = None
     is_training: bool = False
+    accumulated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +184,13 @@ class ModelProbed:
         random_gap: Between two passes of an image with different random numbers.
         state_gap: Between two passes of an image with other images in between.
         image_gap: Between different images: 0 if the model gives every image the same logits.
+        gradient_ratio: The slope of the loss along its gradient, over the gradient's norm: 1 if the
+            gradient is that of the loss, below 0 if its sign is wrong. None if it was not measured.
+        training_gap: Between training and evaluation mode, with all norms and dropouts in
+            evaluation mode: what ``forward`` itself does to training images alone.
+        training_random_gap: Between two such passes in training mode with different random numbers.
+        equal_units: The weights whose units are all equal at the start.
+        frozen_statistics: The batch norms whose running statistics never move: momentum 0.
     """
 
     step: int = 0
@@ -181,6 +198,56 @@ class ModelProbed:
     random_gap: float
     state_gap: float
     image_gap: float
+    gradient_ratio: float | None = None
+    training_gap: float | None = None
+    training_random_gap: float | None = None
+    equal_units: tuple[str, ...] = ()
+    frozen_statistics: tuple[str, ...] = ()
 
 
-Probe = UpdateProbed | SampleProbed | ModelProbed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeighborLabels:
+    """The labels of some images, compared with those of their ten nearest training images.
+
+    Attributes:
+        images: Images compared.
+        agreeing: Those whose own label is the commonest of their neighbors'.
+        unanimous: Those of whose neighbors nine or more share a label.
+        contradicted: Those of them whose own label is another one.
+        largest_pair: The contradicted ones of the commonest pair of own and neighbors' label.
+        votes: The labels of all neighbors, by own label (row).
+    """
+
+    images: int
+    agreeing: int
+    unanimous: int
+    contradicted: int
+    largest_pair: int
+    votes: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataProbed:
+    """Checks of the images and labels themselves, before the first step.
+
+    Attributes:
+        train_counts: Training images of each class.
+        val_counts: Validation images of each class.
+        shared_images: Validation images that are training images, pixel by pixel.
+        relabeled_images: Training images of which an identical one has another label.
+        blank_images: Training images whose pixels are all equal.
+        neighbors: Training images and their neighbors; None if there are too few.
+        val_neighbors: Validation images and their nearest training images; None without a split.
+    """
+
+    step: int = 0
+    train_counts: tuple[int, ...]
+    val_counts: tuple[int, ...]
+    shared_images: int
+    relabeled_images: int
+    blank_images: int
+    neighbors: NeighborLabels | None
+    val_neighbors: NeighborLabels | None
+
+
+Probe = DataProbed | ModelProbed | UpdateProbed | SampleProbed

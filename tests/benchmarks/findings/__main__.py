@@ -25,6 +25,9 @@ from tests.benchmarks.options import UNUSABLE, Parser, whole
 
 DEFAULT_FOLDER = Path(tempfile.gettempdir()) / "mnist-tui-findings"
 
+PUBLIC = ("public-tuning", "public-judging")
+"""The halves of the public sets of faults."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one of the commands and return its exit code."""
@@ -41,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
         dest="command", required=True, parser_class=argparse.ArgumentParser
     )
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--seeds", choices=sorted(FIRST_SEEDS), default="tuning")
+    shared.add_argument("--seeds", choices=[*sorted(FIRST_SEEDS), *PUBLIC], default="tuning")
     shared.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help="folder of the runs")
     shared.add_argument("--only", default="*", metavar="PATTERN", help="runs, such as 'rate-x30-*'")
     shared.add_argument("--workers", type=whole, default=2, help="processes, one thread each")
@@ -64,6 +67,10 @@ def cases(seeds: str, pattern: str = "*") -> list[Case]:
     """Return the runs of a set of seeds whose names match a pattern."""
     from tests.benchmarks.findings.sabotage import sabotaged_cases
 
+    if seeds in PUBLIC:
+        from tests.benchmarks.findings.public.faults import public_cases
+
+        return [case for case in public_cases(seeds) if fnmatch(case.name, pattern)]
     every: Iterable[Case] = (*healthy_cases(seeds), *sabotaged_cases(seeds))
     return [case for case in every if fnmatch(case.name, pattern)]
 

@@ -26,6 +26,7 @@ from torch import nn
 import tui_trainer.engine.loop as training
 import tui_trainer.engine.prepare as preparing
 from tests.benchmarks.findings.hooks import with_few_test_images
+from tests.benchmarks.findings.public.faults import public_sabotage
 from tests.benchmarks.findings.sabotage import Sabotage, sabotage_of
 from tests.benchmarks.findings.suite import HEALTHY, Case
 from tests.benchmarks.findings.variants import EMBEDDED, folder_of
@@ -101,7 +102,7 @@ def record(case: Case, folder: Path, root: Path) -> Recorded:
     config = config_of(case, root)
     with (
         (folder / f"{case.name}.jsonl").open("w", encoding="utf-8") as lines,
-        sabotaged(sabotage_of(case)) as sessions,
+        sabotaged(public_sabotage(case.kind) or sabotage_of(case)) as sessions,
     ):
         try:
             for event in training.train(config, Inbox(), assistant=Laboratory()):

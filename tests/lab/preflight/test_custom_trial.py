@@ -144,7 +144,7 @@ def test_the_behavior_of_the_model_is_reported(tiny: Path) -> None:
     seen = only(ModelProbed, events)
     assert seen.batch_gap > 0.01
     assert seen.random_gap == 0
-    assert events.index(seen) == events.index(only(RunStarted, events)) + 1
+    assert events.index(seen) == events.index(only(RunStarted, events)) + 2
     assert not of(ModelProbed, run(tiny_config(tiny, model="mlp")))
 
 

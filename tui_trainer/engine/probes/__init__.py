@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 from tui_trainer.data.dataset import Data
 from tui_trainer.engine.batches import Batches
+from tui_trainer.engine.optimizers import Optimizer
 from tui_trainer.engine.probes.sample import Sample
 from tui_trainer.engine.probes.update import UpdateProbe, flat_gradient
 from tui_trainer.engine.progress import Progress, Stopwatch
+from tui_trainer.models.tensors import replaced_weights, weights_of
 from tui_trainer.protocol.probed import Probe, UpdateProbed
 
 EARLY_STEPS = frozenset({2, 5, 10, 20, 40})
@@ -66,6 +68,8 @@ class Probes:
         self._every = max(EVERY, len(data.train) // batches.batch_size // EACH_EPOCH)
         self._probe: UpdateProbe | None = None
         self._keeps = False
+        self._weights: dict[str, Tensor] | None = None
+        self._replaced = frozenset[str]()
         self._ready: UpdateProbed | None = None
 
     # --- called within a step
@@ -86,10 +90,19 @@ class Probes:
         if self._probe is not None:
             self._probe.record_batch(labels)
 
+    def record_zero_grad(self, optimizer: Optimizer) -> None:
+        """Record whether gradients are left for the backward pass to add to."""
+        if self._probe is not None:
+            self._probe.record_zero_grad(optimizer)
+
     def record_gradients(self) -> None:
         """Record the gradients before the update."""
+        if self._weights is not None:
+            self._replaced |= replaced_weights(self._model, self._weights)
+            self._weights = None
         if self._probe is not None:
-            self._probe.record_gradients()
+            self._probe.record_gradients(self._replaced)
+            self._replaced = frozenset()
         elif self._keeps:
             self.last_gradient = flat_gradient(self._model)
 
@@ -99,6 +112,9 @@ class Probes:
             self._ready = self._probe.result(self._progress, lr)
             if self._keeps:
                 self.last_gradient = self._probe.gradient
+        # Something else can replace the weights between two steps, or between two epochs.
+        if self._keeps or (self._wanted and not self._batches.stream.remaining):
+            self._weights = weights_of(self._model)
 
     # --- called between two steps
 
@@ -108,10 +124,11 @@ class Probes:
 
     def after_step(self) -> Iterator[Probe]:
         """Report the update if it was probed; probe the sample if that is due early."""
+        is_dead = self._ready is not None and self._finds_dead(self._ready)
         if self._ready is not None:
             yield self._ready
             self._ready = None
-        if self._is_early():
+        if is_dead or self._is_early():
             yield self._probe_sample()
 
     def before_training(self) -> Iterator[Probe]:
@@ -127,6 +144,12 @@ class Probes:
 
     def _is_early(self) -> bool:
         return self._wanted and self.sampled_at == 0 and self._progress.images >= EARLY_IMAGES
+
+    def _finds_dead(self, update: UpdateProbed) -> bool:
+        """Whether a weight's gradient is exactly 0, and the sample that explains it is old."""
+        age = self._progress.images - self.sampled_at
+        dead = (p.is_weight and p.gradient_norm == 0 and not p.frozen for p in update.parameters)
+        return (self.sampled_at == 0 or age >= EARLY_IMAGES) and any(dead)
 
     def _probe_sample(self) -> Probe:
         self.sampled_at = self._progress.images

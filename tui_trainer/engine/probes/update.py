@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
+from tui_trainer.engine.optimizers import Optimizer
 from tui_trainer.engine.progress import Progress, Stopwatch
 from tui_trainer.models.tensors import gradient_of, is_trainable, to_dense_float
 from tui_trainer.protocol.probed import ParameterProbe, UpdateProbed
@@ -33,6 +34,8 @@ class UpdateProbe:
         self._fetched = self._began
         self._parameters = dict(_learning(model))
         self._before: list[Tensor] = []
+        self._replaced = self._optimized = frozenset[str]()
+        self._accumulated = False
         self._gradients: list[Tensor | None] = []
         self._counts = torch.empty(0)
         self._eval_layers = eval_layers(model)
@@ -42,9 +45,21 @@ class UpdateProbe:
         self._fetched = self._stopwatch.seconds
         self._counts = torch.bincount(labels, minlength=self._classes)
 
+    def record_zero_grad(self, optimizer: Optimizer) -> None:
+        """Record whether gradients are left that the backward pass will add to."""
+        mine = {id(p) for p in optimizer.parameters}
+        self._optimized = frozenset(n for n, p in self._parameters.items() if id(p) in mine)
+        left = [p.grad for p in self._parameters.values() if p.grad is not None and id(p) in mine]
+        self._accumulated = any(bool(gradient.any()) for gradient in left)
+
     @torch.no_grad()
-    def record_gradients(self) -> None:
-        """Record the gradients, and the weights before the update."""
+    def record_gradients(self, replaced: frozenset[str]) -> None:
+        """Record the gradients, and the weights before the update.
+
+        Args:
+            replaced: The parameters that the optimizer did not leave as they are.
+        """
+        self._replaced = replaced
         parameters = self._parameters.values()
         self._gradients = [gradient_of(p) for p in parameters]
         self._before = [p.detach().clone() for p in parameters]
@@ -62,6 +77,8 @@ class UpdateProbe:
             last = None
         gradients = [torch.zeros(1) if g is None else g for g in self._gradients]
         norms = _norms([*befores, *changes, *gradients])
+        radial = [_dot(g, w) for g, w in zip(gradients, befores, strict=True)]
+        dots: list[float] = torch.stack([d.to(self.gradient.device) for d in radial]).tolist()
         n = len(self._parameters)
         pair = last if last is not None else self.gradient
         whole = [
@@ -97,11 +114,21 @@ class UpdateProbe:
                     update_norm=norms[n + i],
                     frozen=not parameter.requires_grad,
                     eps=torch.finfo(parameter.dtype).eps,
+                    optimized=name in self._optimized,
+                    radial_cosine=_ratio(dots[i], norms[i] * norms[2 * n + i]),
+                    replaced=name in self._replaced,
                 )
                 for i, (name, parameter) in enumerate(self._parameters.items())
             ),
+            accumulated=self._accumulated,
             input_share=(self._fetched - self._began) / spent if on_cpu and spent > 0 else None,
         )
+
+
+def _dot(gradient: Tensor, weights: Tensor) -> Tensor:
+    gradient = to_dense_float(gradient)
+    same = gradient.shape == weights.shape  # else there is no gradient
+    return (gradient * weights).sum() if same else gradient.new_zeros(())
 
 
 def _ratio(part: float, whole: float) -> float | None:

@@ -25,6 +25,12 @@ from tui_trainer.models.behavior import behavior_of
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.custom import error_lines
 from tui_trainer.models.custom.process_state import custom_code
+from tui_trainer.models.gradient_check import (
+    equal_units,
+    frozen_statistics,
+    gradient_ratio,
+    training_gap,
+)
 from tui_trainer.models.modes import evaluating
 from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.models.state import state_tensors
@@ -37,6 +43,9 @@ from tui_trainer.text.fmt import plural, size
 
 FEW = 8
 """Images on which the behavior of the model is tested."""
+
+GRADIENT_IMAGES = 64
+"""Images on which the gradient is checked."""
 
 LARGEST_GAP = 1e9
 """The value of an infinite gap: JSON has no infinity."""
@@ -77,8 +86,18 @@ def try_model(model: nn.Module, data: Data, config: RunConfig) -> ModelProbed:
             return ModelProbed(batch_gap=0.0, random_gap=0.0, state_gap=0.0, image_gap=1.0)
         with _refused(reference, place, "in evaluation mode"):
             seen = behavior_of(model, few)
+            training = training_gap(model, few)
+            batch = images[:GRADIENT_IMAGES], data.train.labels[:GRADIENT_IMAGES]
+            ratio = gradient_ratio(model, data.prepare(batch[0]), batch[1], loss_fn)
     gaps = dataclasses.asdict(seen).items()
-    return ModelProbed(**{name: min(gap, LARGEST_GAP) for name, gap in gaps})
+    return ModelProbed(
+        **{name: min(gap, LARGEST_GAP) for name, gap in gaps},
+        gradient_ratio=ratio,
+        training_gap=training[0],
+        training_random_gap=training[1],
+        equal_units=equal_units(model),
+        frozen_statistics=frozen_statistics(model),
+    )
 
 
 def try_batch_size(model: nn.Module, data: Data, config: RunConfig, size: int) -> None:

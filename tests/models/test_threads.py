@@ -9,9 +9,9 @@ import torch
 from tests.engine.conftest import MNIST
 from tests.engine.runs import only
 from tests.training import train
-from tui_trainer.engine.threads import choose_threads, fastest_threads
 from tui_trainer.lab.ask import single_thread
 from tui_trainer.models import zoo
+from tui_trainer.models.threads import choose_threads, fastest_threads
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import RunStarted
@@ -103,7 +103,7 @@ def test_a_given_number_of_threads_is_not_timed(
         tried.append(most)
         return 2
 
-    monkeypatch.setattr("tui_trainer.engine.threads.fastest_threads", fake)
+    monkeypatch.setattr("tui_trainer.models.threads.fastest_threads", fake)
     config = RunConfig(
         model="small", data_dir=str(MNIST), train_size=50, epochs=1, threads=threads, device="cpu"
     )

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from tui_trainer.engine.steps import backward, loss_fn
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.modes import begin_training
 from tui_trainer.models.rng import preserve_rng_state
@@ -41,7 +41,10 @@ def choose_threads(model: nn.Module, images: Tensor, labels: Tensor) -> int:
         trial = copy_model(model)
         begin_training(trial)
         with preserve_rng_state(), preserve_globals(model):
-            return fastest_threads(lambda: backward(loss_fn(trial(images), labels)), most)
+            return fastest_threads(
+                lambda: functional.cross_entropy(trial(images), labels).backward(),  # type: ignore[no-untyped-call]
+                most,
+            )
     except Exception:  # a custom model can raise anything
         torch.set_num_threads(most)
         return most
