@@ -235,6 +235,9 @@ class Run:
             review=self.review,
             about=summary_of(self.config.model),
             budget=self.config.budget,
+            momentum=self.config.momentum if self.config.optimizer == "sgd" else None,
+            weight_decay=self.config.weight_decay,
+            label_smoothing=self.config.label_smoothing,
         )
 
     def resumed(self) -> RunResumed:

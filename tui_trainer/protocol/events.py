@@ -79,6 +79,8 @@ class RunStarted:
         review: The verdicts of the design review.
         about: A description of the model in one sentence; empty if there is none.
         budget: The parameter budget.
+        momentum: The momentum of SGD; None for other optimizers, and in older records.
+        weight_decay: The weight decay; None in older records, like the label smoothing.
         schema: The schema version of the events of this run.
     """
 
@@ -106,6 +108,9 @@ class RunStarted:
     review: tuple[Diagnosis, ...] = ()
     about: str = ""
     budget: int = BUDGET
+    momentum: float | None = None
+    weight_decay: float | None = None
+    label_smoothing: float | None = None
     schema: int = SCHEMA
 
 
