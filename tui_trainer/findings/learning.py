@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+from tui_trainer.findings import causes
 from tui_trainer.findings.rule import (
     RECENT,
     accuracy_on,
@@ -14,7 +15,6 @@ from tui_trainer.findings.rule import (
     path_length,
     recent_updates,
     relative_loss,
-    remedy,
     scale_lr,
 )
 from tui_trainer.history.history import History
@@ -49,6 +49,32 @@ it may still do so."""
 STALLED = 0.03
 """The relative fall of the training loss per epoch below which it has stalled."""
 
+STUCK_BY = (
+    causes.labels_shuffled,
+    causes.from_finding("input_destroyed"),
+    causes.weight_decay_high,
+    causes.learning_rate_low,
+    causes.learning_rate_high,
+    causes.momentum_high,
+    causes.label_smoothing_high,
+    causes.dropout_high,
+    causes.few_steps,
+    causes.dead_units,
+    causes.saturated,
+    causes.vanishing_gradients,
+    causes.from_finding("hidden_softmax"),
+    causes.frozen,
+)
+"""What can keep a model from learning, the more frequent causes first."""
+
+HELD_BACK_BY = (
+    causes.from_finding("linear_model"),
+    causes.from_finding("labels_noisy"),
+    causes.augmentation_strong,
+    causes.few_images,
+)
+"""What can keep a model that learns from learning enough."""
+
 PATIENCE = 5
 """Epochs without a better validation loss that make a plateau."""
 
@@ -69,7 +95,6 @@ def not_learning(history: History) -> FindingRaised | None:
         return None
     if changed_since(history, step.images - STUCK_IMAGES):
         return None
-    cause, advice = _why_stuck(history)
     return finding(
         "not_learning",
         evidence=(
@@ -77,9 +102,8 @@ def not_learning(history: History) -> FindingRaised | None:
             f"random guessing gives {history.guessing_loss:.3f} = ln {started.classes}"
             + (f"; the weights moved {path:.1f} times their norm in total" if path else "")
         ),
-        advice=advice,
         step=step.step,
-        cause=cause,
+        causes=causes.ranked(history, *STUCK_BY) or (causes.cause("input_destroyed", "possible"),),
     )
 
 
@@ -93,18 +117,6 @@ def _is_half_over(history: History) -> bool:
 def _smoothed(history: History) -> float:
     """Return the smoothed training loss as a share of random guessing's."""
     return (history.smoothed_loss or 0.0) / history.guessing_loss
-
-
-def _why_stuck(history: History) -> tuple[str, str]:
-    """Return the likely cause why a model does not learn, and the advice."""
-    shrunk = _shrinking(history)
-    if shrunk is not None:
-        cause = f"weight decay has shrunk the weight norm to {100 * shrunk:.0f} % of its start"
-        return cause, "divide weight decay by 100 (--weight-decay)"
-    return (
-        "images and labels may not match (shuffled?), or no signal reaches the logits",
-        "check that labels match images; run mnist-tui check",
-    )
 
 
 def chance_level(history: History) -> FindingRaised | None:
@@ -154,15 +166,6 @@ def underfitting(history: History) -> FindingRaised | None:
         or not (relative_loss(history) <= BEGUN or _is_half_over(history))
     ):
         return None
-    shrunk = _shrinking(history)
-    cause = "the model is too small or too simple for this data"
-    fix = remedy("use more kernels or layers")
-    if history.settings.get("dropout", 0) > 0.3:
-        cause = "dropout leaves too few features to learn from"
-        fix = remedy("lower dropout to 0.1 (--dropout 0.1)", "dropout", 0.1)
-    elif shrunk is not None:
-        cause = f"weight decay has shrunk the weight norm to {100 * shrunk:.0f} % of its start"
-        fix = remedy("divide weight decay by 10 (--weight-decay)")
     return finding(
         "underfitting",
         evidence=(
@@ -170,8 +173,7 @@ def underfitting(history: History) -> FindingRaised | None:
             f"training loss {losses[0]:.4f} → {losses[-1]:.4f} over three epochs"
         ),
         step=recent[0].step,
-        cause=cause,
-        **fix,
+        causes=causes.ranked(history, *STUCK_BY, *HELD_BACK_BY, causes.capacity),
     )
 
 
@@ -218,14 +220,3 @@ def plateau(history: History) -> FindingRaised | None:
         step=recent[0].step,
         plot=tuple(epoch.val_loss or 0.0 for epoch in history.epochs[-24:]),
     )
-
-
-def _shrinking(history: History) -> float | None:
-    """Return the weight norm relative to the first sampled update, if below 0.3; else None."""
-    if len(history.updates) < 2:
-        return None
-    first, now = history.updates[0], history.updates[-1]
-    before = sum(p.weight_norm * p.weight_norm for p in first.parameters if p.is_weight)
-    after = sum(p.weight_norm * p.weight_norm for p in now.parameters if p.is_weight)
-    share = (after / before) ** 0.5 if before else 1.0
-    return share if share < 0.3 else None
