@@ -1,0 +1,132 @@
+"""The differential of a symptom: what shows a cause, what points to it, and what excludes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from tests.protocol.facts import data_probe, epoch_done, layer, neighbors, sample, started, update
+from tui_trainer.findings import causes
+from tui_trainer.findings.causes import Test, ranked
+from tui_trainer.history.history import History
+from tui_trainer.protocol.events import Event, FindingRaised, RunStarted
+from tui_trainer.protocol.layers import LayerRow
+from tui_trainer.protocol.probed import ParameterProbe
+
+START = started(epochs=20)
+
+
+def after(*events: Event, start: RunStarted = START) -> History:
+    history = History()
+    for event in (start, *events):
+        history.apply(event)
+    return history
+
+
+def weights(**changes: object) -> tuple[ParameterProbe, ...]:
+    parameters = update(2).parameters
+    return tuple(replace(p, **changes) for p in parameters)  # type: ignore[arg-type]
+
+
+def gradients(first: float, last: float) -> tuple[ParameterProbe, ...]:
+    one, two, three = update(2).parameters
+    return replace(one, gradient_norm=first), two, replace(three, gradient_norm=last)
+
+
+def row(features: int) -> LayerRow:
+    shape = (1, 1, features)
+    return LayerRow(name="fc", kind="fully connected", kernel="", output_shape=shape, parameters=9)
+
+
+LAST = row(10)
+CASES: Sequence[tuple[Test, History, str]] = (
+    (causes.labels_shuffled, after(data_probe()), ""),
+    (causes.labels_shuffled, after(data_probe(neighbors=neighbors(agreeing=110))), "likely"),
+    (causes.labels_shuffled, after(), "possible"),
+    (causes.few_images, after(start=started(train_size=300)), "likely"),
+    (causes.few_images, after(start=started(train_size=50_000)), ""),
+    (causes.learning_rate_low, after(update(2, parameters=weights(update_norm=1e-6))), "likely"),
+    (causes.learning_rate_low, after(update(2)), ""),
+    (causes.learning_rate_high, after(update(2, parameters=weights(update_norm=0.1))), "likely"),
+    (causes.learning_rate_high, after(update(2)), ""),
+    (causes.learning_rate_high, after(), "possible"),
+    (causes.momentum_high, after(start=started(momentum=0.999)), "likely"),
+    (causes.momentum_high, after(start=started(momentum=0.9)), ""),
+    (causes.momentum_high, after(start=started(momentum=None)), ""),
+    (
+        causes.weight_decay_high,
+        after(update(2), update(5, parameters=weights(weight_norm=0.1))),
+        "shown",
+    ),
+    (
+        causes.weight_decay_high,
+        after(
+            *(update(2), update(5, parameters=weights(weight_norm=0.1))),
+            start=started(weight_decay=0.0),
+        ),
+        "",
+    ),
+    (causes.dropout_high, after(start=started(dropout=0.6)), "likely"),
+    (causes.dropout_high, after(start=started(dropout=0.1)), ""),
+    (causes.label_smoothing_high, after(start=started(label_smoothing=0.9)), "shown"),
+    (causes.label_smoothing_high, after(start=started(label_smoothing=0.1)), ""),
+    (
+        causes.augmentation_strong,
+        after(sample(10), epoch_done(1, train_accuracy=0.5), start=started(augmentation=True)),
+        "likely",
+    ),
+    (
+        causes.augmentation_strong,
+        after(sample(10), epoch_done(1, train_accuracy=0.5), start=started(augmentation=False)),
+        "",
+    ),
+    (causes.capacity, after(start=started(layers=(row(3), LAST))), "shown"),
+    (causes.capacity, after(start=started(layers=(row(64), LAST))), "possible"),
+    (causes.frozen, after(update(2, parameters=weights(frozen=True))), "likely"),
+    (causes.frozen, after(update(2)), ""),
+    (causes.vanishing_gradients, after(update(2, parameters=gradients(1e-5, 1e-1))), "likely"),
+    (causes.vanishing_gradients, after(update(2)), ""),
+    (causes.saturated, after(sample(layers=(layer(saturated=0.8),))), "likely"),
+    (causes.saturated, after(sample()), ""),
+    (causes.dead_units, after(sample(layers=(layer(dead=12),))), "likely"),
+    (causes.dead_units, after(sample()), ""),
+)
+
+
+@pytest.mark.parametrize(("test", "history", "likelihood"), CASES)
+def test_a_cause_is_shown_suggested_or_excluded(
+    test: Test, history: History, likelihood: str
+) -> None:
+    found = test(history)
+    assert (found.likelihood if found else "") == likelihood
+    if found is not None and found.likelihood != "possible":
+        assert any(c.isdigit() for c in found.evidence)
+        assert found.advice
+
+
+def test_the_most_likely_cause_comes_first() -> None:
+    history = after(
+        *(update(2), update(5, parameters=weights(weight_norm=0.1, update_norm=0.1))),
+    )
+    found = ranked(
+        *(history, causes.capacity, causes.learning_rate_high, causes.weight_decay_high),
+        causes.learning_rate_low,
+    )
+    assert [cause.code for cause in found] == [
+        *("weight_decay_high", "learning_rate_high", "capacity"),
+    ]
+
+
+def test_a_note_on_a_cause_makes_it_likely() -> None:
+    history = after()
+    test = causes.from_finding("linear_model")
+    assert test(history) is None
+    found = FindingRaised(
+        code="linear_model", severity="note", title="linear", evidence="1 layer", step=0, lesson=1
+    )
+    history.apply(replace(found, causes=(causes.cause("linear_model", "shown"),)))
+    cause = test(history)
+    assert cause is not None
+    assert (cause.likelihood, cause.evidence) == ("likely", "1 layer")
