@@ -31,7 +31,13 @@ from tui_trainer.protocol.events import (
     StepDone,
     TestEvaluated,
 )
-from tui_trainer.protocol.probed import DataProbed, ModelProbed, SampleProbed, UpdateProbed
+from tui_trainer.protocol.probed import (
+    DataProbed,
+    ModelProbed,
+    SampleProbed,
+    UpdateProbed,
+    UpdatesTried,
+)
 
 PROBES_KEPT = 128
 """The latest probes of updates, and likewise of the sample, that are kept."""
@@ -69,8 +75,9 @@ class RunState:
     ``folder`` is where the run is recorded, ``unsaved`` are the files that cannot be written, with
     the reason, ``saved`` is the last reported checkpoint. ``divergence`` is reset by a rewind.
     ``updates`` and ``samples`` are the latest probes, ``data_probe`` and ``model_probe`` the
-    checks of images, labels and model before the first step. ``findings`` are the active ones by
-    code, ``past_findings`` the cleared ones.
+    checks of images, labels and model before the first step, ``updates_tried`` the trial of a model
+    that learns nothing. ``findings`` are the active ones by code, ``past_findings`` the cleared
+    ones.
     """
 
     state: State = "preparing"
@@ -95,6 +102,7 @@ class RunState:
     samples: deque[SampleProbed] = field(default_factory=lambda: deque(maxlen=PROBES_KEPT))
     data_probe: DataProbed | None = None
     model_probe: ModelProbed | None = None
+    updates_tried: UpdatesTried | None = None
     images_per_second: float = 0.0
     batches_in_epoch: int = 0
     _raised: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -128,6 +136,8 @@ class RunState:
                 self.model_probe = event
             case DataProbed():
                 self.data_probe = event
+            case UpdatesTried():
+                self.updates_tried = event
             case EpochDone():
                 self.epochs.append(event)
             case SettingChanged():

@@ -27,6 +27,11 @@ class ParameterProbe:
         radial_cosine: cosine(gradient, weights): 0 behind a norm, where only the direction of the
             weights counts. None where one of the two is 0.
         replaced: Whether something other than the optimizer has changed it since the last update.
+        fan_in: Of a weight, the number of inputs of one unit. Before training, weight_norm ×
+            sqrt(fan_in / numel) is the scale of its initialization: 1.4 for He's, 0.6 for the
+            default.
+        unmoved: The share of the elements with a gradient that the update left as they were: it was
+            rounded away. None if no element has a gradient.
     """
 
     name: str
@@ -40,6 +45,8 @@ class ParameterProbe:
     optimized: bool | None = None
     radial_cosine: float | None = None
     replaced: bool = False
+    fan_in: int | None = None
+    unmoved: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +152,12 @@ class SampleProbed:
         unused_parameters: The names of the parameters that ``forward`` does not use in training
             mode; None in records of version 0.1.
         memory_left: The share of the machine's memory that is free, if that is little; else None.
+        known: How many images the model knows: classified correctly with a confidence of at least
+            0.9. None in older records, as the two below.
+        known_in_training: How many of them it still classifies correctly in training mode, with
+            norms and dropout in evaluation mode; None for a zoo model, where that is the same.
+        known_augmented: How many of them it still classifies correctly under the augmentation of
+            the next batch; None without augmentation.
     """
 
     step: int
@@ -169,6 +182,9 @@ class SampleProbed:
     layers: tuple[LayerProbe, ...]
     memory_left: float | None = None
     unused_parameters: tuple[str, ...] | None = None
+    known: int | None = None
+    known_in_training: int | None = None
+    known_augmented: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +207,21 @@ class ModelProbed:
         training_random_gap: Between two such passes in training mode with different random numbers.
         equal_units: The weights whose units are all equal at the start.
         frozen_statistics: The batch norms whose running statistics never move: momentum 0.
+        is_linear: Whether the logits are an affine function of the input; None if that was not
+            measured, as with the figures below.
+        hidden_softmax: The layers with a softmax over the units of a hidden layer; one in attention
+            does not count.
+        logit_range: The lowest and the highest logit for inputs of 1,000 times the usual scale.
+        logits_at_bound: The share of those logits that are exactly equal to one of the two: a ReLU,
+            a sigmoid or a tanh on the logits.
+        pixels_used: The share of the input's pixels that differ between images and on which a logit
+            depends.
+        first_input_mean: The mean of the input of the first layer with weights.
+        first_input_std: Its standard deviation.
+        first_input_smoothness: The correlation of its adjacent pixels, divided by that of the
+            model's input: 1 unless ``forward`` changes the image. None unless it has as many pixels
+            as the image.
+        not_registered: The tensors that require a gradient but are no parameters of the model.
     """
 
     step: int = 0
@@ -203,6 +234,15 @@ class ModelProbed:
     training_random_gap: float | None = None
     equal_units: tuple[str, ...] = ()
     frozen_statistics: tuple[str, ...] = ()
+    is_linear: bool | None = None
+    hidden_softmax: tuple[str, ...] = ()
+    logit_range: tuple[float, float] | None = None
+    logits_at_bound: float | None = None
+    pixels_used: float | None = None
+    first_input_mean: float | None = None
+    first_input_std: float | None = None
+    first_input_smoothness: float | None = None
+    not_registered: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,4 +290,49 @@ class DataProbed:
     val_neighbors: NeighborLabels | None
 
 
-Probe = DataProbed | ModelProbed | UpdateProbed | SampleProbed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriedRate:
+    """Some updates of a copy of the model at one learning rate, all on one batch.
+
+    Attributes:
+        factor: The learning rate, divided by the run's.
+        loss: The batch's loss after them; None if it is not finite.
+    """
+
+    factor: float
+    loss: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdatesTried:
+    """Updates of copies of a model that has learned nothing, at several learning rates.
+
+    At most once in a run: when the sample's loss is still at least 0.9 × ln(classes) at its first
+    probe after the start. Each copy has a new optimizer of the run's kind and the modes of the run,
+    and sees the same batch in each update.
+
+    Attributes:
+        step: Batches trained so far.
+        epoch: Their epoch.
+        images: Training images seen so far.
+        lr: The learning rate of the run's next update.
+        updates: The updates of each copy.
+        batch_size: The images of the batch.
+        loss: The batch's loss before the first update.
+        rates: The tried learning rates, ascending.
+        without_decay: The batch's loss after as many updates at the run's learning rate without
+            weight decay; None if the run has none.
+    """
+
+    step: int
+    epoch: int
+    images: int
+    lr: float
+    updates: int
+    batch_size: int
+    loss: float
+    rates: tuple[TriedRate, ...]
+    without_decay: float | None = None
+
+
+Probe = DataProbed | ModelProbed | UpdateProbed | SampleProbed | UpdatesTried

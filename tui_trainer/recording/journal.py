@@ -17,13 +17,13 @@ from tui_trainer.protocol.diagnosis import Cause, Diagnosis
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Event, SettingChanged
 from tui_trainer.protocol.layers import LayerRow
-from tui_trainer.protocol.probed import LayerProbe, NeighborLabels, ParameterProbe
+from tui_trainer.protocol.probed import LayerProbe, NeighborLabels, ParameterProbe, TriedRate
 from tui_trainer.protocol.schema import upgraded
 
 _VOIDING = ('{"event": "RunResumed"', '{"event": "Rewound"')
 _TEST_EVALUATED = '{"event": "TestEvaluated"'
 
-_PARTS = (LayerRow, Diagnosis, Cause, ParameterProbe, LayerProbe, NeighborLabels)
+_PARTS = (LayerRow, Diagnosis, Cause, ParameterProbe, LayerProbe, NeighborLabels, TriedRate)
 """The dataclasses nested in events."""
 
 _KINDS: dict[str, type[Event]] = {
