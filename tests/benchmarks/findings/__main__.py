@@ -28,6 +28,9 @@ DEFAULT_FOLDER = Path(tempfile.gettempdir()) / "mnist-tui-findings"
 PUBLIC = ("public-tuning", "public-judging")
 """The halves of the public sets of faults."""
 
+FAMILIES = ("presets", "presets-short")
+"""The shipped presets, as shipped and on fewer images."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one of the commands and return its exit code."""
@@ -44,7 +47,9 @@ def _parser() -> argparse.ArgumentParser:
         dest="command", required=True, parser_class=argparse.ArgumentParser
     )
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--seeds", choices=[*sorted(FIRST_SEEDS), *PUBLIC], default="tuning")
+    shared.add_argument(
+        "--seeds", choices=[*sorted(FIRST_SEEDS), *PUBLIC, *FAMILIES], default="tuning"
+    )
     shared.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help="folder of the runs")
     shared.add_argument("--only", default="*", metavar="PATTERN", help="runs, such as 'rate-x30-*'")
     shared.add_argument("--workers", type=whole, default=2, help="processes, one thread each")
@@ -65,14 +70,21 @@ def _parser() -> argparse.ArgumentParser:
 
 def cases(seeds: str, pattern: str = "*") -> list[Case]:
     """Return the runs of a set of seeds whose names match a pattern."""
-    from tests.benchmarks.findings.sabotage import sabotaged_cases
+    return [case for case in _every_case(seeds) if fnmatch(case.name, pattern)]
 
+
+def _every_case(seeds: str) -> Iterable[Case]:
+    if seeds in FAMILIES:
+        from tests.benchmarks.findings.healthy import preset_cases
+
+        return preset_cases(short=seeds == "presets-short")
     if seeds in PUBLIC:
         from tests.benchmarks.findings.public.faults import public_cases
 
-        return [case for case in public_cases(seeds) if fnmatch(case.name, pattern)]
-    every: Iterable[Case] = (*healthy_cases(seeds), *sabotaged_cases(seeds))
-    return [case for case in every if fnmatch(case.name, pattern)]
+        return public_cases(seeds)
+    from tests.benchmarks.findings.sabotage import sabotaged_cases
+
+    return (*healthy_cases(seeds), *sabotaged_cases(seeds))
 
 
 def _log(line: str) -> None:

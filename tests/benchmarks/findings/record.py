@@ -28,7 +28,7 @@ import tui_trainer.engine.prepare as preparing
 from tests.benchmarks.findings.hooks import with_few_test_images
 from tests.benchmarks.findings.public.faults import public_sabotage
 from tests.benchmarks.findings.sabotage import Sabotage, sabotage_of
-from tests.benchmarks.findings.suite import HEALTHY, Case
+from tests.benchmarks.findings.suite import Case, is_healthy
 from tests.benchmarks.findings.variants import EMBEDDED, folder_of
 from tui_trainer.data.dataset import Data, load
 from tui_trainer.engine.run import Run
@@ -39,7 +39,10 @@ from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import EpochDone, Event, RunFailed, RunStarted, to_json
 
 TEST_IMAGES = 500
-"""Test images that are evaluated when a run finishes: few, because no rule uses them."""
+"""Test images that are evaluated when a run finishes, where validation says what it is worth."""
+
+ALL_TEST_IMAGES = 10_000
+"""The same of a run without validation images, or of one that is compared with a clean twin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +67,20 @@ def config_of(case: Case, root: Path) -> RunConfig:
     return RunConfig(**{**case.settings, "data_dir": data_dir, "threads": 1, "device": "cpu"})
 
 
+def test_images_of(case: Case) -> int:
+    """Return how many clean test images are evaluated when a run finishes."""
+    is_compared = public_sabotage(case.kind) is not None or not case.settings["val_size"]
+    return ALL_TEST_IMAGES if is_compared else TEST_IMAGES
+
+
 @contextmanager
-def sabotaged(sabotage: Sabotage) -> Iterator[list[Run]]:
+def sabotaged(sabotage: Sabotage, test_images: int = TEST_IMAGES) -> Iterator[list[Run]]:
     """Sabotage every run that the engine trains in the block; yields the list of these runs."""
     sessions: list[Run] = []
     prepare = preparing.prepare
 
     def load_sabotaged(*args: Any) -> Generator[Any, None, Data]:
-        data = with_few_test_images(TEST_IMAGES)((yield from load(*args)))
+        data = with_few_test_images(test_images)((yield from load(*args)))
         return data if sabotage.data is None else sabotage.data(data)
 
     def build_sabotaged(*args: Any, **more: Any) -> nn.Module:
@@ -95,6 +104,10 @@ def sabotaged(sabotage: Sabotage) -> Iterator[list[Run]]:
         yield sessions
 
 
+def _sabotage_of(case: Case) -> Sabotage:
+    return public_sabotage(case.kind) or sabotage_of(case)
+
+
 def record(case: Case, folder: Path, root: Path) -> Recorded:
     """Train a run and write its files into ``folder``."""
     began = time.process_time()
@@ -102,12 +115,12 @@ def record(case: Case, folder: Path, root: Path) -> Recorded:
     config = config_of(case, root)
     with (
         (folder / f"{case.name}.jsonl").open("w", encoding="utf-8") as lines,
-        sabotaged(public_sabotage(case.kind) or sabotage_of(case)) as sessions,
+        sabotaged(_sabotage_of(case), test_images_of(case)) as sessions,
     ):
         try:
             for event in training.train(config, Inbox(), assistant=Laboratory()):
                 lines.write(to_json(event) + "\n")
-                if isinstance(event, EpochDone) and case.kind == HEALTHY:
+                if isinstance(event, EpochDone) and is_healthy(case.kind):
                     weights.append(_weights(sessions[0].model))
         except Exception as raised:
             error = f"{type(raised).__name__}: {raised}"
@@ -212,5 +225,5 @@ def _rates(case: Case, root: Path) -> tuple[float, float, float]:
 
 def _seconds(case: Case, train_rate: float, other_rate: float, start: float) -> float:
     epochs, settings = case.settings["epochs"], case.settings
-    evaluated = settings["val_size"] * epochs + TEST_IMAGES
+    evaluated = settings["val_size"] * epochs + test_images_of(case)
     return float(start + settings["train_size"] * epochs / train_rate + evaluated / other_rate)

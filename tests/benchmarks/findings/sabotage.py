@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.benchmarks.findings import hooks
 from tests.benchmarks.findings.hooks import DataHook, ModelHook, SessionHook
-from tests.benchmarks.findings.suite import FIRST_SEEDS, HEALTHY, Case, usual_lr
+from tests.benchmarks.findings.suite import FIRST_SEEDS, Case, is_healthy, usual_lr
 
 RUNS_OF_KIND = 5
 EPOCHS = 4
@@ -247,7 +247,7 @@ def sabotage_of(case: Case) -> Sabotage:
     Raises:
         KeyError: If there is no such kind.
     """
-    if case.kind == HEALTHY:
+    if is_healthy(case.kind):
         return Sabotage()
     place = next(
         case.seed - first

@@ -13,7 +13,17 @@ from dataclasses import dataclass
 from typing import Any
 
 HEALTHY = "healthy"
+TWIN = "twin"
 EPOCHS = 20
+
+
+def is_healthy(kind: str) -> bool:
+    """Return whether runs of a kind are drawn as healthy: of the suite, a family or a clean twin.
+
+    A family is named in the kind, as in ``healthy.student``.
+    """
+    return kind.partition(".")[0] in (HEALTHY, TWIN)
+
 
 FIRST_SEEDS: Mapping[str, int] = {
     "tuning": 1,

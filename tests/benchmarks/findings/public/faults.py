@@ -31,11 +31,10 @@ from tests.benchmarks.findings import hooks as common
 from tests.benchmarks.findings.hooks import DataHook, SessionHook
 from tests.benchmarks.findings.public import hooks
 from tests.benchmarks.findings.sabotage import Sabotage
-from tests.benchmarks.findings.suite import Case
+from tests.benchmarks.findings.suite import TWIN, Case
 
 MODELS = Path(__file__).with_name("models.py")
 HALVES = ("public-tuning", "public-judging")
-TWIN = "twin"
 DRAWN_BY = 19
 """The seed that parts each set in two halves."""
 
@@ -63,18 +62,22 @@ class Base:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
+FEWER = {"train_size": 6_000}
+"""For the slow models: half a minute of one core each instead of a whole one."""
+
+PLAIN = {"lr": 0.1, "momentum": 0.0, "nesterov": False}
+ADAM = {"optimizer": "adam", "lr": 0.001}
+
 BASES: Mapping[str, Base] = {
-    "base": Base("base", {"lr": 0.1, "momentum": 0.0, "nesterov": False, "weight_decay": 1e-5}),
-    "base_wide": Base(
-        "base_wide", {"lr": 0.1, "momentum": 0.0, "nesterov": False, "weight_decay": 1e-5}
-    ),
-    "crime": Base("crime", {"optimizer": "adam", "lr": 0.001, "batch_size": 128}),
-    "logistic": Base("Logistic", {"lr": 0.1, "momentum": 0.0, "nesterov": False}),
-    "deep": Base("deep_relu", {"optimizer": "adam", "lr": 0.001}),
-    "example": Base("Example", {"optimizer": "adam", "lr": 0.001}),
+    "base": Base("base", {**PLAIN, **FEWER, "weight_decay": 1e-5}),
+    "base_wide": Base("base_wide", {**PLAIN, **FEWER, "weight_decay": 1e-5}),
+    "crime": Base("crime", {**ADAM, **FEWER, "batch_size": 128}),
+    "logistic": Base("Logistic", PLAIN),
+    "deep": Base("deep_relu", ADAM),
+    "example": Base("Example", {**ADAM, **FEWER}),
     "lenet": Base("lenet"),
     "lenet_bn": Base("lenet_bn"),
-    "lenet_adam": Base("lenet", {"optimizer": "adam", "lr": 0.001}),
+    "lenet_adam": Base("lenet", ADAM),
 }
 
 
@@ -190,7 +193,7 @@ CRIME = _of(
     Fault("HLR-low", "crime", _SMALL, settings={"lr": 3e-6}),
     Fault("HLR-high", "crime", _LARGE, settings={"lr": 0.1}),
     Fault("HNE", "crime", ("few_steps",), settings={"epochs": 1, "train_size": 640}),
-    Fault("HDB", "crime", ("few_steps",), settings={"batch_size": 10_000}),
+    Fault("HDB", "crime", ("few_steps",), settings={"batch_size": 6_000}),
     Fault("ACH-softmax", "crime", ("hidden_softmax",), "crime_softmax_hidden"),
     Fault("ACH-sigmoid", "crime", ("vanishing_gradients",), "crime_sigmoid"),
     Fault("ACH-exponential", "crime", ("init_large", "learning_rate_high"), "crime_exponential"),
