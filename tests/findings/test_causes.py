@@ -13,7 +13,7 @@ from tui_trainer.findings.causes import Test, ranked
 from tui_trainer.history.history import History
 from tui_trainer.protocol.events import Event, FindingRaised, RunStarted
 from tui_trainer.protocol.layers import LayerRow
-from tui_trainer.protocol.probed import ParameterProbe
+from tui_trainer.protocol.probed import ParameterProbe, TriedRate, UpdatesTried
 
 START = started(epochs=20)
 
@@ -40,6 +40,26 @@ def row(features: int) -> LayerRow:
     return LayerRow(name="fc", kind="fully connected", kernel="", output_shape=shape, parameters=9)
 
 
+def tried(*losses: float | None) -> UpdatesTried:
+    """Return a trial at a hundredth to a hundred times the run's learning rate."""
+    rates = (TriedRate(factor=f, loss=x) for f, x in zip(FACTORS, losses, strict=True))
+    return UpdatesTried(
+        step=128,
+        epoch=1,
+        images=8_192,
+        lr=0.1,
+        updates=10,
+        batch_size=64,
+        loss=2.3,
+        rates=tuple(rates),
+    )
+
+
+FACTORS = (0.01, 0.1, 1.0, 10.0, 100.0)
+TOO_LOW = tried(2.3, 2.3, 2.29, 1.8, None)
+TOO_HIGH = tried(2.2, 1.6, 2.9, None, None)
+JUST_RIGHT = tried(2.3, 2.2, 1.7, 1.5, None)
+STUCK = tried(2.3, 2.3, 2.3, 2.3, 2.3)
 LAST = row(10)
 CASES: Sequence[tuple[Test, History, str]] = (
     (causes.labels_shuffled, after(data_probe()), ""),
@@ -52,6 +72,15 @@ CASES: Sequence[tuple[Test, History, str]] = (
     (causes.learning_rate_high, after(update(2, parameters=weights(update_norm=0.1))), "likely"),
     (causes.learning_rate_high, after(update(2)), ""),
     (causes.learning_rate_high, after(), "possible"),
+    (causes.learning_rate_low, after(TOO_LOW), "shown"),
+    (causes.learning_rate_low, after(TOO_HIGH), ""),
+    (causes.learning_rate_high, after(TOO_HIGH), "shown"),
+    (causes.learning_rate_high, after(TOO_LOW), ""),
+    *(
+        (test, after(trial, update(2, parameters=weights(update_norm=norm))), "")
+        for trial in (JUST_RIGHT, STUCK)
+        for test, norm in ((causes.learning_rate_low, 1e-6), (causes.learning_rate_high, 0.1))
+    ),
     (causes.momentum_high, after(start=started(momentum=0.999)), "likely"),
     (causes.momentum_high, after(start=started(momentum=0.9)), ""),
     (causes.momentum_high, after(start=started(momentum=None)), ""),
@@ -130,3 +159,10 @@ def test_a_note_on_a_cause_makes_it_likely() -> None:
     cause = test(history)
     assert cause is not None
     assert (cause.likelihood, cause.evidence) == ("likely", "1 layer")
+
+
+def test_a_trial_gives_the_learning_rate() -> None:
+    found = causes.learning_rate_high(after(TOO_HIGH))
+    assert found is not None
+    assert (found.fix_setting, found.fix_value) == ("base_lr", 0.01)
+    assert "2.300 → 2.900 at learning rate 0.1, → 1.600 at 0.01" in found.evidence

@@ -7,6 +7,7 @@ one with its likelihood and its evidence, or None if a measurement excludes it.
 
 from __future__ import annotations
 
+import math
 import statistics
 import tomllib
 from collections.abc import Callable, Mapping
@@ -28,6 +29,10 @@ MATCHING = 3.0
 
 USUAL_RATIOS = (3e-4, 1e-2)
 """The update-to-weight ratios at which the learning rate is neither low nor high."""
+
+LEARNS, CLEARLY_LESS = 0.05, 0.3
+"""The relative fall of the loss in a trial that counts, and the share of the best fall below which
+another learning rate is clearly worse."""
 
 FEW_STEPS = 200
 """A run of fewer steps in all is short."""
@@ -128,35 +133,71 @@ def few_steps(history: History) -> Cause | None:
 
 def learning_rate_low(history: History) -> Cause | None:
     """Test whether the updates are too small."""
+    tried = _best_rate(history)
+    if tried is not None:
+        factor, evidence = tried
+        return (
+            _rate("learning_rate_low", history, "shown", evidence, factor) if factor > 1 else None
+        )
     ratio = _recent_ratio(history)
-    low, _ = USUAL_RATIOS
-    if ratio is None:
-        return cause("learning_rate_low", "possible")
-    if ratio > low:
+    if ratio is not None and ratio > USUAL_RATIOS[0]:
         return None
-    fix = scale_lr(history, 10.0)
-    value = fix["fix_value"]
-    return cause(
-        "learning_rate_low",
-        "likely",
-        f"update-to-weight ratio {100 * ratio:.2g} %, about 0.1 % is usual",
-        fix["advice"],
-        ("base_lr", value) if value is not None else None,
-    )
+    likelihood: Likelihood = "possible" if ratio is None else "likely"
+    return _rate("learning_rate_low", history, likelihood, _usual(ratio), 10.0)
 
 
 def learning_rate_high(history: History) -> Cause | None:
     """Test whether the updates are too large."""
+    tried = _best_rate(history)
+    if tried is not None:
+        factor, evidence = tried
+        return (
+            _rate("learning_rate_high", history, "shown", evidence, factor) if factor < 1 else None
+        )
     ratio = _recent_ratio(history)
-    _, high = USUAL_RATIOS
-    fix = scale_lr(history, 0.1)
-    knob = ("base_lr", fix["fix_value"]) if fix["fix_value"] is not None else None
-    if ratio is None:
-        return cause("learning_rate_high", "possible", "", fix["advice"], knob)
-    if ratio < high:
+    if ratio is not None and ratio < USUAL_RATIOS[1]:
         return None
-    evidence = f"update-to-weight ratio {100 * ratio:.2g} %, about 0.1 % is usual"
-    return cause("learning_rate_high", "likely", evidence, fix["advice"], knob)
+    likelihood: Likelihood = "possible" if ratio is None else "likely"
+    return _rate("learning_rate_high", history, likelihood, _usual(ratio), 0.1)
+
+
+def _rate(
+    code: str, history: History, likelihood: Likelihood, evidence: str, factor: float
+) -> Cause:
+    """Return a cause with the advice to multiply the learning rate."""
+    fix = scale_lr(history, factor)
+    value = fix["fix_value"] or 0.0
+    return cause(code, likelihood, evidence, fix["advice"], ("base_lr", value))
+
+
+def _usual(ratio: float | None) -> str:
+    text = "" if ratio is None else f"update-to-weight ratio {100 * ratio:.2g} %"
+    return text and f"{text}, about 0.1 % is usual"
+
+
+def _best_rate(history: History) -> tuple[float, str] | None:
+    """Return the factor for the learning rate that a trial on copies found best, with the evidence.
+
+    1 if no other rate is clearly better; None without a trial of this learning rate.
+    """
+    tried = history.updates_tried
+    if tried is None or any(c.setting == "base_lr" for c in history.interventions):
+        return None
+    ends = {rate.factor: rate.loss for rate in tried.rates}
+    falls = {f: -math.inf if end is None else tried.loss - end for f, end in ends.items()}
+    now = falls.get(1.0, -math.inf)
+    best = max(falls, key=lambda factor: falls[factor])
+    if falls[best] < LEARNS * tried.loss or now > CLEARLY_LESS * falls[best]:
+        return 1.0, ""
+    evidence = (
+        f"{tried.updates} updates on one batch: loss {tried.loss:.3f} → {_loss(ends.get(1.0))} at "
+        f"learning rate {tried.lr:.3g}, → {_loss(ends[best])} at {best * tried.lr:.3g}"
+    )
+    return best, evidence
+
+
+def _loss(loss: float | None) -> str:
+    return "not finite" if loss is None else f"{loss:.3f}"
 
 
 def momentum_high(history: History) -> Cause | None:
