@@ -137,13 +137,15 @@ def learning_rate_low(history: History) -> Cause | None:
     if tried is not None:
         factor, evidence = tried
         return (
-            _rate("learning_rate_low", history, "shown", evidence, factor) if factor > 1 else None
+            _lr_cause("learning_rate_low", history, "shown", evidence, factor)
+            if factor > 1
+            else None
         )
     ratio = _recent_ratio(history)
     if ratio is not None and ratio > USUAL_RATIOS[0]:
         return None
     likelihood: Likelihood = "possible" if ratio is None else "likely"
-    return _rate("learning_rate_low", history, likelihood, _usual(ratio), 10.0)
+    return _lr_cause("learning_rate_low", history, likelihood, _usual(ratio), 10.0)
 
 
 def learning_rate_high(history: History) -> Cause | None:
@@ -152,16 +154,18 @@ def learning_rate_high(history: History) -> Cause | None:
     if tried is not None:
         factor, evidence = tried
         return (
-            _rate("learning_rate_high", history, "shown", evidence, factor) if factor < 1 else None
+            _lr_cause("learning_rate_high", history, "shown", evidence, factor)
+            if factor < 1
+            else None
         )
     ratio = _recent_ratio(history)
     if ratio is not None and ratio < USUAL_RATIOS[1]:
         return None
     likelihood: Likelihood = "possible" if ratio is None else "likely"
-    return _rate("learning_rate_high", history, likelihood, _usual(ratio), 0.1)
+    return _lr_cause("learning_rate_high", history, likelihood, _usual(ratio), 0.1)
 
 
-def _rate(
+def _lr_cause(
     code: str, history: History, likelihood: Likelihood, evidence: str, factor: float
 ) -> Cause:
     """Return a cause with the advice to multiply the learning rate."""
@@ -183,7 +187,7 @@ def _best_rate(history: History) -> tuple[float, str] | None:
     tried = history.updates_tried
     if tried is None or any(c.setting == "base_lr" for c in history.interventions):
         return None
-    ends = {rate.factor: rate.loss for rate in tried.rates}
+    ends = {one.factor: one.loss for one in tried.rates}
     falls = {f: -math.inf if end is None else tried.loss - end for f, end in ends.items()}
     now = falls.get(1.0, -math.inf)
     best = max(falls, key=lambda factor: falls[factor])
