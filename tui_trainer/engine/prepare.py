@@ -67,7 +67,7 @@ def prepare(
         yield StateChanged(state="preparing", step=0, detail="trying the first training steps")
     first_probes = assistant.first_probes(model, data, config)
     batches, progress, stopwatch = Batches(data, config), Progress(), Stopwatch(clock)
-    sample = Sample(data, layers, assistant.trace)
+    sample = Sample(data, layers, assistant.trace, is_custom=is_custom(config.model))
     return Run(
         config=config,
         device=device,
@@ -82,7 +82,11 @@ def prepare(
         control=Control(inbox),
         stopwatch=stopwatch,
         store=store,
-        probes=Probes(model, data, batches, progress, stopwatch, sample, wanted=config.probes),
+        probes=Probes(
+            *(model, data, batches, progress, stopwatch, sample),
+            try_updates=assistant.try_updates,
+            wanted=config.probes,
+        ),
         assistant=assistant,
         base_lr=config.base_lr,
         flush_every=1 if device.type == "cpu" else ACCELERATOR_FLUSH,

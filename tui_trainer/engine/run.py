@@ -72,6 +72,10 @@ class Assistant:
         """
         return ()
 
+    def try_updates(self) -> Iterator[Probe]:
+        """Try some updates of copies of the model, which has learned nothing so far."""
+        yield from ()
+
     def try_batch_size(
         self, model: nn.Module, data: Data, config: RunConfig, batch_size: int
     ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from tui_trainer.lab.context import IMAGES, MAX_AGE, SEED, Context
 from tui_trainer.lab.example_forgetting import ExampleForgetting
 from tui_trainer.lab.predictions import TEST, VALIDATION, Predictions, PredictionStore
 from tui_trainer.lab.preflight.custom_trial import try_batch_size, try_model
+from tui_trainer.lab.updates_trial import try_updates
 from tui_trainer.models.build import custom_model_error, is_custom
 from tui_trainer.models.rng import preserve_rng_state, seed_all
 from tui_trainer.models.unregistered_state import preserve_globals
@@ -70,6 +72,11 @@ class Laboratory(Assistant):
         """
         probes: list[Probe] = [try_model(model, data, config)] if is_custom(config.model) else []
         return (probe_data(data), *probes) if config.probes else tuple(probes)
+
+    def try_updates(self) -> Iterator[Probe]:
+        """Try some updates of copies of the model; nothing if a custom model raises."""
+        with suppress(Exception):
+            yield try_updates(self.run)
 
     def try_batch_size(
         self, model: nn.Module, data: Data, config: RunConfig, batch_size: int

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tui_trainer.models.copies import copy_model
+from tui_trainer.models.modes import train_alone
 from tui_trainer.models.rng import preserve_rng_state, seed_all
-from tui_trainer.models.tensors import can_require_grad
+from tui_trainer.models.tensors import as_real, can_require_grad
 from tui_trainer.models.unregistered_state import preserve_globals
 
 CHANGES = (1e-2, 1e-3)
@@ -77,7 +78,7 @@ def gradient_ratio(model: nn.Module, images: Tensor, labels: Tensor, loss_fn: Lo
 
 
 def _norm(tensors: list[Tensor]) -> float:
-    total = sum(float(t.double().square().sum()) for t in tensors)
+    total = sum(float(as_real(t).double().square().sum()) for t in tensors)
     return float(total**0.5)
 
 
@@ -121,10 +122,10 @@ def training_gap(model: nn.Module, images: Tensor) -> tuple[float, float]:
 
     def logits(seed: int, *, training: bool) -> Tensor:
         twin = copy_model(model)
-        twin.train(training)
-        for module in twin.modules():
-            if not any(True for _ in module.children()) and _is_stochastic_or_norm(module):
-                module.training = False
+        if training:
+            train_alone(twin)
+        else:
+            twin.eval()
         seed_all(seed)
         found: Tensor = twin(images.clone())
         return found.float().nan_to_num()
@@ -138,8 +139,3 @@ def training_gap(model: nn.Module, images: Tensor) -> tuple[float, float]:
         for one, other in ((first, evaluated), (first, again))
     ]
     return gaps[0], gaps[1]
-
-
-def _is_stochastic_or_norm(module: nn.Module) -> bool:
-    name = type(module).__name__
-    return isinstance(module, _BatchNorm) or "Dropout" in name or "Norm" in name

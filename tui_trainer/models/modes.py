@@ -58,6 +58,29 @@ def begin_training(model: nn.Module) -> None:
         module.training = False
 
 
+def train_alone(model: nn.Module) -> None:
+    """Put a model into training mode, with its norms and dropouts in evaluation mode.
+
+    What still differs from evaluation mode is in the model's own ``forward``.
+    """
+    model.train()
+    for module in model.modules():
+        is_leaf = not any(True for _ in module.children())
+        if (is_leaf and _is_norm_or_dropout(module)) or _has_spectral_norm(module):
+            module.training = False
+
+
+def _is_norm_or_dropout(module: nn.Module) -> bool:
+    name = type(module).__name__
+    return isinstance(module, _BatchNorm) or "Dropout" in name or "Norm" in name
+
+
+def _has_spectral_norm(module: nn.Module) -> bool:
+    """Return whether a hook normalizes a weight: it improves its estimate in training mode."""
+    hooks = module._forward_pre_hooks.values()
+    return any(type(hook).__name__ == "SpectralNorm" for hook in hooks)
+
+
 @torch.no_grad()
 def recalibrate(model: nn.Module, batches: Iterable[Tensor], *, is_every: bool = False) -> None:
     """Recalibrate batch norm statistics: replace them by their plain mean over some batches.

@@ -6,7 +6,8 @@ seed probe the same steps, and so does a run that was interrupted and resumed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 
 from torch import Tensor, nn
 
@@ -31,6 +32,9 @@ EACH_EPOCH = 4
 EARLY_IMAGES = 8_192
 """The sample is probed before the first batch, and again after this many training images."""
 
+STUCK = 0.9
+"""The loss, as a share of that of a guess, from which a model has learned nothing."""
+
 SPACING = 32
 """The sample is probed at the end of the first epoch, then at the end of an epoch after at least
 this many training images per image of the sample."""
@@ -54,6 +58,7 @@ class Probes:
         stopwatch: Stopwatch,
         sample: Sample,
         *,
+        try_updates: Callable[[], Iterator[Probe]],
         wanted: bool,
     ) -> None:
         self.sampled_at = -1
@@ -65,6 +70,7 @@ class Probes:
             stopwatch,
         )
         self._classes, self._sample, self._wanted = data.classes, sample, wanted
+        self._try_updates = try_updates
         self._every = max(EVERY, len(data.train) // batches.batch_size // EACH_EPOCH)
         self._probe: UpdateProbe | None = None
         self._keeps = False
@@ -129,18 +135,18 @@ class Probes:
             yield self._ready
             self._ready = None
         if is_dead or self._is_early():
-            yield self._probe_sample()
+            yield from self._probe_sample()
 
     def before_training(self) -> Iterator[Probe]:
         """Probe the sample before the first batch."""
         if self._wanted and self.sampled_at < 0:
-            yield self._probe_sample()
+            yield from self._probe_sample()
 
     def at_end_of_epoch(self) -> Iterator[Probe]:
         """Probe the sample if that is due."""
         is_due = self._progress.images - self.sampled_at >= SPACING * self._sample.size
         if self._wanted and (is_due or self._progress.epoch == 1):
-            yield self._probe_sample()
+            yield from self._probe_sample()
 
     def _is_early(self) -> bool:
         return self._wanted and self.sampled_at == 0 and self._progress.images >= EARLY_IMAGES
@@ -151,9 +157,15 @@ class Probes:
         dead = (p.is_weight and p.gradient_norm == 0 and not p.frozen for p in update.parameters)
         return (self.sampled_at == 0 or age >= EARLY_IMAGES) and any(dead)
 
-    def _probe_sample(self) -> Probe:
-        self.sampled_at = self._progress.images
-        return self._sample.probe(self._model, self._batches.batch_size, self._progress)
+    def _probe_sample(self) -> Iterator[Probe]:
+        """Probe the sample; if the first early one is no better than a guess, try some updates."""
+        images = self._progress.images
+        is_first = self.sampled_at < EARLY_IMAGES <= images
+        self.sampled_at = images
+        sample = self._sample.probe(self._model, self._batches, self._progress)
+        yield sample
+        if is_first and sample.loss >= STUCK * math.log(self._classes):
+            yield from self._try_updates()
 
     def _is_due(self, step: int) -> bool:
         return self._wanted and (step in EARLY_STEPS or step % self._every == 0)

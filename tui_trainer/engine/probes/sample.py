@@ -12,12 +12,13 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tui_trainer.data.dataset import Data, Split
+from tui_trainer.engine.batches import Batches, rng_for
 from tui_trainer.engine.device import scarce_memory
 from tui_trainer.engine.evaluation import EVAL_PIXELS, are_probabilities, confusion_matrix
 from tui_trainer.engine.progress import Progress
 from tui_trainer.models.copies import copy_model
-from tui_trainer.models.modes import modes_of, set_modes
-from tui_trainer.models.rng import preserve_rng_state
+from tui_trainer.models.modes import modes_of, set_modes, train_alone
+from tui_trainer.models.rng import preserve_rng_state, seed_all
 from tui_trainer.models.tensors import magnitudes, mean_and_std
 from tui_trainer.models.units import Units, units_of
 from tui_trainer.models.unregistered_state import preserve_globals
@@ -37,6 +38,12 @@ MAP_IMAGES = 64
 GAP_IMAGES = 128
 """Images, or one whole batch, for which batch and running statistics are compared."""
 
+KNOWN = 0.9
+"""The confidence from which a correctly classified image is known."""
+
+KNOWN_IMAGES = 256
+"""The most known images that are classified again, in training mode and augmented."""
+
 READ_IMAGES = 8
 """Images of the forward pass that finds the unused parameters."""
 
@@ -52,15 +59,18 @@ Trace = Callable[
 class Sample:
     """A sample of training images, evenly spread over the split; the same in every probe."""
 
-    def __init__(self, data: Data, layers: tuple[LayerRow, ...], trace: Trace) -> None:
+    def __init__(
+        self, data: Data, layers: tuple[LayerRow, ...], trace: Trace, *, is_custom: bool = False
+    ) -> None:
         self._data, self._layers, self._trace = data, layers, trace
+        self._is_custom = is_custom
         total = len(data.train)
         self.size = min(total, max(SMALLEST, min(LARGEST, total // SHARE)))
         self._images = _spread(data.train, self.size)
         self._others = _spread(data.val, min(self.size, len(data.val)))
         self._inputs: _Inputs | None = None
 
-    def probe(self, model: nn.Module, batch_size: int, progress: Progress) -> SampleProbed:
+    def probe(self, model: nn.Module, batches: Batches, progress: Progress) -> SampleProbed:
         """Run a copy of the model on the sample and report loss, predictions and activations.
 
         A copy, so that what its ``forward`` changes, draws or caches does not affect the run.
@@ -80,13 +90,17 @@ class Sample:
             norms = [m for m in twin.modules() if isinstance(m, _BatchNorm) and m.training]
             twin.eval()
             logits = _logits(twin, data, inputs, seen, self._trace)
-            size = min(batch_size, len(inputs))
+            size = min(batches.batch_size, len(inputs))
             gap, gap_error = _batch_gap(twin, norms, size, inputs, labels, logits)
+            largest, predicted = logits.softmax(dim=1).max(dim=1)
+            known = ((predicted == labels) & (largest >= KNOWN)).nonzero()[:KNOWN_IMAGES, 0]
+            known_augmented = self._known_augmented(model, known, batches, progress.step)
+            known_in_training = self._known_in_training(model, known) if self._is_custom else None
             set_modes(twin, modes)
             unused = unused_parameters(twin, inputs[: min(size, READ_IMAGES)])
         losses = functional.cross_entropy(logits, labels, reduction="none").double().cpu()
-        largest = logits.softmax(dim=1).amax(dim=1).double().cpu()
-        table = confusion_matrix(labels, logits.argmax(dim=1), data.classes)
+        largest = largest.double().cpu()
+        table = confusion_matrix(labels, predicted, data.classes)
         return SampleProbed(
             step=progress.step,
             epoch=progress.epoch if progress.step else 0,
@@ -110,7 +124,38 @@ class Sample:
             layers=seen.probes(),
             memory_left=scarce_memory(),
             unused_parameters=unused,
+            known=len(known),
+            known_in_training=known_in_training,
+            known_augmented=known_augmented,
         )
+
+    def _known_in_training(self, model: nn.Module, known: Tensor) -> int:
+        """Return how many of these images are classified correctly in training mode."""
+        twin = copy_model(model)
+        train_alone(twin)
+        return self._correct(twin, known, self._data.prepare(self._images.images[known]))
+
+    def _known_augmented(
+        self, model: nn.Module, known: Tensor, batches: Batches, step: int
+    ) -> int | None:
+        """Return how many of these images are classified correctly when augmented."""
+        augmentation = batches.augmentation
+        if augmentation is None:
+            return None
+        images = self._images.images[known]
+        twin = copy_model(model)
+        twin.eval()
+        rng = rng_for(step, "probe")
+        return self._correct(twin, known, self._data.prepare(images, augmentation, rng))
+
+    def _correct(self, model: nn.Module, places: Tensor, inputs: Tensor) -> int:
+        if not len(places):
+            return 0
+        seed_all(0)
+        predicted = torch.cat(
+            [model(part).argmax(dim=1) for part in torch.split(inputs, MAP_IMAGES)]
+        )
+        return int((predicted == self._images.labels[places]).sum())
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,7 @@ class UpdateProbe:
         norms = _norms([*befores, *changes, *gradients])
         radial = [_dot(g, w) for g, w in zip(gradients, befores, strict=True)]
         dots: list[float] = torch.stack([d.to(self.gradient.device) for d in radial]).tolist()
+        unmoved = self._unmoved(change)
         n = len(self._parameters)
         pair = last if last is not None else self.gradient
         whole = [
@@ -117,12 +118,23 @@ class UpdateProbe:
                     optimized=name in self._optimized,
                     radial_cosine=_ratio(dots[i], norms[i] * norms[2 * n + i]),
                     replaced=name in self._replaced,
+                    fan_in=parameter.numel() // len(parameter) if parameter.ndim >= 2 else None,
+                    unmoved=unmoved[i],
                 )
                 for i, (name, parameter) in enumerate(self._parameters.items())
             ),
             accumulated=self._accumulated,
             input_share=(self._fetched - self._began) / spent if on_cpu and spent > 0 else None,
         )
+
+    def _unmoved(self, change: Tensor) -> list[float | None]:
+        """Return for each parameter the share of elements with a gradient that did not change."""
+        sizes = [_size(parameter) for parameter in self._parameters.values()]
+        has_gradient = self.gradient != 0
+        still = has_gradient & (change == 0)
+        counts = [t.count_nonzero() for m in (still, has_gradient) for t in torch.split(m, sizes)]
+        found: list[int] = torch.stack(counts).tolist()
+        return [_ratio(a, b) for a, b in zip(found[: len(sizes)], found[len(sizes) :], strict=True)]
 
 
 def _dot(gradient: Tensor, weights: Tensor) -> Tensor:

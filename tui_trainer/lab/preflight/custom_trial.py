@@ -11,12 +11,13 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from tui_trainer.anatomy.hidden_layers import first_input, hidden_softmax
 from tui_trainer.data.dataset import Data, batch_sizes
 from tui_trainer.engine.checkpoints import MAX_BYTES
 from tui_trainer.engine.optimizers import Optimizer, make_optimizer
@@ -25,6 +26,13 @@ from tui_trainer.models.behavior import behavior_of
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.custom import error_lines
 from tui_trainer.models.custom.process_state import custom_code
+from tui_trainer.models.function_check import (
+    is_linear,
+    logits_at_bound,
+    not_registered,
+    pixels_used,
+    smoothness,
+)
 from tui_trainer.models.gradient_check import (
     equal_units,
     frozen_statistics,
@@ -34,6 +42,7 @@ from tui_trainer.models.gradient_check import (
 from tui_trainer.models.modes import evaluating
 from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.models.state import state_tensors
+from tui_trainer.models.tensors import mean_and_std
 from tui_trainer.models.unregistered_state import iterators, preserve_globals
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError, reason
@@ -46,6 +55,9 @@ FEW = 8
 
 GRADIENT_IMAGES = 64
 """Images on which the gradient is checked."""
+
+SMOOTH = 0.1
+"""The smoothness of the images from which that of the first layer's input can be compared."""
 
 LARGEST_GAP = 1e9
 """The value of an infinite gap: JSON has no infinity."""
@@ -88,7 +100,8 @@ def try_model(model: nn.Module, data: Data, config: RunConfig) -> ModelProbed:
             seen = behavior_of(model, few)
             training = training_gap(model, few)
             batch = images[:GRADIENT_IMAGES], data.train.labels[:GRADIENT_IMAGES]
-            ratio = gradient_ratio(model, data.prepare(batch[0]), batch[1], loss_fn)
+            inputs = data.prepare(batch[0])
+            ratio = gradient_ratio(model, inputs, batch[1], loss_fn)
     gaps = dataclasses.asdict(seen).items()
     return ModelProbed(
         **{name: min(gap, LARGEST_GAP) for name, gap in gaps},
@@ -97,7 +110,42 @@ def try_model(model: nn.Module, data: Data, config: RunConfig) -> ModelProbed:
         training_random_gap=training[1],
         equal_units=equal_units(model),
         frozen_statistics=frozen_statistics(model),
+        **_function_checks(model, inputs),
     )
+
+
+def _function_checks(model: nn.Module, inputs: Tensor) -> dict[str, Any]:
+    """Return what is known about the model as a function of its input; nothing that fails."""
+    found: dict[str, Any] = {}
+    few = inputs[:FEW]
+    with suppress(Exception):
+        found["is_linear"] = is_linear(model, few)
+    with suppress(Exception):
+        found["logit_range"], found["logits_at_bound"] = logits_at_bound(model, few)
+    with suppress(Exception):
+        found["pixels_used"] = pixels_used(model, inputs)
+    with suppress(Exception):
+        found["not_registered"] = not_registered(model, few)
+    with suppress(Exception):
+        found["hidden_softmax"] = hidden_softmax(model, few[:2])
+    with suppress(Exception):
+        first = first_input(model, few)
+        if first is not None:
+            mean, std = mean_and_std(first)
+            found["first_input_mean"], found["first_input_std"] = mean, std
+            found["first_input_smoothness"] = _relative_smoothness(first, few)
+    return found
+
+
+def _relative_smoothness(first: Tensor, images: Tensor) -> float | None:
+    """Return the smoothness of the first layer's input, relative to that of the images."""
+    if first.ndim == 2 and first.shape[1] == images[0].numel():
+        first = first.reshape(images.shape)
+    if first.ndim < 3 or first.shape[-2:] != images.shape[-2:]:
+        return None
+    ours, whole = smoothness(first), smoothness(images)
+    is_smooth = whole is not None and whole >= SMOOTH
+    return ours / whole if ours is not None and whole is not None and is_smooth else None
 
 
 def try_batch_size(model: nn.Module, data: Data, config: RunConfig, size: int) -> None:
