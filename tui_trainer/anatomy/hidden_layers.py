@@ -12,7 +12,9 @@ from tui_trainer.anatomy.calls import CONVOLUTIONS, RECURRENT
 from tui_trainer.anatomy.trace import Step, trace_steps
 from tui_trainer.models.tensors import tensors_in
 
-WEIGHTED = frozenset({*CONVOLUTIONS, *RECURRENT, "linear", "matmul", "mm", "addmm", "einsum"})
+WEIGHTED = frozenset(
+    {*CONVOLUTIONS, *RECURRENT, "linear", "multi_head_attention_forward", "matmul", "mm", "addmm"}
+)
 """Operations with weights."""
 
 MIXING = frozenset({"mul", "matmul", "mm", "bmm", "einsum", "sum", "mean", "softmax"})

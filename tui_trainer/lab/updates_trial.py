@@ -19,11 +19,11 @@ from tui_trainer.models.unregistered_state import preserve_globals
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.probed import TriedRate, UpdatesTried
 
-FACTORS = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
+FACTORS = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0, 10_000.0)
 """The tried learning rates, relative to the run's."""
 
 UPDATES = 10
-"""Updates at each: enough for momentum to build up; all together cost as much as 70 steps."""
+"""Updates at each: enough for momentum to build up; all together cost as much as 90 steps."""
 
 IMAGES = 128
 """The most images of the batch."""
