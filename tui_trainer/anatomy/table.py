@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from math import prod
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from tui_trainer.anatomy import propagation
 from tui_trainer.anatomy.calls import Call
@@ -57,7 +59,8 @@ def layer_table(model: nn.Module, input_shape: Shape) -> tuple[LayerRow, ...]:
     rows = [_input_row(input_shape)]
     counted: set[int] = set()
     for step, name, done in zip(steps, names, work, strict=True):
-        rows.append(_row(step, name, _count(step.parameters, counted), done))
+        row = _row(step, name, _count(step.parameters, counted), done)
+        rows.append(replace(row, momentum=_momentum(model, step)))
     left = [p for p in model.parameters() if id(p) not in counted]
     if sum(p.numel() for p in left):
         trained = used_in_training(model, _noise(input_shape, images=2))
@@ -142,6 +145,14 @@ def _whole_row(step: Step, name: str, parameters: int, multiply_adds: int) -> La
         repeats=step.repeats,
         over_batch=_is_over_batch(call),
     )
+
+
+def _momentum(model: nn.Module, step: Step) -> float | None:
+    """Return the momentum of a batch norm; torch passes 0 on in evaluation mode if it has none."""
+    module = dict(model.named_modules()).get(step.module)
+    if isinstance(module, _BatchNorm) and module.track_running_stats:
+        return module.momentum
+    return None
 
 
 def _jump(field: Field, shape: tuple[int, ...]) -> tuple[int, int]:

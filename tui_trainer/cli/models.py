@@ -88,7 +88,7 @@ def review(
 ) -> None:
     """Review the design of a model.
 
-    Exit code 5 if the review finds an error.
+    Exit code 5 if the review finds an error, or more parameters than the budget.
     """
     from tui_trainer.anatomy.review import review as review_rows
     from tui_trainer.headless import model_tables as front
@@ -107,7 +107,8 @@ def review(
         standard_output().record(record)
     else:
         front.print_review(found, verdicts)
-    raise typer.Exit(ExitCode.DESIGN_ERROR if counts(verdicts)["error"] else 0)
+    failed = counts(verdicts)["error"] or sum(row.parameters for row in found.rows) > budget
+    raise typer.Exit(ExitCode.DESIGN_ERROR if failed else 0)
 
 
 def compare(

@@ -75,6 +75,8 @@ class LayerRow:
         sources: The rows whose outputs it reads, as indices into the table.
         repeats: How often it runs per forward pass, in a loop.
         over_batch: Whether it is a softmax or a normalization over the images of the batch.
+        momentum: The weight of a batch in the running statistics of a batch norm; None if it has
+            none, or averages all batches.
     """
 
     name: str
@@ -99,6 +101,7 @@ class LayerRow:
     sources: tuple[int, ...] = ()
     repeats: int = 1
     over_batch: bool = False
+    momentum: float | None = None
 
     @property
     def shape_text(self) -> str:

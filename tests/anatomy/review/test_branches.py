@@ -18,7 +18,7 @@ from tui_trainer.anatomy.table import layer_table
 def test_a_residual_model_with_norms_on_both_paths_is_sound() -> None:
     found = verdicts(ResidualModel())
 
-    assert problems(found) == {"stride-skips": "warning"}  # the 1×1 of each shortcut
+    assert problems(found) == {"stride-skips": "note"}  # the 1×1 of each shortcut
     assert found["stride-skips"].layers == ("block1.shortcut", "block2.shortcut")
     assert found["norm-presence"].evidence.startswith("7 of 7")
 
@@ -26,7 +26,7 @@ def test_a_residual_model_with_norms_on_both_paths_is_sound() -> None:
 def test_a_shortcut_without_norm_is_found() -> None:
     reported = verdicts(ResidualModel(shortcut_norm=False))["norm-presence"]
 
-    assert (reported.severity, reported.layers) == ("warning", ("block2.shortcut",))
+    assert (reported.severity, reported.layers) == ("note", ("block2.shortcut",))
     assert reported.evidence.startswith("6 of 7")
 
 
@@ -71,7 +71,7 @@ def test_a_dilated_stride_reads_no_more_than_its_taps() -> None:
             "stride-skips"
         ].severity
 
-    assert [reported(1), reported(2), reported(3)] == ["ok", "error", "ok"]
+    assert [reported(1), reported(2), reported(3)] == ["ok", "warning", "ok"]
 
 
 def test_a_maximum_of_two_branches_or_over_channels_is_no_pooling() -> None:
@@ -99,7 +99,7 @@ def test_a_bias_is_redundant_even_with_a_pool_before_the_norm() -> None:
     )
     reported = verdicts(model)["bias-with-norm"]
 
-    assert (reported.severity, reported.layers) == ("warning", ("0",))
+    assert (reported.severity, reported.layers) == ("note", ("0",))
     assert "8 redundant parameters" in reported.evidence
 
 
@@ -118,20 +118,20 @@ def test_a_layer_that_is_used_again_is_not_counted_again() -> None:
     assert ": 8 redundant parameters" in found["bias-with-norm"].evidence
 
 
-def test_a_stride_beyond_its_kernel_is_wrong_only_where_no_other_layer_reads_the_map() -> None:
+def test_a_stride_beyond_its_kernel_is_a_warning_only_where_no_other_layer_reads_the_map() -> None:
     alone = nn.Sequential(nn.Conv2d(1, 8, 1, stride=2), Residual(8, 8), nn.Flatten())
 
     reported = verdicts(alone)["stride-skips"]
 
-    assert (reported.severity, reported.layers) == ("error", ("0",))
+    assert (reported.severity, reported.layers) == ("warning", ("0",))
     assert "25 %" in reported.evidence
 
 
 def test_functions_are_judged_like_modules() -> None:
     found = verdicts(Functional())
 
-    assert found["dropout-before-logits"].severity == "error"
-    assert found["softmax-output"].severity == "warning"
+    assert found["dropout-before-logits"].severity == "warning"
+    assert found["softmax-output"].severity == "note"
     assert found["norm-presence"].layers == ("conv1", "conv2")
     assert found["first-pooling"].severity == "ok"
     assert found["max-pool-distance"].severity == "ok"
@@ -167,7 +167,7 @@ def test_a_gate_widens_the_field_at_once_and_is_not_called_too_deep() -> None:
     rows = {row.name: row for row in layer_table(Squeezed(), (9, 9, 1))}
     assert min(rows["conv2_3"].receptive_field or (0, 0)) > 3 * 9
     assert not any("gate" in name for name in found["norm-presence"].layers)  # they are at 1×1
-    assert verdicts(deep, image=9)["final-receptive-field"].severity == "warning"
+    assert verdicts(deep, image=9)["final-receptive-field"].severity == "note"
     assert "3.2 times" in verdicts(deep, image=9)["final-receptive-field"].evidence
 
 
@@ -187,5 +187,5 @@ def test_an_undefined_field_is_reported_with_its_reason() -> None:
     found = verdicts(Upsampled())
 
     for rule, layer in (("final-receptive-field", "conv2"), ("first-pooling", "pool")):
-        assert (found[rule].severity, found[rule].layers) == ("warning", (layer,))
+        assert (found[rule].severity, found[rule].layers) == ("note", (layer,))
         assert "it makes the map larger" in found[rule].evidence

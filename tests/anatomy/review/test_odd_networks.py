@@ -29,21 +29,21 @@ NO_POOLS = nn.Sequential(
 )
 
 
-def test_a_single_linear_layer_is_only_too_shallow() -> None:
+def test_a_single_linear_layer_is_linear() -> None:
     found = verdicts(LINEAR)
 
-    assert problems(found) == {"fully-connected-share": "warning"}
+    assert problems(found) == {"fully-connected-share": "note", "nonlinearity": "warning"}
     assert "1: 28×28 of 28×28" in found["final-receptive-field"].evidence
 
 
-def test_one_convolution_over_the_whole_image_is_sound() -> None:
-    assert problems(verdicts(ONE_CONVOLUTION)) == {}
+def test_one_convolution_over_the_whole_image_is_linear() -> None:
+    assert problems(verdicts(ONE_CONVOLUTION)) == {"nonlinearity": "warning"}
 
 
 def test_pointwise_convolutions_see_no_digit() -> None:
     found = verdicts(POINTS)
 
-    assert problems(found) == {"final-receptive-field": "error", "norm-presence": "warning"}
+    assert problems(found) == {"final-receptive-field": "warning", "norm-presence": "note"}
     assert "1×1 of 28×28" in found["final-receptive-field"].evidence
 
 
@@ -60,22 +60,22 @@ def test_without_pools_no_pooling_rule_applies() -> None:
 
     pooling = ("first-pooling", "max-pool-distance", "transition-layer", "average-pool-coverage")
     assert found.keys().isdisjoint((*pooling, "dropped-edge", "stride-skips"))
-    assert problems(found) == {"norm-presence": "warning"}
+    assert problems(found) == {"norm-presence": "note"}
 
 
-def test_average_pooling_of_pixels_is_a_warning_and_max_pooling_an_error() -> None:
+def test_pooling_of_pixels_is_a_warning() -> None:
     verdict = {
         pool: verdicts(nn.Sequential(pool(2), nn.Conv2d(1, 10, 14), nn.Flatten()))["first-pooling"]
         for pool in (nn.MaxPool2d, nn.AvgPool2d)
     }
 
-    assert [reported.severity for reported in verdict.values()] == ["error", "warning"]
+    assert [reported.severity for reported in verdict.values()] == ["warning", "warning"]
 
 
 def test_the_verdict_depends_on_the_image_size() -> None:
     at = {side: verdicts(sound(), side)["final-receptive-field"] for side in (9, 28, 40, 56)}
 
-    assert [reported.severity for reported in at.values()] == ["warning", "ok", "warning", "error"]
+    assert [reported.severity for reported in at.values()] == ["note", "ok", "note", "warning"]
     assert at[9].evidence.endswith("3.6 times the image, 9×9")
     assert "32×32 of 40×40 pixels; a digit takes 29×29" in at[40].evidence
     assert "32×32 of 56×56 pixels; a digit takes 40×40" in at[56].evidence
@@ -98,7 +98,7 @@ def test_a_wide_map_may_be_convolved_though_its_features_see_everything() -> Non
         )
         return verdicts(model, side)["late-convolution"].severity
 
-    assert [reported(7), reported(8)] == ["warning", "ok"]
+    assert [reported(7), reported(8)] == ["note", "ok"]
 
 
 def test_few_channels_may_be_pooled_without_a_transition() -> None:
@@ -123,7 +123,7 @@ def test_dropping_the_last_row_of_a_large_map_is_fine() -> None:
         )
         return verdicts(model, side)["dropped-edge"].severity
 
-    assert [reported(29), reported(28), reported(128)] == ["ok", "warning", "ok"]
+    assert [reported(29), reported(28), reported(128)] == ["ok", "note", "ok"]
 
 
 def test_a_colored_image_is_not_assumed_to_show_a_digit() -> None:
@@ -131,7 +131,7 @@ def test_a_colored_image_is_not_assumed_to_show_a_digit() -> None:
 
     reported = verdicts(colored, 56, channels=3)["final-receptive-field"]
 
-    assert reported.severity == "warning"
+    assert reported.severity == "note"
     assert "digit" not in reported.evidence + reported.title
 
 
@@ -142,7 +142,7 @@ def test_the_budget_is_the_callers() -> None:
         limit: verdicts(sound(), budget=limit)["budget"] for limit in (parameters, parameters - 1)
     }
 
-    assert [reported.severity for reported in at.values()] == ["ok", "error"]
+    assert [reported.severity for reported in at.values()] == ["ok", "warning"]
     assert at[parameters].evidence == f"{parameters:,} of {parameters:,} parameters, 100 %"
 
 
@@ -167,7 +167,7 @@ def test_rectangular_images_and_kernels_are_judged_by_their_worse_side() -> None
         if verdict.code == "final-receptive-field"
     )
 
-    assert reported.severity == "error"
+    assert reported.severity == "warning"
     assert "3×9 of 28×14" in reported.evidence
 
 
@@ -275,8 +275,8 @@ def test_a_rule_that_raises_does_not_hide_the_others(monkeypatch: pytest.MonkeyP
         (nn.Softmax(dim=-2), "error"),
         (nn.LogSoftmax(dim=0), "error"),
         (nn.Softmin(dim=0), "error"),
-        (nn.LogSoftmax(dim=1), "warning"),
-        (nn.LogSoftmax(dim=-1), "warning"),
+        (nn.LogSoftmax(dim=1), "note"),
+        (nn.LogSoftmax(dim=-1), "note"),
     ],
 )
 def test_a_softmax_over_the_batch_is_wrong_in_every_spelling(

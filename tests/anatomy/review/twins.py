@@ -48,6 +48,21 @@ class Scaled(nn.Module):
         return logits * self.scale if self.uses else logits
 
 
+class Gated(nn.Module):
+    """The sound model and a layer that reads a softmax, or features that it weights."""
+
+    def __init__(self, *, gates: bool) -> None:
+        super().__init__()
+        self.body, self.last = sound(), nn.Linear(10, 10)
+        self.gates = gates
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.body(images)
+        weights = torch.softmax(features, 1)
+        logits: Tensor = self.last(features * weights if self.gates else weights)
+        return logits
+
+
 def _pointwise(inputs: int, outputs: int, *, padding: int = 0) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 1, padding=padding, bias=False)
 
@@ -72,7 +87,7 @@ TWINS: tuple[Twins, ...] = (
             drop("conv5", "conv5_norm", "conv5_relu", "conv6", "conv6_norm", "conv6_relu"),
             swap(logits=nn.Conv2d(8, 10, 1)),
         ),
-        "error",
+        "warning",
         ("logits",),
         frozenset({"max-pool-distance"}),
     ),
@@ -81,7 +96,7 @@ TWINS: tuple[Twins, ...] = (
         "one convolution less",
         _FULL,
         lambda: sound(drop("conv6", "conv6_norm", "conv6_relu"), swap(logits=nn.Conv2d(16, 10, 1))),
-        "warning",
+        "note",
         ("logits",),
     ),
     Twins(
@@ -89,7 +104,7 @@ TWINS: tuple[Twins, ...] = (
         "a pool after the first convolution",
         _FULL,
         lambda: sound(move("pool1", after="conv1_relu")),
-        "warning",
+        "note",
         ("pool1",),
         frozenset({"transition-position"}),
     ),
@@ -98,7 +113,7 @@ TWINS: tuple[Twins, ...] = (
         "a pool before the first convolution",
         _FULL,
         lambda: sound(move("pool1", after=None)),
-        "error",
+        "warning",
         ("pool1",),
         frozenset({"transition-position", "late-convolution"}),
     ),
@@ -107,7 +122,7 @@ TWINS: tuple[Twins, ...] = (
         "the second pool right before the logits",
         _FULL,
         lambda: sound(move("pool2", after="conv6_relu")),
-        "warning",
+        "note",
         ("pool2",),
         frozenset({"final-receptive-field", "transition-position"}),
     ),
@@ -116,7 +131,7 @@ TWINS: tuple[Twins, ...] = (
         "the maximum of the logits instead of their mean",
         _FULL,
         lambda: sound(swap(average=nn.AdaptiveMaxPool2d(1))),
-        "warning",
+        "note",
         ("average",),
     ),
     Twins(
@@ -126,7 +141,7 @@ TWINS: tuple[Twins, ...] = (
         lambda: sound(
             swap(logits=_pointwise(20, 10)), put("last_norm", nn.BatchNorm2d(10), after="logits")
         ),
-        "warning",
+        "note",
         ("last_norm",),
     ),
     Twins(
@@ -142,7 +157,7 @@ TWINS: tuple[Twins, ...] = (
         "a leaky ReLU on the logits",
         _FULL,
         lambda: sound(put("last_leaky", nn.LeakyReLU(), after="logits")),
-        "warning",
+        "note",
         ("last_leaky",),
     ),
     Twins(
@@ -158,7 +173,7 @@ TWINS: tuple[Twins, ...] = (
         "dropout after the last layer, not before it",
         lambda: sound(put("drop", nn.Dropout(0.1), after="conv6_relu")),
         lambda: sound(put("drop", nn.Dropout(0.1), after="logits")),
-        "error",
+        "warning",
         ("drop",),
     ),
     Twins(
@@ -174,7 +189,7 @@ TWINS: tuple[Twins, ...] = (
         "a log-softmax at the end",
         _FULL,
         lambda: sound(put("softmax", nn.LogSoftmax(dim=1), after="output")),
-        "warning",
+        "note",
         ("softmax",),
     ),
     Twins(
@@ -190,7 +205,7 @@ TWINS: tuple[Twins, ...] = (
         "one norm less",
         _FULL,
         lambda: sound(drop("conv3_norm")),
-        "warning",
+        "note",
         ("conv3",),
     ),
     Twins(
@@ -198,7 +213,7 @@ TWINS: tuple[Twins, ...] = (
         "no norm at all",
         _FULL,
         lambda: sound(drop(*_NORMS)),
-        "warning",
+        "note",
         tuple(name.removesuffix("_norm") for name in _NORMS),
     ),
     Twins(
@@ -206,7 +221,7 @@ TWINS: tuple[Twins, ...] = (
         "a ReLU before its norm",
         _FULL,
         lambda: sound(move("conv4_norm", after="conv4_relu")),
-        "warning",
+        "note",
         ("conv4_norm",),
     ),
     Twins(
@@ -218,7 +233,7 @@ TWINS: tuple[Twins, ...] = (
             drop("shrink2", "shrink2_norm", "shrink2_relu"),
             swap(conv5=nn.Conv2d(64, 16, 3, padding=1, bias=False)),
         ),
-        "warning",
+        "note",
         ("pool2",),
         frozenset({"budget"}),
     ),
@@ -227,7 +242,7 @@ TWINS: tuple[Twins, ...] = (
         "a 1×1 that does not reduce channels",
         _FULL,
         lambda: sound(width("shrink2", 16)),
-        "warning",
+        "note",
         ("shrink2",),
     ),
     Twins(
@@ -235,7 +250,7 @@ TWINS: tuple[Twins, ...] = (
         "the pool of a transition one convolution later",
         _FULL,
         lambda: sound(move("pool1", after="conv3_relu")),
-        "warning",
+        "note",
         ("shrink1",),
     ),
     Twins(
@@ -243,7 +258,7 @@ TWINS: tuple[Twins, ...] = (
         "fewer kernels in the second convolution than in the first",
         _FULL,
         lambda: sound(width("conv4", 10)),
-        "warning",
+        "note",
         ("conv4",),
     ),
     Twins(
@@ -251,7 +266,7 @@ TWINS: tuple[Twins, ...] = (
         "a bias before batch norm",
         _FULL,
         lambda: sound(swap(conv2=nn.Conv2d(8, 16, 3, padding=1))),
-        "warning",
+        "note",
         ("conv2",),
     ),
     Twins(
@@ -263,7 +278,7 @@ TWINS: tuple[Twins, ...] = (
             put("conv7_norm", nn.BatchNorm2d(20), after="conv6_relu"),
             put("conv7", nn.Conv2d(20, 20, 3, padding=1, bias=False), after="conv6_relu"),
         ),
-        "warning",
+        "note",
         ("conv7",),
     ),
     Twins(
@@ -273,7 +288,7 @@ TWINS: tuple[Twins, ...] = (
         lambda: sound(
             drop("logits", "average"), put("end", nn.Linear(7 * 7 * 20, 10), after="output")
         ),
-        "warning",
+        "note",
         ("end",),
     ),
     Twins(
@@ -281,7 +296,7 @@ TWINS: tuple[Twins, ...] = (
         "120 kernels in the last convolution",
         _FULL,
         lambda: sound(width("conv6", 120)),
-        "error",
+        "warning",
         ("conv6", "conv4"),
     ),
     Twins(
@@ -289,7 +304,7 @@ TWINS: tuple[Twins, ...] = (
         "a 4×4 kernel",
         _FULL,
         lambda: sound(swap(conv3=nn.Conv2d(8, 12, 4, padding="same", bias=False))),
-        "warning",
+        "note",
         ("conv3",),
     ),
     Twins(
@@ -297,7 +312,7 @@ TWINS: tuple[Twins, ...] = (
         "a 5×5 average of a 7×7 map",
         lambda: sound(swap(average=nn.AvgPool2d(7))),
         lambda: sound(swap(average=nn.AvgPool2d(5))),
-        "error",
+        "note",
         ("average",),
     ),
     Twins(
@@ -305,7 +320,7 @@ TWINS: tuple[Twins, ...] = (
         "a 4×4 pool of a 14×14 map",
         _FULL,
         lambda: sound(swap(pool2=nn.MaxPool2d(4))),
-        "warning",
+        "note",
         ("pool2",),
         frozenset({"late-convolution"}),
     ),
@@ -314,7 +329,7 @@ TWINS: tuple[Twins, ...] = (
         "padding around a 1×1 kernel",
         _FULL,
         lambda: sound(swap(shrink1=_pointwise(16, 8, padding=1))),
-        "error",
+        "note",
         ("shrink1",),
         frozenset({"dropped-edge"}),
     ),
@@ -323,7 +338,7 @@ TWINS: tuple[Twins, ...] = (
         "parameters that forward leaves out",
         lambda: Scaled(uses=True),
         lambda: Scaled(uses=False),
-        "warning",
+        "note",
         ("not used in the forward pass",),
     ),
     Twins(
@@ -331,7 +346,7 @@ TWINS: tuple[Twins, ...] = (
         "a stride of 2 with a kernel of 1",
         _FULL,
         lambda: sound(swap(pool2=nn.MaxPool2d(1, stride=2))),
-        "error",
+        "warning",
         ("pool2",),
     ),
     Twins(
@@ -339,7 +354,7 @@ TWINS: tuple[Twins, ...] = (
         "a dilation as wide as the map",
         lambda: sound(swap(conv6=nn.Conv2d(16, 20, 3, dilation=2, padding=2, bias=False))),
         lambda: sound(swap(conv6=nn.Conv2d(16, 20, 3, dilation=7, padding=7, bias=False))),
-        "error",
+        "note",
         ("conv6",),
     ),
     Twins(
@@ -347,7 +362,7 @@ TWINS: tuple[Twins, ...] = (
         "a ReLU less between two convolutions",
         _FULL,
         lambda: sound(drop("conv3_relu")),
-        "error",
+        "warning",
         ("conv3",),
     ),
     Twins(
@@ -355,7 +370,7 @@ TWINS: tuple[Twins, ...] = (
         "a ReLU less between narrow fully connected layers",
         _connected(nn.Linear(20, 4), nn.ReLU(), nn.Linear(4, 10)),
         _connected(nn.Linear(20, 4), nn.Linear(4, 10)),
-        "warning",
+        "note",
         ("end0",),
     ),
     Twins(
@@ -363,7 +378,44 @@ TWINS: tuple[Twins, ...] = (
         "dropout before the norm, not after it",
         lambda: sound(put("drop", nn.Dropout(0.1), after="conv3_relu")),
         lambda: sound(put("drop", nn.Dropout(0.1), after="conv3")),
-        "warning",
+        "note",
         ("drop",),
+    ),
+    Twins(
+        "hidden-softmax",
+        "a softmax before the last layer that weights nothing",
+        lambda: Gated(gates=True),
+        lambda: Gated(gates=False),
+        "warning",
+        ("softmax",),
+        frozenset({"norm-presence"}),
+    ),
+    Twins(
+        "nonlinearity",
+        "no activation, and averages instead of maxima",
+        _FULL,
+        lambda: sound(
+            drop(*(name.replace("norm", "relu") for name in _NORMS)),
+            swap(pool1=nn.AvgPool2d(2), pool2=nn.AvgPool2d(2)),
+        ),
+        "warning",
+        ("conv1", "conv2", "shrink1", "conv3", "conv4", "shrink2", "conv5", "conv6", "logits"),
+        frozenset({"activation-between"}),
+    ),
+    Twins(
+        "norm-momentum",
+        "a momentum of 0",
+        _FULL,
+        lambda: sound(swap(conv3_norm=nn.BatchNorm2d(12, momentum=0.0))),
+        "warning",
+        ("conv3_norm",),
+    ),
+    Twins(
+        "norm-momentum",
+        "a momentum of 0.99, as in Keras",
+        _FULL,
+        lambda: sound(swap(conv3_norm=nn.BatchNorm2d(12, momentum=0.99))),
+        "note",
+        ("conv3_norm",),
     ),
 )

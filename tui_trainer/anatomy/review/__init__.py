@@ -1,7 +1,8 @@
 """The design review: rules that judge a model by its layer table.
 
-A rule maps a design to a diagnosis, or to None where it does not apply. An ``error`` follows from
-the table by argument; a matter of taste or size is a ``warning``.
+A rule maps a design to a diagnosis, or to None where it does not apply. An ``error`` loses the run
+or makes its numbers wrong, a ``warning`` costs more accuracy than noise does; what costs only time
+or parameters, or is a matter of taste, is a ``note``.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
+from tui_trainer.anatomy.review.activations import hidden_softmax, nonlinearity
 from tui_trainer.anatomy.review.design import Design
 from tui_trainer.anatomy.review.kernel_sizes import (
     activation_between,
@@ -23,6 +25,7 @@ from tui_trainer.anatomy.review.norms import (
     dropout_before_norm,
     norm_before_activation,
     norm_distance,
+    norm_momentum,
     norm_presence,
 )
 from tui_trainer.anatomy.review.output_layer import (
@@ -78,6 +81,9 @@ RULES: Mapping[str, tuple[int, Rule]] = {
     "dead-weights": (4, dead_weights),
     "activation-between": (1, activation_between),
     "dropout-before-norm": (14, dropout_before_norm),
+    "hidden-softmax": (6, hidden_softmax),
+    "nonlinearity": (1, nonlinearity),
+    "norm-momentum": (9, norm_momentum),
 }
 """The rules by code, each with its lesson, in the order of their verdicts."""
 

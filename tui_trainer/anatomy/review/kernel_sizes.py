@@ -28,7 +28,7 @@ def kernel_growth(design: Design, report: Reporter) -> Diagnosis | None:
     shrinking = [pair for pair in compared if pair[1].output_shape[2] < pair[0].output_shape[2]]
     listing = listed([_growth(*pair) for pair in shrinking or compared])
     if shrinking:
-        return report.warning(
+        return report.note(
             "the number of kernels drops within a block",
             f"kernels: {listing}",
             "use as many kernels or more from layer to layer; reduce the channels with a 1×1 "
@@ -76,7 +76,7 @@ def even_kernel(design: Design, report: Reporter) -> Diagnosis | None:
         return None
     even = [row for row in wide if _is_lopsided(row)]
     if even:
-        return report.warning(
+        return report.note(
             "even kernels shift their maps by half a pixel",
             listed([f"{row.name} {row.kernel}" for row in even]) + ": no center pixel",
             "use an odd kernel: 3×3 with padding 1 keeps the map size",
@@ -106,7 +106,7 @@ def idle_padding(design: Design, report: Reporter) -> Diagnosis | None:
             f"{field(map_size(row.output_shape))}"
             for row, position in zip(rows, padded, strict=True)
         ]
-        return report.error(
+        return report.note(
             "a 1×1 convolution is padded"
             if design.side(padded[0]) == 1
             else "a convolution is padded beyond its kernel",
@@ -144,7 +144,7 @@ def dead_weights(design: Design, report: Reporter) -> Diagnosis | None:
         for position, count in dead
     ]
     spent = sum(count for _, count in dead)
-    return report.error(
+    return report.note(
         "kernel weights that only see padding",
         f"{listed(listing)}: {share(spent, design.parameters)} of all parameters",
         "stop convolving before the map is smaller than the kernel, or pool less",
@@ -174,7 +174,7 @@ def _dead(design: Design, position: int) -> int:
 def stride_skips(design: Design, report: Reporter) -> Diagnosis | None:
     """Judge whether a stride exceeds its kernel's extent, so that features are never read.
 
-    It is only a warning where another layer reads them, as in a residual block with a shortcut.
+    It is only a note where another layer reads them, as in a residual block with a shortcut.
     """
     stepping = [
         position
@@ -198,8 +198,8 @@ def stride_skips(design: Design, report: Reporter) -> Diagnosis | None:
     evidence = f"{listing}: {100 * seen:.0f} % of the features are read"
     advice = "use a kernel at least as large as the stride, or pool before it"
     if lonely:
-        return report.error("a stride skips features", evidence, advice, rows)
-    return report.warning("a shortcut skips features", evidence, advice, rows)
+        return report.warning("a stride skips features", evidence, advice, rows)
+    return report.note("a shortcut skips features", evidence, advice, rows)
 
 
 def _seen_of_stride(row: LayerRow) -> float:
@@ -216,7 +216,7 @@ def activation_between(design: Design, report: Reporter) -> Diagnosis | None:
     """Judge whether a nonlinearity separates consecutive layers.
 
     Without one, two layers are a single linear map. A layer narrower than both its neighbors is a
-    low-rank factorization, and only a warning.
+    low-rank factorization, and only a note.
     """
     checked, merged = 0, []
     for position, row in enumerate(design.rows):
@@ -238,8 +238,8 @@ def activation_between(design: Design, report: Reporter) -> Diagnosis | None:
     evidence = f"{len(merged)} of {checked} pairs are one linear map: {listed(listing)}"
     advice = f"add an activation after {names(rows)}"
     if any(_is_forgotten(design, *pair) for pair in merged):
-        return report.error("no activation between two layers", evidence, advice, rows)
-    return report.warning("no activation between two layers", evidence, advice, rows)
+        return report.warning("no activation between two layers", evidence, advice, rows)
+    return report.note("no activation between two layers", evidence, advice, rows)
 
 
 def _is_square_layer(row: LayerRow) -> bool:

@@ -14,12 +14,15 @@ from tui_trainer.anatomy.review.reporter import Reporter, names, share
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.text.fmt import listed, plural
 
+LAST_BATCH = 0.9
+"""The momentum from which batch norm's running statistics are mostly those of the last batch."""
+
 
 def norm_distance(design: Design, report: Reporter) -> Diagnosis | None:
     """Judge whether there is no batch norm after the output layer.
 
     There it fixes the spread of each class's logits over the batch, and so the model's confidence.
-    It is only a warning: the learned scale can undo that, and short runs do well with it.
+    It is only a note: the learned scale can undo that, and short runs do well with it.
     """
     norms = [
         position for position in design.positions("batch norm") if position in design.distances
@@ -28,7 +31,7 @@ def norm_distance(design: Design, report: Reporter) -> Diagnosis | None:
         return None
     found = at_the_end(design, "batch norm")
     if found:
-        return report.warning(
+        return report.note(
             "batch norm of the logits",
             f"0 layers with weights between {names(found)} and the logits: the other images of "
             "the batch scale each class's logit",
@@ -46,7 +49,7 @@ def norm_presence(design: Design, report: Reporter) -> Diagnosis | None:
 
     A pool or an addition may be in between; a depthwise convolution and the 1×1 that completes it
     count as one. A model without any norm also trains, but more slowly and at lower learning rates
-    (S. Ioffe and C. Szegedy, "Batch Normalization", ICML 2015), so it is only a warning.
+    (S. Ioffe and C. Szegedy, "Batch Normalization", ICML 2015), so it is only a note.
     """
     judged = [
         position
@@ -69,7 +72,7 @@ def norm_presence(design: Design, report: Reporter) -> Diagnosis | None:
         title, advice = "no batch norm", "add batch norm after each convolution but the last"
     else:
         title, advice = "convolutions without batch norm", f"add batch norm after {names(bare)}"
-    return report.warning(title, f"{evidence}; none after {names(bare)}", advice, bare)
+    return report.note(title, f"{evidence}; none after {names(bare)}", advice, bare)
 
 
 def norm_before_activation(design: Design, report: Reporter) -> Diagnosis | None:
@@ -86,7 +89,7 @@ def norm_before_activation(design: Design, report: Reporter) -> Diagnosis | None
     if not norms:
         return None
     if late:
-        return report.warning(
+        return report.note(
             "batch norm after the activation",
             f"{names(late)}: {len(late)} of {len(norms)} come after an activation",
             "use the usual order: convolution, batch norm, activation",
@@ -116,12 +119,42 @@ def bias_with_norm(design: Design, report: Reporter) -> Diagnosis | None:
         return report.ok("no bias before batch norm", evidence)
     spent = sum(row.output_shape[2] for row in wasted)
     listing = listed([f"{row.name} {row.output_shape[2]}" for row in wasted])
-    return report.warning(
+    return report.note(
         "redundant biases before batch norm",
         f"{listing}: {spent:,} redundant parameters, {share(spent, design.parameters)} of all",
         "set bias=False where batch norm follows",
         wasted,
     )
+
+
+def norm_momentum(design: Design, report: Reporter) -> Diagnosis | None:
+    """Judge whether the running statistics of batch norms move, and average several batches.
+
+    A batch counts with the weight momentum. That is 0.1 by default; in Keras it is the weight of
+    the old statistics, 0.99.
+    """
+    norms = [row for row in design.rows if row.momentum is not None]
+    still = [row for row in norms if row.momentum == 0]
+    jumping = [row for row in norms if (row.momentum or 0.0) >= LAST_BATCH]
+    found = still or jumping
+    if not norms:
+        return None
+    evidence = f"momentum {(found or norms)[0].momentum:g} in {names(found or norms)}"
+    if still:
+        return report.warning(
+            "batch norm's running statistics never move",
+            f"{evidence}: evaluation uses the statistics from before training",
+            "use the default momentum of 0.1",
+            still,
+        )
+    if jumping:
+        return report.note(
+            "batch norm's running statistics are those of the last batch",
+            f"{evidence}: evaluation depends on which batch was the last",
+            "use the default momentum of 0.1; a momentum of 0.99 in Keras is 0.01 in PyTorch",
+            jumping,
+        )
+    return report.ok("batch norm averages several batches", evidence, norms)
 
 
 def dropout_before_norm(design: Design, report: Reporter) -> Diagnosis | None:
@@ -140,7 +173,7 @@ def dropout_before_norm(design: Design, report: Reporter) -> Diagnosis | None:
         if any(row.kind == "batch norm" for row in onward):
             shifted.append(design.rows[position])
     if shifted:
-        return report.warning(
+        return report.note(
             "dropout right before batch norm",
             f"{names(shifted)}: {len(shifted)} of {len(drops)} dropout layers shift its running "
             "variance",

@@ -25,7 +25,7 @@ def activation_before_logits(design: Design, report: Reporter) -> Diagnosis | No
     evidence = f"{found[0].name} ({kind}) is between {names(heads)} and the {_logits(design)}"
     advice = f"remove {names(found)}: cross-entropy needs logits of both signs"
     if all(any(name in row.type.lower() for name in _UNBOUNDED) for row in found):
-        return report.warning("activation on the logits", evidence, advice, found)
+        return report.note("activation on the logits", evidence, advice, found)
     title = "logits cannot be negative" if found[0].kind == "relu" else "logits are bounded"
     return report.error(title, evidence, advice, found)
 
@@ -37,7 +37,7 @@ def dropout_before_logits(design: Design, report: Reporter) -> Diagnosis | None:
     if not drops:
         return None
     if found:
-        return report.error(
+        return report.warning(
             "dropout on the logits",
             f"{names(found)} sets some of the {_logits(design)} to zero in training",
             f"remove {names(found)}, or move it before the last layer",
@@ -50,7 +50,8 @@ def dropout_before_logits(design: Design, report: Reporter) -> Diagnosis | None:
 def softmax_output(design: Design, report: Reporter) -> Diagnosis | None:
     """Judge whether the model returns raw logits: cross-entropy applies log-softmax itself.
 
-    A second log-softmax changes nothing. A softmax does: the loss then sees logits from 0 to 1.
+    A second log-softmax changes nothing, and ``nll_loss`` needs the first. A softmax is different:
+    the loss then sees logits from 0 to 1.
     """
     found = at_the_end(design, "softmax")
     if over_batch := _over_batch(design):
@@ -67,8 +68,11 @@ def softmax_output(design: Design, report: Reporter) -> Diagnosis | None:
     classes = design.rows[design.last].output_shape[2]
     if logs:
         evidence = f"{logs[0].name}: a second log-softmax of {classes} values changes nothing"
-        advice = f"remove {names(logs)}: cross-entropy applies log-softmax itself"
-        return report.warning("log-softmax is applied twice", evidence, advice, logs)
+        advice = (
+            f"keep {names(logs)} for F.nll_loss; remove it before a loss that takes each logit by "
+            "itself, like nn.BCEWithLogitsLoss"
+        )
+        return report.note("log-softmax at the end", evidence, advice, logs)
     if found:
         evidence = (
             f"{found[0].name} squeezes the {_logits(design)} between 0 and 1: cross-entropy then "

@@ -26,7 +26,7 @@ def fully_connected_share(design: Design, report: Reporter) -> Diagnosis | None:
     )
     if 2 * spent <= min(total, budget):
         return report.ok("fully connected layers are a small share", evidence, rows)
-    return report.warning(
+    return report.note(
         "fully connected layers take most of the parameters"
         if 2 * spent > total
         else "fully connected layers take most of the budget",
@@ -49,7 +49,7 @@ def budget(design: Design, report: Reporter) -> Diagnosis:
     listing = listed([f"{row.name} {row.parameters:,}" for row in largest])
     advice = "use fewer kernels in the largest layers, or put a 1×1 convolution before them"
     evidence = f"{evidence}; most in {listing}" if listing else evidence
-    return report.error("over the parameter budget", evidence, advice, largest)
+    return report.warning("over the parameter budget", evidence, advice, largest)
 
 
 def unused_parameters(design: Design, report: Reporter) -> Diagnosis:
@@ -62,7 +62,7 @@ def unused_parameters(design: Design, report: Reporter) -> Diagnosis:
             evidence += f", {helping:,} of them only in training mode"
         return report.ok("every parameter is used", evidence)
     spent = sum(row.parameters for row in rows)
-    return report.warning(
+    return report.note(
         "unused parameters",
         f"{listed([f'{row.name} {row.parameters:,}' for row in rows])}: "
         f"{share(spent, design.parameters)} of all parameters",

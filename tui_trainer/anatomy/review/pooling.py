@@ -12,14 +12,14 @@ MANY_CHANNELS = 64
 """Channels worth reducing before a pool: each 3×3 kernel after it has nine weights for each."""
 
 EDGE = 0.02
-"""The share of a map that may be dropped at its edges without a warning."""
+"""The share of a map that may be dropped at its edges without a verdict."""
 
 
 def max_pool_distance(design: Design, report: Reporter) -> Diagnosis | None:
     """Judge how many layers with weights come between each max pooling and the logits.
 
     A maximum over logits passes the gradient to one position of the map, a mean to all. Such a
-    model still trains, so it is only a warning.
+    model still trains, so it is only a note.
     """
     pools = [position for position in design.positions("max pool") if position in design.distances]
     if not pools:
@@ -33,9 +33,9 @@ def max_pool_distance(design: Design, report: Reporter) -> Diagnosis | None:
     advice = f"move {row.name} earlier, or add a convolution after it"
     if distance == 0:
         title = "max pooling of the logits"
-        return report.warning(title, evidence, "average the logits instead", [row])
+        return report.note(title, evidence, "average the logits instead", [row])
     if distance == 1:
-        return report.warning("max pooling right before the output layer", evidence, advice, [row])
+        return report.note("max pooling right before the output layer", evidence, advice, [row])
     return report.ok("max pooling is far from the output layer", evidence, [row])
 
 
@@ -61,7 +61,7 @@ def transition_layer(design: Design, report: Reporter) -> Diagnosis | None:
     flawed = idle + bare
     if flawed:
         rows = [row for row, _ in flawed]
-        return report.warning(
+        return report.note(
             "a transition layer that does not reduce channels"
             if idle
             else "pooling without a transition layer",
@@ -97,7 +97,7 @@ def transition_position(design: Design, report: Reporter) -> Diagnosis | None:
             inside.append(row)
     if inside:
         height, width, channels = inside[0].output_shape
-        return report.warning(
+        return report.note(
             "a transition layer inside a block",
             f"{names(inside)} reduces to {channels} channels and the block continues at "
             f"{height}×{width}",
@@ -140,7 +140,7 @@ def average_pool_coverage(design: Design, report: Reporter) -> Diagnosis | None:
     if not partial:
         evidence = f"{row.name} averages all {total} features of each {field(extent)} map"
         return report.ok("average pooling covers the whole map", evidence, [row])
-    return report.error(
+    return report.note(
         "average pooling covers only part of the map",
         f"{row.name} {row.kernel} on {field(extent)}: {dropped} of {total} features dropped",
         "use global average pooling, nn.AdaptiveAvgPool2d(1): it covers any map",
@@ -172,7 +172,7 @@ def dropped_edge(design: Design, report: Reporter) -> Diagnosis | None:
     rows = [
         design.rows[p] for p in stepping if _dropped(design, p)[0] > EDGE * _dropped(design, p)[1]
     ]
-    return report.warning(
+    return report.note(
         "the edge of a map is dropped",
         f"{evidence}: {dropped} of {total} features dropped, {share(dropped, total)}",
         "pad the map, or make its size divisible by the stride",

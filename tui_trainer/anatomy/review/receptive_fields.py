@@ -52,17 +52,17 @@ def final_receptive_field(design: Design, report: Reporter) -> Diagnosis | None:
         extent = fmt.field((round(image[0] * part / whole), round(image[1] * part / whole)))
         evidence = f"{evidence}; a digit takes {extent}"
         if covered < part / whole:
-            return report.error(
+            return report.warning(
                 "the receptive field is smaller than a digit", evidence, advice, rows
             )
     if covered < 1:
         title = "the receptive field is smaller than the image"
-        return report.warning(title, evidence, advice, rows)
+        return report.note(title, evidence, advice, rows)
     if covered > DEEP and not _averages_inside(design, finals):
         times = f"{covered:.1f} times the image, {fmt.field(image)}"
         evidence = f"{names(rows)}: {fmt.field(field)} is {times}"
         advice = "remove layers: beyond the image, depth adds features but no new pixels"
-        return report.warning(
+        return report.note(
             "the receptive field is far larger than the image", evidence, advice, rows
         )
     return report.ok("the receptive field covers the whole image", evidence, rows)
@@ -146,11 +146,11 @@ def first_pooling(design: Design, report: Reporter) -> Diagnosis | None:
         return report.ok("edges and textures are detected before pooling", evidence, [pool])
     if min(seen) > 1:
         advice = f"add a 3×3 convolution before {pool.name}"
-        return report.warning("pooling before textures are detected", evidence, advice, [pool])
+        return report.note("pooling before textures are detected", evidence, advice, [pool])
     advice = f"add two 3×3 convolutions before {pool.name}"
     if pool.kind == "average pool":
         return report.warning("the input image is downsampled", evidence, advice, [pool])
-    return report.error("pooling before any edge is detected", evidence, advice, [pool])
+    return report.warning("pooling before any edge is detected", evidence, advice, [pool])
 
 
 def late_convolution(design: Design, report: Reporter) -> Diagnosis | None:
@@ -178,7 +178,7 @@ def late_convolution(design: Design, report: Reporter) -> Diagnosis | None:
         ]
     )
     spent = sum(row.parameters for row in rows)
-    return report.warning(
+    return report.note(
         "superfluous convolutions at the end",
         f"{listing}: {spent:,} parameters, on features that already see the whole image",
         "use global average pooling instead, and spend the parameters on earlier kernels",
@@ -200,7 +200,7 @@ def _is_late(design: Design, position: int) -> bool:
 def _undefined(report: Reporter, row: LayerRow) -> Diagnosis:
     """Report that there is no receptive field to judge, and why."""
     height, width, channels = row.output_shape
-    return report.warning(
+    return report.note(
         "the receptive field is not defined",
         f"{row.name} ({height}×{width}×{channels}): {row.undefined or 'no reason recorded'}",
         "look at the measured receptive field of this layer instead",

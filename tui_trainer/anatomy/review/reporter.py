@@ -24,11 +24,15 @@ class Reporter:
     def warning(
         self, title: str, evidence: str, advice: str, rows: Sequence[LayerRow]
     ) -> Diagnosis:
-        """Return a diagnosis of a doubtful design, or a matter of taste."""
+        """Return a diagnosis of a design that costs more accuracy than noise does."""
         return self._verdict("warning", title, evidence, advice, rows)
 
+    def note(self, title: str, evidence: str, advice: str, rows: Sequence[LayerRow]) -> Diagnosis:
+        """Return a diagnosis of what is worth knowing: a matter of size, speed or taste."""
+        return self._verdict("note", title, evidence, advice, rows)
+
     def error(self, title: str, evidence: str, advice: str, rows: Sequence[LayerRow]) -> Diagnosis:
-        """Return a diagnosis of a design that is wrong by argument."""
+        """Return a diagnosis of a design that loses the run or makes its numbers wrong."""
         return self._verdict("error", title, evidence, advice, rows)
 
     def _verdict(
