@@ -247,15 +247,28 @@ class ModelProbed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeighborLabels:
-    """The labels of some images, compared with those of their ten nearest training images.
+    """The labels of some images, compared with those of their ten nearest reference images.
+
+    The core of a class are the images whose neighbors agree best with its label: a quarter of them,
+    chosen by five of the ten neighbors; the other five then show how pure the class is far from the
+    border to other classes. Wrong labels are everywhere, overlapping classes are pure at the core.
 
     Attributes:
         images: Images compared.
-        agreeing: Those whose own label is the commonest of their neighbors'.
+        references: Reference images searched.
+        agreeing: Those images whose own label is the commonest of their neighbors'.
         unanimous: Those of whose neighbors nine or more share a label.
         contradicted: Those of them whose own label is another one.
         largest_pair: The contradicted ones of the commonest pair of own and neighbors' label.
+        contradictions: The contradicted ones by pair: own label, neighbors' label, images.
         votes: The labels of all neighbors, by own label (row).
+        core_votes: Those of the five neighbors of each core image that did not choose it, by own
+            label (row); a core image counts once for each half of its neighbors.
+        near_duplicates: Images less than half as far from the nearest reference as from the next.
+        shift: The shift of the labels against the images with which neighbors agree best, not 0.
+        shift_agreeing: Images whose label agrees with the commonest of their neighbors' then.
+        linear_agreeing: Images that a linear classifier of the reference images classifies as
+            labeled; it has not seen the image itself.
     """
 
     images: int
@@ -264,6 +277,13 @@ class NeighborLabels:
     contradicted: int
     largest_pair: int
     votes: tuple[tuple[int, ...], ...]
+    references: int = 0
+    contradictions: tuple[tuple[int, int, int], ...] = ()
+    core_votes: tuple[tuple[int, ...], ...] = ()
+    near_duplicates: int = 0
+    shift: int = 0
+    shift_agreeing: int = 0
+    linear_agreeing: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,6 +298,16 @@ class DataProbed:
         blank_images: Training images whose pixels are all equal.
         neighbors: Training images and their neighbors; None if there are too few.
         val_neighbors: Validation images and their nearest training images; None without a split.
+        val_within: Validation images and their neighbors in the validation split; None if there are
+            too few.
+        relabeled_pair: Two labels of identical images, and how many images have the first: the
+            commonest pair. None if there is none.
+        val_blank_images: Validation images whose pixels are all equal.
+        moved_images: Sampled validation images that are sampled training images, but for a
+            translation; as many are sampled as ``val_neighbors`` compares, or fewer large ones.
+        train_pixels: Mean and standard deviation of the pixels of sampled training images, on a
+            scale of 0 to 1; None without images.
+        val_pixels: The same of validation images.
     """
 
     step: int = 0
@@ -288,6 +318,12 @@ class DataProbed:
     blank_images: int
     neighbors: NeighborLabels | None
     val_neighbors: NeighborLabels | None
+    val_within: NeighborLabels | None = None
+    relabeled_pair: tuple[int, int, int] | None = None
+    val_blank_images: int = 0
+    moved_images: int = 0
+    train_pixels: tuple[float, float] | None = None
+    val_pixels: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
