@@ -85,7 +85,7 @@ def test_a_plot_is_drawn_where_bars_can_be_shown() -> None:
     assert "▲ overfitting since epoch 3 · since step 7, raised at step 9, epoch 1" in lines[2]
     assert lines[4:7] == [
         "  ▁▁▁███  loss (1 to 2)",
-        "  likely: few images",
+        "  likely cause: few images",
         "  try: switch augmentation on",
     ]
     assert "  loss (1 to 2)" in diagnosis_lines(stands, has_bars=False)

@@ -9,6 +9,7 @@ from tests.headless.fakes import Engine, epoch_done, finished, started, step
 from tests.protocol import facts
 from tui_trainer.headless.runner import run_headless
 from tui_trainer.protocol.commands import Inbox
+from tui_trainer.protocol.diagnosis import Cause
 from tui_trainer.protocol.events import (
     Diverged,
     Event,
@@ -19,6 +20,21 @@ from tui_trainer.protocol.events import (
 )
 
 FOUND = facts.finding(evidence="gap 0.02", cause="few images", step=20)
+RANKED = replace(
+    FOUND,
+    causes=(
+        Cause(
+            code="few_images",
+            title="few images",
+            likelihood="shown",
+            evidence="500 images",
+            advice="switch augmentation on",
+        ),
+        Cause(code="label_noise", title="much noise", likelihood="likely"),
+        Cause(code="capacity", title="a large model"),
+        Cause(code="few_steps", title="many epochs"),
+    ),
+)
 NOTE = replace(FOUND, code="note", severity="note", title="batch norm is fine", advice="", cause="")
 
 
@@ -30,10 +46,37 @@ def run(*events: Event, json_lines: bool = False) -> tuple[list[str], list[str]]
 
 
 def test_a_finding_has_its_evidence_its_cause_and_what_to_try() -> None:
-    assert run(FOUND)[1][0] == (
-        "▲ overfitting since epoch 3, since step 20: gap 0.02 — likely: few images"
-        " — try: switch augmentation on"
-    )
+    assert run(FOUND, finished())[1] == [
+        "▲ overfitting since epoch 3, since step 20: gap 0.02",
+        "  likely cause: few images → switch augmentation on",
+    ]
+
+
+def test_other_causes_share_one_line() -> None:
+    assert run(RANKED, finished())[1] == [
+        "▲ overfitting since epoch 3, since step 20: gap 0.02",
+        "  cause: few images (500 images) → switch augmentation on",
+        "  also likely: much noise · also possible: a large model; many epochs",
+    ]
+
+
+def test_a_cause_that_repeats_the_title_or_the_evidence_is_not_printed_twice() -> None:
+    only = Cause(code="few", title=FOUND.title, evidence=FOUND.evidence, advice="go on")
+    assert run(replace(FOUND, causes=(only,)), finished())[1][1:] == ["  try: go on"]
+    assert run(replace(FOUND, causes=(replace(only, advice=""),)), finished())[1][1:] == []
+
+
+def test_a_new_first_cause_is_news_and_a_new_tail_is_not() -> None:
+    first, second, *others = RANKED.causes
+    tail = replace(RANKED, causes=(first, *others))
+    figures = replace(RANKED, causes=(replace(first, evidence="501 images"), second))
+    likelier = replace(RANKED, causes=(replace(first, likelihood="possible"), second))
+    turned = replace(RANKED, causes=(second, first, *others))
+    err = run(RANKED, tail, RANKED, figures, likelier, turned, turned)[1]
+    assert [line.split(" (")[0] for line in err if "cause:" in line] == [
+        "  cause: few images",
+        "  likely cause: much noise",
+    ]
 
 
 def test_a_note_has_a_different_sign_when_raised_and_when_cleared() -> None:
@@ -45,13 +88,14 @@ def test_a_note_has_a_different_sign_when_raised_and_when_cleared() -> None:
 def test_only_new_numbers_are_not_reported() -> None:
     renewed = replace(FOUND, evidence="gap 0.03", plot=(1.0, 2.0), cause="fewer images")
     worse = replace(renewed, severity="error")
-    titled = replace(worse, title="overfitting since epoch 2")
+    numbered = replace(worse, title="overfitting since epoch 2")
+    titled = replace(worse, title="overfitting in conv3")
     advised = replace(titled, advice="dropout 0.1")
-    raised = [FOUND, renewed, FOUND, worse, titled, advised, advised]
+    raised = [FOUND, renewed, FOUND, worse, numbered, titled, advised, advised]
     _, err = run(*raised, FindingCleared(code="overfitting", step=30), advised, finished())
-    signs = [line[0] for line in err]
-    assert signs == ["▲", "✗", "✗", "✗", "✓", "✗"]
-    assert [line.count("gap 0.03") for line in err] == [0, 1, 1, 1, 0, 1]
+    heads = [line for line in err if not line.startswith(" ")]
+    assert [line[0] for line in heads] == ["▲", "✗", "✗", "✗", "✓", "✗"]
+    assert [line.count("gap 0.03") for line in heads] == [0, 1, 1, 1, 0, 1]
 
 
 def test_json_has_every_event_as_it_is() -> None:

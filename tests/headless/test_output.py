@@ -170,7 +170,7 @@ def setting(name: str, old: float, new: float) -> SettingChanged:
     return SettingChanged(setting=name, old=old, new=new, step=1_240, epoch=2, images=9)
 
 
-EVIDENCE = "validation loss up 0.012, 3.1 standard errors — try: dropout 0.1"
+EVIDENCE = "validation loss up 0.012, 3.1 standard errors\n  try: dropout 0.1"
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ EVIDENCE = "validation loss up 0.012, 3.1 standard errors — try: dropout 0.1"
         (StateChanged(state="paused", step=1_240), "paused at step 1,240"),
     ],
 )
-def test_each_event_is_one_line_of_prose(event: Event, line: str) -> None:
+def test_each_event_is_a_line_of_prose_and_its_advice_another(event: Event, line: str) -> None:
     out, err = run([event, finished()])
     assert err == f"{line}\n"
     assert out == run([finished()])[0]
@@ -204,7 +204,7 @@ def test_each_event_is_one_line_of_prose(event: Event, line: str) -> None:
 def test_a_cleared_finding_is_reported_by_its_title() -> None:
     cleared = FindingCleared(code="overfit", step=2_000)
     _, err = run([finding(), cleared])
-    assert err.splitlines()[1] == "✓ cleared at step 2,000: overfitting"
+    assert err.splitlines()[2] == "✓ cleared at step 2,000: overfitting"
 
 
 def test_only_a_pause_makes_training_go_on() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from tests.protocol import facts
 from tests.ui.fakes import recording
-from tui_trainer.protocol.diagnosis import Diagnosis, Severity
+from tui_trainer.protocol.diagnosis import Cause, Diagnosis, Severity
 from tui_trainer.protocol.events import Event, FindingRaised
 
 MID_RUN = recording("mid-run")
@@ -52,6 +52,47 @@ BATCH = facts.finding(
     fix_setting="batch_size",
     fix_value=256,
     lesson=20,
+)
+STUCK = facts.finding(
+    code="not_learning",
+    severity="error",
+    title="not learning: loss stays at random guessing",
+    evidence="loss 2.302 after 12,800 images, a uniform guess has 2.303",
+    cause="the learning rate is too high",
+    advice="divide the learning rate by 10 (--lr 0.3)",
+    fix_setting="base_lr",
+    fix_value=0.3,
+    lesson=19,
+    causes=(
+        Cause(
+            code="learning_rate_high",
+            title="the learning rate is too high",
+            likelihood="likely",
+            evidence="update-to-weight ratio 15 %, about 0.1 % is usual",
+            advice="divide the learning rate by 10 (--lr 0.3)",
+            fix_setting="base_lr",
+            fix_value=0.3,
+        ),
+        Cause(
+            code="dead_units",
+            title="dead ReLUs",
+            likelihood="likely",
+            evidence="32 of 32 units of conv4",
+            advice="lower the learning rate, initialize biases to 0, or use LeakyReLU",
+        ),
+        Cause(
+            code="labels_shuffled",
+            title="images and labels do not match",
+            evidence="accuracy 11.0 % [6.2, 18.6] of 100 images share the label of their "
+            "nearest neighbors",
+            advice="plot some images with their labels; shuffle both with the same permutation",
+        ),
+        Cause(
+            code="input_destroyed",
+            title="the images do not reach the first layer intact",
+            advice="plot what the first layer receives: look for a wrong view, slice or order",
+        ),
+    ),
 )
 ALL = (NOTE, OVERFITTING, BATCH, DEAD)
 

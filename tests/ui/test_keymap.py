@@ -122,7 +122,7 @@ async def test_panels_and_tooltips_name_the_new_keys() -> None:
     async with app.run_test(size=(120, 50)) as pilot:
         await wait_for_events(pilot, app, events)
         panel = app.screen.query_one("#findings")
-        assert str(panel.border_subtitle) == "↑↓ choose · [ lesson · y snooze"
+        assert str(panel.border_subtitle) == "↑↓ choose · enter causes · [ lesson · y snooze"
         shown = panel._border_subtitle
         assert shown is not None
         assert shown.plain.endswith("[ lesson · y snooze")

@@ -114,7 +114,9 @@ async def test_later_state_is_gone_after_seeking_back() -> None:
     async with app.run_test(size=(200, 55)) as pilot:
         await stand(pilot, run)
         await pilot.press("end")
-        assert "press f" not in app.screen.query_one(FindingLine).render_line(0).text
+        assert (
+            "press f" not in app.screen.query_one("#finding-line", FindingLine).render_line(0).text
+        )
         assert app.screen.query_one("#findings").border_title == "findings · 1"
         await pilot.press("home")
         assert app.screen.query_one("#findings").border_title == "findings"

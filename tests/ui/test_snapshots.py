@@ -145,6 +145,16 @@ def test_a_finding_chosen_and_one_snoozed(snap_compare: SnapCompare) -> None:
     snapshot(snap_compare, found.mid_run(*found.ALL), "z", "down", "down", config=ERA)
 
 
+@pytest.mark.parametrize(
+    ("keys", "size"),
+    [([], SMALL), (["v", "v"], SMALL), ([], MEDIUM), (["enter"], SMALL), (["enter"], MEDIUM)],
+    ids=["line", "view", "panel", "small-dialog", "dialog"],
+)
+def test_causes(snap_compare: SnapCompare, keys: list[str], size: tuple[int, int]) -> None:
+    events = found.mid_run(found.DEAD, found.STUCK)
+    snapshot(snap_compare, events, *keys, size=size, config=ERA)
+
+
 @pytest.mark.parametrize("size", [SMALL, MEDIUM], ids=lambda size: f"{size[0]}x{size[1]}")
 def test_check(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
     snapshot(snap_compare, MID_RUN, "c", _is_checked, size=size, config=ERA)

@@ -20,12 +20,22 @@ from tui_trainer.protocol.events import (
     TestEvaluated,
     plain,
 )
+from tui_trainer.render.cause_lines import (
+    LABELS,
+    cause_lines,
+    evidence_of,
+    is_named,
+    others_line,
+)
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
+from tui_trainer.text.lines import plain as plain_lines
 from tui_trainer.text.sparkline import caption, sparkline
 
 PLOT_WIDTH = 60
 """Maximum columns of a plot."""
+
+_UNWRAPPED = 100_000
 
 _MIN_BAR = 9  # a blank, two ends, six columns
 _MAX_BAR = 33
@@ -149,11 +159,20 @@ def test_line(event: TestEvaluated) -> str:
     )
 
 
-def finding_line(event: FindingRaised) -> str:
-    """Return a finding: title, first step, evidence, likely cause, advice."""
-    text = f"{event.title}, since step {fmt.count(event.step)}: {event.evidence}"
-    likely = f" — likely: {event.cause}" if event.cause else ""
-    return f"{text}{likely}{f' — try: {event.advice}' if event.advice else ''}"
+def finding_lines(event: FindingRaised) -> list[str]:
+    """Return a finding: title, first step and evidence; first cause and advice; other causes."""
+    lines = [f"{event.title}, since step {fmt.count(event.step)}: {event.evidence}"]
+    if not event.ranked_causes:
+        return lines
+    first, *others = event.ranked_causes
+    evidence = evidence_of(first, event)
+    measured = f" ({evidence})" if evidence else ""
+    if is_named(first, event):
+        advice = f" → {first.advice}" if first.advice else ""
+        lines.append(f"{LABELS[first.likelihood]}: {first.title}{measured}{advice}")
+    elif first.advice:
+        lines.append(f"try: {first.advice}{measured}")
+    return [*lines, *([others_line(others)] if others else [])]
 
 
 def diagnosis_lines(found: Diagnosis) -> list[str]:
@@ -164,12 +183,12 @@ def diagnosis_lines(found: Diagnosis) -> list[str]:
 def body_lines(found: Diagnosis, *, has_bars: bool = True) -> list[str]:
     """Return the lines below the title of a diagnosis; ``has_bars`` adds a sparkline."""
     lines = [f"  {found.evidence}"]
-    if isinstance(found, FindingRaised) and found.plot:
+    if not isinstance(found, FindingRaised):
+        return [*lines, f"  try: {found.advice}"] if found.advice else lines
+    if found.plot:
         bars = f"{sparkline(found.plot, PLOT_WIDTH)}  " if has_bars else ""
         lines.append(f"  {bars}{caption(found.plot, found.plot_label)}")
-    if isinstance(found, FindingRaised) and found.cause:
-        lines.append(f"  likely: {found.cause}")
-    return [*lines, f"  try: {found.advice}"] if found.advice else lines
+    return [*lines, *plain_lines(cause_lines(found, _UNWRAPPED))]
 
 
 def diagnosis_record(found: Diagnosis) -> dict[str, Any]:

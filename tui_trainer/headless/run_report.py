@@ -188,7 +188,10 @@ class Report:
             return
         before = self.run.findings.get(event.code)
         if before is None or event.is_news_after(before):
-            self._print(SIGNS[event.severity], event.severity, event_text.finding_line(event))
+            head, *causes = event_text.finding_lines(event)
+            self._print(SIGNS[event.severity], event.severity, head)
+            for line in causes:
+                self._console.print(f"  {fmt.one_line(line)}")
 
     def _download(self, event: DownloadProgress) -> None:
         """Print a download: a bar on a terminal, otherwise a line at its start and its end."""

@@ -336,8 +336,13 @@ def redirect_to_devnull(stream: TextIO) -> None:
 
 
 def _wrapped(text: str, width: int) -> str:
-    """Return a line wrapped between words, with its continuation indented."""
+    """Return a line wrapped between words, with its continuation indented further."""
+    lead = " " * (len(text) - len(text.lstrip(" ")))
     lines = textwrap.wrap(
-        text, max(20, width), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        text,
+        max(20, width),
+        subsequent_indent=f"{lead}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
     )
     return "\n".join(lines)

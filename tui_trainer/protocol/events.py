@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -319,10 +320,22 @@ class FindingRaised(Diagnosis):
     plot: tuple[float, ...] = ()
     plot_label: str = ""
 
+    @property
+    def ranked_causes(self) -> tuple[Cause, ...]:
+        """The causes; a record without ``causes`` has the one that its texts name."""
+        if self.causes or not (self.cause or self.advice):
+            return self.causes
+        only = Cause(code=self.code, title=self.cause, likelihood="likely", advice=self.advice)
+        return (only,)
+
     def is_news_after(self, before: FindingRaised) -> bool:
-        """Whether more than the numbers of a finding raised before has changed."""
-        text = (self.severity, self.title, self.advice)
-        return text != (before.severity, before.title, before.advice)
+        """Whether more than evidence or the lower causes of a finding has changed."""
+
+        def key(found: FindingRaised) -> tuple[str, ...]:
+            first = found.causes[0].code if found.causes else ""
+            return (found.severity, _without_numbers(found.title), first, found.advice)
+
+        return key(self) != key(before)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -439,6 +452,11 @@ Event = (
     | Probe
     | Answered
 )
+
+
+def _without_numbers(text: str) -> str:
+    """Return a text without its numbers; those in a name, as in ``conv2``, stay."""
+    return re.sub(r"(?<![\w.])\d[\d,.]*", "", text)
 
 
 def to_json(event: Event) -> str:

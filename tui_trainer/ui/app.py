@@ -24,7 +24,7 @@ from tui_trainer.ui.keys.keymap import KEYMAP, WINDOW_KEYS
 from tui_trainer.ui.pacing import Governor
 from tui_trainer.ui.runs.live_run import LiveRun, Start
 from tui_trainer.ui.runs.recorded_run import RecordedRun
-from tui_trainer.ui.screens.dialogs import CheckScreen
+from tui_trainer.ui.screens.dialogs import CheckScreen, FindingScreen
 from tui_trainer.ui.screens.inspect_screen import InspectScreen
 from tui_trainer.ui.screens.learn_screen import LearnScreen
 from tui_trainer.ui.screens.model_screen import ModelScreen
@@ -124,6 +124,8 @@ class MnistTui(TourActions):
                 screen.show_run(self.live_run, events)
             elif isinstance(screen, CheckScreen):
                 screen.show_run(self.live_run)
+            elif isinstance(screen, FindingScreen):
+                screen.show()
             elif isinstance(screen, RunsScreen) and screen.is_current:
                 screen.show_live(self.live_run)
         self.show_tour()

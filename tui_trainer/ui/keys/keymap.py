@@ -45,6 +45,7 @@ FINDING_KEYS = bindings(
     previous | up | move_finding(-1) | finding up | \
         Choose the finding above: {findings.apply_fix} applies its advice
     next | down | move_finding(1) | finding down | Choose the finding below
+    open | enter | open_finding | causes | Show the chosen finding with all its causes
     snooze | z | snooze_finding | snooze | \
         Hide the chosen finding until it is raised again or gets worse
     unsnooze | Z | unsnooze_findings | unsnooze | Show the snoozed findings again

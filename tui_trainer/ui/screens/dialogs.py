@@ -1,4 +1,4 @@
-"""Modal dialogs: a question, a choice, a comparison of two models, the preflight check."""
+"""Modal dialogs: a question, a choice, a comparison, the preflight check, a finding."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, OptionList, Static
 from textual.widgets.option_list import Option
 
+from tui_trainer.protocol.events import FindingRaised
 from tui_trainer.render.comparison_lines import comparison_lines
 from tui_trainer.render.layer_comparison import Comparison
 from tui_trainer.text.lines import Lines
 from tui_trainer.ui.runs.live_run import LiveRun
+from tui_trainer.ui.runs.shown_run import ShownRun
 from tui_trainer.ui.screens.base_screen import ViewScreen
 from tui_trainer.ui.widgets.check_panel import CheckPanel
+from tui_trainer.ui.widgets.finding_panel import FindingPanel
 from tui_trainer.ui.widgets.panel import TextPanel
 
 
@@ -158,3 +161,27 @@ class CheckScreen(PanelScreen):
         """Run the check again once it is done."""
         self._run.check.begin(again=True)
         self.query_one(CheckPanel).show(self._run)
+
+
+class FindingScreen(PanelScreen):
+    """Shows a finding with all its causes, as it is now."""
+
+    CSS_PATH = "dialog.tcss"
+    BINDINGS: ClassVar = [
+        Binding("enter", "dismiss", "close", id="findings.open"),
+        Binding("f", "apply", "fix", id="findings.apply_fix"),
+    ]
+
+    def __init__(self, run: ShownRun, found: FindingRaised) -> None:
+        self._finding = FindingPanel(run, found)
+        super().__init__(self._finding)
+
+    def show(self) -> None:
+        """Show its current numbers."""
+        self._finding.show()
+
+    async def action_apply(self) -> None:
+        """Close, then apply its advice, if a knob can."""
+        if self._finding.is_fixable:
+            self.dismiss()
+            await self.app.run_action("app.apply_fix")

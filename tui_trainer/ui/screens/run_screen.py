@@ -24,9 +24,10 @@ from tui_trainer.ui.run_curves import (
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.runs.shown_run import ShownRun
 from tui_trainer.ui.screens.base_screen import ViewScreen
+from tui_trainer.ui.screens.dialogs import FindingScreen
 from tui_trainer.ui.widgets.chart import Chart
 from tui_trainer.ui.widgets.classes_panel import ClassPanel
-from tui_trainer.ui.widgets.findings_panel import FindingLine, FindingsPanel, headline
+from tui_trainer.ui.widgets.findings_panel import FindingLine, FindingsPanel, advice, headline
 from tui_trainer.ui.widgets.layers_panel import LayerPanel
 from tui_trainer.ui.widgets.status_lines import ProgressLine, TopLine, progress_cells, state_cells
 
@@ -57,6 +58,7 @@ class RunScreen(ViewScreen):
             yield ClassPanel(id="classes")
             yield FindingsPanel(id="findings")
         yield FindingLine(id="finding-line")
+        yield FindingLine(id="finding-advice")
         yield ProgressLine(id="progress")
         yield from self.compose_end()
 
@@ -95,7 +97,10 @@ class RunScreen(ViewScreen):
 
     def _show_findings(self, run: ShownRun) -> None:
         self.query_one(FindingsPanel).show(run)
-        self.query_one(FindingLine).show(headline(run))
+        self.query_one("#finding-line", FindingLine).show(headline(run))
+        line, cells = self.query_one("#finding-advice", FindingLine), advice(run)
+        line.show(cells)
+        line.set_class(not cells, "-empty")
         self._refresh_keys(run)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -104,7 +109,7 @@ class RunScreen(ViewScreen):
         match action:
             case "move_finding":
                 return selection is not None and len(selection.shown) > 1
-            case "snooze_finding":
+            case "snooze_finding" | "open_finding":
                 return selection is not None and bool(selection.shown)
             case "unsnooze_findings":
                 return selection is not None and bool(selection.snoozed)
@@ -113,6 +118,12 @@ class RunScreen(ViewScreen):
     def action_move_finding(self, direction: int) -> None:
         """Choose the finding below or above."""
         self.query_one(FindingsPanel).action_move_finding(direction)
+
+    def action_open_finding(self) -> None:
+        """Show the chosen finding with all its causes."""
+        chosen = self.shown.selection.chosen if self.shown is not None else None
+        if self.shown is not None and chosen is not None:
+            self.app.push_screen(FindingScreen(self.shown, chosen))
 
     def action_snooze_finding(self) -> None:
         """Snooze the chosen finding."""

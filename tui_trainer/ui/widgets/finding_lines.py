@@ -6,6 +6,7 @@ from tui_trainer.course.topics import lesson_label
 from tui_trainer.protocol.diagnosis import SIGNS, Diagnosis, Severity
 from tui_trainer.protocol.events import FindingRaised
 from tui_trainer.render.block_lines import ROLES
+from tui_trainer.render.cause_lines import LABELS, cause_lines, is_named
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
 from tui_trainer.text.lines import Lines, paragraph
@@ -54,16 +55,33 @@ def finding_list_lines(run: ShownRun, width: int) -> tuple[Lines, range]:
 
 
 def headline_cells(run: ShownRun, found: FindingRaised) -> list[Cell]:
-    """Return the chosen finding in one line, with the number of others."""
+    """Return the chosen finding with the number of others, in one line; a note with its advice."""
     selection = run.selection
     others = len(selection.shown) - 1
     more = f" (+{others})" if others else ""
     cells = [Cell(f"{found.heading}{more}", style=SEVERITY_ROLES[found.severity])]
-    if found.advice:
-        cells.append(Cell(f" · {found.advice}", rank=1))
-    if run.fixable() is found:
-        cells.append(Cell(with_keys(" · press {findings.apply_fix}"), rank=2, style="muted"))
-    return cells
+    if found.severity == "note" and found.advice:
+        cells.append(Cell(f" · {found.advice}", rank=2))
+        cells += _fix_cells(run, found, rank=3)
+    return [*cells, Cell(with_keys(" · {findings.open} more"), rank=1, style="muted")]
+
+
+def advice_cells(run: ShownRun, found: FindingRaised) -> list[Cell]:
+    """Return the first cause of a warning or an error and what to try, in one line."""
+    if found.severity == "note" or not found.ranked_causes:
+        return []
+    first = found.ranked_causes[0]
+    label = f"  {LABELS[first.likelihood]}: {first.title}"
+    if not first.advice:
+        return [Cell(label)] if is_named(first, found) else []
+    cause = [Cell(label, rank=2)] if is_named(first, found) else []
+    return [*cause, Cell(f"  try: {first.advice}", style="title"), *_fix_cells(run, found, rank=1)]
+
+
+def _fix_cells(run: ShownRun, found: FindingRaised, *, rank: int) -> list[Cell]:
+    """Return the key that applies the advice, if one does."""
+    words = with_keys(" · {findings.apply_fix} to apply")
+    return [Cell(words, rank=rank, style="muted")] if run.fixable() is found else []
 
 
 def _finding_lines(found: FindingRaised, width: int, run: ShownRun, *, is_full: bool) -> Lines:
@@ -71,7 +89,8 @@ def _finding_lines(found: FindingRaised, width: int, run: ShownRun, *, is_full: 
     if not is_full:
         quiet = "" if found.severity == "note" else found.evidence
         return [*lines, *paragraph(quiet, "muted", width, indent=2)]
-    return [*lines, *body_lines(found, width, key=apply_key(run.fixable(), found))]
+    key = apply_key(run.fixable(), found)
+    return [*lines, *body_lines(found, width, key=key, is_full=False)]
 
 
 def apply_key(fixable: FindingRaised | None, found: FindingRaised) -> str:
@@ -79,15 +98,16 @@ def apply_key(fixable: FindingRaised | None, found: FindingRaised) -> str:
     return with_keys(" — press {findings.apply_fix} to apply") if fixable is found else ""
 
 
-def body_lines(found: Diagnosis, width: int, *, indent: int = 2, key: str = "") -> Lines:
-    """Return the lines below the title of a diagnosis; ``key`` follows the advice."""
+def body_lines(
+    found: Diagnosis, width: int, *, indent: int = 2, key: str = "", is_full: bool = True
+) -> Lines:
+    """Return the lines below the title of a diagnosis; see :func:`cause_lines`."""
     lines = paragraph(found.evidence, "", width, indent=indent)
-    if isinstance(found, FindingRaised) and found.plot:
-        lines += _plot_lines(found, width)
-    if isinstance(found, FindingRaised) and found.cause:
-        lines += paragraph(f"likely: {found.cause}", "", width, indent=indent)
+    if isinstance(found, FindingRaised):
+        lines += _plot_lines(found, width) if found.plot else []
+        return [*lines, *cause_lines(found, width, indent=indent, key=key, is_full=is_full)]
     if found.advice:
-        lines += paragraph(f"try: {found.advice}{key}", "title", width, indent=indent)
+        lines += paragraph(f"try: {found.advice}", "title", width, indent=indent)
     return lines
 
 

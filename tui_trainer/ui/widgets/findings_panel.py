@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import PurePath
 from typing import ClassVar
 
@@ -18,7 +19,7 @@ from tui_trainer.ui.keys.keymap import CHOICE_KEYS, with_keys
 from tui_trainer.ui.runs.findings_selection import FindingsSelection
 from tui_trainer.ui.runs.shown_run import ShownRun
 from tui_trainer.ui.widgets.cell_line import ShownLine
-from tui_trainer.ui.widgets.finding_lines import finding_list_lines, headline_cells
+from tui_trainer.ui.widgets.finding_lines import advice_cells, finding_list_lines, headline_cells
 from tui_trainer.ui.widgets.panel import TextPanel
 
 CHANGES_SHOWN = 5
@@ -49,6 +50,7 @@ class FindingsPanel(TextPanel):
         self.border_title = _title(run.selection)
         shown = len(run.selection.shown)
         choose = "{findings.previous}{findings.next} choose · " if shown > 1 else ""
+        choose += "{findings.open} causes · "
         lesson = "{screens.lesson} lesson · " if run.is_live else ""
         keys = f"{choose}{lesson}{{findings.snooze}} snooze" if shown else ""
         self.border_subtitle = with_keys(keys)
@@ -76,11 +78,17 @@ class FindingsPanel(TextPanel):
 
 
 class FindingLine(ShownLine):
-    """The chosen finding in one line, for a window too small for the panel."""
+    """The chosen finding, or its first cause, in one line: for a window without the panel."""
 
     DEFAULT_CSS = """
     FindingLine { padding: 0 1; }
     """
+
+    def cells(self, width: int) -> list[Cell]:
+        """Return the cells that fit; the last one is clipped if it alone is too long."""
+        *kept, last = super().cells(width) or [Cell("")]
+        room = width - sum(fmt.columns(cell.text) for cell in kept)
+        return [*kept, replace(last, text=fmt.clip(last.text, room))]
 
 
 def _title(selection: FindingsSelection) -> str:
@@ -120,6 +128,14 @@ def headline(run: ShownRun) -> list[Cell]:
     if found is not None:
         return headline_cells(run, found)
     return [Cell("✓ no findings", style="ok")]
+
+
+def advice(run: ShownRun) -> list[Cell]:
+    """Return the line below the headline: what causes the chosen finding, and what to try."""
+    found = run.selection.chosen
+    if found is None or run.history.failure is not None:
+        return []
+    return advice_cells(run, found)
 
 
 def findings_lines(run: ShownRun, width: int) -> tuple[Lines, range]:
