@@ -10,25 +10,34 @@ from typing import Any
 import pytest
 import torch
 
-from tests.benchmarks.findings import judge, table
+from tests.benchmarks.findings import cause_table, effects, judge, table
 from tests.benchmarks.findings.__main__ import cases, main
+from tests.benchmarks.findings.effects import Compared, Named, compare
 from tests.benchmarks.findings.files import recorded_events, recorded_runs
+from tests.benchmarks.findings.healthy import ANY_HEALTHY, family_cases, preset_cases
 from tests.benchmarks.findings.judge import Judged, Reported, detection, judge_events
-from tests.benchmarks.findings.record import read_recorded, record, record_all
-from tests.benchmarks.findings.sabotage import EXPECTED, KINDS, sabotage_of
+from tests.benchmarks.findings.public.faults import FAULTS, public_cases
+from tests.benchmarks.findings.record import count_test_images, read_recorded, record, record_all
+from tests.benchmarks.findings.sabotage import CAUSES, EXPECTED, KINDS, sabotage_of
 from tests.benchmarks.findings.suite import EPOCHS, HEALTHY, Case
 from tests.benchmarks.findings.truth import Truth, truth_of
 from tests.benchmarks.findings.values import FIGURES, figures
 from tests.benchmarks.findings.variants import VARIANTS, folder_of
 from tests.data.idx_files import write_dataset
+from tests.models import any_models
 from tests.protocol.facts import TRAIN, started
+from tui_trainer.protocol.diagnosis import Cause
 from tui_trainer.protocol.events import EpochDone, Event, FindingCleared, FindingRaised, StepDone
 
 BATCH = 100
 
 
-def _reported(code: str, step: int, severity: str = "warning") -> Reported:
-    return Reported(code, severity, "title", "evidence", step, step * BATCH / TRAIN)
+def _reported(
+    code: str, step: int, severity: str = "warning", *, causes: tuple[str, ...] = ()
+) -> Reported:
+    listed = causes or (code,)
+    place = step, step * BATCH / TRAIN
+    return Reported(code, severity, "title", "evidence", *place, causes=listed, first_causes=listed)
 
 
 def _judged(*reported: Reported, kind: str = HEALTHY, **more: Any) -> Judged:
@@ -189,7 +198,193 @@ def test_a_run_that_was_not_healthy_after_all_is_reported() -> None:
     assert [line.partition(":")[0] for line in table.broken_runs(runs)] == ["broken", "poor"]
 
 
+# --- causes and effects
+
+
+def _named(code: str, *causes: str, severity: Any = "warning") -> FindingRaised:
+    listed = tuple(Cause(code=cause, title=cause) for cause in causes)
+    return replace(_raised(code, severity), causes=listed)
+
+
+@pytest.mark.parametrize(
+    ("reported", "verdict"),
+    [
+        ((), None),
+        ((_reported("x", 3, "note", causes=("true",)),), None),
+        ((_reported("x", 3, causes=("true", "other")),), "right"),
+        ((_reported("x", 3, causes=("other", "true")),), "partly"),
+        ((_reported("x", 3, causes=("other",)), _reported("y", 5, causes=("true",))), "partly"),
+        ((_reported("x", 3, causes=("other",)), _reported("y", 5, causes=("z", "true"))), "wrong"),
+        (
+            (
+                _reported("x", 3, causes=("other",)),
+                _reported("y", 5, "error", causes=("true",)),
+                _reported("z", 7, "error", causes=("other",)),
+            ),
+            "right",
+        ),
+    ],
+)
+def test_the_first_cause_of_the_most_severe_then_earliest_finding_is_judged(
+    reported: tuple[Reported, ...], verdict: str | None
+) -> None:
+    assert _judged(*reported, kind="broken").verdict(("true", "also")) == verdict
+
+
+def test_a_warning_from_before_the_sabotage_gives_no_cause() -> None:
+    before = _reported("x", 3, causes=("other",))
+    run = _judged(before, _reported("y", 12, causes=("true",)), kind="b", onset=1, onset_step=10)
+    assert run.verdict(("true",)) == "right"
+    assert replace(run, reported=(before,)).verdict(("true",)) is None
+
+
+def test_a_finding_is_judged_by_the_causes_it_ends_with_and_those_it_began_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    events: list[Event] = [
+        started(),
+        *_steps(1, 5),
+        _named("a", "other"),
+        *_steps(6, 10),
+        _named("a", "true", "other"),
+        _raised("b"),
+    ]
+    monkeypatch.setattr(judge, "with_findings", lambda events: events)
+
+    run = judge_events(events, name="run", kind="broken")
+
+    assert [(r.code, r.step, r.causes) for r in run.reported] == [
+        ("a", 5, ("true", "other")),
+        ("b", 10, ("b",)),
+    ]
+    assert run.reported[0].first_causes == ("other",)
+    assert run.verdict(("true",)) == "right"
+    assert run.verdict(("true",), at_first=True) == "wrong"
+    naming = run.first_naming(("b",))
+    assert naming is not None
+    assert naming.step == 10
+
+
+def _faulty(kind: str, val: float | None, test: float | None, *reported: Reported) -> Judged:
+    run = _judged(*reported, kind=kind, name=f"{kind}-1")
+    return replace(run, val_accuracy=val, test_accuracy=test)
+
+
+@pytest.mark.parametrize(
+    ("val", "test", "points"),
+    [
+        (0.97, 0.97, 0.0),
+        (0.90, 0.90, 7.0),
+        (0.50, 0.97, 47.0),  # the validation images are other ones
+        (0.995, 0.97, 2.5),  # the training images contain the validation images
+        (0.98, 0.98, -1.0),
+        (0.1, None, None),
+    ],
+)
+def test_the_effect_is_the_drop_of_test_accuracy_or_how_false_validation_is(
+    val: float, test: float | None, points: float | None
+) -> None:
+    found = effects.effect(_faulty("a.b", val, test), _faulty("twin.c", 0.97, 0.97))
+    assert found == (None if points is None else pytest.approx(max(points, abs(points) - 1)))
+
+
+def test_broken_runs_are_compared_with_their_twin_of_the_same_seed() -> None:
+    known = {
+        "a.big": Named("clean", ("true",)),
+        "a.small": Named("clean", ("true",)),
+        "a.none": Named("clean", ()),
+        "b.lost": Named("clean", ("true",)),
+        "b.alone": Named("missing", ("true",)),
+    }
+    right, wrong = _reported("x", 4, causes=("true",)), _reported("x", 8, causes=("other",))
+    runs = [
+        _faulty("b.lost", None, None, wrong),
+        _faulty("a.none", 0.97, 0.97),
+        _faulty("b.alone", 0.1, 0.1),
+        _faulty("a.small", 0.93, 0.93, _reported("x", 2, "note")),
+        _faulty("a.big", 0.1, 0.1, right),
+        _faulty("twin.clean", 0.97, 0.97),
+    ]
+
+    compared, left_out = compare(runs, known)
+
+    assert [one.run.kind for one in compared] == ["a.big", "a.small", "a.none", "b.lost"]
+    assert [one.has_effect for one in compared] == [True, True, False, True]
+    assert [one.is_small for one in compared] == [False, True, False, False]
+    assert left_out == ["b.alone-1: its clean twin has no number"]
+    found = effects.score(one for one in compared if one.has_effect)
+    assert (found.detected, found.small, found.noted) == ((2, 3), (0, 1), (1, 3))
+    assert found.of_detected("right") == found.of_detected("wrong") == (1, 2)
+    assert (found.delay, found.naming) == (6, 4)
+    rows = {row[0]: row[1] for row in cause_table.summary(compared)}
+    assert rows["detected"] == "2/3 66.7 % [20.8, 93.9]"
+    assert rows["right cause, of those detected"] == "1/2 50.0 % [9.5, 90.5]"
+    sets = cause_table.by_set(compared)
+    assert [row[0] for row in sets] == ["a", "b"]
+    assert sets[0][4:] == ("1", "0", "0", "4")
+    verdicts = [row[4] for row in cause_table.by_fault(compared)]
+    assert verdicts == ["right", "not detected", "not detected", "wrong"]
+
+
+def test_a_run_without_a_known_cause_is_detected_and_not_judged() -> None:
+    one = Compared(_faulty("a.b", 0.5, 0.5, _reported("x", 3)), (), 40.0)
+    found = effects.score([one])
+    assert found.detected == (1, 1)
+    assert sum(found.verdicts.values()) == 0
+
+
+def test_the_tables_of_causes_and_of_healthy_runs_count_each_run_once() -> None:
+    right, wrong = _reported("x", 4, causes=("true",)), _reported("x", 8, causes=("other",))
+    broken = [_judged(right, wrong, kind="k"), _judged(wrong, kind="k"), _judged(kind="k")]
+    rows = cause_table.by_sabotage(broken, {"k": ("true",), "absent": ()})
+    assert rows[0] == ("k", "2/3", "1", "0", "1", "true 1, other 1")
+    assert rows[1][:3] == ("all", table.with_interval(2, 3), table.with_interval(1, 2))
+
+    healthy = [
+        _judged(name="fine"),
+        _judged(_reported("x", 4), _reported("y", 5, "note"), name="w", kind="healthy.student-a"),
+        replace(_judged(_reported("x", 4), kind="twin.lenet"), test_accuracy=0.2, val_accuracy=0.3),
+    ]
+    table_of = {row[0]: row[1:] for row in cause_table.by_family(healthy)}
+    assert table_of["all"] == (table.with_interval(1, 2), table.with_interval(1, 2))
+    assert set(table_of) == {"the suite's own", "student networks", "all"}
+    (line,) = cause_table.false_warnings(healthy)
+    assert line.startswith("w: warning x at step 4 (x)")
+    assert cause_table.notes(healthy) == "y 1"
+
+
 # --- the suite
+
+
+def test_every_sabotage_has_a_cause() -> None:
+    assert set(CAUSES) == set(KINDS)
+    assert all(CAUSES.values())
+
+
+def test_the_short_judging_set_has_two_runs_of_each_sabotage() -> None:
+    every = cases("judging-2")
+    sabotaged = [case for case in every if case.kind != HEALTHY]
+    assert len(sabotaged) == 2 * len(KINDS)
+    assert len(every) - len(sabotaged) >= 40
+    assert all(sabotage_of(case) for case in sabotaged)
+    assert not {case.seed for case in every} & {case.seed for case in cases("judging")}
+
+
+def test_the_families_of_healthy_runs_have_enough_runs() -> None:
+    every = [*family_cases(), *preset_cases()]
+    assert len(every) + sum(case.kind == HEALTHY for case in cases("judging-2")) >= 200
+    assert len({case.name for case in every}) == len(every)
+    families = {cause_table.family_of(_judged(kind=case.kind)) for case in every}
+    assert families == set(cause_table.FAMILIES) - {"", "short"}
+    assert all(case.sane >= 0.7 for case in every)
+    assert set(ANY_HEALTHY) == {kind.__name__ for kind in any_models.HEALTHY}
+
+
+def test_compared_runs_evaluate_every_test_image() -> None:
+    for case in public_cases("public-tuning"):
+        assert count_test_images(case) == 10_000
+        assert case.kind.replace(".", "/", 1) in FAULTS or case.sane >= 0.8
+    assert {count_test_images(case) for case in cases("tuning")} == {500}
 
 
 def test_there_are_enough_runs_and_the_judging_seeds_are_separate() -> None:

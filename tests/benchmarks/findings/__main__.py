@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from fnmatch import fnmatch
@@ -17,10 +17,11 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from tests.benchmarks.findings import table
-from tests.benchmarks.findings.files import recorded_runs
+from tests.benchmarks.findings import cause_table, table
+from tests.benchmarks.findings.effects import Named, compare
+from tests.benchmarks.findings.files import read_meta, recorded_runs
 from tests.benchmarks.findings.judge import JUDGED_BY_TRUTH, Judged, judge_files
-from tests.benchmarks.findings.suite import FIRST_SEEDS, HEALTHY, Case, healthy_cases
+from tests.benchmarks.findings.suite import FIRST_SEEDS, Case, healthy_cases, is_healthy
 from tests.benchmarks.options import UNUSABLE, Parser, whole
 
 DEFAULT_FOLDER = Path(tempfile.gettempdir()) / "mnist-tui-findings"
@@ -28,8 +29,8 @@ DEFAULT_FOLDER = Path(tempfile.gettempdir()) / "mnist-tui-findings"
 PUBLIC = ("public-tuning", "public-judging")
 """The halves of the public sets of faults."""
 
-FAMILIES = ("presets", "presets-short")
-"""The shipped presets, as shipped and on fewer images."""
+FAMILIES = ("presets", "presets-short", "healthy")
+"""Healthy runs: the shipped presets, as shipped and on fewer images, and the other families."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,6 +58,14 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--estimate", action="store_true", help="only print how long it would take")
     judge = commands.add_parser("judge", parents=[shared], help="apply the current rules")
     judge.add_argument("--markdown", action="store_true", help="tables for docs/findings.md")
+    judge.add_argument(
+        "--healthy-of",
+        nargs="*",
+        type=Path,
+        default=[],
+        metavar="FOLDER",
+        help="judge the healthy runs of these folders too",
+    )
     judge.add_argument("--show", metavar="PATTERN", help="list the findings of these runs")
     judge.add_argument(
         "--values",
@@ -75,9 +84,9 @@ def cases(seeds: str, pattern: str = "*") -> list[Case]:
 
 def _every_case(seeds: str) -> Iterable[Case]:
     if seeds in FAMILIES:
-        from tests.benchmarks.findings.healthy import preset_cases
+        from tests.benchmarks.findings.healthy import family_cases, preset_cases
 
-        return preset_cases(short=seeds == "presets-short")
+        return family_cases() if seeds == "healthy" else preset_cases(short=seeds != "presets")
     if seeds in PUBLIC:
         from tests.benchmarks.findings.public.faults import public_cases
 
@@ -105,51 +114,105 @@ def _train(chosen: argparse.Namespace) -> int:
 
 def _judge(chosen: argparse.Namespace) -> int:
     pattern = chosen.show or chosen.only
-    paths = recorded_runs(chosen.folder / chosen.seeds, pattern)
+    folder = chosen.folder / chosen.seeds
+    paths = recorded_runs(folder, pattern)
     if not paths:
-        _log(f"no recorded run {pattern!r} in {chosen.folder / chosen.seeds}; train first")
+        _log(f"no recorded run {pattern!r} in {folder}; train first")
         return UNUSABLE
     if chosen.values:
         return _values(paths, chosen.values, chosen.workers)
-    runs = _with_truth(judge_files(paths, chosen.workers), chosen)
+    for other in chosen.healthy_of:
+        paths += [
+            path for path in recorded_runs(other, pattern) if is_healthy(read_meta(path).kind)
+        ]
+    runs = _with_truth(paths, chosen.workers)
     if chosen.show:
         print("\n".join(line for run in runs for line in table.story(run)))
         return 0
-    _print_tables(runs, chosen)
+    drawn = table.markdown if chosen.markdown else table.lined_up
+    if chosen.seeds in PUBLIC:
+        _print_public(runs, drawn)
+    elif chosen.seeds not in FAMILIES:
+        _print_tables(runs, chosen)
+    _print_healthy(runs, drawn, chosen)
     return 0
 
 
-def _with_truth(runs: list[Judged], chosen: argparse.Namespace) -> list[Judged]:
-    """Check on the test images the healthy runs that were reported to overfit."""
-    folder = chosen.folder / chosen.seeds
-    asked = {
-        folder / f"{run.name}.json"
-        for run in runs
-        if run.kind == HEALTHY and JUDGED_BY_TRUTH & {reported.code for reported in run.warnings()}
-    }
+def _with_truth(paths: list[Path], workers: int) -> list[Judged]:
+    """Judge runs; check on the test images the healthy ones that were reported to overfit."""
+    runs = judge_files(paths, workers)
+    places = {path.stem: path for path in paths}
+    asked: dict[Path, list[Path]] = {}
+    for run in runs:
+        if run.is_drawn_healthy and JUDGED_BY_TRUTH & {r.code for r in run.warnings()}:
+            path = places[run.name]
+            asked.setdefault(path.parents[1], []).append(path)
     if not asked:
         return runs
     from tests.benchmarks.findings.truth import truths_of
 
-    known = truths_of(sorted(asked), chosen.folder, chosen.workers)
-    truths = {path.stem: truth for path, truth in known.items()}
+    truths = {
+        path.stem: truth
+        for root, some in asked.items()
+        for path, truth in truths_of(sorted(some), root, workers).items()
+    }
     return [
         replace(run, true_codes=truths[run.name].codes(run)) if run.name in truths else run
         for run in runs
     ]
 
 
+Drawn = Callable[[table.Row, Sequence[table.Row]], list[str]]
+
+
 def _print_tables(runs: list[Judged], chosen: argparse.Namespace) -> None:
-    from tests.benchmarks.findings.sabotage import EXPECTED
+    from tests.benchmarks.findings.sabotage import CAUSES, EXPECTED
 
     drawn = table.markdown if chosen.markdown else table.lined_up
-    healthy = sum(run.kind == HEALTHY for run in runs)
+    healthy = sum(run.is_drawn_healthy for run in runs)
     print(f"{healthy} healthy runs and {len(runs) - healthy} sabotaged ones, {chosen.seeds} seeds.")
     print(f"{table.TRUTH}\n")
     mark = "- " if chosen.markdown else ""
     print("\n".join(mark + line for line in table.summary(runs, EXPECTED)), end="\n\n")
     print("\n".join(drawn(table.RULES_HEAD, table.rules(runs, EXPECTED))), end="\n\n")
-    print("\n".join(drawn(table.KINDS_HEAD, table.kinds(runs, EXPECTED))))
+    print("\n".join(drawn(table.KINDS_HEAD, table.kinds(runs, EXPECTED))), end="\n\n")
+    rows = cause_table.by_sabotage(runs, CAUSES)
+    print("\n".join(drawn(cause_table.SABOTAGES_HEAD, rows)), end="\n\n")
+
+
+def _print_public(runs: list[Judged], drawn: Drawn) -> None:
+    from tests.benchmarks.findings.public.faults import FAULTS
+
+    faults = {name.replace("/", "."): Named(f.base, f.causes) for name, f in FAULTS.items()}
+    compared, left_out = compare(runs, faults)
+    effective = [one for one in compared if one.has_effect]
+    others = [one for one in compared if not one.has_effect]
+    print(f"{len(compared)} faulty runs, {len(effective)} with an effect.")
+    print(f"{cause_table.METHOD}\n")
+    for head, rows in (
+        (cause_table.SUMMARY_HEAD, cause_table.summary(compared)),
+        (cause_table.PUBLISHED_HEAD, cause_table.PUBLISHED),
+        (cause_table.SETS_HEAD, cause_table.by_set(compared)),
+        (cause_table.FAULTS_HEAD, cause_table.by_fault(effective)),
+    ):
+        print("\n".join(drawn(head, rows)), end="\n\n")
+    if others:
+        print("Without an effect:\n")
+        print("\n".join(drawn(cause_table.FAULTS_HEAD, cause_table.by_fault(others))), end="\n\n")
+    print("\n".join(f"excluded: {line}" for line in left_out))
+
+
+def _print_healthy(runs: list[Judged], drawn: Drawn, chosen: argparse.Namespace) -> None:
+    healthy = [run for run in runs if run.is_drawn_healthy]
+    if not healthy:
+        return
+    rows = cause_table.by_family(healthy)
+    print("\n".join(drawn(cause_table.HEALTHY_HEAD, rows)), end="\n\n")
+    if chosen.seeds in FAMILIES:
+        print(f"{table.TRUTH}\n")
+        print("\n".join(f"excluded: {line}" for line in table.broken_runs(healthy)))
+    print("\n".join(f"false: {line}" for line in cause_table.false_warnings(healthy)))
+    print(f"notes: {cause_table.notes(healthy)}")
 
 
 def _values(paths: list[Path], wanted: str, workers: int) -> int:

@@ -9,9 +9,10 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Literal
 
 from tests.benchmarks.findings.files import read_meta, recorded_events
-from tests.benchmarks.findings.suite import HEALTHY
+from tests.benchmarks.findings.suite import is_healthy
 from tui_trainer.findings import with_findings
 from tui_trainer.protocol.events import (
     EpochDone,
@@ -20,7 +21,13 @@ from tui_trainer.protocol.events import (
     FindingRaised,
     RunStarted,
     StepDone,
+    TestEvaluated,
 )
+
+Verdict = Literal["right", "partly", "wrong"]
+"""How the causes that a run's findings give agree with the true one."""
+
+_SEVERITIES = ("error", "warning", "note")
 
 JUDGED_BY_TRUTH = frozenset({"overfitting", "memorizing"})
 """The findings that can be true on a healthy run: the test images decide."""
@@ -36,6 +43,8 @@ class Reported:
         step: The step after which it was raised.
         epochs: The same in epochs, as a fraction.
         cleared: The step at which it was cleared; None if it was active to the end.
+        causes: The codes of its causes when it was last updated, the most likely first.
+        first_causes: The same when it was raised.
     """
 
     code: str
@@ -45,6 +54,8 @@ class Reported:
     step: int
     epochs: float
     cleared: int | None = None
+    causes: tuple[str, ...] = ()
+    first_causes: tuple[str, ...] = ()
 
     @property
     def is_warning(self) -> bool:
@@ -61,10 +72,11 @@ class Judged:
         onset_step: The same in steps.
         reported: Every finding in order; one that was raised again is listed again.
         val_accuracy: The validation accuracy after the last epoch; None if there was none.
-        sane: The minimum validation accuracy of a healthy run.
+        sane: The minimum accuracy of a healthy run, on the test images if it has no validation.
         train_accuracies: The running training accuracy of each epoch.
         true_codes: The findings that the test images confirm; None if they were not checked.
         error: The exception of the training; empty if none.
+        test_accuracy: The accuracy on clean test images at its end; None if it diverged.
     """
 
     name: str
@@ -78,11 +90,22 @@ class Judged:
     train_accuracies: tuple[float, ...] = ()
     true_codes: frozenset[str] | None = None
     error: str = ""
+    test_accuracy: float | None = None
+
+    @property
+    def accuracy(self) -> float | None:
+        """The validation accuracy, or the test accuracy of a run without validation images."""
+        return self.test_accuracy if self.val_accuracy is None else self.val_accuracy
+
+    @property
+    def is_drawn_healthy(self) -> bool:
+        """Whether it was drawn as a healthy run."""
+        return is_healthy(self.kind)
 
     @property
     def is_healthy(self) -> bool:
         """Whether it was drawn as a healthy run and went well."""
-        return self.kind == HEALTHY and (self.val_accuracy or 0.0) >= self.sane
+        return self.is_drawn_healthy and (self.accuracy or 0.0) >= self.sane
 
     def warnings(self) -> list[Reported]:
         """Return the warnings and errors in order."""
@@ -94,8 +117,43 @@ class Judged:
 
     def first_right(self, expected: Iterable[str]) -> Reported | None:
         """Return the first warning since the sabotage began that has one of these codes."""
-        since = [t for t in self.warnings() if not self.onset or t.step > self.onset_step]
-        return next((reported for reported in since if reported.code in expected), None)
+        return next((r for r in self.since_onset() if r.code in expected), None)
+
+    def since_onset(self) -> list[Reported]:
+        """Return the warnings and errors since the sabotage began, in order."""
+        return [r for r in self.warnings() if not self.onset or r.step > self.onset_step]
+
+    def leading(self) -> Reported | None:
+        """Return the most severe warning since the sabotage began, of equal ones the earliest."""
+        detected = self.since_onset()
+        return min(detected, key=lambda r: _SEVERITIES.index(r.severity)) if detected else None
+
+    def verdict(self, causes: Iterable[str], *, at_first: bool = False) -> Verdict | None:
+        """Return whether the findings give one of the true causes; None without a warning.
+
+        "Right": the first cause of the leading finding is a true one. "Partly": another of its
+        causes is, or the first cause of another warning.
+
+        Args:
+            causes: The codes of the true causes.
+            at_first: Judge the causes that each finding gave when it was raised.
+        """
+        leading = self.leading()
+        if leading is None:
+            return None
+
+        def listed(reported: Reported) -> tuple[str, ...]:
+            return reported.first_causes if at_first else reported.causes
+
+        true = frozenset(causes)
+        if true.intersection(listed(leading)[:1]):
+            return "right"
+        others = {cause for reported in self.since_onset() for cause in listed(reported)[:1]}
+        return "partly" if true & {*listed(leading), *others} else "wrong"
+
+    def first_naming(self, causes: Iterable[str]) -> Reported | None:
+        """Return the first warning whose first cause is one of these."""
+        return next((r for r in self.since_onset() if set(causes) & set(r.causes[:1])), None)
 
     def delay(self, reported: Reported) -> tuple[int, float]:
         """Return the delay of a finding after the sabotage began, in steps and epochs."""
@@ -109,8 +167,8 @@ class Judged:
 def listen(events: Iterable[Event]) -> Iterator[tuple[Reported, int]]:
     """Yield each new finding of a run with a number that identifies it.
 
-    A finding that only changes its texts is not new. A cleared finding is yielded again with the
-    step at which it was cleared.
+    A finding that only changes its texts is not new: it is yielded again, with the same number and
+    its new causes. A cleared finding is yielded again with the step at which it was cleared.
     """
     step, images, train_size, number = 0, 0, 1, 0
     current: dict[str, tuple[Reported, int]] = {}
@@ -130,13 +188,24 @@ def listen(events: Iterable[Event]) -> Iterator[tuple[Reported, int]]:
                     event.evidence,
                     step,
                     images / train_size,
+                    causes=_codes(event),
+                    first_causes=_codes(event),
                 )
                 number += 1
                 current[event.code] = reported, number
                 yield reported, number
+            case FindingRaised() if (codes := _codes(event)) != current[event.code][0].causes:
+                reported, known = current[event.code]
+                current[event.code] = replace(reported, causes=codes), known
+                yield current[event.code]
             case FindingCleared() if event.code in current:
                 reported, known = current.pop(event.code)
                 yield replace(reported, cleared=step), known
+
+
+def _codes(event: FindingRaised) -> tuple[str, ...]:
+    """Return the codes of a finding's causes; those of version 0.1 have none."""
+    return tuple(cause.code for cause in event.causes) or (event.code,)
 
 
 def judge_events(
@@ -145,6 +214,7 @@ def judge_events(
     """Apply the current rules to the events of a run."""
     epochs = [event for event in events if isinstance(event, EpochDone)]
     steps = [event.step for event in events if isinstance(event, StepDone)]
+    tests = [event.test_accuracy for event in events if isinstance(event, TestEvaluated)]
     reported = {number: reported for reported, number in listen(events)}
     return Judged(
         name=name,
@@ -156,6 +226,7 @@ def judge_events(
         val_accuracy=epochs[-1].val_accuracy if epochs else None,
         train_accuracies=tuple(epoch.train_accuracy for epoch in epochs),
         sane=sane,
+        test_accuracy=tests[-1] if tests else None,
     )
 
 

@@ -67,7 +67,7 @@ def config_of(case: Case, root: Path) -> RunConfig:
     return RunConfig(**{**case.settings, "data_dir": data_dir, "threads": 1, "device": "cpu"})
 
 
-def test_images_of(case: Case) -> int:
+def count_test_images(case: Case) -> int:
     """Return how many clean test images are evaluated when a run finishes."""
     is_compared = public_sabotage(case.kind) is not None or not case.settings["val_size"]
     return ALL_TEST_IMAGES if is_compared else TEST_IMAGES
@@ -115,7 +115,7 @@ def record(case: Case, folder: Path, root: Path) -> Recorded:
     config = config_of(case, root)
     with (
         (folder / f"{case.name}.jsonl").open("w", encoding="utf-8") as lines,
-        sabotaged(_sabotage_of(case), test_images_of(case)) as sessions,
+        sabotaged(_sabotage_of(case), count_test_images(case)) as sessions,
     ):
         try:
             for event in training.train(config, Inbox(), assistant=Laboratory()):
@@ -225,5 +225,5 @@ def _rates(case: Case, root: Path) -> tuple[float, float, float]:
 
 def _seconds(case: Case, train_rate: float, other_rate: float, start: float) -> float:
     epochs, settings = case.settings["epochs"], case.settings
-    evaluated = settings["val_size"] * epochs + test_images_of(case)
+    evaluated = settings["val_size"] * epochs + count_test_images(case)
     return float(start + settings["train_size"] * epochs / train_rate + evaluated / other_rate)

@@ -10,9 +10,12 @@ from typing import Any
 
 from tests.benchmarks.findings import hooks
 from tests.benchmarks.findings.hooks import DataHook, ModelHook, SessionHook
-from tests.benchmarks.findings.suite import FIRST_SEEDS, Case, is_healthy, usual_lr
+from tests.benchmarks.findings.suite import FEWER_RUNS, FIRST_SEEDS, Case, is_healthy, usual_lr
 
 RUNS_OF_KIND = 5
+FEWER_RUNS_OF_KIND, FEWER_IMAGES = 2, 10_000
+"""The sabotaged runs of each kind, and their training images, in a short set."""
+
 EPOCHS = 4
 
 MODELS = Path(__file__).with_name("models.py")
@@ -225,6 +228,36 @@ KINDS: Mapping[str, Kind] = {
 EXPECTED: Mapping[str, frozenset[str]] = {name: kind.expected for name, kind in KINDS.items()}
 """The codes of the findings that name each kind of sabotage."""
 
+CAUSES: Mapping[str, tuple[str, ...]] = {
+    "rate-x30": ("learning_rate_high",),
+    "rate-x300": ("learning_rate_high",),
+    "rate-div-1000": ("learning_rate_low",),
+    "labels-shuffled": ("labels_shuffled",),
+    "labels-30": ("label_noise",),
+    "labels-train": ("label_noise",),
+    "few-images": ("few_images",),
+    "same-64-images": ("few_images",),
+    "sorted": ("not_shuffled",),
+    "dead-start": ("dead_units",),
+    "loud-start": ("init_large", "logits_scaled"),
+    "deep-sigmoid": ("vanishing_gradients",),
+    "raw-pixels": ("input_scale",),
+    "faint-input": ("input_scale",),
+    "detached-layer": ("no_gradient",),
+    "half-optimized": ("not_updated",),
+    "never-training": ("evaluation_mode",),
+    "softmax-twice": ("softmax_before_loss",),
+    "batch-of-4": ("batch_small", "learning_rate_high"),
+    "dropout-90": ("dropout_high",),
+    "uphill-later": ("gradient_sign",),
+    "class-missing": ("class_missing",),
+    "validation-scaled": ("validation_differs",),
+    "one-label": ("constant_labels",),
+    "decay-0.3": ("weight_decay_high",),
+    "bottleneck": ("capacity",),
+}
+"""The causes of each kind of sabotage, by their codes; a finding may name any of them."""
+
 
 def sabotaged_cases(seeds: str) -> Iterator[Case]:
     """Yield the sabotaged runs of a set of seeds.
@@ -233,12 +266,22 @@ def sabotaged_cases(seeds: str) -> Iterator[Case]:
         KeyError: If there is no such set.
     """
     for name, kind in KINDS.items():
-        for place in range(RUNS_OF_KIND):
+        for place in _places(seeds, name):
             seed = FIRST_SEEDS[seeds] + place
             sabotage = kind.spoil(seed, place)
             base = kind.bases[place % len(kind.bases)]
             settings = _settings(base, sabotage, f"{name} {seed}", seed)
+            if seeds in FEWER_RUNS:
+                settings["train_size"] = min(settings["train_size"], FEWER_IMAGES)
             yield Case(name, seed, settings, base.data, onset=sabotage.onset)
+
+
+def _places(seeds: str, name: str) -> list[int]:
+    """Return which of a kind's runs a set has; of a short set two, drawn."""
+    if seeds not in FEWER_RUNS:
+        return list(range(RUNS_OF_KIND))
+    draw = random.Random(f"{seeds} {name}")
+    return sorted(draw.sample(range(RUNS_OF_KIND), FEWER_RUNS_OF_KIND))
 
 
 def sabotage_of(case: Case) -> Sabotage:

@@ -30,12 +30,19 @@ FIRST_SEEDS: Mapping[str, int] = {
     "second-tuning": 1_001,
     "third-tuning": 2_001,
     "judging": 3_001,
+    "judging-2": 4_001,
 }
 """The first seed of each set; no set has a thousand seeds.
 
 The second and the third set were meant for judging. The rules were changed after seeing their
-results, so they cannot judge any more: a set judges once.
+results, so they cannot judge any more: a set judges once. The fourth judged the rules of version
+0.1, the fifth those that name causes.
 """
+
+FEWER_RUNS = frozenset({"judging-2"})
+"""The short sets: half of the healthy runs with fewer epochs, two runs of each sabotage."""
+
+FEWER_EPOCHS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +129,13 @@ def healthy_cases(seeds: str) -> Iterator[Case]:
         KeyError: If there is no such set.
     """
     seed = FIRST_SEEDS[seeds]
+    is_short = seeds in FEWER_RUNS
     for row in ROWS:
-        for _ in range(row.count):
-            yield Case(HEALTHY, seed, _drawn(row, seed), row.data, row.sane)
+        for _ in range((row.count + 1) // 2 if is_short else row.count):
+            settings = _drawn(row, seed)
+            if is_short:
+                settings |= {"epochs": FEWER_EPOCHS, "step_size": 3}
+            yield Case(HEALTHY, seed, settings, row.data, row.sane)
             seed += 1
 
 

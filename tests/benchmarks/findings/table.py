@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from tests.benchmarks.findings.judge import JUDGED_BY_TRUTH, Detection, Judged, detection
-from tests.benchmarks.findings.suite import HEALTHY
 from tui_trainer.stats.intervals import wilson
 
 MAX_FALSE, MIN_DETECTED, MIN_OF_KIND, MIN_EARLY = 0.02, 0.95, 0.80, 0.50
@@ -76,11 +75,11 @@ def broken_runs(runs: Iterable[Judged]) -> list[str]:
     for run in sorted(runs, key=lambda run: run.name):
         if run.error:
             lines.append(f"{run.name}: {run.error}")
-        elif run.kind == HEALTHY and (run.val_accuracy or 0.0) < run.sane:
-            shown = "none" if run.val_accuracy is None else f"{100 * run.val_accuracy:.1f} %"
+        elif run.is_drawn_healthy and not run.is_healthy:
+            shown = "none" if run.accuracy is None else f"{100 * run.accuracy:.1f} %"
             codes = ", ".join(sorted({reported.code for reported in run.warnings()})) or "none"
             lines.append(
-                f"{run.name}: validation accuracy {shown}, a healthy run of its kind has at least "
+                f"{run.name}: accuracy {shown}, a healthy run of its kind has at least "
                 f"{100 * run.sane:.0f} %; findings: {codes}"
             )
     return lines
@@ -114,7 +113,9 @@ def rules(runs: Sequence[Judged], expected: Mapping[str, frozenset[str]]) -> lis
         )
         sabotaged = [run for run in runs if code in expected.get(run.kind, frozenset())]
         seen = detection(sabotaged, {code})
-        others = [r for r in runs if r.kind != HEALTHY and code not in expected.get(r.kind, ())]
+        others = [
+            r for r in runs if not r.is_drawn_healthy and code not in expected.get(r.kind, ())
+        ]
         elsewhere = Counter(
             run.kind for run in others if any(t.code == code for t in run.warnings())
         )
