@@ -380,6 +380,16 @@ def test_the_families_of_healthy_runs_have_enough_runs() -> None:
     assert set(ANY_HEALTHY) == {kind.__name__ for kind in any_models.HEALTHY}
 
 
+def test_runs_on_images_that_are_not_there_are_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = ["--seeds", "healthy", "--only", "healthy.fashion-*", "--folder", str(tmp_path)]
+    assert main(["train", *chosen]) == 0
+    left_out, trained = capsys.readouterr().err.splitlines()
+    assert left_out.endswith(f"no folder {tmp_path / 'data' / 'fashion'}")
+    assert trained.startswith("0 of 0 runs")
+
+
 def test_compared_runs_evaluate_every_test_image() -> None:
     for case in public_cases("public-tuning"):
         assert count_test_images(case) == 10_000

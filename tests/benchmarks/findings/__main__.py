@@ -102,8 +102,13 @@ def _log(line: str) -> None:
 
 def _train(chosen: argparse.Namespace) -> int:
     from tests.benchmarks.findings.record import estimate, record_all
+    from tests.benchmarks.findings.variants import is_available
 
-    wanted = cases(chosen.seeds, chosen.only)
+    every = cases(chosen.seeds, chosen.only)
+    wanted = [case for case in every if is_available(case.data, chosen.folder / "data")]
+    if missing := {case.data for case in every} - {case.data for case in wanted}:
+        left_out = len(every) - len(wanted)
+        _log(f"{left_out} runs left out: no folder {chosen.folder / 'data' / missing.pop()}")
     if chosen.estimate:
         seconds = estimate(wanted, chosen.folder, _log)
         print(f"{len(wanted)} runs, about {seconds / 60:.0f} minutes of one core")

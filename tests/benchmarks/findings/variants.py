@@ -61,8 +61,15 @@ VARIANTS: Mapping[str, Variant] = {
 }
 
 
+def is_available(variant: str, root: Path) -> bool:
+    """Return whether there is a dataset, or it can be made."""
+    return variant == EMBEDDED or variant in VARIANTS or (root / variant).is_dir()
+
+
 def folder_of(variant: str, root: Path) -> Path | None:
     """Return the folder of a variant, written if it is missing; None for the original MNIST.
+
+    A folder of another name may be there already.
 
     Raises:
         KeyError: If there is no such variant.
