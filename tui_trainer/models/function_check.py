@@ -1,6 +1,7 @@
 """Check a model as a function: is it linear, bounded, blind to pixels, without a gradient?
 
-All checks run copies in evaluation mode, on inputs made from images.
+All checks run copies in evaluation mode, on inputs made from images. They are about the structure:
+weights of zeros, as in the last layer of some models, are drawn.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from tui_trainer.models.unregistered_state import preserve_globals
 
 LARGE = 1_000.0
 """The scale of the input at which every bounded function is at its bound."""
+
+SMALL = 0.01
+"""The standard deviation of weights that replace zeros."""
 
 SAME = 1e-6
 """The relative difference of logits up to which replaced pixels have made none."""
@@ -106,7 +110,7 @@ def pixels_used(model: nn.Module, images: Tensor) -> float | None:
     with preserve_rng_state(images.device), preserve_globals(model), torch.enable_grad():
         twin = _evaluating(model)
         inputs = images.clone().requires_grad_()
-        logits = twin(inputs)
+        logits = twin(inputs.clone())
         rng = torch.Generator().manual_seed(0)
         factors = torch.randn(logits.shape, generator=rng).to(logits.device, logits.dtype)
         used = torch.zeros_like(varies)
@@ -192,9 +196,13 @@ def _within(name: str, value: Any, depth: int) -> Iterator[tuple[str, Tensor]]:
 
 
 def _evaluating(model: nn.Module) -> nn.Module:
+    """Return a copy in evaluation mode, and its weights of zeros, as of a last layer, drawn."""
     twin = copy_model(model)
     twin.eval()
     seed_all(0)
+    for weight in twin.parameters():
+        if weight.ndim >= 2 and can_require_grad(weight) and not weight.detach().any():
+            nn.init.normal_(weight.detach(), std=SMALL)
     return twin
 
 
