@@ -164,6 +164,17 @@ def test_detection_counts_runs_delays_and_other_warnings() -> None:
     assert detection([_judged()], {"a"}).median() is None
 
 
+def test_a_finding_with_the_cause_first_names_the_sabotage_too() -> None:
+    run = _judged(
+        _reported("x", 4, causes=("other", "true")), _reported("y", 6, causes=("true",)), kind="k"
+    )
+    first = run.first_right({"a"}, {"true"})
+    assert first is not None
+    assert first.step == 6
+    assert run.first_right({"a"}) is None
+    assert detection([run], {"a"}, {"true"}).steps == (6,)
+
+
 def test_the_tables_give_each_rule_and_each_kind_its_rates() -> None:
     runs = [
         *[_judged() for _ in range(48)],

@@ -178,9 +178,9 @@ def _print_tables(runs: list[Judged], chosen: argparse.Namespace) -> None:
     print(f"{healthy} healthy runs and {len(runs) - healthy} sabotaged ones, {chosen.seeds} seeds.")
     print(f"{table.TRUTH}\n")
     mark = "- " if chosen.markdown else ""
-    print("\n".join(mark + line for line in table.summary(runs, EXPECTED)), end="\n\n")
+    print("\n".join(mark + line for line in table.summary(runs, EXPECTED, CAUSES)), end="\n\n")
     print("\n".join(drawn(table.RULES_HEAD, table.rules(runs, EXPECTED))), end="\n\n")
-    print("\n".join(drawn(table.KINDS_HEAD, table.kinds(runs, EXPECTED))), end="\n\n")
+    print("\n".join(drawn(table.KINDS_HEAD, table.kinds(runs, EXPECTED, CAUSES))), end="\n\n")
     rows = cause_table.by_sabotage(runs, CAUSES)
     print("\n".join(drawn(cause_table.SABOTAGES_HEAD, rows)), end="\n\n")
 

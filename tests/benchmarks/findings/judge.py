@@ -115,9 +115,16 @@ class Judged:
         """Return the codes of the false alarms, if the run is healthy."""
         return {reported.code for reported in self.warnings()} - (self.true_codes or frozenset())
 
-    def first_right(self, expected: Iterable[str]) -> Reported | None:
-        """Return the first warning since the sabotage began that has one of these codes."""
-        return next((r for r in self.since_onset() if r.code in expected), None)
+    def first_right(self, expected: Iterable[str], causes: Iterable[str] = ()) -> Reported | None:
+        """Return the first warning since the sabotage began that names it.
+
+        Args:
+            expected: The codes of the findings that name it.
+            causes: The codes of its causes: any finding with one of them first names it too.
+        """
+        true = frozenset(causes)
+        since = self.since_onset()
+        return next((r for r in since if r.code in expected or true & {*r.causes[:1]}), None)
 
     def since_onset(self) -> list[Reported]:
         """Return the warnings and errors since the sabotage began, in order."""
@@ -279,10 +286,12 @@ class Detection:
         return statistics.median(self.steps), statistics.median(self.epochs)
 
 
-def detection(runs: Sequence[Judged], expected: Iterable[str]) -> Detection:
-    """Count the detections in sabotaged runs of which these codes are expected."""
-    codes = frozenset(expected)
-    firsts = [(run, run.first_right(codes)) for run in runs]
+def detection(
+    runs: Sequence[Judged], expected: Iterable[str], causes: Iterable[str] = ()
+) -> Detection:
+    """Count the detections in sabotaged runs of which these codes, or causes, are expected."""
+    codes, true = frozenset(expected), frozenset(causes)
+    firsts = [(run, run.first_right(codes, true)) for run in runs]
     seen = [(run, reported) for run, reported in firsts if reported is not None]
     delays = [run.delay(reported) for run, reported in seen]
     others = Counter(

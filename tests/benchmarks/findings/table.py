@@ -30,11 +30,19 @@ def with_interval(count: int, total: int) -> str:
     return f"{count}/{total} {100 * count / total:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
 
 
-def summary(runs: Sequence[Judged], expected: Mapping[str, frozenset[str]]) -> list[str]:
+Causes = Mapping[str, tuple[str, ...]]
+"""The causes of each kind of sabotage."""
+
+_NO_CAUSES: Causes = {}
+
+
+def summary(
+    runs: Sequence[Judged], expected: Mapping[str, frozenset[str]], causes: Causes = _NO_CAUSES
+) -> list[str]:
     """Return the totals, each with its goal."""
     healthy = [run for run in runs if run.is_healthy]
     wrong = sum(bool(run.false_codes()) for run in healthy)
-    kinds = detections(runs, expected)
+    kinds = detections(runs, expected, causes)
     total = sum(kind.total for kind in kinds.values())
     found = sum(kind.found for kind in kinds.values())
     early = sum(kind.early for kind in kinds.values())
@@ -86,11 +94,15 @@ def broken_runs(runs: Iterable[Judged]) -> list[str]:
 
 
 def detections(
-    runs: Sequence[Judged], expected: Mapping[str, frozenset[str]]
+    runs: Sequence[Judged], expected: Mapping[str, frozenset[str]], causes: Causes = _NO_CAUSES
 ) -> dict[str, Detection]:
     """Return the detection of each kind of sabotage that has runs."""
     by_kind = {kind: [run for run in runs if run.kind == kind] for kind in expected}
-    return {kind: detection(some, expected[kind]) for kind, some in by_kind.items() if some}
+    return {
+        kind: detection(some, expected[kind], causes.get(kind, ()))
+        for kind, some in by_kind.items()
+        if some
+    }
 
 
 RULES_HEAD: Row = (
@@ -140,12 +152,14 @@ KINDS_HEAD: Row = (
 )
 
 
-def kinds(runs: Sequence[Judged], expected: Mapping[str, frozenset[str]]) -> list[Row]:
+def kinds(
+    runs: Sequence[Judged], expected: Mapping[str, frozenset[str]], causes: Causes = _NO_CAUSES
+) -> list[Row]:
     """Return a row for each kind of sabotage."""
     rows: list[Row] = []
-    for name, seen in detections(runs, expected).items():
+    for name, seen in detections(runs, expected, causes).items():
         some = [run for run in runs if run.kind == name]
-        firsts = [run.first_right(expected[name]) for run in some]
+        firsts = [run.first_right(expected[name], causes.get(name, ())) for run in some]
         names = Counter(reported.code for reported in firsts if reported is not None)
         median = seen.median()
         rows.append(
