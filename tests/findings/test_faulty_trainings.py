@@ -67,7 +67,7 @@ HEALTHY = (
     Row("Spectral", settings=ADAM, images=1_300, pending="logits explode for 10 steps"),
     Row("base", images=1_300),
     Row("lenet"),
-    Row("Logistic", settings=PLAIN_SGD, pending="ratios of one layer"),
+    Row("Logistic", settings=PLAIN_SGD),
 )
 
 FAULTY = (

@@ -68,6 +68,25 @@ def by_layer(*gradients: float) -> list[Event]:
     return probed(parameters=tuple(layers))
 
 
+def far_updates(last: float = 0.02, **changes: object) -> list[Event]:
+    """Return four large updates after the start; ``last`` is that of the last layer."""
+    *hidden, end = (replace(p, **changes) for p in _moved(0.02))  # type: ignore[arg-type]
+    end = replace(end, update_norm=last, radial_cosine=0.1)
+    return [update(n, parameters=(*hidden, end)) for n in (150, 200, 250, 300)]
+
+
+def shrinking_updates(factor: float) -> list[Event]:
+    """Return four updates to weights of 0; each begins with that much of the weights."""
+    return [
+        update(n, shrinkage_cosine=0.5, parameters=tuple(_shrunk(factor**i)))
+        for i, n in enumerate((2, 5, 10, 20))
+    ]
+
+
+def _shrunk(norm: float) -> list[ParameterProbe]:
+    return [replace(p, weight_norm=norm) for p in update(1).parameters]
+
+
 NOISY = tuple(tuple(30 if k == c else 1 for c in range(10)) for k in range(10))
 PAIRS = tuple(tuple(30 if k == c else 9 * (c == k ^ 1) for c in range(10)) for k in range(10))
 ONE_LABEL = tuple((30 if k == 4 else 0, *([0] * 9)) for k in range(10))
@@ -218,6 +237,11 @@ TWINS = [
         [*probed(descent_cosine=-0.1), update(30, descent_cosine=-0.9)],
     ),
     Twins(
+        "uphill",
+        [*learning(10, 0.3), *learning(10, 0.9, 11), *probed(descent_cosine=-0.9)],
+        [*learning(20, 0.3), *probed(descent_cosine=-0.9)],
+    ),
+    Twins(
         "input_scale",
         [sample(input_mean=33.0, input_std=79.0)],
         [sample(input_std=1.9)],
@@ -269,8 +293,26 @@ TWINS = [
     ),
     Twins(
         "learning_rate_high",
-        [*learning(10, 2.3), *each(update_norm=0.5)],
-        [*learning(10, 2.3), *each(update_norm=0.05)],
+        [*learning(10, 2.3), *each(update_norm=0.06)],
+        [*learning(10, 2.2), *each(update_norm=0.06)],
+    ),
+    Twins(
+        "learning_rate_high",
+        [*learning(160, 1.3), *far_updates()],
+        [*learning(160, 1.1), *far_updates()],  # it still learns, if slowly
+    ),
+    Twins(
+        "learning_rate_high",
+        [*learning(310, 0.3), *far_updates()],
+        [*learning(150, 0.3), *learning(160, 0.25, 151), *far_updates()],
+        "warning",
+        "13 % of random guessing's and does not fall",
+    ),
+    Twins(
+        "learning_rate_high",
+        [*learning(310, 0.3), *far_updates(radial_cosine=0.1)],
+        [*learning(310, 0.3), *far_updates(radial_cosine=1e-6, last=0.001)],
+        "warning",
     ),
     Twins(
         "learning_rate_low",
@@ -278,6 +320,13 @@ TWINS = [
         [*learning(10, 0.2), *each(update_norm=1e-6)],
         "warning",
         "by 1000 (--lr 100)",
+    ),
+    Twins(
+        "learning_rate_low",
+        [*learning(10, 2.3), *each(update_norm=2e-4)],
+        [*learning(10, 2.3), *each(update_norm=6e-4)],
+        "warning",
+        "200 steps move the weights by 4 % of their norm",
     ),
     Twins(
         "loss_rising",
@@ -350,15 +399,12 @@ TWINS = [
     Twins(
         "batch_too_small",
         [update(n, gradient_dot=0.0, parameters=_moved(0.01)) for n in (150, 200, 250, 300)],
-        [update(n, gradient_dot=0.02, parameters=_moved(0.01)) for n in (150, 200, 250, 300)],
+        [
+            *learning(10, 0.2),
+            *(update(n, gradient_dot=0.0, parameters=_moved(0.01)) for n in (150, 200, 250, 300)),
+        ],
         "warning",
         start=started(batch_size=4),
-    ),
-    Twins(
-        "learning_rate_high",
-        [*learning(10, 0.3), *(update(n, parameters=_moved(0.02)) for n in (150, 200, 250, 300))],
-        [*learning(10, 0.3), *(update(n, parameters=_moved(0.02)) for n in (50, 60, 80, 150))],
-        "warning",
     ),
     Twins(
         "batch_norm_gap",
@@ -378,9 +424,18 @@ TWINS = [
     ),
     Twins(
         "weight_decay_high",
-        [*learning(10, 1.0), *probed(shrinkage_cosine=0.5)],
-        [*learning(10, 0.1), *probed(shrinkage_cosine=0.5)],
+        [*learning(10, 1.0), *shrinking_updates(0.93)],
+        [*learning(10, 0.1), *shrinking_updates(0.93)],
         "warning",
+        "to 86 % of their norm",
+    ),
+    Twins(
+        "weight_decay_high",
+        [*learning(10, 1.0), *shrinking_updates(0.93)],
+        [*learning(10, 1.0), *shrinking_updates(0.99)],
+        "warning",
+        "3.7 times as much as the gradient",
+        start=started(epochs=20, weight_decay=0.5),
     ),
     Twins(
         "underfitting",

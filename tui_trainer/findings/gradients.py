@@ -19,6 +19,10 @@ NOT_LEARNED = 0.5
 EXPLODED = 3.0
 """The factor over random guessing's loss that an untrained model may have."""
 
+NOT_FALLEN, LEFT, RISEN = 0.98, 0.1, 1.1
+"""A loss that has not fallen, and one that matters, as a share of random guessing's; the factor by
+which one has risen over its lowest value."""
+
 UPHILL = -0.15
 """The cosine(update, −gradient) below which an update counts as gradient ascent."""
 
@@ -115,10 +119,17 @@ def not_updated(history: History) -> FindingRaised | None:
 
 
 def uphill(history: History) -> FindingRaised | None:
-    """Find updates that follow the gradient instead of its negative, three times in a row."""
+    """Find updates that follow the gradient instead of its negative, three times in a row.
+
+    High momentum can do that for a while; it is a problem once the loss rises, or does not fall.
+    """
     updates = recent_updates(history)
     cosines = [update.descent_cosine for update in updates if update.descent_cosine is not None]
     if len(cosines) < len(updates) or not cosines or max(cosines) > UPHILL:
+        return None
+    loss, lowest = relative_loss(history), min(history.train_loss.trend, default=0.0)
+    has_risen = loss >= LEFT and loss * history.guessing_loss >= RISEN * lowest
+    if loss < NOT_FALLEN and not has_risen:
         return None
     return finding(
         "uphill",

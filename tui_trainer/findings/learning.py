@@ -6,9 +6,9 @@ import itertools
 
 from tui_trainer.findings import causes
 from tui_trainer.findings.rule import (
-    RECENT,
     accuracy_on,
     changed_since,
+    decay_share,
     finding,
     images_at_high_lr,
     images_seen,
@@ -16,6 +16,7 @@ from tui_trainer.findings.rule import (
     recent_updates,
     relative_loss,
     scale_lr,
+    weight_norm,
 )
 from tui_trainer.history.history import History
 from tui_trainer.protocol.events import FindingRaised
@@ -35,9 +36,13 @@ in this many steps: without batch norm a loss can take long before it begins to 
 HALF = 0.5
 """… otherwise after this share of the run."""
 
-PULL, UNLEARNED = 0.35, 0.3
-"""The cosine above which weight decay dominates the update, and the share of random guessing's loss
-above which that is a problem: once all is learned, only weight decay moves the weights."""
+DOMINANT, SHRUNK = 0.5, 0.95
+"""Weight decay holds the weights back if it moves them by this share of what the gradient does, and
+has shrunk them to this share of their norm, …"""
+
+PULL, UNLEARNED = 0.35, 0.2
+"""… or if the updates have this cosine to weights of 0; a problem while the loss is above this
+share of random guessing's. Once all is learned, only weight decay moves the weights."""
 
 POOR = 0.85
 """The training accuracy below which the model needs more capacity."""
@@ -178,24 +183,31 @@ def underfitting(history: History) -> FindingRaised | None:
 
 
 def weight_decay_high(history: History) -> FindingRaised | None:
-    """Find weight decay that dominates the updates while much is left to learn.
+    """Find weight decay that holds the weights back while much is left to learn.
 
-    Each of the last three sampled updates points largely towards weights of 0. Without weight decay
-    early updates point away from 0.
+    In each of the last three sampled updates it moves the weights at least half as much as the
+    gradient does, and their norm has shrunk. With a usual weight decay both take thousands of
+    steps. In older records, which do not have the weight decay, the updates must point to weights
+    of 0.
     """
-    cosines = [
-        update.shrinkage_cosine
-        for update in recent_updates(history)
-        if update.shrinkage_cosine is not None
-    ]
-    if len(cosines) < RECENT or min(cosines) < PULL or relative_loss(history) < UNLEARNED:
+    updates, started = recent_updates(history), history.started
+    if started is None or not updates or relative_loss(history) < UNLEARNED:
         return None
-    updates = recent_updates(history)
+    cosines = [update.shrinkage_cosine or 0.0 for update in updates]
+    shares = [decay_share(started, update) for update in updates]
+    known = [share for share in shares if share is not None]
+    left = weight_norm(updates[-1]) / (weight_norm(history.updates[0]) or 1.0)
+    is_pulling = min(known) >= DOMINANT if known else min(cosines) >= PULL
+    if not is_pulling or left > SHRUNK:
+        return None
+    evidence = f"cosine(update, −weights) = {cosines[-1]:.2f}: the updates shrink the weights"
+    if known:
+        evidence = f"weight decay moves the weights {known[-1]:.2g} times as much as the gradient"
     return finding(
         "weight_decay_high",
         evidence=(
-            f"cosine(update, −weights) = {cosines[-1]:.2f}: the updates shrink the weights; "
-            f"training loss is still {100 * relative_loss(history):.0f} % of random guessing's"
+            f"{evidence}, to {100 * left:.0f} % of their norm; training loss is still "
+            f"{100 * relative_loss(history):.0f} % of random guessing's"
         ),
         step=updates[0].step,
     )

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Collection, Sequence
 
+from tui_trainer.findings import causes
 from tui_trainer.findings.rule import (
     EARLY_STEPS,
     HIGH_LR_SHARE,
+    decay_share,
     finding,
     images_seen,
     recent_updates,
@@ -18,7 +21,7 @@ from tui_trainer.findings.rule import (
 )
 from tui_trainer.history.history import History
 from tui_trainer.protocol.events import FindingRaised
-from tui_trainer.protocol.probed import ParameterProbe
+from tui_trainer.protocol.probed import ParameterProbe, UpdateProbed
 from tui_trainer.text import fmt
 
 GUESSING_MARGIN = 1.5
@@ -27,11 +30,29 @@ GUESSING_MARGIN = 1.5
 BURN_IN_IMAGES = 5_000
 """Images before the training loss is judged: a high initial loss is no trend."""
 
-TOO_LARGE, TOO_SMALL = 0.07, 3e-5
-"""The update-to-weight ratios above and below which the learning rate is wrong."""
+TOO_LARGE, TOO_SMALL = 0.05, 3e-5
+"""The update-to-weight ratios above and below which the learning rate can be wrong."""
 
-LARGE_AFTER_START = 0.015
-"""The update-to-weight ratio that is too large four times in a row after the start."""
+LARGE_AFTER_START, LARGE_AT_REST = 0.015, 0.02
+"""The ratios that are large after the start: in each of four updates, and in most of them."""
+
+FLOOR, LEAST_FALL = 0.1, 0.05
+"""The share of random guessing's loss that is too much to stop at, and the relative fall of the
+loss over three sampled updates below which it has stopped."""
+
+DECAYED = 0.5
+"""The share of weight decay in the updates from which it explains why the loss does not fall."""
+
+INVARIANT = 3e-4
+"""The cosine(gradient, weights) that scale-invariant weights do not exceed: it is 0 but for
+rounding and the epsilon of their norm."""
+
+SETTLED, SMALL, SHORT_WAY = 20, 3e-4, 0.1
+"""The step from which momentum has built up; a ratio that is small if all planned steps together
+move the weights by less than this share of their norm."""
+
+NOT_FALLEN = 0.98
+"""A loss above this share of random guessing's has not fallen at all."""
 
 NOT_LEARNED = 0.5
 """A learning rate is only too low while the loss is above this share of random guessing's."""
@@ -94,43 +115,106 @@ def divergence(history: History) -> FindingRaised | None:
 
 
 def learning_rate_high(history: History) -> FindingRaised | None:
-    """Find updates that are too large compared with the weights.
+    """Find updates that are so large, compared with the weights, that the loss does not fall.
 
-    The update-to-weight ratio of the median layer is above 7 % in each of the last three sampled
-    updates, or above 1.5 % in each of the last four after the first hundred steps.
+    A large update-to-weight ratio alone is no problem. It is one where the ratio of the median
+    layer is
+
+    - above 5 % in each of the last three sampled updates, while the loss has not fallen below
+      that of random guessing;
+    - above 1.5 % in each of the last four after the first hundred steps, with more than half of
+      random guessing's loss left;
+    - above 2 % in most of these, while the loss has stopped falling and the schedule will not lower
+      the learning rate. One layer alone is left out: its loss has one minimum, which larger steps
+      reach too.
     """
     updates = recent_updates(history)
-    if not updates or min(map(update_ratio, updates)) < TOO_LARGE:
+    ratios = _ratios(updates)
+    loss, severity = relative_loss(history), "error"
+    if not updates or min(ratios) < TOO_LARGE or loss < NOT_FALLEN:
         updates = [update for update in recent_updates(history, 4) if update.step > EARLY_STEPS]
-        if len(updates) < 4 or min(map(update_ratio, updates)) < LARGE_AFTER_START:
+        ratios = _ratios(updates)
+        if len(updates) < 4 or causes.learning_rate_high(history) is None:
             return None
-    ratios = [update_ratio(update) for update in updates]
+        if min(ratios) < LARGE_AFTER_START or loss < NOT_LEARNED:
+            severity = "warning"
+            is_large = statistics.median(ratios) >= LARGE_AT_REST and len(weights(updates[-1])) > 1
+            if not is_large or loss < FLOOR or not _has_stalled(history, updates):
+                return None
     now = updates[-1]
     return finding(
         "learning_rate_high",
-        severity=("error" if relative_loss(history) > NOT_LEARNED else "warning"),
+        severity=severity,
         evidence=(
             f"update-to-weight ratio {_share(ratios[-1])} at learning rate {now.lr:.3g}, at least "
-            f"{_share(min(ratios))} since step {fmt.count(updates[0].step)}; about 0.1 % is usual"
+            f"{_share(min(ratios))} since step {fmt.count(updates[0].step)}, about 0.1 % is usual; "
+            f"training loss is {100 * loss:.0f} % of random guessing's and does not fall"
         ),
         **scale_lr(history, 0.1),
         step=updates[0].step,
-        plot=tuple(update_ratio(update) for update in history.updates)[-24:],
+        plot=tuple(_ratios(history.updates))[-24:],
     )
+
+
+def _ratios(updates: Collection[UpdateProbed]) -> list[float]:
+    """Return the update-to-weight ratio of each update, without scale-invariant weights.
+
+    Behind a norm only the direction of the weights counts, and they grow until their ratio fits.
+    Weights whose gradient is orthogonal to them in every update are such; where all are, all count.
+    """
+    found: list[set[str]] = [
+        {p.name for p in weights(update) if not _is_invariant(p)} for update in updates
+    ]
+    names = set[str]().union(*found)
+    ratios = []
+    for update in updates:
+        some = [p for p in weights(update) if p.name in names] or weights(update)
+        each = [p.update_norm / p.weight_norm for p in some if p.weight_norm > 0]
+        ratios.append(statistics.median(each) if each else 0.0)
+    return ratios
+
+
+def _is_invariant(parameter: ParameterProbe) -> bool:
+    cosine = parameter.radial_cosine
+    return cosine is not None and abs(cosine) <= INVARIANT
+
+
+def _has_stalled(history: History, updates: Sequence[UpdateProbed]) -> bool:
+    """Whether the loss has hardly fallen during these updates, and the rate will stay.
+
+    Where weight decay is as strong as the gradient, that is why.
+    """
+    started, now = history.started, history.capped_loss
+    if started is None or started.schedule != "constant" or now is None:
+        return False
+    if all((decay_share(started, update) or 0.0) >= DECAYED for update in updates):
+        return False
+    begun = history.epochs_at(updates[0].images)
+    curve = history.train_loss
+    before = [y for x, y in zip(curve.x, curve.trend, strict=True) if x <= begun]
+    return bool(before) and now > (1 - LEAST_FALL) * before[-1]
 
 
 def learning_rate_low(history: History) -> FindingRaised | None:
     """Find updates that are too small while there is still much to learn.
 
-    In each of the last three sampled updates the median layer's update-to-weight ratio is below
-    3e-5, though the schedule is not at a low, and the loss is above half of random guessing's.
+    The loss is above half of random guessing's, and though the schedule is not at a low, the median
+    layer's update-to-weight ratio is, in each of the last three sampled updates,
+
+    - below 3e-5, or
+    - so small from step 20 on that all planned steps together move the weights by less than 10 % of
+      their norm.
     """
-    updates = recent_updates(history)
-    ratios = [update_ratio(update) for update in updates]
-    if not updates or max(ratios) > TOO_SMALL or relative_loss(history) < NOT_LEARNED:
+    updates, started = recent_updates(history), history.started
+    if not updates or started is None or relative_loss(history) < NOT_LEARNED:
         return None
-    base_lr, largest = history.settings["base_lr"], max(ratios)
+    largest = max(update_ratio(update) for update in updates)
+    steps = started.epochs * started.train_size // updates[-1].batch_size
+    is_short = updates[-1].step >= SETTLED and largest < SMALL and largest * steps < SHORT_WAY
+    base_lr = history.settings["base_lr"]
     if min(update.lr for update in updates) < HIGH_LR_SHARE * base_lr:
+        return None
+    if largest > TOO_SMALL and not is_short:
         return None
     # Towards an update-to-weight ratio of 0.001, in whole powers of ten.
     factor = 10.0 ** min(3, max(1, round(math.log10(1e-3 / max(largest, 1e-9)))))
@@ -138,7 +222,8 @@ def learning_rate_low(history: History) -> FindingRaised | None:
         "learning_rate_low",
         evidence=(
             f"update-to-weight ratio at most {_share(largest)} since step "
-            f"{fmt.count(updates[0].step)}, about 0.1 % is usual; training loss is still "
+            f"{fmt.count(updates[0].step)}, about 0.1 % is usual: {fmt.plural(steps, 'step')} move "
+            f"the weights by {_share(largest * steps)} of their norm; training loss is still "
             f"{100 * relative_loss(history):.0f} % of random guessing's"
         ),
         **scale_lr(history, factor),

@@ -9,6 +9,7 @@ from tui_trainer.findings.rule import (
     accuracy_on,
     finding,
     recent_updates,
+    relative_loss,
     scale_lr,
     update_ratio,
 )
@@ -20,6 +21,9 @@ from tui_trainer.text import fmt
 SMALL_BATCH, LARGE_STEP, COMMON = 16, 0.008, 0.15
 """A small batch size, a large update-to-weight ratio, and the cosine below which two gradients have
 little in common."""
+
+LEFT_TO_LEARN = 0.1
+"""The share of random guessing's loss from which noisy steps are a problem."""
 
 PROBES = 4
 """Consecutive sampled updates that must agree."""
@@ -125,7 +129,7 @@ def batch_too_small(history: History) -> FindingRaised | None:
     """Find small batches whose noisy gradients drive large steps.
 
     In each of the last four sampled updates the update-to-weight ratio is above 0.8 %, and the
-    gradients of consecutive batches have almost nothing in common.
+    gradients of consecutive batches have almost nothing in common, while much is left to learn.
     """
     size = int(history.settings["batch_size"])
     updates = [update for update in recent_updates(history, PROBES) if update.step > EARLY_STEPS]
@@ -133,7 +137,7 @@ def batch_too_small(history: History) -> FindingRaised | None:
     if size > SMALL_BATCH or len(updates) < PROBES or len(cosines) < PROBES - 1:
         return None
     ratios, cosine = [update_ratio(update) for update in updates], statistics.fmean(cosines)
-    if min(ratios) < LARGE_STEP or cosine > COMMON:
+    if min(ratios) < LARGE_STEP or cosine > COMMON or relative_loss(history) < LEFT_TO_LEARN:
         return None
     return finding(
         "batch_too_small",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import tomllib
 from collections.abc import Callable, Mapping
@@ -13,7 +14,14 @@ from typing import Any, TypedDict
 from tui_trainer.history.history import History
 from tui_trainer.protocol.config import MODELS
 from tui_trainer.protocol.diagnosis import Cause
-from tui_trainer.protocol.events import Diverged, EpochDone, Event, FindingRaised, StepDone
+from tui_trainer.protocol.events import (
+    Diverged,
+    EpochDone,
+    Event,
+    FindingRaised,
+    RunStarted,
+    StepDone,
+)
 from tui_trainer.protocol.probed import (
     DataProbed,
     ModelProbed,
@@ -103,6 +111,26 @@ def update_ratio(update: UpdateProbed) -> float:
     """
     ratios = [p.update_norm / p.weight_norm for p in weights(update) if p.weight_norm > 0]
     return statistics.median(ratios) if ratios else 0.0
+
+
+def weight_norm(update: UpdateProbed) -> float:
+    """Return the norm of all weights together, before the update."""
+    return math.hypot(*(p.weight_norm for p in update.parameters if p.is_weight))
+
+
+def decay_share(started: RunStarted, update: UpdateProbed) -> float | None:
+    """Return how far weight decay moves the weights, relative to the gradient of the loss.
+
+    SGD and Adam add decay × weights to the gradient; AdamW subtracts lr × decay × weights in its
+    update. None in older records, which do not have the weight decay.
+    """
+    if started.weight_decay is None:
+        return None
+    pull = started.weight_decay * weight_norm(update)
+    if started.optimizer != "adamw":
+        return pull / (update.gradient_norm or math.inf)
+    moved = math.hypot(*(p.update_norm for p in update.parameters if p.is_weight))
+    return update.lr * pull / (moved or math.inf)
 
 
 def path_length(history: History) -> float | None:
