@@ -47,7 +47,7 @@ INVARIANT = 3e-4
 """The cosine(gradient, weights) that scale-invariant weights do not exceed: it is 0 but for
 rounding and the epsilon of their norm."""
 
-SETTLED, SMALL, SHORT_WAY = 20, 3e-4, 0.1
+FROM_STEP, SMALL, SHORT_WAY = 20, 3e-4, 0.1
 """The step from which momentum has built up; a ratio that is small if all planned steps together
 move the weights by less than this share of their norm."""
 
@@ -210,7 +210,7 @@ def learning_rate_low(history: History) -> FindingRaised | None:
         return None
     largest = max(update_ratio(update) for update in updates)
     steps = started.epochs * started.train_size // updates[-1].batch_size
-    is_short = updates[-1].step >= SETTLED and largest < SMALL and largest * steps < SHORT_WAY
+    is_short = updates[-1].step >= FROM_STEP and largest < SMALL and largest * steps < SHORT_WAY
     base_lr = history.settings["base_lr"]
     if min(update.lr for update in updates) < HIGH_LR_SHARE * base_lr:
         return None
