@@ -17,6 +17,7 @@ from tests.protocol.facts import (
     changed,
     data_probe,
     epoch_done,
+    evaluated,
     even,
     layer,
     mixed,
@@ -115,17 +116,21 @@ UNLEARNED = epochs(3, train_loss=1.0, train_accuracy=0.5)
 TWINS = [
     Twins(
         "labels_shuffled",
-        [data_probe(neighbors=neighbors(agreeing=110))],
-        [data_probe(), data_probe(neighbors=neighbors(agreeing=400))],
+        [data_probe(neighbors=neighbors(agreeing=110, linear_agreeing=100))],
+        [
+            data_probe(),
+            data_probe(neighbors=neighbors(agreeing=400)),
+            data_probe(neighbors=neighbors(agreeing=110, linear_agreeing=180)),
+        ],
         "warning",
         "11.00 %",
     ),
     Twins(
         "label_confusion",
-        [data_probe(neighbors=neighbors(votes=mixed(7, 1, 0.4)))],
-        [data_probe(neighbors=neighbors(votes=mixed(7, 1, 0.1)))],
+        [data_probe(neighbors=neighbors(core_votes=mixed(7, 1, 0.4)))],
+        [data_probe(neighbors=neighbors(core_votes=mixed(7, 1, 0.1)))],
         "warning",
-        "label 7",
+        "class 7",
     ),
     Twins(
         "classes_overlap",
@@ -133,6 +138,13 @@ TWINS = [
         [data_probe(relabeled_images=10), data_probe(relabeled_images=400, blank_images=400)],
         "warning",
         "400",
+    ),
+    Twins(
+        "test_below_validation",
+        [*epochs(2), evaluated(step=100, test_accuracy=0.8, test_correct=8_000, test_total=10_000)],
+        [*epochs(2), evaluated(step=100)],
+        "warning",
+        "points less",
     ),
     Twins("leak", [data_probe(shared_images=900)], [data_probe(shared_images=4)], contains="900"),
     Twins(

@@ -258,10 +258,12 @@ def votes(per_class: int = 1_000) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(per_class if c == k else 0 for c in range(10)) for k in range(10))
 
 
-def mixed(label: int, other: int, share: float) -> tuple[tuple[int, ...], ...]:
+def mixed(
+    label: int, other: int, share: float, per_class: int = 250
+) -> tuple[tuple[int, ...], ...]:
     """Return the same, but for a share of one class's neighbors that have another label."""
-    rows = [list(row) for row in votes()]
-    rows[label][other] = round(1_000 * share)
+    rows = [list(row) for row in votes(per_class)]
+    rows[label][other] = round(per_class * share)
     rows[label][label] -= rows[label][other]
     return tuple(map(tuple, rows))
 
@@ -269,7 +271,15 @@ def mixed(label: int, other: int, share: float) -> tuple[tuple[int, ...], ...]:
 def neighbors(**changes: Any) -> NeighborLabels:
     """Return the labels of a clean dataset's neighbors."""
     clean = NeighborLabels(
-        images=1_000, agreeing=940, unanimous=800, contradicted=6, largest_pair=2, votes=votes()
+        images=1_000,
+        agreeing=940,
+        unanimous=800,
+        contradicted=6,
+        largest_pair=2,
+        votes=votes(),
+        references=8_000,
+        core_votes=votes(250),
+        linear_agreeing=850,
     )
     return replace(clean, **changes)
 

@@ -1,7 +1,8 @@
 """Findings: rules that diagnose a run from its history, with evidence.
 
-A rule maps the history to a finding or None. It requires persistence and more than sampling noise,
-and never uses the test set. ``tests/benchmarks/findings`` measures the error rates.
+A rule maps the history to a finding or None. It requires persistence and more than sampling noise.
+Only ``test_below_validation`` reads a test result, once the user has opened the test set.
+``tests/benchmarks/findings`` measures the error rates.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from tui_trainer.findings.rule import (
     EPOCHS,
     SAMPLES,
     STEPS,
+    TESTS,
     TRIED,
     UPDATES,
     Rule,
@@ -57,9 +59,15 @@ _NOT_COMPARABLE = (
 
 RULES: tuple[Rule, ...] = (
     # The data, before the first step.
-    Rule(data_checks.labels_shuffled, DATA, "labels that similar images do not share"),
-    Rule(data_checks.label_confusion, DATA, "classes with mixed labels", ("labels_shuffled",)),
+    Rule(label_counts.constant_labels, (*DATA, *SAMPLES), "constant labels"),
     Rule(data_checks.classes_overlap, DATA, "identical images with different labels"),
+    Rule(data_checks.labels_shuffled, DATA, "labels that similar images do not share"),
+    Rule(
+        data_checks.label_confusion,
+        DATA,
+        "classes with mixed labels",
+        ("labels_shuffled", "classes_overlap"),
+    ),
     Rule(data_checks.leak, DATA, "validation images in the training split"),
     Rule(data_checks.class_imbalance, DATA, "rare classes"),
     Rule(data_checks.blank_images, DATA, "blank images"),
@@ -75,9 +83,11 @@ RULES: tuple[Rule, ...] = (
     Rule(gradients.uphill, UPDATES, "gradient ascent", ("learning_rate_high",)),
     Rule(images.input_scale, SAMPLES, "unnormalized input"),
     Rule(
-        images.validation_differs, (*DATA, *SAMPLES), "validation images that differ from training"
+        images.validation_differs,
+        (*DATA, *SAMPLES),
+        "validation images that differ from training",
+        ("labels_shuffled", "leak"),
     ),
-    Rule(label_counts.constant_labels, SAMPLES, "constant labels"),
     Rule(label_counts.not_shuffled, UPDATES, "unshuffled data", ("constant_labels",)),
     # The layers.
     Rule(gradients.exploding_logits, SAMPLES, "exploding logits", ("input_scale",)),
@@ -113,7 +123,12 @@ RULES: tuple[Rule, ...] = (
         "validation at chance level",
         (*_BROKEN, "validation_differs"),
     ),
-    Rule(label_counts.labels_noisy, (*DATA, *SAMPLES), "label noise", ("not_learning",)),
+    Rule(
+        label_counts.labels_noisy,
+        (*DATA, *SAMPLES),
+        "label noise",
+        ("not_learning", "labels_shuffled", "label_confusion", "classes_overlap"),
+    ),
     Rule(
         label_counts.class_missing,
         (*DATA, *EPOCHS),
@@ -136,6 +151,7 @@ RULES: tuple[Rule, ...] = (
     # Generalization.
     Rule(overfitting.overfitting, EPOCHS, "overfitting", _NOT_COMPARABLE),
     Rule(overfitting.memorizing, EPOCHS, "memorized training images", _NOT_COMPARABLE),
+    Rule(overfitting.test_below_validation, TESTS, "test accuracy below validation accuracy"),
     Rule(overfitting.validation_better, EPOCHS, "validation above training accuracy"),
     Rule(learning.plateau, EPOCHS, "plateau", ("overfitting", "memorizing")),
     Rule(learning_rates.batch_size_fit, UPDATES, "batch size far from the gradient noise scale"),

@@ -1,15 +1,19 @@
 """Rules about the images and labels themselves, from the data probe: before the first step.
 
-An image's nearest neighbors mostly share its label. The thresholds come from
-MNIST, clean and with known errors, on 300 to 55,000 images (``tests/benchmarks/findings/public``).
+What neighbors say is estimated in ``neighborhoods.py``; each threshold has its reference in the
+data themselves. ``tests/findings/test_data_rules.py`` holds them against clean and faulty data.
 """
 
 from __future__ import annotations
 
 import statistics
 
+from tui_trainer.findings import neighborhoods
+from tui_trainer.findings.causes import cause
+from tui_trainer.findings.neighborhoods import Mixed
 from tui_trainer.findings.rule import finding
 from tui_trainer.history.history import History
+from tui_trainer.protocol.diagnosis import Cause, Severity
 from tui_trainer.protocol.events import FindingRaised
 from tui_trainer.protocol.probed import DataProbed, NeighborLabels
 from tui_trainer.stats.intervals import wilson
@@ -18,92 +22,163 @@ from tui_trainer.text import fmt
 MIN_QUERIES = 200
 """The minimum number of images compared with their neighbors."""
 
-NO_AGREEMENT = 1.5
-"""Agreement of neighbors up to this many times that of random labels counts as none."""
+SHIFTED_LABELS = 2.0
+"""Labels are shifted if neighbors agree this many times as often after they are shifted back."""
 
-CONTRADICTED = 0.025
-"""The share of unanimous neighborhoods that contradict a label from which labels are noisy, at the
-lower end of its interval: 0.5 to 1.4 % on MNIST, 6.6 % with 5 % wrong labels."""
+WRONG = 0.015
+"""The share of wrong labels from which labels are noisy, at the lower end of its interval: at most
+0.007 on clean data, 0.024 with 5 % wrong labels and 1,000 images compared."""
 
-CONCENTRATED = 0.35
-"""The share of the contradictions in one pair of classes from which it is no random noise."""
+WRONG_EXCESS, EXCESS_Z = 0.03, 4.0
+"""The same where one split is compared with the other, and the standard errors it takes."""
 
-MIXED, MIN_TRAIN = 0.3, 2_000
-"""The share of a class's neighbors with one other label from which the two classes are mixed (0.12
-at most on MNIST), and the training images that it takes."""
+PAIRS, CONCENTRATED = 2, 0.6
+"""Wrong labels are between two classes if so many pairs have this share of them."""
 
 IMBALANCED = 0.1
 """A class with fewer images than this share of the median class is rare."""
 
+LESS_THAN = 3.0
+"""How many times larger the share of a class in the other split must be to be another one."""
+
 LEAKED, MIN_LEAKED = 0.05, 5
 """The share and the number of validation images in the training split that make a leak."""
+
+LEAKED_NEAR = 0.1
+"""The same share of near-duplicates: drawings and renderings resemble each other naturally."""
 
 RELABELED, BLANK = 0.005, 0.05
 """The shares of images, identical with another label or blank, that are a problem."""
 
-OTHER_DATA = 0.75
+OTHER_DATA = 0.9
 """Agreement of validation images with training images, relative to that of training images,
 below which the two splits differ."""
 
+AS_UNANIMOUS = 0.8
+"""If the neighbors of validation images are unanimous at least this much as often as those of
+training images, the images are of the same kind, and labels differ."""
+
+OTHER_MEAN, OTHER_STD = 0.25, 1.3
+"""How far apart the pixels of both splits may be: the means in standard deviations, and the ratio
+of the standard deviations."""
+
 
 def labels_shuffled(history: History) -> FindingRaised | None:
-    """Find labels that similar images do not share: they are shuffled, or shifted by one."""
+    """Find labels that similar images do not share: they are shuffled, or shifted by one.
+
+    Neither neighbors nor a linear classifier then know more than the commonest label.
+    """
     data, near = _neighbors(history)
-    if data is None or near is None:
+    if data is None or near is None or len(_present(data.train_counts)) < 2:
         return None
-    low, high = wilson(near.agreeing, near.images)
-    commonest = max(data.train_counts) / max(1, sum(data.train_counts))
-    if len([count for count in data.train_counts if count]) < 2 or low > NO_AGREEMENT * commonest:
+    guess = max(data.train_counts) / _total(data)
+    if not neighborhoods.is_guessing(near, guess):
         return None
+    evidence = (
+        f"{_agreement(near)} of {near.images:,} training images have the commonest label of their "
+        f"10 nearest neighbors; random labels give about {fmt.percent(guess, 0)}"
+    )
+    other = data.val_within
+    is_known = other is not None and other.images >= MIN_QUERIES
+    is_known = is_known and other is not None and wilson(other.agreeing, other.images)[0] > guess
+    if wilson(near.shift_agreeing, near.images)[0] > SHIFTED_LABELS * guess:
+        evidence += (
+            f"; {fmt.percent(near.shift_agreeing / near.images)} if each label is that of the "
+            f"{'previous' if near.shift > 0 else 'next'} image"
+        )
+        found = cause("labels_shuffled", "shown", evidence, "remove the shift by one image")
+    else:
+        if is_known and other is not None:
+            evidence += f", {_agreement(other)} of validation images with each other"
+        found = cause("labels_shuffled", "shown" if is_known else "likely", evidence)
     return finding(
         "labels_shuffled",
-        evidence=(
-            f"{fmt.accuracy_with_interval(near.agreeing / near.images, (low, high))} of "
-            f"{near.images:,} training images have the commonest label of their 10 nearest "
-            f"neighbors; random labels give about {fmt.percent(commonest, 0)}"
-        ),
+        severity="error" if found.likelihood == "shown" else "warning",
+        evidence=evidence,
+        causes=(found, *_uninformative(found)),
         step=0,
     )
+
+
+def _uninformative(found: Cause) -> tuple[Cause, ...]:
+    """Return the other cause, where nothing shows that the images differ by class."""
+    return () if found.likelihood == "shown" else (cause("input_destroyed", "possible"),)
 
 
 def label_noise(history: History) -> tuple[float, str] | None:
-    """Return the share of wrong labels that neighbors suggest, with the evidence; None if few."""
-    _, near = _neighbors(history)
-    if near is None or near.unanimous < MIN_QUERIES / 2:
+    """Return the share of wrong labels in the training split, with the evidence; None if few."""
+    data, near = _neighbors(history)
+    if data is None or near is None:
         return None
-    share = near.contradicted / near.unanimous
-    low, high = wilson(near.contradicted, near.unanimous)
-    if low < CONTRADICTED or near.largest_pair > CONCENTRATED * near.contradicted:
+    estimate = neighborhoods.wrong_labels(near)
+    if estimate is not None and estimate[1] >= WRONG:
+        low, high = wilson(near.contradicted, near.unanimous)
+        return estimate[0], (
+            f"{near.contradicted} of {near.unanimous} training images ([{100 * low:.0f}, "
+            f"{100 * high:.0f}] %) have another label than 9 of their 10 nearest neighbors, which "
+            "agree, between similar and dissimilar classes"
+        )
+    val = data.val_neighbors
+    if val is None or val.images < MIN_QUERIES or differing_pixels(history) is not None:
         return None
+    if data.relabeled_images > RELABELED * _total(data) or mixed_classes(history) is not None:
+        return None
+    theirs, ours = (val.agreeing, val.images), (near.agreeing, near.images)
+    if neighborhoods.difference(theirs, ours) < EXCESS_Z:
+        return None
+    share = 1 - near.agreeing / near.images / (val.agreeing / val.images)
     return share, (
-        f"{near.contradicted} of {near.unanimous} training images ([{100 * low:.0f}, "
-        f"{100 * high:.0f}] %) have another label than 9 of their 10 nearest neighbors, which agree"
+        f"{_agreement(near)} of {near.images:,} training images have the commonest label of their "
+        f"nearest neighbors, {_agreement(val)} of {val.images:,} validation images"
     )
 
 
-def label_confusion(history: History) -> FindingRaised | None:
-    """Find two classes whose images have the same neighbors: their labels are mixed."""
+def is_clean(history: History) -> bool:
+    """Return whether neighbors show that the training labels are not noisy."""
+    _, near = _neighbors(history)
+    estimate = neighborhoods.wrong_labels(near) if near is not None else None
+    return estimate is not None and label_noise(history) is None
+
+
+def mixed_classes(history: History) -> Mixed | None:
+    """Return the two classes of the training split whose labels are mixed; None without."""
     data, near = _neighbors(history)
-    if data is None or near is None or sum(data.train_counts) < MIN_TRAIN:
+    if data is None or near is None:
         return None
-    pairs = [
-        (count / sum(row), label, other)
-        for label, row in enumerate(near.votes)
-        for other, count in enumerate(row)
-        if label != other and sum(row) >= MIN_QUERIES
-    ]
-    share, label, other = max(pairs, default=(0.0, 0, 0))
-    if share < MIXED:
+    return neighborhoods.mixed_classes(near, data.train_counts, data.val_within)
+
+
+def label_confusion(history: History) -> FindingRaised | None:
+    """Find two classes with mixed labels: even at the core of one, its neighbors have the other's.
+
+    If validation images of the same classes are not mixed, that shows it. If nothing tells the two
+    classes apart, they may as well overlap by nature (the letter O and the digit 0): a note.
+    """
+    data, near = _neighbors(history)
+    mixed = mixed_classes(history)
+    if data is None or near is None or mixed is None:
         return None
+    label, other = mixed.pair
+    is_shown = neighborhoods.is_pure(data.val_within, mixed)
+    evidence = (
+        f"at the core of class {label}, far from other classes, {fmt.percent(mixed.share, 0)} of "
+        f"{mixed.votes} neighbors have the label {other} ({fmt.percent(mixed.back, 0)} the other "
+        "way round)"
+    )
+    if is_shown:
+        evidence += "; validation images of these classes have no such neighbors"
+    advice = f"check how {label} and {other} are labeled: plot images of both"
+    confused = cause("label_confusion", "shown" if is_shown else "likely", evidence, advice)
+    overlap = cause("classes_overlap", "possible")
+    severity: Severity = "note" if mixed.is_even and not is_shown else "warning"
     return finding(
         "label_confusion",
         title=f"labels of {label} and {other} are mixed",
-        evidence=(
-            f"{fmt.percent(share, 0)} of the nearest neighbors of images with label {label} have "
-            f"label {other}"
-        ),
+        severity=severity,
+        evidence=evidence,
+        causes=(confused,) if is_shown else (confused, overlap),
         step=0,
-        plot=tuple(float(count) for count in near.votes[label]),
+        plot=tuple(float(count) for count in near.core_votes[label]),
     )
 
 
@@ -112,36 +187,66 @@ def classes_overlap(history: History) -> FindingRaised | None:
     data = history.data_probe
     if data is None or data.relabeled_images - data.blank_images <= RELABELED * _total(data):
         return None
-    return finding(
-        "classes_overlap",
-        evidence=(
-            f"{data.relabeled_images:,} of {_total(data):,} training images are identical to an "
-            "image with another label"
-        ),
-        step=0,
+    evidence = (
+        f"{data.relabeled_images:,} of {_total(data):,} training images are identical to an "
+        "image with another label"
     )
+    if data.relabeled_pair is not None:
+        label, other, count = data.relabeled_pair
+        evidence += f"; most often {label} and {other}: {fmt.plural(count, 'image')}"
+    return finding("classes_overlap", evidence=evidence, step=0)
 
 
 def leak(history: History) -> FindingRaised | None:
-    """Find validation images that are training images too: validation accuracy is too high."""
+    """Find validation images that are training images too: validation accuracy is too high.
+
+    Identical images are counted in both splits. Images that were moved, or to which noise was
+    added, are counted in a sample, and their share is estimated.
+    """
     data = history.data_probe
     total = sum(data.val_counts) if data else 0
-    if data is None or data.shared_images < max(MIN_LEAKED, LEAKED * total):
+    if data is None or not total or not _total(data):
+        return None
+    shared = data.shared_images - data.val_blank_images
+    if shared >= max(MIN_LEAKED, LEAKED * total):
+        evidence = (
+            f"{shared:,} of {total:,} validation images are in the training split, pixel by pixel"
+        )
+        return finding("leak", evidence=evidence, step=0)
+    val = data.val_neighbors
+    if val is None:
+        return None
+    searched = max(1, val.references) / _total(data)
+    moved = data.moved_images / val.images / searched
+    if data.moved_images >= MIN_LEAKED and moved >= LEAKED:
+        evidence = (
+            f"{data.moved_images:,} of {val.images:,} validation images are one of "
+            f"{val.references:,} training images, moved by some pixels"
+        )
+        return finding("leak", evidence=evidence, step=0)
+    near = val.near_duplicates / val.images / searched
+    if val.near_duplicates < 2 * MIN_LEAKED or near < LEAKED_NEAR:
         return None
     return finding(
         "leak",
+        severity="warning",
+        title="validation has near-duplicates of training images",
         evidence=(
-            f"{data.shared_images:,} of {total:,} validation images are in the training split, "
-            "pixel by pixel"
+            f"{val.near_duplicates:,} of {val.images:,} validation images are less than half as "
+            f"far from one of {val.references:,} training images as from the next: about "
+            f"{fmt.percent(min(1.0, near), 0)} of all"
         ),
         step=0,
     )
 
 
 def class_imbalance(history: History) -> FindingRaised | None:
-    """Find classes with far fewer training images than the others."""
+    """Find classes with far fewer training images than the others.
+
+    It is a note if the validation split has as few of them: the data are like that.
+    """
     data = history.data_probe
-    present = [count for count in data.train_counts if count] if data else []
+    present = _present(data.train_counts) if data else []
     if data is None or len(present) < 2:
         return None
     median = statistics.median(present)
@@ -149,43 +254,138 @@ def class_imbalance(history: History) -> FindingRaised | None:
     if not rare:
         return None
     named = fmt.listed([str(label) for label in rare], 4)
+    elsewhere = [label for label in rare if label in rarer_classes(data)]
+    evidence = fmt.listed([f"{n:,} of class {c}" for c, n in rare.items()], 4)
+    evidence += f"; the median class has {median:,.0f}"
+    if elsewhere:
+        evidence += ", and the validation split has " + fmt.listed(
+            [f"{data.val_counts[c]:,} of class {c}" for c in elsewhere], 4
+        )
     return finding(
         "class_imbalance",
         title=f"few training images of class {named}",
-        evidence=fmt.listed([f"{n:,} of class {c}" for c, n in rare.items()], 4)
-        + f"; the median class has {median:,.0f}",
+        severity="warning" if elsewhere or not sum(data.val_counts) else "note",
+        evidence=evidence,
         step=0,
         plot=tuple(float(count) for count in data.train_counts),
     )
 
 
+def rarer_classes(data: DataProbed) -> set[int]:
+    """Return the classes of which the training split has far less than the validation split."""
+    train, val = max(1, _total(data)), max(1, sum(data.val_counts))
+    counts = enumerate(zip(data.train_counts, data.val_counts, strict=True))
+    return {c for c, (n, m) in counts if m * train > LESS_THAN * max(n, 1) * val}
+
+
 def blank_images(history: History) -> FindingRaised | None:
-    """Find training images without content."""
+    """Find images without content."""
     data = history.data_probe
-    if data is None or data.blank_images <= BLANK * _total(data):
+    if data is None or not _total(data):
+        return None
+    total, val = _total(data), sum(data.val_counts)
+    blank = data.blank_images + data.val_blank_images
+    if max(data.blank_images / total, data.val_blank_images / max(1, val)) <= BLANK:
         return None
     return finding(
         "blank_images",
-        title=f"{fmt.percent(data.blank_images / _total(data), 0)} of training images are blank",
-        evidence=f"all pixels of {data.blank_images:,} of {_total(data):,} images are equal",
+        title=f"{fmt.percent(blank / (total + val), 0)} of images are blank",
+        evidence=(
+            f"all pixels are equal in {data.blank_images:,} of {total:,} training images and "
+            f"{data.val_blank_images:,} of {val:,} validation images"
+        ),
         step=0,
     )
 
 
-def differs_by_neighbors(history: History) -> str | None:
-    """Return the evidence that validation images or labels differ from training; else None."""
-    data, near = _neighbors(history)
-    other = data.val_neighbors if data else None
-    if near is None or other is None or other.images < MIN_QUERIES:
+def differing_pixels(history: History) -> str | None:
+    """Return the evidence that validation images are lighter or have more contrast; else None."""
+    data = history.data_probe
+    if data is None or data.train_pixels is None or data.val_pixels is None:
         return None
-    within, across = near.agreeing / near.images, other.agreeing / other.images
-    high = wilson(other.agreeing, other.images)[1]
-    if high >= OTHER_DATA * within:
+    (mean, std), (val_mean, val_std) = data.train_pixels, data.val_pixels
+    low, high = sorted((max(std, 1e-6), max(val_std, 1e-6)))
+    if abs(val_mean - mean) <= OTHER_MEAN * max(std, 1e-6) and high / low <= OTHER_STD:
         return None
     return (
-        f"{fmt.percent(across)} of {other.images:,} validation images have the commonest label of "
-        f"their nearest training images, {fmt.percent(within)} of as many training images"
+        f"pixels of training images: mean {mean:.3f}, standard deviation {std:.3f}; of validation "
+        f"images: {val_mean:.3f}, {val_std:.3f}"
     )
+
+
+def differing_neighbors(history: History) -> Cause | None:
+    """Return why validation images or labels differ from the training images'; None if equal."""
+    data, near = _neighbors(history)
+    val = data.val_neighbors if data else None
+    if data is None or near is None or val is None or val.images < MIN_QUERIES:
+        return None
+    low, high = wilson(near.agreeing, near.images)[0], wilson(val.agreeing, val.images)[1]
+    total = max(1, sum(data.val_counts))
+    without = sum(data.val_counts[label] for label in rarer_classes(data)) / total
+    theirs, ours = (val.contradicted, val.unanimous), (near.contradicted, near.unanimous)
+    excess = theirs[0] / max(1, theirs[1]) - ours[0] / max(1, ours[1])
+    is_noisier = (
+        excess >= WRONG_EXCESS
+        and neighborhoods.difference(theirs, ours) >= EXCESS_Z
+        and not without
+    )
+    differs = high < OTHER_DATA * low - without
+    if not differs and not is_noisier:
+        return None
+    evidence = (
+        f"{_agreement(val)} of {val.images:,} validation images have the commonest label of their "
+        f"nearest training images, {_agreement(near)} of as many training images"
+    )
+    return _why_different(data, near, val, evidence, differs=differs)
+
+
+def _why_different(
+    data: DataProbed, near: NeighborLabels, val: NeighborLabels, evidence: str, *, differs: bool
+) -> Cause:
+    within, guess = data.val_within, max(data.val_counts) / max(1, sum(data.val_counts))
+    others = neighborhoods.exchanged(val)
+    if len(others) > max(2, len(_present(data.val_counts)) // 2):
+        numbered = fmt.listed([f"{label} for {other}" for label, other in others], 3)
+        advice = "use the same mapping from class names to numbers for both splits"
+        return cause("validation_differs", "shown", f"{evidence}: labels {numbered}", advice)
+    pairs = _confused_pairs(near, val)
+    if pairs:
+        named = fmt.listed([f"{label} instead of {other}" for label, other in pairs], 3)
+        advice = "check how these classes are labeled in both splits: plot images of both"
+        return cause("label_confusion", "shown", f"{evidence}; most have the label {named}", advice)
+    if within is not None and neighborhoods.is_guessing(within, guess):
+        if wilson(val.shift_agreeing, val.images)[0] > SHIFTED_LABELS * guess:
+            evidence += f"; {fmt.percent(val.shift_agreeing / val.images)} shifted by one image"
+        return cause("labels_shuffled", "shown", f"{evidence}, {_agreement(within)} of each other")
+    usual = near.unanimous / near.images
+    if differs and val.unanimous / val.images < AS_UNANIMOUS * usual:
+        if within is not None:
+            evidence += f"; {_agreement(within)} agree with each other"
+        return cause("validation_differs", "shown", evidence)
+    low, high = wilson(val.contradicted, val.unanimous)
+    return cause(
+        "label_noise",
+        "shown",
+        f"{val.contradicted} of {val.unanimous} validation images ([{100 * low:.0f}, "
+        f"{100 * high:.0f}] %) have another label than 9 of their 10 nearest training images, "
+        f"{near.contradicted} of {near.unanimous} training images",
+    )
+
+
+def _confused_pairs(near: NeighborLabels, val: NeighborLabels) -> list[tuple[int, int]]:
+    """Return the few pairs of labels that most contradictions of validation labels are between."""
+    usual = {(label, other): count for label, other, count in near.contradictions}
+    found = {
+        (label, other): count
+        for label, other, count in val.contradictions
+        if neighborhoods.difference(
+            (count, val.unanimous), (usual.get((label, other), 0), near.unanimous)
+        )
+        >= EXCESS_Z
+    }
+    most = sorted(found, key=lambda pair: -found[pair])[:PAIRS]
+    share = sum(found[pair] for pair in most) / max(1, val.contradicted)
+    return most if share >= CONCENTRATED else []
 
 
 def missing_classes(history: History) -> set[int] | None:
@@ -205,3 +405,12 @@ def _neighbors(history: History) -> tuple[DataProbed | None, NeighborLabels | No
 
 def _total(data: DataProbed) -> int:
     return sum(data.train_counts)
+
+
+def _present(counts: tuple[int, ...]) -> list[int]:
+    return [count for count in counts if count]
+
+
+def _agreement(near: NeighborLabels) -> str:
+    bounds = wilson(near.agreeing, near.images)
+    return fmt.accuracy_with_interval(near.agreeing / near.images, bounds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui_trainer.findings.data_checks import differs_by_neighbors
+from tui_trainer.findings.data_checks import differing_neighbors, differing_pixels
 from tui_trainer.findings.rule import finding
 from tui_trainer.history.history import History
 from tui_trainer.protocol.events import FindingRaised
@@ -16,6 +16,13 @@ USUAL = (0.5, 2.0)
 SHIFTED, STRETCHED = 0.25, 1.3
 """How far apart training and validation may be: the means in standard deviations, and the ratio
 of the standard deviations."""
+
+_TITLES = {
+    "labels_shuffled": "validation labels do not match their images",
+    "label_confusion": "validation labels differ for some classes",
+    "label_noise": "validation labels are noisy",
+}
+"""What differs, by its cause."""
 
 
 def input_scale(history: History) -> FindingRaised | None:
@@ -42,8 +49,14 @@ def input_scale(history: History) -> FindingRaised | None:
 
 def validation_differs(history: History) -> FindingRaised | None:
     """Find validation images that differ from training in mean or scale, or in their neighbors."""
-    if (evidence := differs_by_neighbors(history)) is not None:
-        return finding("validation_differs", evidence=evidence, step=0)
+    if (found := differing_neighbors(history)) is not None:
+        title = _TITLES.get(found.code)
+        texts = {"title": title} if title else {}
+        return finding(
+            "validation_differs", evidence=found.evidence, causes=(found,), step=0, **texts
+        )
+    if (pixels := differing_pixels(history)) is not None:
+        return finding("validation_differs", evidence=pixels, step=0)
     sample = history.samples[-1] if history.samples else None
     if sample is None or sample.val_mean is None or sample.val_std is None:
         return None

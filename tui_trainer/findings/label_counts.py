@@ -5,9 +5,11 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from tui_trainer.findings.data_checks import label_noise, missing_classes
+from tui_trainer.findings.causes import cause
+from tui_trainer.findings.data_checks import is_clean, label_noise, missing_classes, mixed_classes
 from tui_trainer.findings.rule import finding, recent_updates
 from tui_trainer.history.history import History
+from tui_trainer.protocol.diagnosis import Cause
 from tui_trainer.protocol.events import EpochDone, FindingRaised
 from tui_trainer.protocol.probed import SampleProbed
 from tui_trainer.stats.intervals import wilson
@@ -37,6 +39,9 @@ UNLEARNED, LEARNED = 0.1, 0.85
 LEARNED_MISSING = 0.5
 """… which may be lower where the training split lacks the class."""
 
+RARE = 0.3
+"""A class with fewer images than this share of the median class is rare, if it is not learned."""
+
 FEW = 0.3
 """The maximum share of classes that can be missing."""
 
@@ -45,18 +50,21 @@ ENOUGH = 100
 
 
 def constant_labels(history: History) -> FindingRaised | None:
-    """Find that all labels are the same."""
-    sample = history.samples[-1] if history.samples else None
-    if sample is None or sample.sample_size < MIN_IMAGES:
-        return None
-    there = [label for label, row in enumerate(sample.confusion) if sum(row)]
-    if len(there) != 1:
+    """Find that all training labels are the same."""
+    data, sample = history.data_probe, history.samples[-1] if history.samples else None
+    if data is not None:
+        counts, named = list(data.train_counts), "training images"
+    else:
+        counts = [sum(row) for row in sample.confusion] if sample else []
+        named = "sampled training images"
+    there = [label for label, count in enumerate(counts) if count]
+    if len(there) != 1 or sum(counts) < MIN_IMAGES:
         return None
     return finding(
         "constant_labels",
         title=f"every label is {there[0]}",
-        evidence=(f"all {sample.sample_size} sampled training images have the label {there[0]}"),
-        step=sample.step,
+        evidence=f"all {sum(counts):,} {named} have the label {there[0]}",
+        step=0,
     )
 
 
@@ -90,17 +98,19 @@ def not_shuffled(history: History) -> FindingRaised | None:
 def labels_noisy(history: History) -> FindingRaised | None:
     """Find label noise in the training images.
 
-    A trained model misclassifies the images with a wrong label, and those errors are spread evenly
-    over all class pairs, while its genuine errors concentrate on a few similar pairs. It also
-    learns not to trust the labels: it is not confident about any image. The last two samples must
-    agree, after the first epoch. Before the first step, nearest neighbors show it.
+    Before the first step, nearest neighbors show it, or show that there is none. Where images are
+    too hard to compare, a trained model does: it misclassifies the images with a wrong label, and
+    those errors are spread evenly over all class pairs, while its genuine errors concentrate on a
+    few similar pairs. It also learns not to trust the labels: it is not confident about any image.
+    The last two samples must agree, after the first epoch.
     """
     if (known := label_noise(history)) is not None:
         share, evidence = known
+        found = cause("label_noise", "shown", evidence)
         title = f"label noise: about {100 * share:.0f} % of the labels"
-        return finding("labels_noisy", title=title, evidence=evidence, step=0)
+        return finding("labels_noisy", title=title, evidence=evidence, causes=(found,), step=0)
     samples, started = list(history.samples)[-2:], history.started
-    if started is None or len(samples) < 2:
+    if started is None or len(samples) < 2 or is_clean(history):
         return None
     if not all(s.images >= started.train_size and _has_noisy_errors(s) for s in samples):
         return None
@@ -108,15 +118,17 @@ def labels_noisy(history: History) -> FindingRaised | None:
     errors = _errors(sample)
     wrong, evenness = sum(errors), _repeats(errors)
     low, high = wilson(wrong, sample.sample_size)
+    evidence = (
+        f"{wrong} of {sample.sample_size} training images ([{100 * low:.0f}, {100 * high:.0f}] "
+        "%) are misclassified; the errors are spread over the class pairs like random ones "
+        f"(two share a pair {evenness:.1f} times as often as at random), and confidence is at "
+        f"most {sample.confidence_p90:.2f} on nine of ten images"
+    )
     return finding(
         "labels_noisy",
         title=f"label noise: about {100 * wrong / sample.sample_size:.0f} % of the labels",
-        evidence=(
-            f"{wrong} of {sample.sample_size} training images ([{100 * low:.0f}, {100 * high:.0f}] "
-            "%) are misclassified; the errors are spread over the class pairs like random ones "
-            f"(two share a pair {evenness:.1f} times as often as at random), and confidence is at "
-            f"most {sample.confidence_p90:.2f} on nine of ten images"
-        ),
+        evidence=evidence,
+        causes=(cause("label_noise", "likely", evidence), cause("capacity", "possible")),
         step=sample.step,
     )
 
@@ -143,33 +155,60 @@ def class_missing(history: History) -> FindingRaised | None:
     epoch = history.epochs[-1]
     named = ", ".join(str(label) for label in sorted(missing))
     accuracies = epoch.val_class_accuracy or ()
+    evidence = f"epoch {epoch.epoch}: validation accuracy " + ", ".join(
+        f"{fmt.percent(accuracies[c] or 0.0, 1)} on class {c}" for c in sorted(missing)
+    )
     return finding(
         "class_missing",
         severity="error" if gone & missing else "warning",
         title=f"class {named} is not learned",
-        evidence=f"epoch {epoch.epoch}: validation accuracy "
-        + ", ".join(f"{fmt.percent(accuracies[c] or 0.0, 1)} on class {c}" for c in missing)
-        + f", {fmt.percent(epoch.val_accuracy or 0.0, 1)} on all classes",
+        evidence=f"{evidence}, {fmt.percent(epoch.val_accuracy or 0.0, 1)} on all classes",
         step=epoch.step,
-        cause=(
-            "the training split has no image of it"
-            if gone & missing
-            else "it is rare in the training split, or labeled as another class"
-        ),
+        causes=_causes_of_missing(history, missing, gone),
         plot=tuple(share or 0.0 for share in accuracies),
+    )
+
+
+def _causes_of_missing(history: History, missing: set[int], gone: set[int]) -> tuple[Cause, ...]:
+    """Return why classes are not learned, by what is known of their images, labels and logits."""
+    data, sample = history.data_probe, history.samples[-1] if history.samples else None
+    found = []
+    if gone & missing:
+        found.append(cause("class_missing", "shown" if data else "likely"))
+    elif data is not None:
+        counts = {label: data.train_counts[label] for label in sorted(missing)}
+        usual = statistics.median([count for count in data.train_counts if count])
+        if min(counts.values()) < RARE * usual:
+            evidence = fmt.listed([f"{n:,} images of class {c}" for c, n in counts.items()], 4)
+            found.append(
+                cause("class_imbalance", "shown", f"{evidence}; the median class has {usual:,.0f}")
+            )
+    if sample is not None and sample.logit_min >= 0:
+        evidence = f"the lowest of {sample.sample_size:,} images' logits is {sample.logit_min:.3g}"
+        found.insert(0, cause("logits_bounded", "shown", evidence))
+    mixed = mixed_classes(history)
+    if mixed is not None and missing & set(mixed.pair):
+        confused = history.findings.get("label_confusion")
+        evidence = confused.evidence if confused else ""
+        found.append(cause("label_confusion", "shown", evidence))
+    return tuple(found) or tuple(
+        cause(code, "possible") for code in ("dead_units", "label_confusion", "learning_rate_high")
     )
 
 
 def _without_images(history: History, classes: set[int]) -> FindingRaised:
     counts = history.data_probe.val_counts if history.data_probe else ()
     named = ", ".join(map(str, sorted(classes)))
+    evidence = (
+        ", ".join(f"{counts[c]:,} validation images of class {c}" for c in sorted(classes))
+        + ", and not one in the training split"
+    )
     return finding(
         "class_missing",
         severity="error",
         title=f"class {named} has no training images",
-        evidence=", ".join(f"{counts[c]:,} validation images of class {c}" for c in sorted(classes))
-        + ", and not one in the training split",
-        cause="the training split has no image of it",
+        evidence=evidence,
+        causes=(cause("class_missing", "shown", evidence),),
         step=0,
     )
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 import statistics
 
+from tui_trainer.findings.causes import cause, from_finding, ranked
+from tui_trainer.findings.neighborhoods import difference
 from tui_trainer.findings.rule import Remedy, accuracy_on, finding, remedy
 from tui_trainer.history.history import History
+from tui_trainer.protocol.diagnosis import Cause
 from tui_trainer.protocol.events import EpochDone, FindingRaised
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text import fmt
@@ -28,6 +31,12 @@ MEMORIZED_GAP = 0.02
 
 WORTH_KNOWING = 0.5
 """The training accuracy below which other findings matter more."""
+
+FEW_PER_CLASS = 200
+"""Training images of a class below which they are few."""
+
+BELOW, BELOW_Z = 0.01, 3.0
+"""How far test accuracy must be below validation accuracy, as a fraction and in standard errors."""
 
 EARLY_STOPPING = "stop now and keep the best checkpoint (early stopping)"
 
@@ -72,7 +81,7 @@ def overfitting(history: History) -> FindingRaised | None:
             f"noise {noise:.4f}), while training loss fell {then.train_loss:.4f} → "
             f"{now.train_loss:.4f}"
         ),
-        **_against_overfitting(history),
+        causes=_causes(history),
         step=then.step,
         plot=tuple(losses[-PLOTTED:]),
         plot_label=f"validation loss, epochs {epochs[-PLOTTED:][0].epoch} to {now.epoch}",
@@ -102,9 +111,8 @@ def memorizing(history: History) -> FindingRaised | None:
             f"{fmt.accuracy_with_interval(now.val_accuracy, now.val_interval)}: generalization "
             f"gap {100 * (now.train_accuracy - now.val_accuracy):.1f} points"
         ),
-        **_against_overfitting(history),
+        causes=_causes(history),
         step=recent[0].step,
-        cause=f"{started.train_size:,} images are few enough to memorize one by one",
     )
 
 
@@ -148,6 +156,41 @@ def validation_better(history: History) -> FindingRaised | None:
     )
 
 
+def test_below_validation(history: History) -> FindingRaised | None:
+    """Find a test accuracy far below the validation accuracy of the same weights.
+
+    It is the only rule that sees a test result, once the user has opened the test set: nothing
+    earlier depends on it. Selecting the best of many runs by validation accuracy explains a little;
+    a leak or test images of another kind explain much.
+    """
+    test = history.tests[-1] if history.tests else None
+    before = [epoch for epoch in history.epochs if test is not None and epoch.step <= test.step]
+    if test is None or not before:
+        return None
+    epoch = before[-1]
+    if epoch.val_accuracy is None or epoch.val_correct is None or not epoch.val_total:
+        return None
+    val, tested = (epoch.val_correct, epoch.val_total), (test.test_correct, test.test_total)
+    gap = epoch.val_accuracy - test.test_accuracy
+    if gap < BELOW or difference(val, tested) < BELOW_Z:
+        return None
+    evidence = (
+        f"test accuracy {fmt.accuracy_with_interval(test.test_accuracy, test.test_interval)} on "
+        f"{test.test_total:,} images, validation accuracy "
+        f"{fmt.accuracy_with_interval(epoch.val_accuracy, epoch.val_interval)} on "
+        f"{epoch.val_total:,}: {100 * gap:.1f} points less"
+    )
+    return finding(
+        "test_below_validation",
+        evidence=evidence,
+        causes=(
+            *ranked(history, from_finding("leak"), from_finding("validation_differs")),
+            cause("test_below_validation", "likely", evidence),
+        ),
+        step=test.step,
+    )
+
+
 def _is_memorized(epoch: EpochDone) -> bool:
     """Whether an epoch's validation error is far above its training error."""
     if epoch.val_accuracy is None or epoch.val_correct is None or not epoch.val_total:
@@ -183,6 +226,27 @@ def _standard_errors(epoch: EpochDone) -> float:
     if epoch.val_loss_rise is None or not epoch.val_loss_rise_error:
         return 0.0
     return epoch.val_loss_rise / epoch.val_loss_rise_error
+
+
+def _causes(history: History) -> tuple[Cause, ...]:
+    """Return the causes of overfitting: wrong labels, few images, or long training.
+
+    Images are few if the training split has fewer than 200 of each class; with more, a model that
+    is trained long enough overfits all the same.
+    """
+    started, last = history.started, history.epochs[-1]
+    size, classes = (started.train_size, started.classes) if started else (0, 1)
+    fix = _against_overfitting(history)
+    advice = {"advice": fix["advice"]}
+    setting, value = fix["fix_setting"], fix["fix_value"]
+    knob = (setting, value) if setting is not None and value is not None else None
+    evidence = f"{size:,} training images, {size / max(1, classes):,.0f} of each class"
+    evidence += f", each seen {fmt.plural(last.epoch, 'time')}"
+    if not history.settings.get("augmentation"):
+        evidence += " without augmentation"
+    few = size < FEW_PER_CLASS * classes
+    found = cause("few_images", "likely" if few else "possible", evidence, fix=knob, **advice)
+    return (*ranked(history, from_finding("labels_noisy")), found)
 
 
 def _against_overfitting(history: History) -> Remedy:

@@ -21,6 +21,7 @@ from tui_trainer.protocol.events import (
     FindingRaised,
     RunStarted,
     StepDone,
+    TestEvaluated,
 )
 from tui_trainer.protocol.probed import (
     DataProbed,
@@ -82,6 +83,7 @@ class Rule:
             SampleProbed: history.samples,
             ModelProbed: history.model_probe or history.started.model in MODELS,
             EpochDone: history.started.val_size,
+            TestEvaluated: history.tests or history.started.val_size,
         }
         return any(available[kind] for kind in self.on if kind in available)
 
@@ -92,6 +94,7 @@ UPDATES = (UpdateProbed,)
 SAMPLES = (SampleProbed,)
 DATA = (DataProbed,)
 TRIED = (ModelProbed,)
+TESTS = (TestEvaluated,)
 
 
 def recent_updates(history: History, count: int = RECENT) -> list[UpdateProbed]:
