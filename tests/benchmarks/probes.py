@@ -16,15 +16,20 @@ from typing import Any
 
 from tests.benchmarks.options import Parser, whole
 from tui_trainer.protocol.config import MODELS
+from tui_trainer.protocol.reference import parse_reference
 
-PROBE_METHODS = ("begin_step", "record_batch", "record_gradients", "record_update")
+PROBE_METHODS = (
+    *("begin_step", "record_batch", "record_zero_grad"),
+    *("record_gradients", "record_update"),
+)
 EVENT_METHODS = ("before_training", "after_step", "at_end_of_epoch")
 
 
 @dataclass(slots=True)
 class Cost:
-    """CPU seconds in the probes, and in total."""
+    """CPU seconds in the probes, in those before the first step, and in total."""
 
+    first: float = 0.0
     probing: float = 0.0
     training: float = 0.0
 
@@ -60,6 +65,7 @@ def measure(model: str, epochs: int, images: int, batch_size: int) -> Cost:
     """Train a model on ``images`` images, and return the cost of the probes."""
     from tests.training import train
     from tui_trainer.engine.probes import Probes
+    from tui_trainer.lab.assistant import Laboratory
     from tui_trainer.protocol.commands import Inbox
     from tui_trainer.protocol.config import RunConfig
     from tui_trainer.protocol.events import RunFinished, RunStarted
@@ -79,6 +85,15 @@ def measure(model: str, epochs: int, images: int, batch_size: int) -> Cost:
         threads=1,
     )
     begin = 0.0
+    first_probes = Laboratory.first_probes
+
+    def first(*args: Any) -> Any:
+        start = time.thread_time()
+        found = first_probes(*args)
+        cost.first = time.thread_time() - start
+        return found
+
+    Laboratory.first_probes = first  # type: ignore[method-assign]
     try:
         for event in train(config, Inbox()):
             if isinstance(event, RunStarted):
@@ -86,6 +101,7 @@ def measure(model: str, epochs: int, images: int, batch_size: int) -> Cost:
             elif isinstance(event, RunFinished):
                 cost.training = time.thread_time() - begin
     finally:
+        Laboratory.first_probes = first_probes  # type: ignore[method-assign]
         for name, original in originals.items():
             setattr(Probes, name, original)
     return cost
@@ -100,14 +116,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--images", type=int, default=55_000)
     chosen = parser.parse_args(arguments)
     for model in chosen.models:
-        if model not in MODELS:
+        if model not in MODELS and parse_reference(model) is None:
             parser.error(f"unknown model {model!r}")
     for model in chosen.models:
         cost = measure(model, chosen.epochs, chosen.images, chosen.batch_size)
         print(
             f"{model:16} {100 * cost.share:5.2f} %  "
             f"({cost.probing:.2f} of {cost.training:.1f} s of CPU; {chosen.epochs} epochs, "
-            f"batch {chosen.batch_size})",
+            f"batch {chosen.batch_size}); before the first step {cost.first:.2f} s",
             flush=True,
         )
     return 0

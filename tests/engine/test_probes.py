@@ -25,7 +25,13 @@ from tui_trainer.protocol.commands import Inbox, SetBatchSize, Stop
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Event, to_json
-from tui_trainer.protocol.probed import DataProbed, LayerProbe, SampleProbed, UpdateProbed
+from tui_trainer.protocol.probed import (
+    DataProbed,
+    LayerProbe,
+    SampleProbed,
+    UpdateProbed,
+    UpdatesTried,
+)
 from tui_trainer.recording.journal import from_json
 
 
@@ -246,6 +252,100 @@ def test_the_batch_norm_gap_compares_the_same_images(tiny: Path) -> None:
     # The running statistics have changed by now; the loss with batch statistics has not.
     running = probed.loss
     assert probed.batch_norm_gap == pytest.approx(sum(gaps) / 4 - running, abs=1e-4)
+
+
+def test_the_fan_in_and_the_share_of_rounded_updates_are_reported(tiny: Path) -> None:
+    run = session_of(tiny_config(tiny, model="mlp", optimizer="sgd", augment="none", lr=1e-9))
+    step(run)
+    (probed,) = step(run)
+    weights = {p.name: p for p in probed.parameters}
+    shapes = {n: p.shape for n, p in run.model.named_parameters()}
+    for name, seen in weights.items():
+        expected = shapes[name][1] if len(shapes[name]) == 2 else None
+        assert seen.fan_in == expected
+    rounded = weights["hidden.weight"]
+    assert rounded.unmoved is not None
+    assert rounded.unmoved > 0.9
+    first = rounded.weight_norm * (rounded.fan_in or 0) ** 0.5 / rounded.numel**0.5
+    assert first == pytest.approx(3**-0.5, rel=0.05)  # PyTorch's uniform initialization
+
+
+def test_no_update_of_a_usual_size_is_rounded_away(tiny: Path) -> None:
+    run = session_of(tiny_config(tiny, model="mlp", augment="none"))
+    step(run)
+    (probed,) = step(run)
+    assert all((p.unmoved or 0) < 0.01 for p in probed.parameters if p.is_weight)
+
+
+CONFIDENT = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(64, 10)
+    def forward(self, x):
+        if self.training:
+            x = {training}
+        return self.head(x.flatten(1)) * 50
+"""
+
+
+@pytest.mark.parametrize(
+    ("training", "falls"), [("x", False), ("torch.randn_like(x) * 9", True), ("x.flip(3)", True)]
+)
+def test_known_images_are_classified_again(
+    tiny: Path, tmp_path: Path, training: str, falls: bool
+) -> None:
+    path = tmp_path / "net.py"
+    path.write_text(CONFIDENT.format(training=training), encoding="utf-8")
+    config = tiny_config(tiny, model=f"{path}:Net", augment="light", rotate=45.0)
+    run = session_of(config)
+    head = run.model.head
+    assert isinstance(head, nn.Linear)
+    places = torch.linspace(0, 109, 64).round().long()
+    inputs = run.data.prepare(run.data.train.images[places]).flatten(1)
+    targets = functional.one_hot(run.data.train.labels[places], 10).float()
+    with torch.no_grad():
+        head.bias.zero_()
+        head.weight.copy_(torch.linalg.lstsq(inputs, targets).solution.T)
+    rng = torch.get_rng_state()
+    (probed,) = of(SampleProbed, list(run.probes.before_training()))
+
+    assert torch.equal(torch.get_rng_state(), rng)
+    assert probed.known == 64
+    assert probed.known_in_training is not None
+    assert (probed.known_in_training < 40) is falls
+    assert probed.known_augmented is not None
+    assert probed.known_augmented < 60
+
+
+def test_a_zoo_model_is_classified_again_only_if_images_are_augmented(tiny: Path) -> None:
+    run = session_of(tiny_config(tiny, model="mlp", augment="none"))
+    (probed,) = of(SampleProbed, list(run.probes.before_training()))
+    assert (probed.known_in_training, probed.known_augmented) == (None, None)
+
+
+def test_updates_are_tried_once_if_nothing_is_learned(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui_trainer.engine.probes.EARLY_IMAGES", 100)
+    config = tiny_config(tiny, model="mlp", epochs=2, optimizer="sgd", lr=1e-7)
+    events = run(config)
+    (tried,) = of(UpdatesTried, events)
+    assert tried.images == 110
+    assert from_json(to_json(tried)) == tried
+    losses = {rate.factor: rate.loss for rate in tried.rates}
+    assert losses[1] == pytest.approx(tried.loss, abs=1e-3)
+    assert losses[1e4] is not None
+    assert losses[1e4] < tried.loss - 1e-3
+    assert tried.without_decay is not None
+    without, left = states(replace(config, probes=False))
+    assert differing_bits(states(config)[1], left)[0] == 0
+    assert not of(UpdatesTried, without)
+    monkeypatch.setattr("tui_trainer.engine.probes.STUCK", 1.5)
+    assert not of(UpdatesTried, run(config))
 
 
 def layers_of(run: Run) -> dict[str, LayerProbe]:
