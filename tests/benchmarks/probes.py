@@ -93,7 +93,7 @@ def measure(model: str, epochs: int, images: int, batch_size: int) -> Cost:
         cost.first = time.thread_time() - start
         return found
 
-    Laboratory.first_probes = first  # type: ignore[method-assign]
+    setattr(Laboratory, "first_probes", first)  # noqa: B010
     try:
         for event in train(config, Inbox()):
             if isinstance(event, RunStarted):
@@ -101,7 +101,7 @@ def measure(model: str, epochs: int, images: int, batch_size: int) -> Cost:
             elif isinstance(event, RunFinished):
                 cost.training = time.thread_time() - begin
     finally:
-        Laboratory.first_probes = first_probes  # type: ignore[method-assign]
+        setattr(Laboratory, "first_probes", first_probes)  # noqa: B010
         for name, original in originals.items():
             setattr(Probes, name, original)
     return cost

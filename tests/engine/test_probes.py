@@ -336,7 +336,7 @@ def test_updates_are_tried_once_if_nothing_is_learned(
     (tried,) = of(UpdatesTried, events)
     assert tried.images == 110
     assert from_json(to_json(tried)) == tried
-    losses = {rate.factor: rate.loss for rate in tried.rates}
+    losses = {trial.factor: trial.loss for trial in tried.rates}
     assert losses[1] == pytest.approx(tried.loss, abs=1e-3)
     assert losses[1e4] is not None
     assert losses[1e4] < tried.loss - 1e-3
