@@ -66,31 +66,29 @@ HEALTHY = (
     Row("LeNetLastZero", settings=ADAM),
     Row("UnusedNorm", notes=("unused_parameters",)),
     Row("LogSoftmaxOut"),
-    Row("Spectral", settings=ADAM, images=1_300, pending="logits explode for 10 steps"),
+    Row("Spectral", settings=ADAM, images=1_300),
     Row("base", images=1_300),
     Row("lenet"),
     Row("Logistic", settings=PLAIN_SGD),
 )
 
 FAULTY = (
-    Row("base_constant", "equal_units", ("dead_units",), images=640, pending="ModelProbed rules"),
+    Row("base_constant", "equal_units", ("dead_units",), images=640),
     Row(
         "base_double_normalization",
         "input_scale",
         ("learning_rate_low",),
         images=640,
-        pending="rules",
     ),
     Row(
         "LeNetReversed",
         "gradient_sign",
         ("learning_rate_high", "learning_rate_low", "divergence"),
-        pending="ModelProbed rules",
     ),
     Row("LeNetSoftmaxOverBatch", "depends_on_batch"),
-    Row("LeNetTiny", "init_small", ("not_updated",), pending="causes"),
-    Row("LeNetReluOut", "logits_bounded", ("class_missing", "class_imbalance"), pending="rules"),
-    Row("LeNetFlip", "augmentation_labels", pending="ModelProbed rules"),
+    Row("LeNetTiny", "init_small", ("not_updated",)),
+    Row("LeNetReluOut", "logits_bounded", ("class_missing", "class_imbalance")),
+    Row("LeNetFlip", "augmentation_labels"),
     Row("LeNetDropoutAlways", "random_in_evaluation"),
     Row(
         "base_standardized",

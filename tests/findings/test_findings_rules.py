@@ -23,6 +23,7 @@ from tests.protocol.facts import (
     mixed,
     neighbors,
     parameter,
+    row,
     sample,
     started,
     step,
@@ -111,6 +112,11 @@ def epochs(count: int, **changes: object) -> list[Event]:
 
 
 MOVED = [update(n, parameters=_moved(0.005)) for n in (2, 5, 10, 20, 40, 80)]
+SHRINKING = [
+    update(n, parameters=(parameter(gradient_norm=0.1, update_norm=0.01 / n),))
+    for n in (5, 10, 20, 40)
+]
+SCALED = tuple(layer(f"fc{i}", kind="fully connected", std=0.1) for i in (1, 2))
 UNLEARNED = epochs(3, train_loss=1.0, train_accuracy=0.5)
 
 TWINS = [
@@ -155,6 +161,175 @@ TWINS = [
         "20 of class 9",
     ),
     Twins("blank_images", [data_probe(blank_images=2_000)], [data_probe(blank_images=100)]),
+    Twins(
+        "gradient_sign",
+        [tried(gradient_ratio=-1.0)],
+        [tried(gradient_ratio=0.6), tried(gradient_ratio=None)],
+        contains="-1 times",
+    ),
+    Twins(
+        "loss_function",
+        [tried(gradient_ratio=40.3)],
+        [tried(gradient_ratio=1.2), tried(gradient_ratio=-40.0)],
+        "warning",
+        "40.3 times",
+    ),
+    Twins("equal_units", [tried(equal_units=("fc1.weight",))], [tried()], contains="1 layer"),
+    Twins(
+        "not_registered", [tried(not_registered=("_l.0.weight",))], [tried()], contains="1 tensor"
+    ),
+    Twins(
+        "not_registered",
+        [tried(not_registered=("a tensor of shape (3,)",), random_gap=0.3)],
+        [tried(random_gap=0.3)],
+        contains="built in forward()",
+    ),
+    Twins("input_destroyed", [tried(first_input_std=0.0)], [tried(first_input_std=0.1)]),
+    Twins(
+        "input_destroyed",
+        [tried(pixels_used=0.1)],
+        [tried(pixels_used=0.25), tried(pixels_used=0.0, image_gap=0.0)],
+        "warning",
+        "10 %",
+    ),
+    Twins(
+        "input_destroyed",
+        [tried(first_input_smoothness=0.1)],
+        [tried(first_input_smoothness=0.9)],
+        "note",
+        "0.10 times",
+    ),
+    Twins(
+        "input_destroyed",
+        [tried(first_input_smoothness=0.1, random_gap=0.5)],
+        [tried(first_input_smoothness=0.1)],
+    ),
+    Twins("bn_momentum", [tried(frozen_statistics=("bn1",))], [tried()], "warning", "bn1"),
+    Twins(
+        "logits_bounded",
+        [tried(logit_range=(-1.0, 1.0), logits_at_bound=0.8), sample()],
+        [
+            tried(logit_range=(-30.0, 30.0), logits_at_bound=0.8),
+            tried(logit_range=(-400.0, 0.0), logits_at_bound=0.1),
+            tried(logit_range=(0.0, 0.0), logits_at_bound=1.0),
+            tried(logit_range=(-1.0, 1.0), logits_at_bound=0.8, image_gap=1e-6),
+            sample(),
+        ],
+        "warning",
+        "below 0.80",
+    ),
+    Twins(
+        "logits_bounded",
+        [tried(logit_range=(0.0, 76.0), logits_at_bound=0.5), sample()],
+        [tried(logit_range=(-76.0, 76.0), logits_at_bound=0.01), sample()],
+        "warning",
+        "exactly 0",
+    ),
+    Twins(
+        "hidden_softmax", [tried(hidden_softmax=("act1",))], [tried()], "warning", "1 softmax over"
+    ),
+    Twins(
+        "linear_model",
+        [tried()],
+        [started(layers=(row("fc1"), row("relu", "relu"), row("fc2"))), tried()],
+        "warning",
+        "2 layers with weights",
+        start=started(layers=(row("fc1"), row("fc2"))),
+    ),
+    Twins("linear_model", [tried(is_linear=True)], [tried(is_linear=False)], "note", "affine"),
+    Twins(
+        "not_updated",
+        [update(2, parameters=(parameter("a", optimized=True), parameter("b", optimized=False)))],
+        probed(parameters=(parameter("a", optimized=True, update_norm=0.0),)),
+        contains="the optimizer does not have it",
+    ),
+    Twins(
+        "no_zero_grad",
+        probed(accumulated=True),
+        [update(2, accumulated=True), update(5), update(10, accumulated=True)],
+        contains="zero_grad",
+    ),
+    Twins(
+        "weights_replaced",
+        [update(n, parameters=(parameter("fc.weight", replaced=True),)) for n in (5, 10)],
+        [update(n, parameters=(parameter("fc.weight", replaced=n == 10),)) for n in (5, 10)],
+        contains="2 times",
+    ),
+    Twins(
+        "weights_replaced",
+        [update(5, parameters=(parameter("fc.weight", replaced=True),))],
+        [update(2, parameters=(parameter("fc.weight", replaced=True),))],
+        "warning",
+        "1 time",
+    ),
+    Twins(
+        "train_transform",
+        [tried(training_gap=0.4), *learning(100), sample(100, confusion=even(8, 32))],
+        [
+            *(tried(training_gap=0.4), *learning(100), sample(100)),
+            *(tried(training_gap=0.4, training_random_gap=0.3), sample(100, confusion=even(8, 32))),
+        ],
+        contains="40 % of the range",
+    ),
+    Twins(
+        "augmentation_labels",
+        [tried(mirrored=0.7), sample()],
+        [tried(mirrored=0.0), sample()],
+        "warning",
+        "70 %",
+    ),
+    Twins(
+        "augmentation_labels",
+        [sample(100, known=200, known_augmented=150)],
+        [sample(100, known=200, known_augmented=185), sample(100, known=20, known_augmented=10)],
+        "warning",
+        "25 %",
+    ),
+    Twins(
+        "augmentation_labels",
+        [
+            tried(training_gap=0.4, training_random_gap=0.3),
+            sample(100, known=200, known_in_training=150),
+        ],
+        [tried(training_gap=0.4), sample(100, known=200, known_in_training=150)],
+        "warning",
+        "25 %",
+    ),
+    Twins(
+        "logits_scaled",
+        [sample(layers=SCALED, logit_min=-0.002, logit_max=0.002)],
+        [sample(layers=SCALED, logit_min=-0.2, logit_max=0.2)],
+        "warning",
+        start=started(layers=(row("fc1"), row("fc2"), row("div", "div"))),
+    ),
+    Twins(
+        "init_small",
+        [sample(layers=tuple(layer(f"c{i}", kind="conv", std=10.0**-i) for i in range(9)))],
+        [sample(layers=tuple(layer(f"c{i}", kind="conv", std=2.0**-i) for i in range(9)))],
+        "warning",
+        "1.0e-07",
+    ),
+    Twins(
+        "low_precision",
+        [*learning(10, 1.0), *each(unmoved=0.8, eps=2**-7)],
+        [*learning(10, 1.0), *each(unmoved=0.8, update_norm=0.0), *each(unmoved=0.3, eps=2**-7)],
+        "warning",
+        "80 %",
+    ),
+    Twins(
+        "schedule",
+        [*learning(10, 1.0), *probed(lr=1e-6)],
+        [*learning(10, 1.0), *probed(lr=1e-3)],
+        "warning",
+        "1e-06",
+    ),
+    Twins(
+        "schedule",
+        [*learning(10, 1.0), *SHRINKING],
+        [*learning(10, 1.0), *SHRINKING[::-1]],
+        "warning",
+        "and shrink",
+    ),
     Twins(
         "depends_on_batch",
         [tried(batch_gap=0.4)],
@@ -276,7 +451,15 @@ TWINS = [
         contains="100 of 100 images",
     ),
     Twins(
-        "exploding_logits", [sample(loss=40.0, logit_max=900.0)], [sample(loss=5.0)], contains="40"
+        "exploding_logits",
+        [sample(loss=40.0, logit_max=900.0), *learning(10, 30.0), update(10)],
+        [sample(loss=40.0), *learning(1, 7.0), *learning(9, 2.0, 2), update(10)],
+        contains="40",
+    ),
+    Twins(
+        "exploding_logits",
+        [sample(loss=400.0), *learning(1, 400.0), update(2)],
+        [sample(loss=400.0), *learning(1, 2.3), update(2)],
     ),
     Twins("dead_units", [sample(layers=(layer(dead=16),))], [sample(layers=(layer(dead=7),))]),
     Twins(

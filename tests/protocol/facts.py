@@ -247,6 +247,12 @@ def layer(name: str = "relu1", **changes: Any) -> LayerProbe:
     return replace(probe, **changes)
 
 
+def row(name: str, kind: str = "fully connected", **changes: Any) -> LayerRow:
+    """Return a row of the layer table."""
+    layer_row = LayerRow(name=name, kind=kind, kernel="", output_shape=(1, 1, 10), parameters=100)
+    return replace(layer_row, **changes)
+
+
 def tried(**changes: Any) -> ModelProbed:
     """Return the checks of a healthy model."""
     probe = ModelProbed(batch_gap=1e-6, random_gap=0.0, state_gap=0.0, image_gap=0.4)

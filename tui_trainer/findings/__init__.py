@@ -15,12 +15,15 @@ from tui_trainer.findings import (
     gradients,
     images,
     inactive_units,
+    initialization,
     label_counts,
     learning,
     learning_rates,
     mode_gaps,
+    model_checks,
     overfitting,
     speed,
+    updates,
 )
 from tui_trainer.findings.rule import (
     CHECK_EVERY,
@@ -48,8 +51,15 @@ _BROKEN = (
 
 _STUCK = ("dead_units", "saturated", "vanishing_gradients", "exploding_logits", "constant_labels")
 
+_CAUSES = (
+    *("gradient_sign", "loss_function", "equal_units", "not_registered", "hidden_softmax"),
+    *("logits_bounded", "input_destroyed", "input_scale", "init_small", "logits_scaled"),
+    *("no_zero_grad", "weights_replaced", "low_precision", "schedule"),
+)
+"""Causes that a measurement shows: they explain a run that does not learn, or loses what it has."""
+
 _NOT_COMPARABLE = (
-    "validation_differs",
+    *("validation_differs", "train_transform", "bn_momentum"),
     "not_learning",
     "dropout_high",
     "labels_noisy",
@@ -72,15 +82,27 @@ RULES: tuple[Rule, ...] = (
     Rule(data_checks.class_imbalance, DATA, "rare classes"),
     Rule(data_checks.blank_images, DATA, "blank images"),
     # Errors that show at once.
-    Rule(mode_gaps.random_in_evaluation, TRIED, "random logits in evaluation mode"),
+    Rule(model_checks.gradient_sign, TRIED, "gradient with the wrong sign"),
+    Rule(model_checks.loss_function, TRIED, "gradient of another loss"),
+    Rule(model_checks.equal_units, TRIED, "equal units"),
+    Rule(model_checks.not_registered, TRIED, "unregistered weights"),
+    Rule(model_checks.input_destroyed, TRIED, "images that do not reach the first layer"),
+    Rule(
+        mode_gaps.random_in_evaluation,
+        TRIED,
+        "random logits in evaluation mode",
+        ("input_destroyed",),
+    ),
     Rule(mode_gaps.depends_on_batch, TRIED, "logits that depend on the batch"),
+    Rule(model_checks.bn_momentum, TRIED, "batch norm without running statistics"),
     Rule(mode_gaps.probabilities, SAMPLES, "softmax before the loss"),
+    Rule(model_checks.logits_bounded, SAMPLES, "bounded logits", ("probabilities",)),
+    Rule(model_checks.hidden_softmax, TRIED, "softmax in a hidden layer"),
+    Rule(model_checks.linear_model, TRIED, "linear model"),
     Rule(mode_gaps.evaluation_mode, UPDATES, "evaluation mode while training"),
-    Rule(gradients.no_gradient, UPDATES, "parameters without a gradient", ("dead_units",)),
-    Rule(gradients.frozen_parameters, UPDATES, "frozen parameters"),
-    Rule(gradients.unused_parameters, UPDATES, "unused parameters"),
-    Rule(gradients.not_updated, UPDATES, "parameters missing from the optimizer"),
-    Rule(gradients.uphill, UPDATES, "gradient ascent", ("learning_rate_high",)),
+    Rule(updates.not_updated, UPDATES, "parameters missing from the optimizer"),
+    Rule(updates.no_zero_grad, UPDATES, "missing zero_grad()"),
+    Rule(updates.weights_replaced, UPDATES, "replaced weights"),
     Rule(images.input_scale, SAMPLES, "unnormalized input"),
     Rule(
         images.validation_differs,
@@ -88,40 +110,79 @@ RULES: tuple[Rule, ...] = (
         "validation images that differ from training",
         ("labels_shuffled", "leak"),
     ),
+    Rule(model_checks.train_transform, SAMPLES, "a transform of training images alone"),
+    Rule(
+        model_checks.augmentation_labels,
+        (*TRIED, *SAMPLES),
+        "augmentation that changes classes",
+        _BROKEN,
+    ),
     Rule(label_counts.not_shuffled, UPDATES, "unshuffled data", ("constant_labels",)),
     # The layers.
-    Rule(gradients.exploding_logits, SAMPLES, "exploding logits", ("input_scale",)),
-    Rule(inactive_units.dead_units, SAMPLES, "dead ReLUs"),
-    Rule(inactive_units.saturated, SAMPLES, "saturated units"),
-    Rule(gradients.vanishing_gradients, UPDATES, "vanishing gradients", ("dead_units",)),
+    Rule(
+        initialization.logits_scaled,
+        SAMPLES,
+        "scaled logits",
+        ("input_scale", "logits_bounded", "probabilities"),
+    ),
+    Rule(
+        initialization.exploding_logits,
+        (*SAMPLES, *UPDATES),
+        "exploding logits",
+        ("input_scale", "equal_units"),
+    ),
+    Rule(inactive_units.dead_units, SAMPLES, "dead ReLUs", _CAUSES),
+    Rule(inactive_units.saturated, SAMPLES, "saturated units", _CAUSES),
+    Rule(
+        initialization.init_small, SAMPLES, "small initial weights", ("dead_units", "equal_units")
+    ),
+    Rule(gradients.no_gradient, UPDATES, "parameters without a gradient", ("dead_units", *_CAUSES)),
+    Rule(gradients.frozen_parameters, UPDATES, "frozen parameters"),
+    Rule(gradients.unused_parameters, UPDATES, "unused parameters"),
+    Rule(gradients.vanishing_gradients, UPDATES, "vanishing gradients", ("dead_units", *_CAUSES)),
     # Optimization.
+    Rule(gradients.uphill, UPDATES, "gradient ascent", ("learning_rate_high", "gradient_sign")),
+    Rule(updates.schedule, UPDATES, "learning rate near 0", ("not_updated",)),
+    Rule(
+        updates.low_precision, UPDATES, "updates that are rounded away", ("not_updated", "schedule")
+    ),
     Rule(learning_rates.divergence, STEPS, "divergence"),
-    Rule(learning_rates.learning_rate_high, UPDATES, "learning rate too high", ("divergence",)),
-    Rule(learning_rates.learning_rate_low, UPDATES, "learning rate too low", (*_BROKEN, *_STUCK)),
+    Rule(
+        learning_rates.learning_rate_high,
+        UPDATES,
+        "learning rate too high",
+        ("divergence", *_CAUSES),
+    ),
+    Rule(
+        learning_rates.learning_rate_low,
+        UPDATES,
+        "learning rate too low",
+        (*_BROKEN, *_CAUSES, *_STUCK),
+    ),
     Rule(
         learning_rates.loss_rising,
         STEPS,
         "rising training loss",
-        ("divergence", "not_shuffled", "uphill"),
+        ("divergence", "not_shuffled", "uphill", *_CAUSES),
     ),
     Rule(
         learning.not_learning,
         STEPS,
         "not learning",
-        (*_BROKEN, *_STUCK, "learning_rate_low", "learning_rate_high", "dropout_high"),
+        (*_BROKEN, *_CAUSES, *_STUCK, "learning_rate_low", "learning_rate_high", "dropout_high"),
     ),
     Rule(
         learning.weight_decay_high,
         UPDATES,
         "weight decay too high",
-        ("learning_rate_high", "not_shuffled", "depends_on_batch", *_STUCK),
+        ("learning_rate_high", "not_shuffled", "depends_on_batch", *_CAUSES, *_STUCK),
     ),
     Rule(mode_gaps.dropout_high, EPOCHS, "dropout too high"),
     Rule(
         learning.chance_level,
         EPOCHS,
         "validation at chance level",
-        (*_BROKEN, "validation_differs"),
+        (*_BROKEN, "validation_differs", "train_transform", "bn_momentum"),
     ),
     Rule(
         label_counts.labels_noisy,
@@ -133,7 +194,7 @@ RULES: tuple[Rule, ...] = (
         label_counts.class_missing,
         (*DATA, *EPOCHS),
         "classes that are not learned",
-        ("not_shuffled",),
+        ("not_shuffled", *_CAUSES),
     ),
     Rule(
         mode_gaps.batch_too_small,
@@ -141,12 +202,12 @@ RULES: tuple[Rule, ...] = (
         "batch too small for the learning rate",
         ("learning_rate_high",),
     ),
-    Rule(mode_gaps.batch_norm_gap, SAMPLES, "lagging batch norm statistics"),
+    Rule(mode_gaps.batch_norm_gap, SAMPLES, "lagging batch norm statistics", ("bn_momentum",)),
     Rule(
         learning.underfitting,
         EPOCHS,
         "underfitting",
-        (*_BROKEN, "labels_noisy", "not_learning", "dropout_high", "not_shuffled"),
+        (*_BROKEN, *_CAUSES, "labels_noisy", "not_learning", "dropout_high", "not_shuffled"),
     ),
     # Generalization.
     Rule(overfitting.overfitting, EPOCHS, "overfitting", _NOT_COMPARABLE),
@@ -154,7 +215,12 @@ RULES: tuple[Rule, ...] = (
     Rule(overfitting.test_below_validation, TESTS, "test accuracy below validation accuracy"),
     Rule(overfitting.validation_better, EPOCHS, "validation above training accuracy"),
     Rule(learning.plateau, EPOCHS, "plateau", ("overfitting", "memorizing")),
-    Rule(learning_rates.batch_size_fit, UPDATES, "batch size far from the gradient noise scale"),
+    Rule(
+        learning_rates.batch_size_fit,
+        UPDATES,
+        "batch size far from the gradient noise scale",
+        ("no_zero_grad",),
+    ),
     # Speed and memory.
     Rule(speed.slower, EPOCHS, "slowdown"),
     Rule(speed.input_bound, UPDATES, "input-bound training"),

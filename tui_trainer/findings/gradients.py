@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Sequence
 
+from tui_trainer.findings import causes
 from tui_trainer.findings.rule import finding, recent_updates, relative_loss, weights
 from tui_trainer.history.history import History
+from tui_trainer.protocol.diagnosis import Cause
 from tui_trainer.protocol.events import FindingRaised
 from tui_trainer.protocol.probed import ParameterProbe, UpdateProbed
 from tui_trainer.text import fmt
 
-VANISHED = 1e-3
-"""The ratio of the first layer's gradient to the last's below which it has vanished."""
+VANISHED = 1e-4
+"""The effect of the first layer on the loss, relative to the last's, below which it has vanished.
+
+An effect is the norm of the gradient times that of the weights: how much the loss changes with a
+relative change of the weights. In a network of linear layers and ReLUs without biases it is the
+same in every layer, at any scale of the weights.
+"""
 
 NOT_LEARNED = 0.5
 """Vanishing gradients matter while the loss is above this share of random guessing's."""
-
-EXPLODED = 3.0
-"""The factor over random guessing's loss that an untrained model may have."""
 
 NOT_FALLEN, LEFT, RISEN = 0.98, 0.1, 1.1
 """A loss that has not fallen, and one that matters, as a share of random guessing's; the factor by
@@ -26,18 +31,28 @@ which one has risen over its lowest value."""
 UPHILL = -0.15
 """The cosine(update, −gradient) below which an update counts as gradient ascent."""
 
+UNDERFLOW = 1e-12
+"""The size of the smallest gradient, relative to the largest, below which zeros are underflow."""
+
+SMALL_INIT = 0.2
+"""The scale of initial weights, std · sqrt(fan-in), that is small: 0.6 is PyTorch's default."""
+
 
 def no_gradient(history: History) -> FindingRaised | None:
     """Find parameters that require a gradient and get none in the last three sampled updates.
 
-    For weight tensors a gradient of exactly 0 counts too. Parameters that ``forward`` does not use
-    have their own rule, which raises a note.
+    For weight tensors a gradient of exactly 0 counts too, but not the underflow of a vanishing one,
+    nor the zeros once everything is learned. For parameters that ``forward`` does not use
+    ``unused_parameters`` raises a note.
     """
     updates, unused = recent_updates(history), _unused(history)
-    missing = [p.name for p in _each(updates, _gets_none) if p.name not in (unused or ())]
+    missing = [p.name for p in each(updates, _gets_none) if p.name not in (unused or ())]
     if not missing:
         return None
-    none = any(p.gradient_norm is None for p in updates[-1].parameters if p.name in missing)
+    now = updates[-1]
+    none = any(p.gradient_norm is None for p in now.parameters if p.name in missing)
+    if not none and (_is_underflow(now) or relative_loss(history) < NOT_LEARNED):
+        return None
     cause = "their output does not reach the logits: dead ReLUs, a factor of 0, or detach()"
     advice = "look for dead ReLUs, a factor of 0 or detach() between them and the logits"
     if none:
@@ -46,7 +61,14 @@ def no_gradient(history: History) -> FindingRaised | None:
     if none and unused is not None:
         cause = "forward() uses them but detaches them: detach(), no_grad(), .data or .item()"
         advice = "remove that call, or freeze them on purpose with requires_grad_(False)"
-    total = sum(p.numel for p in updates[-1].parameters if p.name in missing)
+    detached = Cause(
+        code="no_gradient",
+        title=cause,
+        likelihood="shown" if none else "possible",
+        advice=advice,
+    )
+    others = () if none else causes.ranked(history, causes.dead_units, causes.saturated)
+    total = sum(p.numel for p in now.parameters if p.name in missing)
     return finding(
         "no_gradient",
         severity="error" if none and unused is not None else "warning",
@@ -55,10 +77,15 @@ def no_gradient(history: History) -> FindingRaised | None:
             f"{fmt.listed(missing, 3)}, {fmt.plural(total, 'parameter')}, had no gradient in any "
             f"sampled update since step {fmt.count(updates[0].step)}"
         ),
-        advice=advice,
+        causes=(*others, detached),
         step=updates[0].step,
-        cause=cause,
     )
+
+
+def _is_underflow(update: UpdateProbed) -> bool:
+    """Whether other gradients are so small that zeros are the underflow of a vanishing gradient."""
+    sizes = [_rms(p) for p in update.parameters if p.gradient_norm]
+    return bool(sizes) and min(sizes) < UNDERFLOW * max(sizes)
 
 
 def frozen_parameters(history: History) -> FindingRaised | None:
@@ -94,30 +121,6 @@ def _unused(history: History) -> tuple[str, ...] | None:
     return history.samples[-1].unused_parameters if history.samples else None
 
 
-def not_updated(history: History) -> FindingRaised | None:
-    """Find parameters with a gradient that never change: the optimizer does not have them.
-
-    The last three sampled updates, all at a learning rate above 0, must agree. A gradient that is
-    only rounding noise, like that of a bias before batch norm, changes nothing and is ignored.
-    """
-    updates = recent_updates(history)
-    if any(update.lr <= 0 for update in updates):
-        return None
-    lr = updates[-1].lr if updates else 0.0
-    still = [p.name for p in _each(updates, lambda p: p.update_norm == 0 and _would_move(p, lr))]
-    if not still:
-        return None
-    return finding(
-        "not_updated",
-        title=f"not trained: {fmt.listed(still, 2)}",
-        evidence=(
-            f"{fmt.listed(still, 3)} had a gradient but did not change in any sampled update since "
-            f"step {fmt.count(updates[0].step)}"
-        ),
-        step=updates[0].step,
-    )
-
-
 def uphill(history: History) -> FindingRaised | None:
     """Find updates that follow the gradient instead of its negative, three times in a row.
 
@@ -142,51 +145,51 @@ def uphill(history: History) -> FindingRaised | None:
 
 
 def vanishing_gradients(history: History) -> FindingRaised | None:
-    """Find a first-layer gradient that is negligible compared with the last layer's.
+    """Find a first layer whose effect on the loss is negligible compared with the last layer's.
 
-    Both are the root mean square over the elements, in each of the last three sampled updates,
-    while the model has not learned much yet.
+    The effect is the norm of the gradient times that of the weights, in each of the last three
+    sampled updates, while the model has not learned much yet.
     """
     updates = recent_updates(history)
     shares = []
     for update in updates:
         found = weights(update)
-        if len(found) < 3 or not _rms(found[-1]):
+        if len(found) < 3 or not _effect(found[-1]):
             return None
-        shares.append(_rms(found[0]) / _rms(found[-1]))
+        shares.append(_effect(found[0]) / _effect(found[-1]))
     if not shares or max(shares) > VANISHED or relative_loss(history) < NOT_LEARNED:
         return None
     layers = weights(updates[-1])
     first, last = layers[0], layers[-1]
+    texts = causes.cause("vanishing_gradients", "likely")
     return finding(
         "vanishing_gradients",
         evidence=(
-            f"RMS gradient {_rms(first):.1e} in {first.name}, {_rms(last):.1e} in {last.name}: "
-            f"smaller by a factor of {fmt.count(round(1 / max(shares[-1], 1e-12)))}"
+            f"RMS gradient {_rms(first):.1e} in {first.name}, {_rms(last):.1e} in {last.name}; a "
+            f"relative change of {first.name} has less effect by a factor of "
+            f"{fmt.count(round(1 / max(shares[-1], 1e-12)))}"
         ),
+        causes=(*causes.ranked(history, _small_init, causes.dead_units, causes.saturated), texts),
         step=updates[0].step,
         plot=tuple(_rms(p) for p in layers),
     )
 
 
-def exploding_logits(history: History) -> FindingRaised | None:
-    """Find an untrained model that is confident and wrong.
-
-    Its initial loss on the sample is three times that of random guessing, because each layer
-    amplifies the output of the one before.
-    """
-    sample = history.samples[-1] if history.samples else None
-    if sample is None or sample.step or sample.loss < EXPLODED * history.guessing_loss:
+def _small_init(history: History) -> Cause | None:
+    """Test whether most layers began with small weights."""
+    found = weights(history.updates[0]) if history.updates else []
+    scales = [p.weight_norm * (p.fan_in / p.numel) ** 0.5 for p in found if p.fan_in]
+    if not scales or statistics.median(scales) > SMALL_INIT:
         return None
-    return finding(
-        "exploding_logits",
-        evidence=(
-            f"initial loss {sample.loss:.4g}, random guessing gives {history.guessing_loss:.2f}; "
-            f"logits from {sample.logit_min:.3g} to {sample.logit_max:.3g}"
-        ),
-        step=0,
-        plot=tuple(layer.std for layer in sample.layers),
+    evidence = (
+        f"initial weights with std · sqrt(fan-in) = {statistics.median(scales):.2g} (median of "
+        f"{fmt.plural(len(scales), 'layer')}); the default is 0.6"
     )
+    return causes.cause("init_small", "shown", evidence)
+
+
+def _effect(parameter: ParameterProbe) -> float:
+    return (parameter.gradient_norm or 0.0) * parameter.weight_norm
 
 
 def _gets_none(parameter: ParameterProbe) -> bool:
@@ -194,13 +197,7 @@ def _gets_none(parameter: ParameterProbe) -> bool:
     return not parameter.frozen and (parameter.gradient_norm is None or zero)
 
 
-def _would_move(parameter: ParameterProbe, lr: float) -> bool:
-    """Return whether a step along the gradient exceeds the rounding of the weights."""
-    step = lr * (parameter.gradient_norm or 0.0)
-    return step > parameter.eps * parameter.weight_norm
-
-
-def _each(
+def each(
     updates: list[UpdateProbed], holds: Callable[[ParameterProbe], bool]
 ) -> list[ParameterProbe]:
     """Return the parameters for which a condition holds in every update."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tui_trainer.findings.data_checks import differing_neighbors, differing_pixels
+from tui_trainer.findings.model_checks import MIXING
 from tui_trainer.findings.rule import finding
 from tui_trainer.history.history import History
 from tui_trainer.protocol.events import FindingRaised
+from tui_trainer.protocol.layers import LayerRow
 
 FAR_OFF, LARGE, SMALL = 3.0, 5.0, 0.1
 """The mean and the standard deviations of the input beyond which training certainly suffers."""
@@ -26,18 +30,26 @@ _TITLES = {
 
 
 def input_scale(history: History) -> FindingRaised | None:
-    """Find an input whose mean is not about 0 or whose standard deviation is not about 1."""
-    sample = history.samples[-1] if history.samples else None
-    if sample is None:
+    """Find an input whose mean is not about 0 or whose standard deviation is not about 1.
+
+    Of a custom model it is the input of the first layer with weights: ``forward`` can scale the
+    images once more. A model that begins with a norm takes any scale.
+    """
+    sample, tried = history.samples[-1] if history.samples else None, history.model_probe
+    if sample is None or (history.started and _begins_with_norm(history.started.layers)):
         return None
-    mean, std = sample.input_mean, sample.input_std
+    mean, std, where = sample.input_mean, sample.input_std, ""
+    if tried is not None and tried.first_input_std:
+        mean, std = tried.first_input_mean or 0.0, tried.first_input_std
+        where = " at the first layer"
     is_wrong = abs(mean) > FAR_OFF or not SMALL <= std <= LARGE
-    if not is_wrong and USUAL[0] <= std <= USUAL[1] and abs(mean) <= 1:
+    is_usual = USUAL[0] <= sample.input_std <= USUAL[1] and abs(sample.input_mean) <= 1
+    if not is_wrong and is_usual:
         return None
     return finding(
         "input_scale",
         severity=("warning" if is_wrong else "note"),
-        evidence=f"mean {mean:.3g}, standard deviation {std:.3g}; 0 and 1 are usual",
+        evidence=f"mean {mean:.3g}, standard deviation {std:.3g}{where}; 0 and 1 are usual",
         step=0,
         cause=(
             "large inputs cause large gradients, but only in the first layer"
@@ -45,6 +57,12 @@ def input_scale(history: History) -> FindingRaised | None:
             else "small inputs give the first layer almost no signal"
         ),
     )
+
+
+def _begins_with_norm(rows: Sequence[LayerRow]) -> bool:
+    """Whether a norm comes before the first layer that mixes its inputs."""
+    kinds = [row.kind for row in rows if row.kind.endswith("norm") or row.kind in MIXING]
+    return bool(kinds) and kinds[0] not in MIXING
 
 
 def validation_differs(history: History) -> FindingRaised | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from tui_trainer.findings import causes
 from tui_trainer.findings.rule import finding
 from tui_trainer.history.history import History
-from tui_trainer.protocol.diagnosis import Severity
+from tui_trainer.protocol.diagnosis import Cause, Severity
 from tui_trainer.protocol.events import FindingRaised
 from tui_trainer.protocol.probed import LayerProbe
 from tui_trainer.text import fmt
@@ -44,6 +45,7 @@ def dead_units(history: History) -> FindingRaised | None:
             f"output 0 on all {now.sample_size} sampled images: "
             + fmt.listed([f"{layer.dead} of {layer.units} in {layer.name}" for layer in bad], 4)
         ),
+        causes=_causes(history),
         step=samples[0].step,
         plot=tuple(_share(layer) for layer in _of_relus(now.layers)),
     )
@@ -70,6 +72,14 @@ def _severity(bad: list[LayerProbe]) -> Severity:
     if share >= ALL_DEAD:
         return "error"
     return "warning" if share >= MOST_DEAD or len(bad) > 1 else "note"
+
+
+def _causes(history: History) -> tuple[Cause, ...]:
+    """Return that a layer has fewer units than classes, if so; else nothing but the ReLUs."""
+    narrow = causes.capacity(history)
+    if narrow is None or narrow.likelihood != "shown":
+        return ()
+    return narrow, causes.cause("dead_units", "shown")
 
 
 def _of_relus(layers: tuple[LayerProbe, ...]) -> list[LayerProbe]:

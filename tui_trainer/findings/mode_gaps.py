@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 
+from tui_trainer.findings.model_checks import UNEQUAL
 from tui_trainer.findings.rule import (
     EARLY_STEPS,
     accuracy_on,
@@ -39,13 +40,6 @@ NOTED, WARNED = 2, 5
 
 HEAVY, LEARNED = 0.5, 0.7
 """A high dropout probability, and the training accuracy above which it does no harm."""
-
-
-UNEQUAL = 0.01
-"""The relative difference of two outputs for one image above which it is reported.
-
-It is ten times what the order of summation explains; ``models.behavior`` has the same limit.
-"""
 
 
 def depends_on_batch(history: History) -> FindingRaised | None:

@@ -15,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from tui_trainer.models.behavior import COARSE_TOLERANCE, TOLERANCE, is_coarse
 from tui_trainer.models.copies import copy_model
+from tui_trainer.models.modes import train_alone
 from tui_trainer.models.rng import preserve_rng_state, seed_all
 from tui_trainer.models.tensors import can_require_grad, tensors_in
 from tui_trainer.models.unregistered_state import preserve_globals
@@ -27,6 +28,9 @@ SMALL = 0.01
 
 SAME = 1e-6
 """The relative difference of logits up to which replaced pixels have made none."""
+
+MIRRORED = 0.5
+"""The distance to a mirrored image, relative to that to the image itself, that shows mirroring."""
 
 DEEPEST = 3
 """Levels of containers that are searched for layers and tensors."""
@@ -156,6 +160,53 @@ def not_registered(model: nn.Module, images: Tensor) -> tuple[str, ...]:
             twin(images.clone())
     found = [t for t in reads.leaves.values() if id(t) not in parameters]
     return tuple(names.get(id(t)) or f"a tensor of shape {tuple(t.shape)}" for t in found)
+
+
+@torch.no_grad()
+def mirrored(model: nn.Module, images: Tensor) -> float | None:
+    """Return the share of the images that ``forward`` mirrors or turns in training mode only.
+
+    The input of the first convolution or fully connected layer is compared with that of evaluation
+    mode, turned by multiples of 90° and mirrored.
+
+    Returns:
+        None if that input has not the shape of the images.
+
+    Raises:
+        Exception: Any error of the model.
+    """
+    seen = []
+    with preserve_rng_state(images.device), preserve_globals(model):
+        for prepare in (nn.Module.eval, train_alone):
+            twin = copy_model(model)
+            prepare(twin)
+            seed_all(0)
+            with _FirstInput() as first:
+                twin(images.clone())
+            seen.append(first.found)
+    plain, trained = seen
+    if plain is None or trained is None or plain.numel() != images.numel():
+        return None
+    plain, trained = plain.reshape(images.shape), trained.reshape(images.shape)
+    turned = [plain.rot90(turns, (2, 3)) for turns in range(4)]
+    turned += [one.flip(3) for one in turned]
+    gaps = torch.stack([(one - trained).flatten(1).norm(dim=1) for one in turned])
+    return float((gaps[1:].amin(dim=0) < MIRRORED * gaps[0]).double().mean())
+
+
+class _FirstInput(TorchFunctionMode):
+    """Keeps the input of the first convolution or fully connected layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: Tensor | None = None
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if self.found is None and getattr(func, "__name__", "") in ("conv2d", "linear"):
+            self.found = next(tensors_in((args, kwargs or {})), None)
+        return func(*args, **(kwargs or {}))
 
 
 class _LeafReads(TorchFunctionMode):

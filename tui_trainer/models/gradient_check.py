@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.modes import train_alone
 from tui_trainer.models.rng import preserve_rng_state, seed_all
-from tui_trainer.models.tensors import as_real, can_require_grad
+from tui_trainer.models.tensors import as_real, can_require_grad, gradient_of
 from tui_trainer.models.unregistered_state import preserve_globals
 
 CHANGES = (1e-2, 1e-3)
@@ -26,6 +26,9 @@ LARGEST_STEP = 1e-2
 
 AGREE = 0.3
 """The relative difference between the two results up to which they are one."""
+
+PARALLEL = 1e-3
+"""The share of a gradient outside one direction up to which rounding explains it."""
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -82,26 +85,62 @@ def _norm(tensors: list[Tensor]) -> float:
     return float(total**0.5)
 
 
-def equal_units(model: nn.Module) -> tuple[str, ...]:
-    """Return the weights whose units are all equal: they stay equal, as one unit (its symmetry).
+def equal_units(model: nn.Module, images: Tensor, labels: Tensor, loss_fn: Loss) -> tuple[str, ...]:
+    """Return the weights whose units are all equal and stay so, or nearly so.
 
-    The last weight is left out: a last layer of zeros is a usual initialization, and its units get
-    different gradients.
+    Units with equal weights remain one unit (its symmetry) if their gradients are parallel. Weights
+    of zeros behind which the units differ, as the last ones of a residual branch, are a usual
+    initialization: there the gradients are not parallel.
+
+    Args:
+        model: The model; a copy is used.
+        images: Its input (N, channels, H, W).
+        labels: Their classes (N).
+        loss_fn: The loss of logits and labels.
+
+    Raises:
+        Exception: Any error of the model.
     """
-    weights = [(n, p) for n, p in model.named_parameters() if p.ndim >= 2 and can_require_grad(p)]
-    return tuple(
+    equal = [
         name
-        for name, weight in weights[:-1]
-        if len(weight) > 1 and bool((weight == weight[:1]).all())
-    )
+        for name, p in model.named_parameters()
+        if p.ndim >= 2
+        and len(p) > 1
+        and p[0].numel() > 1
+        and can_require_grad(p)
+        and bool((p == p[:1]).all())
+    ]
+    if not equal:
+        return ()
+    with preserve_rng_state(images.device), preserve_globals(model):
+        twin = copy_model(model)
+        seed_all(0)
+        loss_fn(twin(images.clone()), labels).backward()  # type: ignore[no-untyped-call]
+    found = dict(twin.named_parameters())
+    return tuple(name for name in equal if _is_parallel(gradient_of(found[name])))
+
+
+def _is_parallel(gradient: Tensor | None) -> bool:
+    """Return whether all rows of a gradient are parallel; one without elements is."""
+    if gradient is None:
+        return False
+    rows = gradient.flatten(1).double()
+    largest = rows[rows.norm(dim=1).argmax()]
+    size = float(largest.norm())
+    if not size:
+        return True
+    rest = rows - torch.outer(rows @ largest / size**2, largest)
+    return float(rest.norm()) <= PARALLEL * float(rows.norm())
 
 
 def frozen_statistics(model: nn.Module) -> tuple[str, ...]:
-    """Return the batch norms whose running statistics never move: momentum 0."""
+    """Return the batch norms whose running statistics are no average: momentum 0 or 1."""
     return tuple(
         name
         for name, module in model.named_modules()
-        if isinstance(module, _BatchNorm) and module.track_running_stats and module.momentum == 0
+        if isinstance(module, _BatchNorm)
+        and module.track_running_stats
+        and module.momentum in (0, 1)
     )
 
 

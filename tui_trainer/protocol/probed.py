@@ -205,8 +205,9 @@ class ModelProbed:
         training_gap: Between training and evaluation mode, with all norms and dropouts in
             evaluation mode: what ``forward`` itself does to training images alone.
         training_random_gap: Between two such passes in training mode with different random numbers.
-        equal_units: The weights whose units are all equal at the start.
-        frozen_statistics: The batch norms whose running statistics never move: momentum 0.
+        equal_units: The weights whose units are all equal at the start, with parallel gradients.
+        frozen_statistics: The batch norms whose running statistics are no average: with momentum 0
+            they never move, with momentum 1 they are those of the last batch.
         is_linear: Whether the logits are an affine function of the input; None if that was not
             measured, as with the figures below.
         hidden_softmax: The layers with a softmax over the units of a hidden layer; one in attention
@@ -222,6 +223,8 @@ class ModelProbed:
             model's input: 1 unless ``forward`` changes the image. None unless it has as many pixels
             as the image.
         not_registered: The tensors that require a gradient but are no parameters of the model.
+        mirrored: The share of the images that ``forward`` mirrors, or turns by 90° or more, in
+            training mode only.
     """
 
     step: int = 0
@@ -243,6 +246,7 @@ class ModelProbed:
     first_input_std: float | None = None
     first_input_smoothness: float | None = None
     not_registered: tuple[str, ...] = ()
+    mirrored: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ from tui_trainer.models.custom.process_state import custom_code
 from tui_trainer.models.function_check import (
     is_linear,
     logits_at_bound,
+    mirrored,
     not_registered,
     pixels_used,
     smoothness,
@@ -102,13 +103,14 @@ def try_model(model: nn.Module, data: Data, config: RunConfig) -> ModelProbed:
             batch = images[:GRADIENT_IMAGES], data.train.labels[:GRADIENT_IMAGES]
             inputs = data.prepare(batch[0])
             ratio = gradient_ratio(model, inputs, batch[1], loss_fn)
+            equal = equal_units(model, inputs, batch[1], loss_fn)
     gaps = dataclasses.asdict(seen).items()
     return ModelProbed(
         **{name: min(gap, LARGEST_GAP) for name, gap in gaps},
         gradient_ratio=ratio,
         training_gap=training[0],
         training_random_gap=training[1],
-        equal_units=equal_units(model),
+        equal_units=equal,
         frozen_statistics=frozen_statistics(model),
         **_function_checks(model, inputs),
     )
@@ -122,6 +124,8 @@ def _function_checks(model: nn.Module, inputs: Tensor) -> dict[str, Any]:
         found["is_linear"] = is_linear(model, few)
     with suppress(Exception):
         found["logit_range"], found["logits_at_bound"] = logits_at_bound(model, few)
+    with suppress(Exception):
+        found["mirrored"] = mirrored(model, inputs)
     with suppress(Exception):
         found["pixels_used"] = pixels_used(model, inputs)
     with suppress(Exception):
