@@ -111,11 +111,12 @@ RULES: tuple[Rule, ...] = (
         ("labels_shuffled", "leak"),
     ),
     Rule(model_checks.train_transform, SAMPLES, "a transform of training images alone"),
+    Rule(model_checks.augmentation_labels, TRIED, "mirrored training images"),
     Rule(
-        model_checks.augmentation_labels,
-        (*TRIED, *SAMPLES),
-        "augmentation that changes classes",
-        _BROKEN,
+        model_checks.augmentation_strong,
+        SAMPLES,
+        "strong augmentation",
+        (*_BROKEN, "augmentation_labels"),
     ),
     Rule(label_counts.not_shuffled, UPDATES, "unshuffled data", ("constant_labels",)),
     # The layers.

@@ -46,8 +46,9 @@ SOME_MIRRORED = 0.05
 DIGITS = ("mnist", "emnist", "qmnist")
 """… as a warning in datasets of digits."""
 
-FEW_KNOWN, KEPT = 50, 0.9
-"""The fewest known images, and the share of them that a model still knows once augmented."""
+FEW_KNOWN, KEPT, HARDLY_KEPT = 50, 0.9, 0.8
+"""The fewest known images, and the shares of them that a model should still know once augmented:
+less is a note, and a warning."""
 
 MIXING = ("conv", "depthwise", "transposed conv", "fully connected")
 """The kinds of layers that have weights for every pair of input and output."""
@@ -294,24 +295,30 @@ def _is_fixed(tried: ModelProbed) -> bool:
 
 
 def augmentation_labels(history: History) -> FindingRaised | None:
-    """Find an augmentation that turns digits into other digits.
+    """Find training images that ``forward`` mirrors, or turns by 90° or more.
 
-    Either ``forward`` mirrors training images, or turns them by 90° or more (for other images than
-    digits a note, as they can look the same), or the model takes images that it knows for another
-    class once they are augmented.
+    Digits turn into other digits then; images of another kind can look the same: a note.
     """
     tried, started = history.model_probe, history.started
-    if tried is not None and started is not None and (tried.mirrored or 0.0) >= SOME_MIRRORED:
-        return finding(
-            "augmentation_labels",
-            severity="warning" if started.dataset in DIGITS else "note",
-            evidence=(
-                f"forward() mirrors or turns {fmt.percent(tried.mirrored or 0.0, 0)} of the "
-                "training images"
-            ),
-            step=tried.step,
-        )
-    sample = history.samples[-1] if history.samples else None
+    if tried is None or started is None or (tried.mirrored or 0.0) < SOME_MIRRORED:
+        return None
+    return finding(
+        "augmentation_labels",
+        severity="warning" if started.dataset in DIGITS else "note",
+        evidence=(
+            f"forward() mirrors or turns {fmt.percent(tried.mirrored or 0.0, 0)} of the training "
+            "images"
+        ),
+        step=tried.step,
+    )
+
+
+def augmentation_strong(history: History) -> FindingRaised | None:
+    """Find an augmentation after which a model no longer knows the images that it knows.
+
+    The augmentation is the run's, or random changes that ``forward`` makes in training mode.
+    """
+    tried, sample = history.model_probe, history.samples[-1] if history.samples else None
     known = (sample.known or 0) if sample else 0
     if sample is None or known < FEW_KNOWN:
         return None
@@ -319,10 +326,12 @@ def augmentation_labels(history: History) -> FindingRaised | None:
     if tried is not None and (tried.training_random_gap or 0.0) > UNEQUAL:
         inside = sample.known_in_training
         kept = min((n for n in (kept, inside) if n is not None), default=None)
-    if kept is None or wilson(kept, known)[1] > KEPT:
+    most = 1.0 if kept is None else wilson(kept, known)[1]
+    if kept is None or most > KEPT:
         return None
     return finding(
-        "augmentation_labels",
+        "augmentation_strong",
+        severity="warning" if most < HARDLY_KEPT else "note",
         evidence=(
             f"of {known} training images that the model knows, it takes "
             f"{fmt.percent(1 - kept / known, 0)} for another class once they are augmented"

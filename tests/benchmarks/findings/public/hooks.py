@@ -169,8 +169,8 @@ def of_a_copy(run: Run) -> None:
     trained = list(run.model.parameters())
     other = list(copy_model(run.model).parameters())
     step, zero_grad = run.optimizer.step, run.optimizer.zero_grad
-    for mine, theirs in zip(trained, other, strict=True):
-        run.optimizer.parameters[run.optimizer.parameters.index(mine)] = theirs
+    theirs = {id(mine): copied for mine, copied in zip(trained, other, strict=True)}
+    run.optimizer.parameters[:] = [theirs[id(mine)] for mine in run.optimizer.parameters]
 
     def copied_step(lr: float) -> None:
         step(lr)
