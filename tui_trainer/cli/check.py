@@ -11,14 +11,9 @@ from tui_trainer.cli.saved import answers
 from tui_trainer.cli.train import compose_run
 from tui_trainer.protocol.commands import Ask
 from tui_trainer.protocol.config import SETTINGS
-from tui_trainer.protocol.settings import RECORD
 
-CHECKED_SETTINGS = [
-    name
-    for name, row in SETTINGS.items()
-    if row.group != RECORD and name not in ("model", "budget")
-]
-"""The settings that affect the first steps; the model is an argument."""
+CHECKED_SETTINGS = [name for name in SETTINGS if name != "model"]
+"""All settings of a run, so that its options can be checked; the model is an argument."""
 
 
 @opt.with_settings(CHECKED_SETTINGS, after="config")
@@ -32,7 +27,7 @@ def check(
     debug: opt.Debug = False,
     **settings: Any,
 ) -> None:
-    """Check before training that it will work (about 20 s).
+    """Check before training that it will work (5 to 20 s).
 
     Exit code 6 if a check finds an error.
     """

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor, nn
 
-from tui_trainer.anatomy import trace
 from tui_trainer.anatomy.description import layers_of, review_of
 from tui_trainer.data.dataset import Data
 from tui_trainer.data.neighbors import probe_data
 from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.engine.evaluation import Evaluation, probabilities_of
 from tui_trainer.engine.process_commands import reject
-from tui_trainer.engine.run import Assistant, Run
+from tui_trainer.engine.run import Run
 from tui_trainer.lab.ask import VIEW_TOPICS, Job, Scheduler, single_thread, topic_of
 from tui_trainer.lab.context import IMAGES, MAX_AGE, SEED, Context
 from tui_trainer.lab.example_forgetting import ExampleForgetting
 from tui_trainer.lab.predictions import TEST, VALIDATION, Predictions, PredictionStore
 from tui_trainer.lab.preflight.custom_trial import try_batch_size, try_model
+from tui_trainer.lab.tracer import Tracer
 from tui_trainer.lab.updates_trial import try_updates
 from tui_trainer.models.build import custom_model_error, is_custom
 from tui_trainer.models.rng import preserve_rng_state, seed_all
@@ -40,7 +40,7 @@ LONGEST_REASON = 300
 """Characters of an error message that are reported; torch's can be pages long."""
 
 
-class Laboratory(Assistant):
+class Laboratory(Tracer):
     """Answers questions about one run's model.
 
     Attributes:
@@ -88,21 +88,6 @@ class Laboratory(Assistant):
         """
         if is_custom(config.model):
             try_batch_size(model, data, config, batch_size)
-
-    def trace(
-        self,
-        model: nn.Module,
-        images: Tensor,
-        reached: Callable[[int, Tensor], None],
-        finished: Callable[[Tensor], None],
-    ) -> None:
-        """Run a model on images; report the output of each layer and the logits."""
-        trace.trace(
-            model,
-            images,
-            reached=lambda place, step, result: reached(place, result),
-            finished=finished,
-        )
 
     def begin(self, run: Run) -> None:
         """Attach the run that is about to be trained."""
@@ -252,6 +237,7 @@ class Laboratory(Assistant):
             began=run.stopwatch.now,
             max_age=MAX_AGE if run.control.state == "training" else 0.0,
             is_background=question.mode == "background",
+            first_probes=run.first_probes,
         )
         if topic_of(question).in_slices:
             context.model = context.copy().requires_grad_(False)

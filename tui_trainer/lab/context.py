@@ -23,6 +23,7 @@ from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.exhibit import Control, Exhibit, counting
 from tui_trainer.protocol.layers import LayerRow
+from tui_trainer.protocol.probed import Probe
 
 DIGIT = counting("digit", "digit", 100)
 """The control that selects an image."""
@@ -86,6 +87,7 @@ class Context:
         is_background: Whether nobody waits: any predictions that were not shown yet are good
             enough.
         clock: A monotonic clock in seconds.
+        first_probes: The checks of the data and the model before the run's first step.
         shown_step: The step of the shown predictions, which may be older than ``step``.
     """
 
@@ -103,6 +105,7 @@ class Context:
     max_age: float = 0.0
     is_background: bool = False
     clock: Callable[[], float] = time.perf_counter
+    first_probes: tuple[Probe, ...] = ()
     shown_step: int = field(init=False)
 
     def __post_init__(self) -> None:

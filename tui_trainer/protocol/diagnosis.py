@@ -81,6 +81,17 @@ class Cause:
     fix_value: float | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckItem(Diagnosis):
+    """An item of the preflight check.
+
+    Attributes:
+        causes: The possible causes, the most likely first; empty for an item that is ok.
+    """
+
+    causes: tuple[Cause, ...] = ()
+
+
 _RANKS = {severity: rank for rank, severity in enumerate(SIGNS)}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import nn
@@ -12,18 +13,18 @@ from torch import nn
 from tui_trainer.anatomy.trace import Step
 from tui_trainer.data.dataset import Data, Split
 from tui_trainer.lab.context import Context
-from tui_trainer.lab.preflight.plan import Plan, whole_plan
+from tui_trainer.lab.preflight.first_run import FirstRun, train_first_steps
+from tui_trainer.lab.preflight.plan import Plan, whole_plan, work_of
 from tui_trainer.lab.trial import Trial, make_trial
 from tui_trainer.models.copies import copy_model
+from tui_trainer.models.modes import begin_training
 from tui_trainer.models.rng import preserve_rng_state, rng_tensors, seed_all, set_rng_tensors
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.layers import LayerRow
-
-SPEED_STEPS = 4
-"""Steps that are timed for the plan, after a warm-up step; the fastest counts."""
+from tui_trainer.protocol.probed import Probe
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CheckContext:
     """The read-only input of the check items.
 
@@ -37,7 +38,8 @@ class CheckContext:
         plan: How much is tried.
         sample: A stratified sample of training images.
         val_sample: A stratified sample of the validation split; empty if there is none.
-        clock: A monotonic clock in seconds.
+        clock: A monotonic clock in seconds, for the time of an epoch alone.
+        probes: The checks of the data and the model before the first step.
     """
 
     config: RunConfig
@@ -50,6 +52,23 @@ class CheckContext:
     sample: Split
     val_sample: Split
     clock: Callable[[], float]
+    probes: tuple[Probe, ...] = ()
+
+    @cached_property
+    def first(self) -> FirstRun:
+        """The first steps of the run, trained once."""
+        model = self.copy()
+        begin_training(model)
+        with self.seeded_rng():
+            return train_first_steps(
+                model,
+                self.data,
+                self.config,
+                layers=self.layers,
+                probes=self.probes,
+                steps=self.plan.steps,
+                clock=self.clock,
+            )
 
     @contextmanager
     def seeded_rng(self) -> Generator[None]:
@@ -78,12 +97,11 @@ def open_check(context: Context) -> CheckContext:
     Raises:
         InputError: If the model cannot be built.
     """
-    config, data, clock = context.initial, context.data, context.clock
+    config, data = context.initial, context.data
     with preserve_rng_state(context.device):
         model = context.build(context.built, config.seed)
         rng_states = rng_tensors()
-    with preserve_rng_state(context.device):
-        plan = whole_plan(config.batch_size, _speed(model, data, config, clock))
+    plan = whole_plan(config.batch_size, work_of(context.layers))
     return CheckContext(
         config=config,
         data=data,
@@ -94,17 +112,6 @@ def open_check(context: Context) -> CheckContext:
         plan=plan,
         sample=data.train.sample(plan.sample),
         val_sample=data.val.sample(plan.val_sample),
-        clock=clock,
+        clock=context.clock,
+        probes=context.first_probes,
     )
-
-
-def _speed(model: nn.Module, data: Data, config: RunConfig, clock: Callable[[], float]) -> float:
-    """Return the training speed in images per second, from the fastest of a few steps."""
-    trial = make_trial(model, data, config)
-    float(trial.step())
-    fastest = 0.0
-    for _ in range(SPEED_STEPS):
-        images, began = trial.images, clock()
-        float(trial.step())
-        fastest = max(fastest, (trial.images - images) / max(1e-9, clock() - began))
-    return fastest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,11 +13,9 @@ from torch.nn import functional
 
 from tui_trainer.anatomy.review.output_layer import lowest_loss
 from tui_trainer.anatomy.trace import trace
-from tui_trainer.engine.evaluation import are_probabilities
 from tui_trainer.lab.preflight.check_context import CheckContext
-from tui_trainer.models.behavior import behavior_of
+from tui_trainer.lab.preflight.check_item import check_item
 from tui_trainer.protocol.diagnosis import Diagnosis, Severity
-from tui_trainer.text import fmt
 
 ABOVE_WARNING, ABOVE_ERROR = 1.0, 3.0
 """Nats above ln(classes): no model of the zoo is 0.5 above; the second means confident mistakes."""
@@ -29,8 +28,8 @@ CONFIDENCE_WARNING, CONFIDENCE_ERROR = 0.5, 0.9
 
 BATCH = 128
 
-ALONE_IMAGES = 8
-"""Images that test whether the logits of one depend on the others."""
+LAST = 10
+"""The last of the first steps, whose loss shows whether the run recovers from its start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +47,9 @@ class _First:
 def logit_items(context: CheckContext) -> Iterator[Diagnosis]:
     """Check the initial loss, the scale of the logits, and the output layer."""
     first = _first(context)
-    yield _loss_item(first, context.data.classes)
-    yield _size_item(first)
+    recovers = _recovers(context)
+    yield _loss_item(first, context.data.classes, recovers=recovers)
+    yield _size_item(first, recovers=recovers)
     yield _kind_item(context, first)
 
 
@@ -63,22 +63,28 @@ def _first(context: CheckContext) -> _First:
     return _First(logits, context.sample.labels[: len(logits)])
 
 
-def _loss_item(first: _First, classes: int) -> Diagnosis:
+def _recovers(context: CheckContext) -> bool:
+    """Return whether the first steps bring the loss below guessing: then little is lost."""
+    last = context.first.losses[-LAST:]
+    return bool(last) and statistics.fmean(last) < math.log(context.data.classes)
+
+
+def _loss_item(first: _First, classes: int, *, recovers: bool) -> Diagnosis:
     losses, guess = first.losses, math.log(classes)
     loss = float(losses.mean())
     error = float(losses.std()) / len(losses) ** 0.5 if len(losses) > 1 else 0.0
     severity: Severity = "ok"
     title, advice = "the initial loss is that of guessing", ""
     if not math.isfinite(loss) or loss - 2 * error > guess + ABOVE_ERROR:
-        severity, title = "error", "the initial loss is far above guessing"
+        severity, title = "note" if recovers else "error", "the initial loss is far above guessing"
         advice = "initialize with smaller weights, or add batch norm after the convolutions"
     elif loss - 2 * error > guess + ABOVE_WARNING:
-        severity, title = "warning", "the initial loss is above guessing"
+        severity, title = "note" if recovers else "warning", "the initial loss is above guessing"
         advice = "initialize the last layer with smaller weights"
     elif loss + 2 * error < guess - BELOW:
         severity, title = "warning", "the initial loss is below guessing"
         advice = "check for pretrained weights, and for labels in the images"
-    return Diagnosis(
+    return check_item(
         code="initial-loss",
         severity=severity,
         title=title,
@@ -88,21 +94,22 @@ def _loss_item(first: _First, classes: int) -> Diagnosis:
         lesson=19,
         value=loss,
         figure=f"loss {loss:.3f}",
+        cause="leak" if loss < guess else "init_large",
     )
 
 
-def _size_item(first: _First) -> Diagnosis:
+def _size_item(first: _First, *, recovers: bool) -> Diagnosis:
     confidence = float(first.logits.softmax(dim=1).max(dim=1).values.mean())
     std = float(first.logits.std(correction=0))
     severity: Severity = "ok"
     title, advice = "the initial confidence is low", ""
     if not confidence <= CONFIDENCE_ERROR:  # NaN too
-        severity, title = "error", "the initial softmax is saturated"
+        severity, title = "note" if recovers else "error", "the initial softmax is saturated"
     elif confidence > CONFIDENCE_WARNING:
-        severity, title = "warning", "the initial confidence is high"
+        severity, title = "note" if recovers else "warning", "the initial confidence is high"
     if severity != "ok":
         advice = "initialize with smaller weights: the first steps only undo this confidence"
-    return Diagnosis(
+    return check_item(
         code="logits",
         severity=severity,
         title=title,
@@ -111,25 +118,15 @@ def _size_item(first: _First) -> Diagnosis:
         lesson=6,
         value=confidence,
         figure=f"confidence {100 * confidence:.0f} %",
+        cause="init_large",
     )
 
 
 def _kind_item(context: CheckContext, first: _First) -> Diagnosis:
     last, classes = _last_operation(context), context.data.classes
-    seen = behavior_of(context.model, context.data.prepare(context.sample.images[:ALONE_IMAGES]))
     severity: Severity = "ok"
     title, advice, floor = "the logits are unbounded", "", 0.0
-    if seen.depends_on_batch:
-        severity, title = "error", "the logits depend on the other images of the batch"
-        advice = "compute over the classes or features of one image: dim=1, not dim=0"
-    elif seen.is_random:
-        severity, title = "warning", "the logits are random in evaluation mode"
-        advice = "pass training=self.training to functional dropout, or use nn.Dropout"
-    elif are_probabilities(first.logits):
-        severity, title = "error", "softmax before the loss"
-        advice = "remove it: cross-entropy takes logits and applies softmax itself"
-        floor = lowest_loss(classes, 0.0, 1.0)
-    elif last in ("sigmoid", "hardsigmoid", "tanh", "hardtanh", "softsign"):
+    if last in ("sigmoid", "hardsigmoid", "tanh", "hardtanh", "softsign"):
         low = 0.0 if "sigmoid" in last else -1.0
         severity, title = "error", f"{last} bounds the logits"
         advice, floor = "end the model with a linear layer", lowest_loss(classes, low, 1.0)
@@ -137,15 +134,11 @@ def _kind_item(context: CheckContext, first: _First) -> Diagnosis:
         severity, title = "warning", f"{last} clips the logits at 0"
         advice = "end the model with a linear layer: a clipped logit gets no gradient"
     text = f"logits from {float(first.logits.min()):.3g} to {float(first.logits.max()):.3g}"
-    if seen.depends_on_batch:
-        text += f"; those of an image alone differ by {_share(seen.batch_gap)}"
-    elif seen.is_random:
-        text += f"; two forward passes of one image differ by {_share(seen.random_gap)}"
-    elif floor:
+    if floor:
         text += f"; the loss cannot fall below {floor:.2f}"
     elif last == "log_softmax":
-        text += "; log_softmax before the loss is redundant: applying it twice changes nothing"
-    return Diagnosis(
+        text += "; log_softmax before the loss changes nothing: it is applied twice"
+    return check_item(
         code="softmax",
         severity=severity,
         title=title,
@@ -154,11 +147,9 @@ def _kind_item(context: CheckContext, first: _First) -> Diagnosis:
         lesson=6,
         value=floor,
         figure=f"loss ≥ {floor:.2f}" if floor else "",
+        cause="logits_bounded",
+        likelihood="shown",
     )
-
-
-def _share(gap: float) -> str:
-    return f"{fmt.percent(gap, 0)} of their range" if gap <= 1 else f"{gap:.3g} times their range"
 
 
 def _last_operation(context: CheckContext) -> str:

@@ -1,0 +1,265 @@
+"""Why does a run not learn? Its first steps again on copies, with one setting changed.
+
+A setting is blamed by its consequence alone: the run does not learn in its first steps, and the
+same batches with the other value do. No ratio and no curve of a range test can show that.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tui_trainer.lab.preflight.check_context import CheckContext
+from tui_trainer.models.build import dropout_of, set_dropout
+from tui_trainer.protocol.diagnosis import Severity
+from tui_trainer.protocol.schedules import factor
+from tui_trainer.stats import envelope
+
+LEARNED = 0.7
+"""The share of random guessing's loss below which a run has begun to learn …"""
+
+BEGUN = 0.9
+"""… and the share from which on it has not even begun."""
+
+BETTER = 0.1
+"""The least difference of two losses that counts, as a share of random guessing's …"""
+
+ERRORS = 3.0
+"""… and in standard errors of the paired differences of the batches."""
+
+LADDER = (10.0, 100.0, 1_000.0, 10_000.0)
+"""The factors of the learning rate that are tried upwards."""
+
+LARGEST = 3.0
+"""A batch loss counts at most this multiple of random guessing's: a diverged one is no outlier."""
+
+LOW_WARNING = 0.25
+"""The share of the whole run that it takes to begin to learn from which a warning is given."""
+
+HEAVY_SMOOTHING, HEAVY_MOMENTUM = 0.3, 0.95
+"""Label smoothing and momentum from which on the run is tried with less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """Some steps with a setting changed.
+
+    Attributes:
+        settings: The changed settings.
+        losses: The loss of each batch, capped.
+        path: The sum of the learning rates up to each step.
+    """
+
+    settings: dict[str, Any]
+    losses: tuple[float, ...]
+    path: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the experiments show.
+
+    Attributes:
+        cause: The code of the cause; empty if the run learns, or if no setting changes that.
+        severity: How much it costs; ``ok`` if the run learns.
+        evidence: The losses that were compared.
+        arm: The steps that learn; None if none do.
+        tried: The settings that were tried in vain.
+    """
+
+    cause: str = ""
+    severity: Severity = "ok"
+    evidence: str = ""
+    arm: Arm | None = None
+    tried: tuple[str, ...] = ()
+
+    @property
+    def is_unexplained(self) -> bool:
+        """Whether the run does not learn, and no tried setting changes that."""
+        return not self.cause and self.severity != "ok"
+
+
+def late(losses: Sequence[float]) -> tuple[float, float]:
+    """Return the mean of the last batch losses and its standard error."""
+    last = losses[-max(1, min(envelope.LAST_STEPS, len(losses) // 3)) :]
+    if not last or not all(map(math.isfinite, last)):
+        return math.inf, 0.0
+    error = statistics.stdev(last) / len(last) ** 0.5 if len(last) > 1 else 0.0
+    return statistics.fmean(last), error
+
+
+def explain(context: CheckContext, guess: float) -> Verdict:
+    """Compare the first steps of the run with others, if it does not learn.
+
+    Args:
+        context: The check.
+        guess: The loss of random guessing.
+    """
+    first, config = context.first, context.config
+    count, planned = len(first.steps), steps_of_run(context)
+    run = Arm({}, _capped(first.losses, context.plan.steps, guess), ())
+    mean, error = late(run.losses[:count] if _is_finite(first.losses) else run.losses)
+    suspected = any(f.code == "learning_rate_high" and f.severity != "note" for f in first.findings)
+    learns = mean + ERRORS * error < LEARNED * guess
+    if learns and not suspected:
+        return Verdict()
+    lower = _arm(context, guess, lr=config.base_lr / 10)
+    if _beats(lower, run, guess):
+        return _too_high(context, guess, run, lower, mean)
+    if learns:
+        return Verdict()
+    if planned < context.plan.steps:
+        times = math.ceil(envelope.STEPS / planned)
+        longer = _arm(context, guess, epochs=config.epochs * times)
+        if late(longer.losses)[0] < LEARNED * guess:
+            text = f"it has {planned} steps; after {len(longer.losses)} it learns: "
+            return Verdict("few_steps", "error", text + _compared(mean, longer), longer)
+    if (found := _too_low(context, guess, run)) is not None:
+        return found
+    return _other_setting(context, guess, run, mean)
+
+
+def steps_of_run(context: CheckContext) -> int:
+    """Return the number of steps of the whole run."""
+    return context.config.epochs * -(-len(context.data.train) // context.config.batch_size)
+
+
+def _too_high(context: CheckContext, guess: float, run: Arm, lower: Arm, mean: float) -> Verdict:
+    text = _compared(mean, lower)
+    if mean < BEGUN * guess:
+        return Verdict("learning_rate_high", "warning", text, lower)
+    # It would be an error: the batches of another seed must show it too.
+    seed = context.config.seed + 1
+    again = _arm(context, guess, seed=seed)
+    lower_again = _arm(context, guess, seed=seed, lr=context.config.base_lr / 10)
+    is_error = _beats(lower_again, again, guess) and late(again.losses)[0] >= BEGUN * guess
+    return Verdict("learning_rate_high", "error" if is_error else "warning", text, lower)
+
+
+def _too_low(context: CheckContext, guess: float, run: Arm) -> Verdict | None:
+    """Raise the learning rate until the run learns; None if it is not too low.
+
+    Small steps add up: N steps at a learning rate go as far as N / 10 at ten times of it. So the
+    steps that learn at the higher one tell how many the run needs, and it has only so many.
+    """
+    below, config = run, context.config
+    for times in LADDER:
+        arm = _arm(context, guess, lr=config.base_lr * times)
+        if not _is_lower(arm, below, 0.0):
+            return None
+        begun = _first_below(arm.losses, LEARNED * guess)
+        if begun is None:
+            below = arm
+            continue
+        share = arm.path[begun] / _path_of_run(context)
+        if share < LOW_WARNING:
+            return None
+        needed = math.ceil(share * steps_of_run(context))
+        return Verdict(
+            "learning_rate_low",
+            "error" if share > 1 else "warning",
+            f"{_compared(late(run.losses)[0], arm)}; at the run's own it takes about {needed:,} "
+            f"steps to get that far, and the run has {steps_of_run(context):,}",
+            arm,
+        )
+    return None
+
+
+def _other_setting(context: CheckContext, guess: float, run: Arm, mean: float) -> Verdict:
+    config = context.config
+    dropout = dropout_of(context.model)
+    others: list[tuple[str, str, dict[str, Any]]] = []
+    if config.weight_decay > 0:
+        others.append(("weight_decay_high", "weight decay", {"weight_decay": 0.0}))
+    if dropout:
+        others.append(("dropout_high", "dropout", {"dropout": 0.0}))
+    if config.label_smoothing >= HEAVY_SMOOTHING:
+        others.append(("label_smoothing_high", "label smoothing", {"label_smoothing": 0.0}))
+    if config.optimizer == "sgd" and config.momentum >= HEAVY_MOMENTUM:
+        others.append(("momentum_high", "high momentum", {"momentum": 0.9}))
+    for cause, _, settings in others:
+        arm = _arm(context, guess, **settings)
+        if _beats(arm, run, guess):
+            severity: Severity = "error" if mean >= BEGUN * guess else "warning"
+            return Verdict(cause, severity, _compared(mean, arm), arm)
+    tried = ("a tenth and ten times the learning rate", *(f"no {name}" for _, name, _ in others))
+    return Verdict(severity="warning", tried=tried)
+
+
+def _arm(context: CheckContext, guess: float, **settings: Any) -> Arm:
+    dropout = settings.get("dropout")
+    trial = context.trial(**{name: v for name, v in settings.items() if name != "dropout"})
+    if dropout is not None:
+        set_dropout(trial.model, dropout)
+    count = context.plan.steps
+    if "epochs" not in settings:
+        count = min(count, steps_of_run(context))
+    losses: list[float] = []
+    lrs: list[float] = []
+    with context.seeded_rng():
+        for _ in range(count):
+            lrs.append(trial.lr)
+            losses.append(float(trial.step()))
+            if not math.isfinite(losses[-1]):
+                break
+    path = tuple(itertools.accumulate(lrs))
+    return Arm(settings, _capped(losses, count, guess), path)
+
+
+def _capped(losses: Sequence[float], count: int, guess: float) -> tuple[float, ...]:
+    """Return the losses, capped; those after a non-finite one are the cap."""
+    most = LARGEST * guess
+    known = [min(loss, most) if math.isfinite(loss) else most for loss in losses]
+    missing = count - len(known) if not _is_finite(losses) else 0
+    return (*known, *[most] * missing)
+
+
+def _is_finite(losses: Sequence[float]) -> bool:
+    return all(map(math.isfinite, losses))
+
+
+def _beats(arm: Arm, run: Arm, guess: float) -> bool:
+    """Return whether an arm has begun to learn, far ahead of the run."""
+    return late(arm.losses)[0] < BEGUN * guess and _is_lower(arm, run, BETTER * guess)
+
+
+def _is_lower(arm: Arm, run: Arm, least: float) -> bool:
+    """Return whether an arm's last losses are significantly lower, on the same batches."""
+    count = min(len(arm.losses), len(run.losses))
+    apart = [run.losses[i] - arm.losses[i] for i in range(count)]
+    mean, error = late(apart)
+    return mean > max(ERRORS * error, least)
+
+
+def _first_below(losses: Sequence[float], limit: float) -> int | None:
+    """Return the first step at which the mean of ten batches is below a limit."""
+    for i in range(len(losses)):
+        if statistics.fmean(losses[max(0, i - 9) : i + 1]) < limit and i >= 1:
+            return i
+    return None
+
+
+def _path_of_run(context: CheckContext) -> float:
+    """Return the sum of the learning rates of the whole run."""
+    config, parts = context.config, 200
+    shares = [factor(config, config.epochs * (i + 0.5) / parts) for i in range(parts)]
+    return config.base_lr * steps_of_run(context) * statistics.fmean(shares)
+
+
+def _compared(mean: float, arm: Arm) -> str:
+    other = late(arm.losses)[0]
+    return f"loss {mean:.2f} at the end of the first steps, {other:.2f} instead {_named(arm)}"
+
+
+def _named(arm: Arm) -> str:
+    words = {"lr": "at --lr", "epochs": "with --epochs"}
+    options = [
+        f"{words.get(name, 'with --' + name.replace('_', '-'))} {value:.6g}"
+        for name, value in arm.settings.items()
+        if name != "seed"
+    ]
+    return ", ".join(options)
