@@ -79,7 +79,7 @@ def checked(run: Cli, images: Path) -> Any:
 
 @pytest.mark.slow
 def test_a_good_model_passes(run: Cli, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = Plan(steps=40, range_steps=25, shuffled_steps=5)
+    plan = Plan(steps=40, shuffled_steps=5)
     monkeypatch.setattr("tui_trainer.lab.preflight.check_context.whole_plan", lambda *_: plan)
     code, out, err = run("check", "tiny", "--data-dir", images, *QUICK)
 
@@ -98,18 +98,25 @@ def test_json_has_every_item(run: Cli, images: Path) -> None:
     record = json.loads(out)
     assert (record["model"], record["batch_size"], record["seed"]) == ("mlp", 32, 3)
     assert list(record["counts"]) == ["error", "warning", "note", "ok"]
-    assert sum(record["counts"].values()) == len(record["items"]) == 13
+    assert sum(record["counts"].values()) == len(record["items"]) == 14
     assert record["seconds"] > 0
     for item in record["items"]:
         assert set(item) == {
             *("code", "severity", "title", "evidence", "advice", "lesson", "topic", "value"),
-            *("layers", "figure", "seconds"),
+            *("layers", "figure", "seconds", "causes"),
         }
         assert item["severity"] in record["counts"]
         assert item["topic"] == TOPICS[item["lesson"]]
         assert item["value"] is None or isinstance(item["value"], float)
     names = {item["code"] for item in record["items"]}
-    assert {"input", "initial-loss", "one-batch", "learning-rate", "shuffled-labels"} <= names
+    assert {
+        "data",
+        "input",
+        "initial-loss",
+        "one-batch",
+        "learning-rate",
+        "shuffled-labels",
+    } <= names
 
 
 def test_softmax_before_the_loss_fails(checked: Any, custom_model: Path) -> None:
@@ -127,7 +134,10 @@ def test_a_detached_layer_fails_and_a_frozen_one_does_not(checked: Any, custom_m
 
     items = checked(f"{custom_model}:Frozen", code=0)
     assert not [name for name, item in items.items() if item["severity"] == "error"]
-    assert "conv.weight, conv.bias frozen" in items["gradients"]["evidence"]
+    assert (items["gradients"]["severity"], "conv.bias" in items["gradients"]["evidence"]) == (
+        "note",
+        True,
+    )
 
 
 def test_a_hopeless_lr_fails(checked: Any) -> None:

@@ -1,7 +1,8 @@
-"""Measure the error rate of the findings: ``python -m tests.benchmarks.findings train|judge``.
+"""Measure the findings' errors: ``python -m tests.benchmarks.findings train|judge|check``.
 
 ``train`` trains the suite and records the events of each run; ``judge`` applies the current rules
-to these records, as often as needed.
+to these records, as often as needed; ``check`` runs the preflight check on the public faults and on
+healthy trainings.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ FAMILIES = ("presets", "presets-short", "healthy")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one of the commands and return its exit code."""
     chosen = _parser().parse_args(arguments)
-    command = {"train": _train, "judge": _judge}[chosen.command]
+    command = {"train": _train, "judge": _judge, "check": _check}[chosen.command]
     return command(chosen)
 
 
@@ -56,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument("--workers", type=whole, default=2, help="processes, one thread each")
     train = commands.add_parser("train", parents=[shared], help="train the runs that are missing")
     train.add_argument("--estimate", action="store_true", help="only print how long it would take")
+    check = commands.add_parser("check", parents=[shared], help="run the preflight check")
+    check.add_argument("--runs", type=Path, help="folder of the recorded runs, for the effects")
+    check.add_argument("--load", action="store_true", help="compare a quiet and a busy machine")
     judge = commands.add_parser("judge", parents=[shared], help="apply the current rules")
     judge.add_argument("--markdown", action="store_true", help="tables for docs/findings.md")
     judge.add_argument(
@@ -140,6 +144,24 @@ def _judge(chosen: argparse.Namespace) -> int:
     elif chosen.seeds not in FAMILIES:
         _print_tables(runs, chosen)
     _print_healthy(runs, drawn, chosen)
+    return 0
+
+
+def _check(chosen: argparse.Namespace) -> int:
+    from tests.benchmarks.findings import checks
+
+    if chosen.seeds not in PUBLIC:
+        _log(f"check needs --seeds {' or '.join(PUBLIC)}")
+        return UNUSABLE
+    wanted = [c for c in checks.check_cases(chosen.seeds) if fnmatch(c.name, chosen.only)]
+    if chosen.load:
+        same = {case.name: checks.same_under_load(case, chosen.folder) for case in wanted}
+        print("\n".join(f"{name}  {'same' if same[name] else 'DIFFERENT'}" for name in same))
+        return int(not all(same.values()))
+    folder = chosen.folder / f"checks-{chosen.seeds}"
+    results = checks.check_all(wanted, folder, chosen.folder, chosen.workers, _log)
+    runs = (chosen.runs or chosen.folder) / chosen.seeds
+    print("\n".join(checks.report(results, chosen.seeds, runs, chosen.only)))
     return 0
 
 

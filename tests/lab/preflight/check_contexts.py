@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,12 +12,16 @@ from torch import Tensor, nn
 
 from tui_trainer.anatomy.description import layers_of
 from tui_trainer.data.dataset import Data, load
+from tui_trainer.data.neighbors import probe_data
+from tui_trainer.lab.preflight import Group, items_of
 from tui_trainer.lab.preflight.check_context import CheckContext
+from tui_trainer.lab.preflight.custom_trial import try_model
 from tui_trainer.lab.preflight.plan import Plan
 from tui_trainer.models.modes import begin_training
 from tui_trainer.models.rng import rng_tensors
 from tui_trainer.protocol.config import RunConfig
-from tui_trainer.protocol.diagnosis import Diagnosis
+from tui_trainer.protocol.diagnosis import CheckItem
+from tui_trainer.protocol.probed import ModelProbed
 
 SIDE = 12
 CPU = torch.device("cpu")
@@ -72,8 +76,9 @@ def check_context_of(
 ) -> CheckContext:
     """Return a check context for a given model."""
     begin_training(model)
+    config = RunConfig(**{**SETTINGS, **settings})
     return CheckContext(
-        config=RunConfig(**{**SETTINGS, **settings}),
+        config=config,
         data=data,
         device=CPU,
         layers=layers_of(model, data.shape, data.classes),
@@ -83,15 +88,21 @@ def check_context_of(
         sample=data.train.sample(plan.sample),
         val_sample=data.val.sample(plan.val_sample),
         clock=clock,
+        probes=(probe_data(data), *_tried(model, data, config)),
     )
 
 
-def item(
-    group: Callable[[CheckContext], Iterator[Diagnosis]], context: CheckContext, name: str
-) -> Diagnosis:
+def _tried(model: nn.Module, data: Data, config: RunConfig) -> tuple[ModelProbed, ...]:
+    """Return the probe of a custom model of another file, as before a run."""
+    kind = type(model)
+    if kind.__module__ in (__name__, "torch.nn.modules.container"):
+        return ()
+    return (try_model(model, data, replace(config, model=f"{kind.__module__}:{kind.__name__}")),)
+
+
+def item(group: Group, context: CheckContext, name: str) -> CheckItem:
     """Return one item of a group, tried as in a check."""
-    with context.seeded_rng():
-        (found,) = [item for item in group(context) if item.code == name]
+    (found,) = [item for item in items_of(group, context) if item.code == name]
     return found
 
 

@@ -22,7 +22,7 @@ from tui_trainer.lab.preflight.plan import Plan
 from tui_trainer.models.state import state_tensors
 from tui_trainer.protocol.diagnosis import Diagnosis
 
-SHORT = Plan(steps=6, range_steps=8, overfit_steps=3, shuffled_steps=2, sample=64, val_sample=10)
+SHORT = Plan(steps=6, overfit_steps=3, shuffled_steps=2, sample=64, val_sample=10)
 
 
 def made(kind: type[nn.Module]) -> nn.Module:
@@ -64,7 +64,7 @@ def test_a_healthy_model_has_no_errors(data: Data, kind: type[nn.Module]) -> Non
     ):
         for name in names:
             seen = item(group, context, name)
-            assert seen.severity == "ok", seen
+            assert seen.severity in ("ok", "note"), seen
 
 
 @pytest.mark.parametrize("kind", models.CUT_OFF, ids=lambda kind: kind.__name__)
@@ -72,15 +72,15 @@ def test_detached_parameters_fail(data: Data, kind: type[nn.Module]) -> None:
     seen = item(gradient_items, check_context_of(data, made(kind)), "gradients")
 
     assert seen.severity == "error"
-    assert "used in forward but detached from the loss" in seen.evidence
-    assert "detach()" in seen.advice
+    assert [cause.code for cause in seen.causes] == ["no_gradient"]
+    assert "detach" in seen.causes[0].title
 
 
 @pytest.mark.parametrize(
     ("kind", "reported"),
     [
-        (models.Frozen, "conv.weight, conv.bias frozen (requires_grad is off)"),
-        (models.UnusedLayer, "idle.weight, idle.bias unused in forward"),
+        (models.Frozen, "conv.weight, conv.bias: 40 parameters"),
+        (models.UnusedLayer, "idle.weight, idle.bias: 12 parameters"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -89,7 +89,7 @@ def test_frozen_and_unused_parameters_are_reported(
 ) -> None:
     seen = item(gradient_items, check_context_of(data, made(kind)), "gradients")
 
-    assert (seen.severity, seen.advice) == ("ok", "")
+    assert (seen.severity, seen.advice) == ("note", "")
     assert reported in seen.evidence
 
 
@@ -97,18 +97,15 @@ def test_frozen_and_unused_parameters_are_reported(
 def test_logits_that_depend_on_the_batch_fail(data: Data, kind: type[nn.Module]) -> None:
     seen = item(logit_items, check_context_of(data, made(kind)), "softmax")
 
-    assert (seen.severity, seen.title) == (
-        "error",
-        "the logits depend on the other images of the batch",
-    )
-    assert "those of an image alone differ" in seen.evidence
+    assert (seen.severity, seen.causes[0].code) == ("error", "depends_on_batch")
+    assert "the logits of an image alone and in a batch differ" in seen.evidence
 
 
 @pytest.mark.parametrize("kind", [models.AlwaysDropped, models.DrawsEverywhere])
 def test_random_logits_in_evaluation_mode_give_a_warning(data: Data, kind: type[nn.Module]) -> None:
     seen = item(logit_items, check_context_of(data, made(kind)), "softmax")
 
-    assert (seen.severity, seen.title) == ("warning", "the logits are random in evaluation mode")
+    assert (seen.severity, seen.causes[0].code) == ("warning", "random_in_evaluation")
 
 
 def test_constant_logits_fail(data: Data) -> None:
@@ -116,7 +113,7 @@ def test_constant_logits_fail(data: Data) -> None:
     model.get_parameter("head.weight").requires_grad_(False)
     context = check_context_of(data, model)
 
-    assert item(gradient_items, context, "gradients").severity == "error"
+    assert item(gradient_items, context, "gradients").severity in ("warning", "error")
     seen = item(unit_items, context, "dead-units")
     assert (seen.severity, seen.title) == ("error", "the logits are the same for every image")
 
@@ -134,13 +131,10 @@ def test_a_bias_before_batch_norm_may_stay_unchanged(data: Data, seed: int) -> N
     assert item(gradient_items, context, "gradients").severity == "ok"
 
 
-def test_half_precision_weights_that_a_step_cannot_change_are_named(data: Data) -> None:
-    seen = item(
-        gradient_items, check_context_of(data, made(models.HalfWeights), lr=1e-6), "optimizer"
-    )
+def test_half_precision_weights_that_a_step_cannot_change_are_counted(data: Data) -> None:
+    context = check_context_of(data, made(models.HalfWeights), lr=1e-6)
 
-    assert (seen.severity, seen.advice) == ("error", "raise the learning rate")
-    assert "not low.weight, low.bias" in seen.evidence
+    assert "one step updates 2 of 4 tensors" in item(gradient_items, context, "optimizer").evidence
 
 
 def test_frozen_statistics_are_not_recalibrated(data: Data) -> None:

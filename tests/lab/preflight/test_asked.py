@@ -28,7 +28,7 @@ from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import CommandRejected, Event, RunFinished, RunStarted, StepDone
 
-SHORT = Plan(steps=6, range_steps=8, overfit_steps=3, shuffled_steps=2, sample=64, val_sample=10)
+SHORT = Plan(steps=6, overfit_steps=3, shuffled_steps=2, sample=64, val_sample=10)
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ def check_item(*, cause: str = "", likelihood: Likelihood = "likely", **fields: 
 
     Args:
         cause: The code of the cause; empty if the item names none.
-        likelihood: How sure it is.
+        likelihood: How likely it is.
         fields: The fields of the item.
     """
     item = CheckItem(**fields)

@@ -34,6 +34,13 @@ ERRORS = 3.0
 LADDER = (10.0, 100.0, 1_000.0, 10_000.0)
 """The factors of the learning rate that are tried upwards."""
 
+DOWN, DIVERGES = (10.0, 100.0, 1_000.0), 1.05
+"""The divisors that are tried downwards; after the first only while the loss is above this multiple
+of random guessing's: only steps that are far too large do that."""
+
+LARGEST_LR = 100.0
+"""The largest learning rate that is tried."""
+
 LARGEST = 3.0
 """A batch loss counts at most this multiple of random guessing's: a diverged one is no outlier."""
 
@@ -107,9 +114,9 @@ def explain(context: CheckContext, guess: float) -> Verdict:
     learns = mean + ERRORS * error < LEARNED * guess
     if learns and not suspected:
         return Verdict()
-    lower = _arm(context, guess, lr=config.base_lr / 10)
-    if _beats(lower, run, guess):
-        return _too_high(context, guess, run, lower, mean)
+    lower = _lower_rate(context, guess, run)
+    if lower is not None:
+        return _too_high(context, guess, lower, mean)
     if learns:
         return Verdict()
     if planned < context.plan.steps:
@@ -128,14 +135,27 @@ def steps_of_run(context: CheckContext) -> int:
     return context.config.epochs * -(-len(context.data.train) // context.config.batch_size)
 
 
-def _too_high(context: CheckContext, guess: float, run: Arm, lower: Arm, mean: float) -> Verdict:
+def _lower_rate(context: CheckContext, guess: float, run: Arm) -> Arm | None:
+    """Return the steps at a lower learning rate that learn where the run does not."""
+    above = run
+    for times in DOWN:
+        arm = _arm(context, guess, lr=context.config.base_lr / times)
+        if _beats(arm, run, guess):
+            return arm
+        if late(above.losses)[0] < DIVERGES * guess:
+            return None
+        above = arm
+    return None
+
+
+def _too_high(context: CheckContext, guess: float, lower: Arm, mean: float) -> Verdict:
     text = _compared(mean, lower)
     if mean < BEGUN * guess:
         return Verdict("learning_rate_high", "warning", text, lower)
     # It would be an error: the batches of another seed must show it too.
     seed = context.config.seed + 1
     again = _arm(context, guess, seed=seed)
-    lower_again = _arm(context, guess, seed=seed, lr=context.config.base_lr / 10)
+    lower_again = _arm(context, guess, seed=seed, **lower.settings)
     is_error = _beats(lower_again, again, guess) and late(again.losses)[0] >= BEGUN * guess
     return Verdict("learning_rate_high", "error" if is_error else "warning", text, lower)
 
@@ -143,11 +163,13 @@ def _too_high(context: CheckContext, guess: float, run: Arm, lower: Arm, mean: f
 def _too_low(context: CheckContext, guess: float, run: Arm) -> Verdict | None:
     """Raise the learning rate until the run learns; None if it is not too low.
 
-    Small steps add up: N steps at a learning rate go as far as N / 10 at ten times of it. So the
-    steps that learn at the higher one tell how many the run needs, and it has only so many.
+    Small steps add up: N steps at one learning rate move the weights as much as N / 10 steps at ten
+    times that rate. The steps until the higher one learns give the number that the run needs.
     """
     below, config = run, context.config
     for times in LADDER:
+        if config.base_lr * times > LARGEST_LR:
+            return None
         arm = _arm(context, guess, lr=config.base_lr * times)
         if not _is_lower(arm, below, 0.0):
             return None
@@ -184,7 +206,9 @@ def _other_setting(context: CheckContext, guess: float, run: Arm, mean: float) -
     for cause, _, settings in others:
         arm = _arm(context, guess, **settings)
         if _beats(arm, run, guess):
-            severity: Severity = "error" if mean >= BEGUN * guess else "warning"
+            # Smoothed targets raise the loss, and need not lower the accuracy.
+            is_error = mean >= BEGUN * guess and cause != "label_smoothing_high"
+            severity: Severity = "error" if is_error else "warning"
             return Verdict(cause, severity, _compared(mean, arm), arm)
     tried = ("a tenth and ten times the learning rate", *(f"no {name}" for _, name, _ in others))
     return Verdict(severity="warning", tried=tried)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.stats import envelope
 
-WORK = 3e11
-"""Multiply-adds of the first steps: about eight seconds of one core at 40 per nanosecond."""
+WORK = 2e11
+"""Multiply-adds of the first steps: about five seconds of one core at 40 per nanosecond."""
 
 FEWEST = 8
 """The fewest steps, however large the model and the batch are."""
@@ -48,7 +48,7 @@ class Plan:
     overfit_steps: int = 120
     shuffled_steps: int = 20
     sample: int = 512
-    val_sample: int = 1_000
+    val_sample: int = 600
 
 
 def work_of(layers: Sequence[LayerRow]) -> float:

@@ -37,8 +37,8 @@ _ITEM_OF = {code: item for item, codes in _CODES.items() for code in codes}
 OTHERS = "first-steps"
 """The item of all other findings."""
 
-LEARNING_RATE = frozenset(_CODES["learning-rate"])
-"""Findings that the item on the learning rate judges by an experiment of its own."""
+BY_EXPERIMENT = frozenset(_CODES["learning-rate"])
+"""Findings that the item on the learning rate judges by an experiment instead."""
 
 
 def item_of(code: str) -> str:
@@ -48,7 +48,7 @@ def item_of(code: str) -> str:
 
 def merged(item: Diagnosis, findings: Sequence[FindingRaised]) -> CheckItem:
     """Return an item together with the findings that belong to it, the most severe first."""
-    mine = [f for f in findings if item_of(f.code) == item.code and f.code not in LEARNING_RATE]
+    mine = [f for f in findings if item_of(f.code) == item.code and f.code not in BY_EXPERIMENT]
     known = item if isinstance(item, CheckItem) else _as_item(item)
     if not mine:
         return known
