@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import replace
 
-from tui_trainer.data.dataset import load
+from torch import nn
+
+from tui_trainer.data.dataset import Data, load
 from tui_trainer.engine.batches import Batches
 from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.device import choose_device, keep_freed_memory, set_up
@@ -20,7 +22,10 @@ from tui_trainer.models.threads import MOST_IMAGES, choose_threads
 from tui_trainer.models.unregistered_state import UnregisteredState
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.events import Event, StateChanged
+from tui_trainer.protocol.layers import LayerRow
+from tui_trainer.protocol.probed import Probe
 from tui_trainer.protocol.reference import absolute
 
 ACCELERATOR_FLUSH = 32
@@ -66,11 +71,41 @@ def prepare(
     if is_custom(config.model):
         yield StateChanged(state="preparing", step=0, detail="trying the first training steps")
     first_probes = assistant.first_probes(model, data, config)
+    return assemble(
+        config,
+        data,
+        model,
+        layers=layers,
+        assistant=assistant,
+        inbox=inbox,
+        store=store,
+        clock=clock,
+        threads=threads,
+        review=review,
+        first_probes=first_probes,
+    )
+
+
+def assemble(
+    config: RunConfig,
+    data: Data,
+    model: nn.Module,
+    *,
+    layers: tuple[LayerRow, ...],
+    assistant: Assistant,
+    inbox: Inbox,
+    store: CheckpointStore,
+    clock: Callable[[], float],
+    threads: int,
+    review: tuple[Diagnosis, ...] = (),
+    first_probes: tuple[Probe, ...] = (),
+) -> Run:
+    """Return the run of a model before its first batch; the model is on the data's device."""
     batches, progress, stopwatch = Batches(data, config), Progress(), Stopwatch(clock)
     sample = Sample(data, layers, assistant.trace, is_custom=is_custom(config.model))
     return Run(
         config=config,
-        device=device,
+        device=data.train.images.device,
         threads=threads,
         data=data,
         model=model,
@@ -89,7 +124,7 @@ def prepare(
         ),
         assistant=assistant,
         base_lr=config.base_lr,
-        flush_every=1 if device.type == "cpu" else ACCELERATOR_FLUSH,
+        flush_every=1 if data.train.images.device.type == "cpu" else ACCELERATOR_FLUSH,
         first_probes=first_probes,
         unregistered=UnregisteredState(model) if is_custom(config.model) else None,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +20,7 @@ from tui_trainer.lab.context import IMAGES, MAX_AGE, SEED, Context
 from tui_trainer.lab.example_forgetting import ExampleForgetting
 from tui_trainer.lab.predictions import TEST, VALIDATION, Predictions, PredictionStore
 from tui_trainer.lab.preflight.custom_trial import try_batch_size, try_model
-from tui_trainer.lab.tracer import Tracer
-from tui_trainer.lab.updates_trial import try_updates
+from tui_trainer.lab.probe_assistant import ProbeAssistant
 from tui_trainer.models.build import custom_model_error, is_custom
 from tui_trainer.models.rng import preserve_rng_state, seed_all
 from tui_trainer.models.unregistered_state import preserve_globals
@@ -40,17 +38,15 @@ LONGEST_REASON = 300
 """Characters of an error message that are reported; torch's can be pages long."""
 
 
-class Laboratory(Tracer):
+class Laboratory(ProbeAssistant):
     """Answers questions about one run's model.
 
     Attributes:
-        run: The run, once it is prepared.
         scheduler: Runs answers in slices.
         prediction_store: The newest predictions of each split.
         forgetting: How each validation image was classified, epoch by epoch.
     """
 
-    run: Run
     forgetting: ExampleForgetting
 
     def __init__(self) -> None:
@@ -73,11 +69,6 @@ class Laboratory(Tracer):
         probes: list[Probe] = [try_model(model, data, config)] if is_custom(config.model) else []
         return (probe_data(data), *probes) if config.probes else tuple(probes)
 
-    def try_updates(self) -> Iterator[Probe]:
-        """Try some updates of copies of the model; nothing if a custom model raises."""
-        with suppress(Exception):
-            yield try_updates(self.run)
-
     def try_batch_size(
         self, model: nn.Module, data: Data, config: RunConfig, batch_size: int
     ) -> None:
@@ -91,7 +82,7 @@ class Laboratory(Tracer):
 
     def begin(self, run: Run) -> None:
         """Attach the run that is about to be trained."""
-        self.run = run
+        super().begin(run)
         self.forgetting = ExampleForgetting(len(run.data.val))
 
     @property

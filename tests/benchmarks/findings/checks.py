@@ -26,12 +26,10 @@ import torch
 
 import tui_trainer.engine.prepare as preparing
 from tests.benchmarks.findings.files import recorded_events
-from tests.benchmarks.findings.healthy import SEEDS, preset_cases
+from tests.benchmarks.findings.healthy import FASHION, PRESET_SEEDS, family_cases, preset_cases
 from tests.benchmarks.findings.public.faults import FAULTS, public_cases, public_sabotage
 from tests.benchmarks.findings.record import config_of
-from tests.benchmarks.findings.students import STUDENTS
-from tests.benchmarks.findings.suite import TWIN, Case
-from tests.models import any_models
+from tests.benchmarks.findings.suite import HEALTHY, TWIN, Case
 from tui_trainer.data.dataset import Data, load
 from tui_trainer.lab import standalone
 from tui_trainer.protocol.answers import Answered
@@ -42,12 +40,8 @@ from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import EpochDone
 from tui_trainer.stats.intervals import wilson
 
-STUDENT, ZOO, ANY = "student", "zoo", "any"
-"""The kinds of healthy trainings next to the presets and the twins of the public faults."""
-
-FIRST_SEED: Mapping[str, int] = {"public-tuning": 1, "public-judging": 101}
-STUDENT_SEEDS = 2
-"""Seeds per student's training."""
+SHIFTS: Mapping[str, int] = {"public-tuning": 0, "public-judging": 1_000}
+"""What is added to the seeds of the suite's healthy runs."""
 
 POINTS = 0.10
 """The effect of a fault, as a fraction of validation accuracy, that a check should find."""
@@ -105,20 +99,15 @@ def _out_of_reach(case: Case) -> bool:
 
 
 def _healthy(seeds: str) -> Iterator[Case]:
-    first = FIRST_SEED[seeds]
-    for case in preset_cases():
-        if case.seed == SEEDS[0]:
-            yield replace(case, seed=first, settings={**case.settings, "seed": first})
-    for name, student in STUDENTS.items():
-        for seed in range(first, first + STUDENT_SEEDS):
-            yield Case(f"{STUDENT}.{name}", seed, {**student.all_settings, "seed": seed})
+    """Yield each healthy training of the suite once, and every zoo model."""
+    shift = SHIFTS[seeds]
+    presets = (case for case in preset_cases() if case.seed == PRESET_SEEDS[0])
+    for case in (*presets, *(case for case in family_cases() if case.data != FASHION)):
+        seed = case.seed + shift
+        yield replace(case, seed=seed, settings={**case.settings, "seed": seed})
     for model, (optimizer, rates) in zip(MODELS, itertools.cycle(_RATES.items()), strict=False):
-        settings = {**_ZOO, **rates, "model": model, "seed": first}
-        yield Case(f"{ZOO}.{model}-{optimizer}", first, settings)
-    for kind in any_models.HEALTHY:
-        model = f"{Path(any_models.__file__)}:{kind.__name__}"
-        settings = {**_ZOO, **_RATES["sgd"], "model": model, "augment": "none", "seed": first}
-        yield Case(f"{ANY}.{kind.__name__}", first, settings)
+        settings = {**_ZOO, **rates, "model": model, "seed": 1 + shift}
+        yield Case(f"{HEALTHY}.zoo-{model}-{optimizer}", 1 + shift, settings)
 
 
 @contextmanager

@@ -31,12 +31,11 @@ BETTER = 0.1
 ERRORS = 3.0
 """… and in standard errors of the paired differences of the batches."""
 
-LADDER = (10.0, 100.0, 1_000.0, 10_000.0)
-"""The factors of the learning rate that are tried upwards."""
+RATES = 2
+"""The learning rates on each side that are tried."""
 
-DOWN, DIVERGES = (10.0, 100.0, 1_000.0), 1.05
-"""The divisors that are tried downwards; after the first only while the loss is above this multiple
-of random guessing's: only steps that are far too large do that."""
+ARM_STEPS = 40
+"""The fewest steps with a setting changed, or half of the first steps."""
 
 LARGEST_LR = 100.0
 """The largest learning rate that is tried."""
@@ -135,16 +134,29 @@ def steps_of_run(context: CheckContext) -> int:
     return context.config.epochs * -(-len(context.data.train) // context.config.batch_size)
 
 
+def _rates(context: CheckContext, guess: float, *, upwards: bool) -> list[float]:
+    """Return the factors of the learning rate worth some steps: those that lower one batch's loss.
+
+    Upwards the lowest that does so clearly comes first, downwards the highest. Without a trial of
+    updates, a tenth or ten times the learning rate.
+    """
+    tried = context.first.history.updates_tried
+    if tried is None:
+        return [10.0 if upwards else 0.1]
+    ends = {one.factor: one.loss for one in tried.rates if one.loss is not None}
+    now = ends.get(1.0, math.inf)
+    side = {f: end for f, end in ends.items() if (f > 1 if upwards else f < 1)}
+    limit = min(now, tried.loss) - BETTER * guess
+    found = [f for f, end in side.items() if end < limit]
+    return sorted(found, reverse=not upwards)[:RATES]
+
+
 def _lower_rate(context: CheckContext, guess: float, run: Arm) -> Arm | None:
     """Return the steps at a lower learning rate that learn where the run does not."""
-    above = run
-    for times in DOWN:
-        arm = _arm(context, guess, lr=context.config.base_lr / times)
+    for times in _rates(context, guess, upwards=False):
+        arm = _arm(context, guess, lr=context.config.base_lr * times)
         if _beats(arm, run, guess):
             return arm
-        if late(above.losses)[0] < DIVERGES * guess:
-            return None
-        above = arm
     return None
 
 
@@ -166,16 +178,13 @@ def _too_low(context: CheckContext, guess: float, run: Arm) -> Verdict | None:
     Small steps add up: N steps at one learning rate move the weights as much as N / 10 steps at ten
     times that rate. The steps until the higher one learns give the number that the run needs.
     """
-    below, config = run, context.config
-    for times in LADDER:
+    config = context.config
+    for times in _rates(context, guess, upwards=True):
         if config.base_lr * times > LARGEST_LR:
             return None
         arm = _arm(context, guess, lr=config.base_lr * times)
-        if not _is_lower(arm, below, 0.0):
-            return None
         begun = _first_below(arm.losses, LEARNED * guess)
-        if begun is None:
-            below = arm
+        if begun is None or not _is_lower(arm, run, BETTER * guess):
             continue
         share = arm.path[begun] / _path_of_run(context)
         if share < LOW_WARNING:
@@ -210,7 +219,7 @@ def _other_setting(context: CheckContext, guess: float, run: Arm, mean: float) -
             is_error = mean >= BEGUN * guess and cause != "label_smoothing_high"
             severity: Severity = "error" if is_error else "warning"
             return Verdict(cause, severity, _compared(mean, arm), arm)
-    tried = ("a tenth and ten times the learning rate", *(f"no {name}" for _, name, _ in others))
+    tried = ("other learning rates", *(f"no {name}" for _, name, _ in others))
     return Verdict(severity="warning", tried=tried)
 
 
@@ -221,7 +230,7 @@ def _arm(context: CheckContext, guess: float, **settings: Any) -> Arm:
         set_dropout(trial.model, dropout)
     count = context.plan.steps
     if "epochs" not in settings:
-        count = min(count, steps_of_run(context))
+        count = min(count, max(ARM_STEPS, count // 2), steps_of_run(context))
     losses: list[float] = []
     lrs: list[float] = []
     with context.seeded_rng():

@@ -6,29 +6,31 @@ rules.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
 from tui_trainer.data.dataset import Data
-from tui_trainer.engine.batches import Batches
 from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.loop import train_step
-from tui_trainer.engine.optimizers import make_optimizer
-from tui_trainer.engine.probes import Probes
-from tui_trainer.engine.probes.sample import Sample
-from tui_trainer.engine.progress import Progress, Stopwatch
-from tui_trainer.engine.run import Control, DivergedError, Run
+from tui_trainer.engine.prepare import assemble
+from tui_trainer.engine.probes import STUCK
+from tui_trainer.engine.progress import Progress
+from tui_trainer.engine.run import DivergedError, Run
 from tui_trainer.findings import with_findings
 from tui_trainer.history.history import History
-from tui_trainer.lab.tracer import Tracer
+from tui_trainer.lab.probe_assistant import ProbeAssistant
+from tui_trainer.lab.updates_trial import try_updates
+from tui_trainer.models.copies import copy_model
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import Event, FindingRaised, StepDone
 from tui_trainer.protocol.layers import LayerRow
-from tui_trainer.protocol.probed import Probe
+from tui_trainer.protocol.probed import Probe, SampleProbed
 
 BY_THE_CLOCK = frozenset({"slower", "input_bound", "memory_short"})
 """Findings that depend on the load of the machine; the check leaves them out."""
@@ -80,9 +82,10 @@ def train_first_steps(
         steps: The most steps; a shorter run is trained to its end.
         clock: A monotonic clock in seconds.
     """
-    run = _run_of(model, data, config, layers, clock)
+    initial = copy_model(model)
+    run = _run_of(model, data, config, layers, probes, clock)
     history, done = History(), []
-    for event in with_findings(_events(run, probes, steps)):
+    for event in with_findings(_events(run, steps, initial)):
         history.apply(event)
         if isinstance(event, StepDone):
             done.append(event)
@@ -94,36 +97,35 @@ def _run_of(
     data: Data,
     config: RunConfig,
     layers: tuple[LayerRow, ...],
+    probes: Sequence[Probe],
     clock: Callable[[], float],
 ) -> Run:
-    assistant, batches = Tracer(), Batches(data, config)
-    progress, stopwatch = Progress(), Stopwatch(clock)
-    sample = Sample(data, layers, assistant.trace)
-    return Run(
-        config=config,
-        device=data.train.images.device,
-        threads=torch.get_num_threads(),
-        data=data,
-        model=model,
+    return assemble(
+        replace(config, probes=True),
+        data,
+        model,
         layers=layers,
-        review=(),
-        optimizer=make_optimizer(model, config),
-        batches=batches,
-        progress=progress,
-        control=Control(Inbox()),
-        stopwatch=stopwatch,
+        assistant=_Tracer(),
+        inbox=Inbox(),
         store=CheckpointStore(),
-        probes=Probes(model, data, batches, progress, stopwatch, sample, wanted=True),
-        assistant=assistant,
-        base_lr=config.base_lr,
-        flush_every=1,
+        clock=clock,
+        threads=torch.get_num_threads(),
+        first_probes=tuple(probes),
     )
 
 
-def _events(run: Run, probes: Sequence[Probe], steps: int) -> Iterator[Event]:
+class _Tracer(ProbeAssistant):
+    """Leaves the trial of updates to the end, where the initial model is tried."""
+
+    def try_updates(self) -> Iterator[Probe]:
+        yield from ()
+
+
+def _events(run: Run, steps: int, initial: nn.Module) -> Iterator[Event]:
     yield run.started()
-    yield from probes
+    yield from run.first_probes
     run.stopwatch.start()
+    learns = False
     try:
         for _ in range(steps):
             if not run.batches.stream.remaining:
@@ -135,6 +137,14 @@ def _events(run: Run, probes: Sequence[Probe], steps: int) -> Iterator[Event]:
             yield from run.flush()
             yield from run.probes.after_step()
         run.check_weights()
-        yield from run.probes.at_end_of_epoch()
+        for probe in run.probes.at_end_of_epoch():
+            if isinstance(probe, SampleProbed):
+                learns = probe.loss < STUCK * math.log(run.data.classes)
+            yield probe
     except DivergedError as error:
         yield error.event
+    if not learns:
+        # Of the initial model: one that has diverged or died shows nothing any more.
+        fresh = replace(run, model=initial, progress=Progress())
+        with suppress(Exception):
+            yield try_updates(fresh)

@@ -9,12 +9,15 @@ import itertools
 import math
 import statistics
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from torch import nn
 
 from tui_trainer.data.dataset import Data, Split
 from tui_trainer.engine.evaluation import evaluate
+from tui_trainer.findings.causes import ranked
+from tui_trainer.findings.learning import STUCK_BY
 from tui_trainer.findings.rule import weights
 from tui_trainer.lab.preflight.check_context import CheckContext
 from tui_trainer.lab.preflight.check_item import check_item
@@ -83,11 +86,11 @@ def _loss_item(
     else:
         text += f"; {why_not}"
     severity, title, advice, cause = item
-    if severity != "ok" and verdict.evidence:
-        text += f"; {verdict.evidence}"
     if verdict.is_unexplained:
         text += f"; tried in vain: {', '.join(verdict.tried)}"
-    return check_item(
+    if severity != "ok" and verdict.evidence:
+        text += f"; {verdict.evidence}"
+    shown = check_item(
         code="first-steps",
         severity=severity,
         title=title,
@@ -98,6 +101,10 @@ def _loss_item(
         figure=f"loss {last:.3f}",
         cause=cause,
     )
+    if severity in ("ok", "note") or cause:
+        return shown
+    # No single setting explains it: what the run itself would name, the most likely first.
+    return replace(shown, causes=ranked(context.first.history, *STUCK_BY))
 
 
 def _learned(
