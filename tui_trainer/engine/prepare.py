@@ -22,10 +22,8 @@ from tui_trainer.models.threads import MOST_IMAGES, choose_threads
 from tui_trainer.models.unregistered_state import UnregisteredState
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
-from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.events import Event, StateChanged
 from tui_trainer.protocol.layers import LayerRow
-from tui_trainer.protocol.probed import Probe
 from tui_trainer.protocol.reference import absolute
 
 ACCELERATOR_FLUSH = 32
@@ -71,34 +69,21 @@ def prepare(
     if is_custom(config.model):
         yield StateChanged(state="preparing", step=0, detail="trying the first training steps")
     first_probes = assistant.first_probes(model, data, config)
-    return assemble(
-        config,
-        data,
-        model,
-        layers=layers,
-        assistant=assistant,
-        inbox=inbox,
-        store=store,
-        clock=clock,
-        threads=threads,
-        review=review,
-        first_probes=first_probes,
-    )
+    run = assemble(config, data, model, layers, assistant, inbox, store, clock, threads)
+    run.review, run.first_probes = review, first_probes
+    return run
 
 
 def assemble(
     config: RunConfig,
     data: Data,
     model: nn.Module,
-    *,
     layers: tuple[LayerRow, ...],
     assistant: Assistant,
     inbox: Inbox,
     store: CheckpointStore,
     clock: Callable[[], float],
     threads: int,
-    review: tuple[Diagnosis, ...] = (),
-    first_probes: tuple[Probe, ...] = (),
 ) -> Run:
     """Return the run of a model before its first batch; the model is on the data's device."""
     batches, progress, stopwatch = Batches(data, config), Progress(), Stopwatch(clock)
@@ -110,7 +95,7 @@ def assemble(
         data=data,
         model=model,
         layers=layers,
-        review=review,
+        review=(),
         optimizer=make_optimizer(model, config),
         batches=batches,
         progress=progress,
@@ -125,6 +110,5 @@ def assemble(
         assistant=assistant,
         base_lr=config.base_lr,
         flush_every=1 if data.train.images.device.type == "cpu" else ACCELERATOR_FLUSH,
-        first_probes=first_probes,
         unregistered=UnregisteredState(model) if is_custom(config.model) else None,
     )

@@ -31,6 +31,9 @@ BETTER = 0.1
 ERRORS = 3.0
 """… and in standard errors of the paired differences of the batches."""
 
+MOVES = 0.01
+"""The least fall of one batch's loss that shows an effect, as a share of random guessing's."""
+
 RATES = 2
 """The learning rates on each side that are tried."""
 
@@ -137,18 +140,15 @@ def steps_of_run(context: CheckContext) -> int:
 def _rates(context: CheckContext, guess: float, *, upwards: bool) -> list[float]:
     """Return the factors of the learning rate worth some steps: those that lower one batch's loss.
 
-    Upwards the lowest that does so clearly comes first, downwards the highest. Without a trial of
-    updates, a tenth or ten times the learning rate.
+    The best comes first. Without a trial of updates: a tenth, or ten times the learning rate.
     """
     tried = context.first.history.updates_tried
     if tried is None:
         return [10.0 if upwards else 0.1]
     ends = {one.factor: one.loss for one in tried.rates if one.loss is not None}
-    now = ends.get(1.0, math.inf)
-    side = {f: end for f, end in ends.items() if (f > 1 if upwards else f < 1)}
-    limit = min(now, tried.loss) - BETTER * guess
-    found = [f for f, end in side.items() if end < limit]
-    return sorted(found, reverse=not upwards)[:RATES]
+    limit = min(ends.get(1.0, math.inf), tried.loss) - MOVES * guess
+    side = (f for f, end in ends.items() if (f > 1 if upwards else f < 1) and end < limit)
+    return sorted(side, key=lambda times: ends[times])[:RATES]
 
 
 def _lower_rate(context: CheckContext, guess: float, run: Arm) -> Arm | None:
@@ -184,15 +184,17 @@ def _too_low(context: CheckContext, guess: float, run: Arm) -> Verdict | None:
             return None
         arm = _arm(context, guess, lr=config.base_lr * times)
         begun = _first_below(arm.losses, LEARNED * guess)
-        if begun is None or not _is_lower(arm, run, BETTER * guess):
+        if not _is_lower(arm, run, 0.0):
             continue
-        share = arm.path[begun] / _path_of_run(context)
+        share = arm.path[-1 if begun is None else begun] / _path_of_run(context)
+        if begun is None and share < 1:
+            continue
         if share < LOW_WARNING:
             return None
         needed = math.ceil(share * steps_of_run(context))
         return Verdict(
             "learning_rate_low",
-            "error" if share > 1 else "warning",
+            "error" if share >= 1 else "warning",
             f"{_compared(late(run.losses)[0], arm)}; at the run's own it takes about {needed:,} "
             f"steps to get that far, and the run has {steps_of_run(context):,}",
             arm,

@@ -100,18 +100,11 @@ def _run_of(
     probes: Sequence[Probe],
     clock: Callable[[], float],
 ) -> Run:
-    return assemble(
-        replace(config, probes=True),
-        data,
-        model,
-        layers=layers,
-        assistant=_Tracer(),
-        inbox=Inbox(),
-        store=CheckpointStore(),
-        clock=clock,
-        threads=torch.get_num_threads(),
-        first_probes=tuple(probes),
-    )
+    config, store = replace(config, probes=True), CheckpointStore()
+    threads = torch.get_num_threads()
+    run = assemble(config, data, model, layers, _Tracer(), Inbox(), store, clock, threads)
+    run.first_probes = tuple(probes)
+    return run
 
 
 class _Tracer(ProbeAssistant):
