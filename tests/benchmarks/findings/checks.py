@@ -204,7 +204,7 @@ def check_all(
 
 def _be_nice() -> None:
     if hasattr(os, "nice"):
-        os.nice(10)
+        os.nice(5)
 
 
 def _read(case: Case, folder: Path) -> Checked | None:

@@ -31,7 +31,7 @@ BETTER = 0.1
 ERRORS = 3.0
 """… and in standard errors of the paired differences of the batches."""
 
-MOVES = 0.01
+MOVES = 0.001
 """The least fall of one batch's loss that shows an effect, as a share of random guessing's."""
 
 RATES = 2
