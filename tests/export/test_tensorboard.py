@@ -4,6 +4,7 @@ import math
 import os
 import struct
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from tensorboardX import record_writer
 from tensorboardX.proto.event_pb2 import Event as Record
 
 from tests.export.facts import STEPS, short_run
+from tests.protocol import facts
 from tests.protocol.facts import epoch_done, step
 from tui_trainer.export.curves import write_tensorboard
+from tui_trainer.protocol.diagnosis import Cause
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Event
 
@@ -104,6 +107,21 @@ def test_a_turned_knob_is_a_text_at_its_step(tmp_path: Path) -> None:
         if value.tag.startswith("interventions")
     ]
     assert texts == [(14, "learning rate 0.1 → 0.05", "text")]
+
+
+def test_a_finding_is_a_text_with_its_causes_and_its_new_numbers_are_not(tmp_path: Path) -> None:
+    causes = (Cause(code="a", title="few images", likelihood="shown", advice="more"),)
+    found = replace(facts.finding(step=14), causes=(*causes, Cause(code="b", title="noise")))
+    write_tensorboard([found, replace(found, evidence="others")], tmp_path / "log")
+
+    (text,) = (
+        (record.step, value.tensor.string_val[0].decode())
+        for record in records_in(tmp_path / "log")
+        for value in record.summary.value
+        if value.tag.startswith("findings")
+    )
+    lines = ["▲ overfitting since epoch 3", "numbers", "cause: few images; try: more"]
+    assert text == (14, "\n\n".join([*lines, "possible cause: noise"]))
 
 
 def test_the_times_are_apart_by_the_training_time(tmp_path: Path) -> None:

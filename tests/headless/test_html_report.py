@@ -13,9 +13,11 @@ import pytest
 from PIL import Image
 
 from tests.headless.fakes import started
+from tests.protocol import facts
 from tui_trainer.headless.evaluation_text import Evaluation
 from tui_trainer.headless.html_report import report
 from tui_trainer.headless.view_questions import Shown
+from tui_trainer.protocol.diagnosis import Cause
 from tui_trainer.protocol.exhibit import (
     Bar,
     Bars,
@@ -215,6 +217,20 @@ def test_on_the_test_set_the_evaluation_is_counted() -> None:
     html = page(shown("confusion"), images="test", test_evaluations=3).text
     assert html.count("test evaluations: 3, counted in the run: this result is no longer") == 2
     assert "no longer" not in page(images="test", test_evaluations=1).text
+
+
+def test_the_findings_are_listed_with_their_causes() -> None:
+    first = Cause(
+        code="a", title="another title", likelihood="likely", evidence="93 images", advice="less"
+    )
+    stuck = facts.finding(title=BAD, causes=(first, Cause(code="b", title="noise")))
+    read = page(shown("confusion"), findings=(stuck,))
+    assert read.values("section", "id") == ["findings", "confusion"]
+    assert read.names.count("li") == 1 + 2  # one view in the contents
+    assert "likely cause: another title 93 images try: less possible cause: noise" in read.text
+    assert "script" not in read.names
+    assert "no active findings" in page(findings=()).text
+    assert "findings" not in page().values("section", "id")
 
 
 def test_of_other_layers_only_what_is_new_is_shown() -> None:

@@ -7,6 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,6 +75,7 @@ def evaluate(
         _check_report(report)
 
     from tui_trainer.headless import evaluation_text as front
+    from tui_trainer.headless.diagnosis_text import evaluated
     from tui_trainer.headless.view_questions import ViewQuestions
 
     sequence = ViewQuestions(
@@ -96,6 +98,8 @@ def evaluate(
     if as_json:
         front.print_record(evaluation, str(found.folder.path))
     if report is not None:
+        findings = evaluated(found.past).most_severe_first
+        evaluation = replace(evaluation, findings=tuple(findings))
         written = _write_report(
             report, evaluation, _report_command(evaluation, selected, settings or [], report)
         )

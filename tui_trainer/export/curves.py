@@ -17,7 +17,14 @@ from typing import Any
 from tui_trainer.export.targets import replacing, require
 from tui_trainer.history.history import History
 from tui_trainer.protocol.errors import InputError, path_error, reason
-from tui_trainer.protocol.events import EpochDone, Event, SettingChanged, StepDone, TestEvaluated
+from tui_trainer.protocol.events import (
+    EpochDone,
+    Event,
+    FindingRaised,
+    SettingChanged,
+    StepDone,
+    TestEvaluated,
+)
 from tui_trainer.text.fmt import knob, knob_name
 
 PICTURES = (".png", ".svg")
@@ -91,7 +98,8 @@ def write_tensorboard(events: Iterable[Event], folder: Path) -> None:
 
     Scalars by step: ``train/loss``, ``train/accuracy`` and ``lr`` of each batch;
     ``train_epoch/…`` and ``validation/…`` of each epoch; ``test/accuracy`` of each test evaluation.
-    Each changed setting is a text under ``interventions``. Accuracies are fractions of 1; the
+    Each changed setting is a text under ``interventions``, each finding with its causes one under
+    ``findings``. Accuracies are fractions of 1; the
     format keeps seven digits. The times are the export time plus the training time, so that
     TensorBoard's relative axis shows training seconds.
 
@@ -147,6 +155,7 @@ class _TensorBoardLog:
         )
         self._record, self._scalar_of, self._text_of = records.Event, summary.scalar, summary.text
         self._began, self._seconds = began, 0.0
+        self._raised: dict[str, FindingRaised] = {}
         self._file = writer.RecordWriter(str(path))
         self._write(file_version="brain.Event:2")
 
@@ -171,6 +180,20 @@ class _TensorBoardLog:
                 old, new = (knob(event.setting, value) for value in (event.old, event.new))
                 text = f"{knob_name(event.setting)} {old} → {new}"
                 self._write(step=event.step, summary=self._text_of("interventions", text))
+            case FindingRaised():
+                self._finding(event)
+
+    def _finding(self, event: FindingRaised) -> None:
+        """Write a finding when it is raised, and again when more than its numbers changes."""
+        before, self._raised[event.code] = self._raised.get(event.code), event
+        if before is not None and not event.is_news_after(before):
+            return
+        lines = [event.heading, event.evidence]
+        for cause in event.ranked_causes:
+            advice = f"try: {cause.advice}" if cause.advice else ""
+            parts = [f"{cause.label}: {cause.title}", cause.evidence, advice]
+            lines.append("; ".join(part for part in parts if part))
+        self._write(step=event.step, summary=self._text_of("findings", "\n\n".join(lines)))
 
     def _scalar(self, tag: str, value: float | None, step: int) -> None:
         if value is not None:

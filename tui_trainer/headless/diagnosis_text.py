@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +45,7 @@ def diagnose(name: str, events: Iterable[Event]) -> RunDiagnosis:
     Raises:
         InputError: If no batch was trained.
     """
-    history = History.of(with_findings(_without_findings(events)))
+    history = evaluated(events)
     if history.started is None or history.last_step is None:
         raise InputError(f"{name}: nothing to diagnose: no batch was trained")
     resolved = sorted(history.past_findings, key=lambda episode: episode.step)
@@ -56,8 +56,10 @@ def diagnose(name: str, events: Iterable[Event]) -> RunDiagnosis:
     )
 
 
-def _without_findings(events: Iterable[Event]) -> Iterator[Event]:
-    return (event for event in events if not isinstance(event, FindingRaised | FindingCleared))
+def evaluated(events: Iterable[Event]) -> History:
+    """Return the history of a recorded run with the findings of the current rules."""
+    recorded = (event for event in events if not isinstance(event, FindingRaised | FindingCleared))
+    return History.of(with_findings(recorded))
 
 
 def print_diagnosis(found: RunDiagnosis) -> None:

@@ -12,7 +12,7 @@ from tui_trainer import __version__
 from tui_trainer.headless.questions import run_questions
 from tui_trainer.headless.streams import standard_output
 from tui_trainer.headless.view_questions import IMAGES, Shown, ViewQuestions
-from tui_trainer.protocol.events import Event, RunStarted
+from tui_trainer.protocol.events import Event, FindingRaised, RunStarted
 from tui_trainer.render.plain_exhibit import INDENT, WIDTH, page, page_width, plain_lines, wrapped
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text.fmt import accuracy_with_interval, count, one_line, plural, printable
@@ -31,6 +31,7 @@ class Evaluation:
         total: The number of images; ``correct``: how many were predicted correctly.
         test_evaluations: The number of test evaluations of this run so far.
         views: The views.
+        findings: The findings active at the checkpoint; None if they were not asked for.
     """
 
     run: str
@@ -43,6 +44,7 @@ class Evaluation:
     correct: int
     test_evaluations: int
     views: tuple[Shown, ...]
+    findings: tuple[FindingRaised, ...] | None = None
 
     @property
     def accuracy(self) -> float:

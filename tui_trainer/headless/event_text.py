@@ -21,7 +21,6 @@ from tui_trainer.protocol.events import (
     plain,
 )
 from tui_trainer.render.cause_lines import (
-    LABELS,
     cause_lines,
     evidence_of,
     is_named,
@@ -29,13 +28,12 @@ from tui_trainer.render.cause_lines import (
 )
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
+from tui_trainer.text.lines import UNWRAPPED
 from tui_trainer.text.lines import plain as plain_lines
 from tui_trainer.text.sparkline import caption, sparkline
 
 PLOT_WIDTH = 60
 """Maximum columns of a plot."""
-
-_UNWRAPPED = 100_000
 
 _MIN_BAR = 9  # a blank, two ends, six columns
 _MAX_BAR = 33
@@ -169,7 +167,7 @@ def finding_lines(event: FindingRaised) -> list[str]:
     measured = f" ({evidence})" if evidence else ""
     if is_named(first, event):
         advice = f" → {first.advice}" if first.advice else ""
-        lines.append(f"{LABELS[first.likelihood]}: {first.title}{measured}{advice}")
+        lines.append(f"{first.label}: {first.title}{measured}{advice}")
     elif first.advice:
         lines.append(f"try: {first.advice}{measured}")
     return [*lines, *([others_line(others)] if others else [])]
@@ -188,7 +186,7 @@ def body_lines(found: Diagnosis, *, has_bars: bool = True) -> list[str]:
     if found.plot:
         bars = f"{sparkline(found.plot, PLOT_WIDTH)}  " if has_bars else ""
         lines.append(f"  {bars}{caption(found.plot, found.plot_label)}")
-    return [*lines, *plain_lines(cause_lines(found, _UNWRAPPED))]
+    return [*lines, *plain_lines(cause_lines(found, UNWRAPPED))]
 
 
 def diagnosis_record(found: Diagnosis) -> dict[str, Any]:

@@ -10,8 +10,11 @@ from importlib.resources import files
 from tui_trainer import __version__
 from tui_trainer.headless.evaluation_text import Evaluation, accuracy_line, test_evaluation_lines
 from tui_trainer.headless.view_questions import LAYER, Shown
+from tui_trainer.protocol.diagnosis import Cause
+from tui_trainer.protocol.events import FindingRaised
 from tui_trainer.protocol.exhibit import Block, Exhibit, Table
 from tui_trainer.protocol.inspection import GROUPS
+from tui_trainer.render.cause_lines import evidence_of, is_named
 from tui_trainer.render.html.blocks import blocks_html
 from tui_trainer.render.plain_exhibit import value_text
 from tui_trainer.text.fmt import count, interval, one_line, percent, printable
@@ -28,7 +31,12 @@ def report(found: Evaluation, command: str) -> str:
     """
     title = escape(f"{found.run}: evaluation of {found.started.model}")
     body = "\n".join(
-        (_header(found), *(_section(shown) for shown in found.views), _footer(found, command))
+        (
+            _header(found),
+            *([] if found.findings is None else [_findings(found.findings)]),
+            *(_section(shown) for shown in found.views),
+            _footer(found, command),
+        )
     )
     return (
         "<!DOCTYPE html>\n"
@@ -75,6 +83,36 @@ def _contents(views: Sequence[Shown]) -> str:
         if links:
             lists.append(f"<div><b>{escape(group)}</b><ul>{links}</ul></div>")
     return f"<nav aria-label='contents'>{''.join(lists)}</nav>"
+
+
+def _findings(findings: Sequence[FindingRaised]) -> str:
+    """Return the active findings, each with its causes, the most likely first."""
+    parts = [_finding(found) for found in findings] or ["<p class='ok'>✓ no active findings</p>"]
+    about = "What the rules find in the training up to this checkpoint."
+    return (
+        "<section id='findings'>\n<h2>findings</h2>\n"
+        f"<p class='about'>{about}</p>\n{''.join(parts)}</section>"
+    )
+
+
+def _finding(found: FindingRaised) -> str:
+    since = f"Since step {count(found.step)}: {found.evidence}"
+    causes = "".join(f"<li>{_cause(cause, found)}</li>" for cause in found.ranked_causes)
+    return (
+        f"<h3 class='{found.severity}'>{escape(one_line(found.heading))}</h3>\n"
+        f"<p>{escape(one_line(since))}</p>\n{f'<ol>{causes}</ol>' if causes else ''}\n"
+    )
+
+
+def _cause(cause: Cause, found: FindingRaised) -> str:
+    """Return a cause, its evidence and its advice."""
+    head = f"{cause.label}: {cause.title}" if is_named(cause, found) else ""
+    parts = [
+        f"<b>{escape(one_line(head))}</b>" if head else "",
+        escape(one_line(evidence_of(cause, found))),
+        escape(one_line(f"try: {cause.advice}")) if cause.advice else "",
+    ]
+    return "<br>".join(part for part in parts if part)
 
 
 def _section(shown: Shown) -> str:

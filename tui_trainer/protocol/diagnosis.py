@@ -80,6 +80,11 @@ class Cause:
     fix_setting: str | None = None
     fix_value: float | None = None
 
+    @property
+    def label(self) -> str:
+        """Its name with its likelihood: ``cause`` if it is shown, otherwise ``likely cause``."""
+        return "cause" if self.likelihood == "shown" else f"{self.likelihood} cause"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckItem(Diagnosis):

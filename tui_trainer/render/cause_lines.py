@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from tui_trainer.protocol.diagnosis import Cause, Likelihood
+from tui_trainer.protocol.diagnosis import Cause
 from tui_trainer.protocol.events import FindingRaised
 from tui_trainer.text.lines import Lines, paragraph
-
-LABELS: dict[Likelihood, str] = {
-    "shown": "cause",
-    "likely": "likely cause",
-    "possible": "possible cause",
-}
-"""What the first cause is called, by its likelihood."""
 
 
 def cause_lines(
@@ -32,7 +25,7 @@ def cause_lines(
     first, *others = found.ranked_causes or (Cause(code="", title=""),)
     lines: Lines = []
     if is_named(first, found):
-        lines += paragraph(f"{LABELS[first.likelihood]}: {first.title}", "", width, indent=indent)
+        lines += paragraph(f"{first.label}: {first.title}", "", width, indent=indent)
     lines += _evidence(first, found, width, indent)
     if first.advice:
         lines += paragraph(f"try: {first.advice}{key}", "title", width, indent=indent)

@@ -13,6 +13,10 @@ PROSE = 76
 """The maximum width of prose, in columns."""
 
 
+UNWRAPPED = 100_000
+"""A width at which no text is wrapped."""
+
+
 def paragraph(text: str, role: str, width: int, *, indent: int = 0, hanging: int = 0) -> Lines:
     """Return a text wrapped to ``width`` columns, in the color of a role.
 

@@ -6,7 +6,7 @@ from tui_trainer.course.topics import lesson_label
 from tui_trainer.protocol.diagnosis import SIGNS, Diagnosis, Severity
 from tui_trainer.protocol.events import FindingRaised
 from tui_trainer.render.block_lines import ROLES
-from tui_trainer.render.cause_lines import LABELS, cause_lines, is_named
+from tui_trainer.render.cause_lines import cause_lines, is_named
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
 from tui_trainer.text.lines import Lines, paragraph
@@ -71,7 +71,7 @@ def advice_cells(run: ShownRun, found: FindingRaised) -> list[Cell]:
     if found.severity == "note" or not found.ranked_causes:
         return []
     first = found.ranked_causes[0]
-    label = f"  {LABELS[first.likelihood]}: {first.title}"
+    label = f"  {first.label}: {first.title}"
     if not first.advice:
         return [Cell(label)] if is_named(first, found) else []
     cause = [Cell(label, rank=2)] if is_named(first, found) else []

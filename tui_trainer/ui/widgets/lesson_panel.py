@@ -12,6 +12,7 @@ from textual.binding import BindingType
 from tui_trainer.course.lesson import Lesson
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.events import FindingRaised
+from tui_trainer.render.cause_lines import cause_lines
 from tui_trainer.text.fmt import Cell
 from tui_trainer.text.lines import PROSE, Lines, kept_lines, paragraph, paragraphs
 from tui_trainer.ui.keys.keymap import LESSON_LIST_KEYS, with_keys
@@ -154,9 +155,7 @@ def _here(view: LessonView, width: int) -> Lines:
         lines.append(list(view.knobs))
     for found in view.findings:
         lines += _short(found, width)
-        if found.advice:
-            key = apply_key(view.fixable, found)
-            lines += paragraph(f"try: {found.advice}{key}", "title", width, indent=2)
+        lines += cause_lines(found, width, key=apply_key(view.fixable, found), is_full=False)
     for verdict in view.verdicts:
         lines += _short(verdict, width)
     return lines
