@@ -7,7 +7,9 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+import tomllib
 from collections.abc import Callable, Iterable, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import get_args
 
@@ -92,12 +94,20 @@ def event_list() -> str:
     return table(("event", "when, and its fields"), rows)
 
 
+def cause_list() -> str:
+    """Return the causes that several findings share."""
+    text = files("tui_trainer.findings").joinpath("causes.toml").read_text("utf-8")
+    rows = [(f"`{code}`", each["title"]) for code, each in tomllib.loads(text).items()]
+    return table(("`code`", "cause"), rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "keys": keys,
     "exit-codes": exit_codes,
     "zoo": models,
     "lessons": lesson_list,
     "events": event_list,
+    "causes": cause_list,
 }
 
 

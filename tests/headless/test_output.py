@@ -13,6 +13,7 @@ from tests.protocol import facts
 from tui_trainer.headless.runner import run_headless
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.events import (
+    CheckpointSaved,
     CommandRejected,
     DownloadProgress,
     Event,
@@ -222,6 +223,7 @@ def test_a_test_evaluation_is_reported_and_the_last_one_only_in_the_summary() ->
             epoch_done(1),
             evaluation(2),
             testing,
+            CheckpointSaved(step=860, epoch=1, files=("last",)),
             finished(test_evaluations=2),
         ]
     )

@@ -70,6 +70,12 @@ def test_an_error_in_the_variables_is_found_too(
     check_error(tmp_path / "mine.toml", body, 6, key, words)
 
 
+def test_a_role_by_its_old_and_its_new_name_is_refused(tmp_path: Path) -> None:
+    body = f'{BASE}[variables]\nrole-ok = "red"\nrole-good = "lime"\n'
+    words = "is the old name of role-ok; remove one of them"
+    check_error(tmp_path / "mine.toml", body, 5, "role-good", words)
+
+
 @pytest.mark.parametrize(
     "text", ['variables.role-trian = "red"', 'variables = { role-trian = "red" }']
 )

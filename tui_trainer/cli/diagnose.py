@@ -8,10 +8,10 @@ from tui_trainer.headless.streams import standard_output
 
 
 def diagnose(run: RunName = None, as_json: JsonObject = False) -> None:
-    """List the findings of a recorded run.
+    """List the findings of a recorded run, with all causes.
 
-    The current rules are evaluated on the recorded events. The exit code is 0,
-    even if there are findings.
+    The most likely cause comes first. The current rules are evaluated on the
+    recorded events. The exit code is 0, even if there are findings.
     """
     from tui_trainer.headless import diagnosis_text as front
     from tui_trainer.recording.folder import find_run

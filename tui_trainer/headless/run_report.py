@@ -7,6 +7,7 @@ from tui_trainer.headless.streams import Console, DataOut
 from tui_trainer.history.run_state import RunState
 from tui_trainer.protocol.diagnosis import SIGNS
 from tui_trainer.protocol.events import (
+    CheckpointSaved,
     CommandRejected,
     DatasetWarning,
     Diverged,
@@ -170,7 +171,7 @@ class Report:
     def _report_test_evaluation(self, event: Event) -> None:
         """Print a test evaluation; the last one is part of the summary."""
         evaluation = self._test_evaluation
-        if evaluation is None or isinstance(event, StateChanged):
+        if evaluation is None or isinstance(event, StateChanged | CheckpointSaved):
             return
         self._test_evaluation = None
         if not (isinstance(event, RunFinished) and not self._json_lines):

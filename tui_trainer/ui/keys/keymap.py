@@ -57,7 +57,7 @@ WINDOW_KEYS = [
     *bindings(
         "window",
         """
-        *next_view | v | next_view | view | Next view, in a window too small for all panels
+        *next_view | v | next_view | page | Next view, in a window too small for all panels
         next_theme | t | next_theme | theme | Next color theme
         save_picture | p | save_picture | picture | Save a screenshot of the window as SVG
         error_details | i | show_failure | details | Show the traceback of a failed run

@@ -49,7 +49,9 @@ NOTES = (
     "Accuracies come with their 95 % Wilson interval. The accuracy axis is",
     "logarithmic in the error: 90, 99 and 99.9 % are equally far apart.",
     "The learning rate is base × schedule; the keys change the base.",
-    "Findings never use the test set.",
+    "No finding uses the test set before you evaluate it. A finding has its most",
+    "likely cause first. A cause is shown by a measurement, likely (one points",
+    "to it) or possible (none excludes it).",
 )
 
 

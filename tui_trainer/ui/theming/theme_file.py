@@ -73,6 +73,9 @@ def _build(table: dict[str, Any]) -> LabTheme:
     description = _text(table, "description") if "description" in table else ""
     colors: dict[str, Any] = {key: _solid(table, key) for key in _BASE_COLORS if key in table}
     theme = LabTheme(name=name, description=description, dark=dark, **colors)
+    for old, new in _OLD_ROLES.items():
+        if {old, new} <= variables.keys():
+            raise TomlKeyError(old, f"is the old name of {new}; remove one of them", "variables")
     user_values = {
         _OLD_ROLES.get(str(key), str(key)): _variable(variables, key) for key in variables
     }
