@@ -7,11 +7,21 @@ from dataclasses import replace
 
 import pytest
 
-from tests.protocol.facts import data_probe, epoch_done, layer, neighbors, sample, started, update
-from tui_trainer.findings import causes
+from tests.protocol.facts import (
+    data_probe,
+    epoch_done,
+    layer,
+    neighbors,
+    sample,
+    started,
+    step,
+    tried,
+    update,
+)
+from tui_trainer.findings import causes, with_findings
 from tui_trainer.findings.causes import Test, ranked
 from tui_trainer.history.history import History
-from tui_trainer.protocol.events import Event, FindingRaised, RunStarted
+from tui_trainer.protocol.events import Diverged, Event, FindingRaised, RunStarted
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.protocol.probed import ParameterProbe, TriedRate, UpdatesTried
 
@@ -40,7 +50,7 @@ def row(features: int) -> LayerRow:
     return LayerRow(name="fc", kind="fully connected", kernel="", output_shape=shape, parameters=9)
 
 
-def tried(*losses: float | None) -> UpdatesTried:
+def trial(*losses: float | None) -> UpdatesTried:
     """Return a trial at a hundredth to a hundred times the run's learning rate."""
     rates = (TriedRate(factor=f, loss=x) for f, x in zip(FACTORS, losses, strict=True))
     return UpdatesTried(
@@ -56,10 +66,10 @@ def tried(*losses: float | None) -> UpdatesTried:
 
 
 FACTORS = (0.01, 0.1, 1.0, 10.0, 100.0)
-TOO_LOW = tried(2.3, 2.3, 2.29, 1.8, None)
-TOO_HIGH = tried(2.2, 1.6, 2.9, None, None)
-JUST_RIGHT = tried(2.3, 2.2, 1.7, 1.5, None)
-STUCK = tried(2.3, 2.3, 2.3, 2.3, 2.3)
+TOO_LOW = trial(2.3, 2.3, 2.29, 1.8, None)
+TOO_HIGH = trial(2.2, 1.6, 2.9, None, None)
+JUST_RIGHT = trial(2.3, 2.2, 1.7, 1.5, None)
+STUCK = trial(2.3, 2.3, 2.3, 2.3, 2.3)
 LAST = row(10)
 CASES: Sequence[tuple[Test, History, str]] = (
     (causes.labels_shuffled, after(data_probe()), ""),
@@ -77,8 +87,8 @@ CASES: Sequence[tuple[Test, History, str]] = (
     (causes.learning_rate_high, after(TOO_HIGH), "shown"),
     (causes.learning_rate_high, after(TOO_LOW), ""),
     *(
-        (test, after(trial, update(2, parameters=weights(update_norm=norm))), "")
-        for trial in (JUST_RIGHT, STUCK)
+        (test, after(one, update(2, parameters=weights(update_norm=norm))), "")
+        for one in (JUST_RIGHT, STUCK)
         for test, norm in ((causes.learning_rate_low, 1e-6), (causes.learning_rate_high, 0.1))
     ),
     (causes.momentum_high, after(start=started(momentum=0.999)), "likely"),
@@ -166,3 +176,16 @@ def test_a_trial_gives_the_learning_rate() -> None:
     assert found is not None
     assert (found.fix_setting, found.fix_value) == ("base_lr", 0.01)
     assert "2.300 → 2.900 at learning rate 0.1, → 1.600 at 0.01" in found.evidence
+
+
+def test_a_measured_cause_of_a_divergence_comes_before_the_learning_rate() -> None:
+    diverged = Diverged(epoch=1, step=80, lr=0.1, last_good_step=0)
+    events: list[Event] = [tried(gradient_ratio=20.0), *(step(n) for n in range(1, 80)), diverged]
+    raised = [
+        event
+        for event in with_findings(iter([START, *events]))
+        if isinstance(event, FindingRaised) and event.code == "divergence"
+    ]
+    assert [cause.code for cause in raised[-1].causes] == ["loss_function", "learning_rate_high"]
+    assert raised[-1].fix_setting == "base_lr"
+    assert raised[-1].advice.startswith("go back to step 0")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from tui_trainer.findings import causes
 from tui_trainer.findings.rule import (
@@ -66,6 +67,18 @@ RISE_FACTOR = 2.5
 ABOVE_GUESSING, STAYS_IMAGES = 1.2, 30_000
 """It is an error above this factor over random guessing's loss, or after this many images."""
 
+DIVERGES_BY = (
+    *map(
+        causes.from_finding,
+        (
+            *("gradient_sign", "loss_function", "exploding_logits", "input_scale"),
+            *("no_zero_grad", "weights_replaced", "equal_units"),
+        ),
+    ),
+    causes.momentum_high,
+)
+"""What can make a loss diverge besides the learning rate."""
+
 GRACE_IMAGES = 8_000
 """Images after a knob change during which the loss may rise."""
 
@@ -103,14 +116,25 @@ def divergence(history: History) -> FindingRaised | None:
         )
     else:
         return None
-    return finding(
+    too_high = causes.cause(
+        "learning_rate_high",
+        "likely",
+        _where(history).strip(" ,()"),
+        advice,
+        ("base_lr", float(f"{lower_lr:.6g}")),
+    )
+    found = finding(
         "divergence",
         title=title,
         evidence=evidence,
-        advice=advice,
         step=step.step,
-        fix_setting="base_lr",
-        fix_value=float(f"{lower_lr:.6g}"),
+        causes=(*causes.ranked(history, *DIVERGES_BY), too_high),
+    )
+    if diverged is None:
+        return found
+    # In each case only a rewind brings a diverged run back.
+    return replace(
+        found, advice=advice, fix_setting=too_high.fix_setting, fix_value=too_high.fix_value
     )
 
 

@@ -307,7 +307,8 @@ class FindingRaised(Diagnosis):
         fix_value: The value to set it to.
         cause: The most likely cause; empty if the title already names it.
         causes: All causes that were not excluded, the most likely first; ``cause``, ``advice`` and
-            the fix are those of the first. Empty in records of version 0.1.
+            the fix are those of the first, except that a diverged run is fixed by a rewind. Empty
+            in records of version 0.1.
         plot: The values of a small plot of the evidence; empty if there is none.
         plot_label: The label of that plot, as in ``validation loss, epochs 3 to 9``.
     """
