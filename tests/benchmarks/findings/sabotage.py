@@ -13,7 +13,7 @@ from tests.benchmarks.findings.hooks import DataHook, ModelHook, SessionHook
 from tests.benchmarks.findings.suite import FEWER_RUNS, FIRST_SEEDS, Case, is_healthy, usual_lr
 
 RUNS_OF_KIND = 5
-FEWER_RUNS_OF_KIND, FEWER_IMAGES = 2, 10_000
+FEWER_RUNS_OF_KIND, FEWER_IMAGES = 2, 5_000
 """The sabotaged runs of each kind, and their training images, in a short set."""
 
 EPOCHS = 4
