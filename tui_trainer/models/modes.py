@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 from tui_trainer.models.rng import preserve_rng_state
 
@@ -56,6 +57,19 @@ def begin_training(model: nn.Module) -> None:
     model.train()
     for module in kept:
         module.training = False
+
+
+def eval_layers(model: nn.Module) -> tuple[str, ...]:
+    """Return the names of the batch norms and dropouts that are in evaluation mode."""
+    return tuple(
+        name
+        for name, module in model.named_modules()
+        if not module.training
+        and (
+            (isinstance(module, _BatchNorm) and module.track_running_stats)
+            or (isinstance(module, _DropoutNd) and module.p > 0)
+        )
+    )
 
 
 def train_alone(model: nn.Module) -> None:

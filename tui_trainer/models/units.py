@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from tui_trainer.models.tensors import mean_and_std
+from tui_trainer.models.tensors import magnitudes, mean_and_std
 from tui_trainer.protocol.layers import LayerRow
+from tui_trainer.protocol.probed import LayerProbe
 
 _BOUNDS = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 _NEAR = 0.01
+
+MAP_IMAGES = 64
+"""Images whose feature maps are probed: each map has hundreds of positions, so these suffice."""
+
+PROBED_KINDS = ("conv", "depthwise", "fully connected", "batch norm", "relu", "activation")
+"""The kinds of layers that are reported."""
 
 
 @dataclass(slots=True)
@@ -104,4 +112,43 @@ def units_of(row: LayerRow, outputs: Tensor, images: int) -> Units:
         saturated=saturated * images,
         total=mean * images,
         square=(std**2 + mean**2) * images,
+    )
+
+
+class LayerStatistics:
+    """Collects statistics of the outputs of the layers in the layer table."""
+
+    def __init__(self, rows: tuple[LayerRow, ...]) -> None:
+        self.is_closed = len(rows) == 2 and rows[1].kind == "model"
+        flat = [row.output_shape[:2] == (1, 1) for row in rows if row.kind in PROBED_KINDS]
+        self.wants_all, self.is_flat = any(flat[:-1]), all(flat)
+        self._rows = rows
+        self._units: dict[int, Units] = {}
+
+    def reached(self, place: int, result: Tensor) -> None:
+        """Add the output of an operation for one part of the sample."""
+        row = self._rows[place] if place < len(self._rows) else None
+        if row is None or row.kind not in PROBED_KINDS or result.ndim < 2:
+            return
+        known = self._units.get(place)
+        if known is not None and (result.ndim > 2 and known.images >= MAP_IMAGES):
+            return
+        outputs = magnitudes(result)
+        units = units_of(row, outputs[:MAP_IMAGES] if outputs.ndim > 2 else outputs, len(result))
+        self._units[place] = units if known is None else known + units
+
+    def probes(self) -> tuple[LayerProbe, ...]:
+        """Return the statistics of each layer."""
+        return tuple(_probe(units) for _, units in sorted(self._units.items()))
+
+
+def _probe(units: Units) -> LayerProbe:
+    return LayerProbe(
+        name=units.row.name,
+        kind=units.row.kind,
+        units=len(units.high),
+        dead=len(units.dead),
+        saturated=units.saturated / units.images,
+        mean=units.mean,
+        std=0.0 if math.isnan(units.std) else units.std,
     )

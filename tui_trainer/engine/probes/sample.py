@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,12 +18,12 @@ from tui_trainer.engine.progress import Progress
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.modes import modes_of, set_modes, train_alone
 from tui_trainer.models.rng import preserve_rng_state, seed_all
-from tui_trainer.models.tensors import magnitudes, mean_and_std
-from tui_trainer.models.units import Units, units_of
+from tui_trainer.models.tensors import mean_and_std
+from tui_trainer.models.units import MAP_IMAGES, LayerStatistics
 from tui_trainer.models.unregistered_state import preserve_globals
 from tui_trainer.models.unused import unused_parameters
 from tui_trainer.protocol.layers import LayerRow
-from tui_trainer.protocol.probed import LayerProbe, SampleProbed
+from tui_trainer.protocol.probed import SampleProbed
 
 LARGEST, SMALLEST = 384, 64
 """The most and the fewest images of the sample, if the split has them …"""
@@ -32,23 +31,17 @@ LARGEST, SMALLEST = 384, 64
 SHARE = 32
 """… and between the two, one in so many images of the training split."""
 
-MAP_IMAGES = 64
-"""Images whose feature maps are probed: each map has hundreds of positions, so these suffice."""
-
 GAP_IMAGES = 128
 """Images, or one whole batch, for which batch and running statistics are compared."""
 
 KNOWN = 0.9
 """The confidence from which a correctly classified image is known."""
 
-KNOWN_IMAGES = 256
+KNOWN_IMAGES = 128
 """The most known images that are classified again, in training mode and augmented."""
 
 READ_IMAGES = 8
 """Images of the forward pass that finds the unused parameters."""
-
-PROBED_KINDS = ("conv", "depthwise", "fully connected", "batch norm", "relu", "activation")
-"""The kinds of layers that are reported."""
 
 Trace = Callable[
     [nn.Module, Tensor, Callable[[int, Tensor], None], Callable[[Tensor], None]], object
@@ -84,18 +77,18 @@ class Sample:
                 others = mean_and_std(val) if val is not None else ()
                 self._inputs = _Inputs(inputs, *mean_and_std(inputs), *others)
             inputs = self._inputs.inputs
-            seen = _Layers(self._layers)
+            seen = LayerStatistics(self._layers)
             twin = copy_model(model)
             modes = modes_of(twin)
             norms = [m for m in twin.modules() if isinstance(m, _BatchNorm) and m.training]
             twin.eval()
             logits = _logits(twin, data, inputs, seen, self._trace)
-            size = min(batches.batch_size, len(inputs))
-            gap, gap_error = _batch_gap(twin, norms, size, inputs, labels, logits)
             largest, predicted = logits.softmax(dim=1).max(dim=1)
             known = ((predicted == labels) & (largest >= KNOWN)).nonzero()[:KNOWN_IMAGES, 0]
-            known_augmented = self._known_augmented(model, known, batches, progress.step)
-            known_in_training = self._known_in_training(model, known) if self._is_custom else None
+            known_augmented = self._known_augmented(twin, known, batches)
+            known_in_training = self._known_in_training(model, known, inputs)
+            size = min(batches.batch_size, len(inputs))
+            gap, gap_error = _batch_gap(twin, norms, size, inputs, labels, logits)
             set_modes(twin, modes)
             unused = unused_parameters(twin, inputs[: min(size, READ_IMAGES)])
         losses = functional.cross_entropy(logits, labels, reduction="none").double().cpu()
@@ -129,33 +122,28 @@ class Sample:
             known_augmented=known_augmented,
         )
 
-    def _known_in_training(self, model: nn.Module, known: Tensor) -> int:
-        """Return how many of these images are classified correctly in training mode."""
-        twin = copy_model(model)
-        train_alone(twin)
-        return self._correct(twin, known, self._data.prepare(self._images.images[known]))
-
-    def _known_augmented(
-        self, model: nn.Module, known: Tensor, batches: Batches, step: int
-    ) -> int | None:
+    def _known_augmented(self, twin: nn.Module, known: Tensor, batches: Batches) -> int | None:
         """Return how many of these images are classified correctly when augmented."""
         augmentation = batches.augmentation
         if augmentation is None:
             return None
-        images = self._images.images[known]
-        twin = copy_model(model)
-        twin.eval()
-        rng = rng_for(step, "probe")
+        images, rng = self._images.images[known], rng_for(0, "probe")
         return self._correct(twin, known, self._data.prepare(images, augmentation, rng))
+
+    def _known_in_training(self, model: nn.Module, known: Tensor, inputs: Tensor) -> int | None:
+        """Return how many of these images a custom model classifies correctly in training mode."""
+        if not self._is_custom:
+            return None
+        twin = copy_model(model)
+        train_alone(twin)
+        return self._correct(twin, known, inputs[known])
 
     def _correct(self, model: nn.Module, places: Tensor, inputs: Tensor) -> int:
         if not len(places):
             return 0
         seed_all(0)
-        predicted = torch.cat(
-            [model(part).argmax(dim=1) for part in torch.split(inputs, MAP_IMAGES)]
-        )
-        return int((predicted == self._images.labels[places]).sum())
+        logits = torch.cat([model(part) for part in torch.split(inputs, MAP_IMAGES)])
+        return int((logits.argmax(dim=1) == self._images.labels[places]).sum())
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +163,9 @@ def _spread(split: Split, count: int) -> Split:
     return Split(split.images[places], split.labels[places])
 
 
-def _logits(model: nn.Module, data: Data, inputs: Tensor, seen: _Layers, trace: Trace) -> Tensor:
+def _logits(
+    model: nn.Module, data: Data, inputs: Tensor, seen: LayerStatistics, trace: Trace
+) -> Tensor:
     """Return the logits (N, classes) in evaluation mode.
 
     Layer outputs are recorded for the first images, and for all images if a layer without maps
@@ -225,42 +215,3 @@ def _batch_gap(
     found = torch.stack(gaps).double().cpu()
     error = float(found.std()) / count**0.5 if count > 1 else 0.0
     return float(found.mean()), error
-
-
-class _Layers:
-    """Collects statistics of the outputs of the layers in the layer table."""
-
-    def __init__(self, rows: tuple[LayerRow, ...]) -> None:
-        self.is_closed = len(rows) == 2 and rows[1].kind == "model"
-        flat = [row.output_shape[:2] == (1, 1) for row in rows if row.kind in PROBED_KINDS]
-        self.wants_all, self.is_flat = any(flat[:-1]), all(flat)
-        self._rows = rows
-        self._units: dict[int, Units] = {}
-
-    def reached(self, place: int, result: Tensor) -> None:
-        """Add the output of an operation for one part of the sample."""
-        row = self._rows[place] if place < len(self._rows) else None
-        if row is None or row.kind not in PROBED_KINDS or result.ndim < 2:
-            return
-        known = self._units.get(place)
-        if known is not None and (result.ndim > 2 and known.images >= MAP_IMAGES):
-            return
-        outputs = magnitudes(result)
-        units = units_of(row, outputs[:MAP_IMAGES] if outputs.ndim > 2 else outputs, len(result))
-        self._units[place] = units if known is None else known + units
-
-    def probes(self) -> tuple[LayerProbe, ...]:
-        """Return the statistics of each layer."""
-        return tuple(_probe(units) for _, units in sorted(self._units.items()))
-
-
-def _probe(units: Units) -> LayerProbe:
-    return LayerProbe(
-        name=units.row.name,
-        kind=units.row.kind,
-        units=len(units.high),
-        dead=len(units.dead),
-        saturated=units.saturated / units.images,
-        mean=units.mean,
-        std=0.0 if math.isnan(units.std) else units.std,
-    )

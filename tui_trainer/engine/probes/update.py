@@ -6,11 +6,10 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.dropout import _DropoutNd
 
 from tui_trainer.engine.optimizers import Optimizer
 from tui_trainer.engine.progress import Progress, Stopwatch
+from tui_trainer.models.modes import eval_layers
 from tui_trainer.models.tensors import gradient_of, is_trainable, to_dense_float
 from tui_trainer.protocol.probed import ParameterProbe, UpdateProbed
 
@@ -177,19 +176,6 @@ def _size(parameter: nn.Parameter) -> int:
 
 def _flat(tensors: list[Tensor]) -> Tensor:
     return torch.cat([tensor.reshape(-1).to(torch.float32) for tensor in tensors])
-
-
-def eval_layers(model: nn.Module) -> tuple[str, ...]:
-    """Return the names of the batch norms and dropouts that are in evaluation mode."""
-    return tuple(
-        name
-        for name, module in model.named_modules()
-        if not module.training
-        and (
-            (isinstance(module, _BatchNorm) and module.track_running_stats)
-            or (isinstance(module, _DropoutNd) and module.p > 0)
-        )
-    )
 
 
 def _norms(tensors: list[Tensor]) -> list[float]:
