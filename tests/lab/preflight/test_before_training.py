@@ -13,6 +13,7 @@ from tests.lab.preflight.check_contexts import Changed, check_context_of, darker
 from tui_trainer.data.dataset import Data
 from tui_trainer.lab.preflight.data_items import data_items
 from tui_trainer.lab.preflight.dead_units import unit_items
+from tui_trainer.lab.preflight.first_steps import step_items
 from tui_trainer.lab.preflight.layer_gradients import gradient_items
 from tui_trainer.lab.preflight.logits import logit_items
 
@@ -147,27 +148,36 @@ def test_a_zero_gradient_differs_from_none(data: Data) -> None:
 
     seen = item(gradient_items, check_context_of(data, Changed(good(), half_nan)), "gradients")
 
-    assert seen.severity in ("warning", "error")
     assert "10 of 10 trainable parameter tensors have a gradient" in seen.evidence
 
 
+class ListOfLayers(nn.Module):
+    """Its last layer is in a plain list."""
+
+    def __init__(self, image_size: int, classes: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(image_size**2, 16)
+        self.others = [nn.Linear(16, classes)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.others[0](self.first(x.flatten(1)).relu())
+        return logits
+
+
 def test_layers_in_a_plain_list_are_not_registered(data: Data) -> None:
-    hidden = [nn.Linear(10, 10)]
-    model = Changed(good(), lambda inside, x: hidden[0](inside(x)))
+    model = ListOfLayers(data.image_size, data.classes)
     seen = item(gradient_items, check_context_of(data, model), "optimizer")
 
-    assert seen.severity == "error"
-    assert "2 tensors with a gradient are not in" in seen.evidence
-    assert "nn.ModuleList" in seen.advice
+    assert (seen.severity, seen.causes[0].code) == ("error", "not_registered")
 
 
-def test_a_learning_rate_below_rounding_updates_nothing(data: Data) -> None:
-    seen = item(
-        gradient_items, check_context_of(data, good(), lr=1e-30, weight_decay=0.0), "optimizer"
-    )
+def test_a_learning_rate_below_rounding_is_too_low(data: Data) -> None:
+    context = check_context_of(data, good(), lr=1e-30, weight_decay=0.0)
 
-    assert seen.severity == "error"
-    assert "one step updates 0 of 10 tensors" in seen.evidence
+    assert "updates 0 of 10 tensors" in item(gradient_items, context, "optimizer").evidence
+    seen = item(step_items, context, "learning-rate")
+    assert seen.severity in ("warning", "error")
+    assert seen.causes[0].code == "learning_rate_low"
 
 
 # --- the units

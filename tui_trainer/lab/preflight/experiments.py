@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tui_trainer.lab.preflight.check_context import CheckContext
+from tui_trainer.lab.preflight.rule_items import item_of
 from tui_trainer.models.build import dropout_of, set_dropout
 from tui_trainer.protocol.diagnosis import Severity
 from tui_trainer.protocol.schedules import factor
@@ -45,6 +46,9 @@ LARGEST_LR = 100.0
 
 LARGEST = 3.0
 """A batch loss counts at most this multiple of random guessing's: a diverged one is no outlier."""
+
+EXPLAINING = frozenset({"gradient_sign", "loss_function", "equal_units"})
+"""Errors of other items that explain why a run does not learn."""
 
 LOW_WARNING = 0.25
 """The share of the whole run that it takes to begin to learn from which a warning is given."""
@@ -89,7 +93,7 @@ class Verdict:
     @property
     def is_unexplained(self) -> bool:
         """Whether the run does not learn, and no tried setting changes that."""
-        return not self.cause and self.severity != "ok"
+        return not self.cause and self.severity == "warning"
 
 
 def late(losses: Sequence[float]) -> tuple[float, float]:
@@ -116,6 +120,8 @@ def explain(context: CheckContext, guess: float) -> Verdict:
     learns = mean + ERRORS * error < LEARNED * guess
     if learns and not suspected:
         return Verdict()
+    if (known := _known_cause(context)) is not None and not learns:
+        return Verdict(severity="note", evidence=f"fix this first: {known}")
     lower = _lower_rate(context, guess, run)
     if lower is not None:
         return _too_high(context, guess, lower, mean)
@@ -130,6 +136,15 @@ def explain(context: CheckContext, guess: float) -> Verdict:
     if (found := _too_low(context, guess, run)) is not None:
         return found
     return _other_setting(context, guess, run, mean)
+
+
+def _known_cause(context: CheckContext) -> str | None:
+    """Return the title of an error that no setting of the training can repair."""
+    for found in context.first.findings:
+        in_model_or_data = item_of(found.code) in ("data", "input", "softmax", "optimizer")
+        if found.severity == "error" and (in_model_or_data or found.code in EXPLAINING):
+            return found.title
+    return None
 
 
 def steps_of_run(context: CheckContext) -> int:

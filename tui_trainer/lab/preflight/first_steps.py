@@ -28,8 +28,9 @@ from tui_trainer.lab.preflight.overfit_one_batch import (
     overfit_item,
     overfit_one_batch,
 )
+from tui_trainer.lab.preflight.rule_items import BY_EXPERIMENT, as_item
 from tui_trainer.protocol.config import RunConfig
-from tui_trainer.protocol.diagnosis import Diagnosis, Severity
+from tui_trainer.protocol.diagnosis import CheckItem, Diagnosis, Severity
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.protocol.settings import option_of
 from tui_trainer.stats import envelope
@@ -49,7 +50,7 @@ def step_items(context: CheckContext) -> Iterator[Diagnosis]:
     guess = entropy(context.data.train)
     verdict = explain(context, guess)
     reference, why_not = _reference(context)
-    yield overfit_item(memorized)
+    yield _with_causes(context, overfit_item(memorized))
     yield _loss_item(context, verdict, memorized, guess, reference, why_not)
     yield _ratio_item(context)
     yield _lr_item(context, verdict)
@@ -101,10 +102,14 @@ def _loss_item(
         figure=f"loss {last:.3f}",
         cause=cause,
     )
-    if severity in ("ok", "note") or cause:
-        return shown
-    # No single setting explains it: what the run itself would name, the most likely first.
-    return replace(shown, causes=ranked(context.first.history, *STUCK_BY))
+    return shown if cause else _with_causes(context, shown)
+
+
+def _with_causes(context: CheckContext, item: CheckItem) -> CheckItem:
+    """Return an error or a warning with what the run would name, the most likely first."""
+    if item.severity in ("ok", "note"):
+        return item
+    return replace(item, causes=(*ranked(context.first.history, *STUCK_BY), *item.causes))
 
 
 def _learned(
@@ -183,10 +188,16 @@ def _lr_item(context: CheckContext, verdict: Verdict) -> Diagnosis:
     if verdict.cause in ("learning_rate_high", "learning_rate_low"):
         severity, advice = verdict.severity, _advice(verdict)
         title = f"the learning rate is too {verdict.cause.removeprefix('learning_rate_')}"
-    elif verdict.severity != "ok":
+    elif verdict.severity == "note":
+        title = "the learning rate is not judged"
+    elif verdict.is_unexplained:
+        # The experiments are inconclusive: what the run itself would report counts.
+        for found in context.first.findings:
+            if found.code in BY_EXPERIMENT and found.severity != "note":
+                return replace(as_item(found), code="learning-rate", value=lr)
         title = "another learning rate does not help"
     text = f"base lr {fmt.learning_rate(lr)}"
-    text += f"; {verdict.evidence}" if severity != "ok" else ""
+    text += f"; {verdict.evidence}" if verdict.evidence else ""
     return check_item(
         code="learning-rate",
         severity=severity,

@@ -8,9 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from torch import Tensor, nn
-
-from tui_trainer.engine.steps import loss_fn
 from tui_trainer.history.history import History
 from tui_trainer.lab.preflight.check_context import CheckContext
 from tui_trainer.lab.preflight.check_item import check_item
@@ -18,16 +15,13 @@ from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.probed import UpdateProbed
 from tui_trainer.text.fmt import listed
 
-IMAGES = 8
-"""Images of the forward pass that finds unregistered parameters."""
-
 
 def gradient_items(context: CheckContext) -> Iterator[Diagnosis]:
     """Report the gradients and the updates of the first steps."""
     history = context.first.history
     update = history.updates[-1] if history.updates else None
     yield _gradient_item(history, update)
-    yield _update_item(update, _unregistered(context))
+    yield _update_item(update)
 
 
 def _gradient_item(history: History, update: UpdateProbed | None) -> Diagnosis:
@@ -59,49 +53,15 @@ def _gradient_item(history: History, update: UpdateProbed | None) -> Diagnosis:
     )
 
 
-def _update_item(update: UpdateProbed | None, unregistered: int) -> Diagnosis:
+def _update_item(update: UpdateProbed | None) -> Diagnosis:
     parameters = [p for p in update.parameters if p.gradient_norm] if update else []
     moved = [p for p in parameters if p.update_norm > 0]
-    text = f"one step updates {len(moved)} of {len(parameters)} tensors with a gradient"
-    if unregistered:
-        text += f"; {unregistered} tensors with a gradient are not in model.parameters()"
     return check_item(
         code="optimizer",
-        severity="error" if unregistered else "ok",
-        title="the optimizer does not update every parameter"
-        if unregistered
-        else "the optimizer updates every parameter",
-        evidence=text,
-        advice="register them: as attributes, in nn.ModuleList or nn.ParameterList"
-        if unregistered
-        else "",
+        severity="ok",
+        title="the optimizer updates every parameter",
+        evidence=f"one step updates {len(moved)} of {len(parameters)} tensors with a gradient",
         lesson=19,
-        value=float(unregistered),
+        value=float(len(parameters) - len(moved)),
         figure=f"{len(moved)} of {len(parameters)}",
-        cause="not_registered",
-        likelihood="shown",
     )
-
-
-def _unregistered(context: CheckContext) -> int:
-    """Return how many leaf tensors get a gradient but are not registered as parameters."""
-    model = context.copy()
-    images = context.data.prepare(context.sample.images[:IMAGES])
-    loss = loss_fn(model(images), context.sample.labels[:IMAGES])
-    return _leaves(loss, model)
-
-
-def _leaves(loss: Tensor, model: nn.Module) -> int:
-    known = {id(parameter) for parameter in model.parameters()}
-    found: set[int] = set()
-    seen, waiting = set(), [loss.grad_fn]
-    while waiting:
-        node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        variable = getattr(node, "variable", None)
-        if variable is not None and id(variable) not in known:
-            found.add(id(variable))
-        waiting.extend(following for following, _ in node.next_functions)
-    return len(found)

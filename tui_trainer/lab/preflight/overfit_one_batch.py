@@ -11,7 +11,7 @@ from tui_trainer.lab.preflight.check_context import CheckContext
 from tui_trainer.lab.preflight.check_item import check_item
 from tui_trainer.lab.preflight.plan import BATCH
 from tui_trainer.models.build import dropout_of, set_dropout
-from tui_trainer.protocol.diagnosis import Diagnosis, Severity
+from tui_trainer.protocol.diagnosis import CheckItem, Severity
 
 LRS = (0.003, 0.0005)
 """The learning rates of Adam: its default in this program, and a lower one if that fails."""
@@ -82,7 +82,7 @@ def _overfit(context: CheckContext, lr: float, steps: int) -> Overfit:
     return Overfit(lr, len(losses), losses[0], last, correct, len(split))
 
 
-def overfit_item(found: Overfit) -> Diagnosis:
+def overfit_item(found: Overfit) -> CheckItem:
     """Return the item."""
     severity: Severity = "ok"
     title, advice = "it can overfit one batch", ""

@@ -15,20 +15,22 @@ from tui_trainer.protocol.events import FindingRaised
 _CODES: Mapping[str, tuple[str, ...]] = {
     "data": (
         *("labels_shuffled", "label_confusion", "classes_overlap", "leak", "class_imbalance"),
-        *("class_missing", "labels_noisy", "constant_labels", "not_shuffled", "few_images"),
-        "few_steps",
+        *("class_missing", "labels_noisy", "constant_labels", "not_shuffled"),
     ),
-    "input": ("input_scale", "validation_differs", "blank_images", "train_transform"),
+    "input": (
+        *("input_scale", "input_destroyed", "validation_differs", "blank_images"),
+        *("train_transform", "augmentation_labels"),
+    ),
     "logits": ("exploding_logits",),
     "softmax": (
         *("probabilities", "depends_on_batch", "random_in_evaluation", "logits_bounded"),
-        "dropout_logits",
+        *("hidden_softmax", "linear_model"),
     ),
     "gradients": (
         *("no_gradient", "frozen_parameters", "unused_parameters", "vanishing_gradients"),
-        *("gradient_sign", "loss_function", "gradient_scale"),
+        *("gradient_sign", "loss_function"),
     ),
-    "optimizer": ("not_updated", "uphill", "no_zero_grad", "weights_replaced", "low_precision"),
+    "optimizer": ("not_updated", "not_registered", "uphill", "no_zero_grad", "weights_replaced"),
     "dead-units": ("dead_units", "saturated", "equal_units"),
     "learning-rate": ("learning_rate_high", "learning_rate_low", "schedule"),
 }
@@ -37,7 +39,7 @@ _ITEM_OF = {code: item for item, codes in _CODES.items() for code in codes}
 OTHERS = "first-steps"
 """The item of all other findings."""
 
-BY_EXPERIMENT = frozenset(_CODES["learning-rate"])
+BY_EXPERIMENT = frozenset({"learning_rate_high", "learning_rate_low"})
 """Findings that the item on the learning rate judges by an experiment instead."""
 
 
@@ -49,7 +51,7 @@ def item_of(code: str) -> str:
 def merged(item: Diagnosis, findings: Sequence[FindingRaised]) -> CheckItem:
     """Return an item together with the findings that belong to it, the most severe first."""
     mine = [f for f in findings if item_of(f.code) == item.code and f.code not in BY_EXPERIMENT]
-    known = item if isinstance(item, CheckItem) else _as_item(item)
+    known = item if isinstance(item, CheckItem) else as_item(item)
     if not mine:
         return known
     first, *others = by_severity([*mine, known])
@@ -68,9 +70,11 @@ def merged(item: Diagnosis, findings: Sequence[FindingRaised]) -> CheckItem:
     )
 
 
-def _as_item(found: Diagnosis) -> CheckItem:
+def as_item(found: Diagnosis) -> CheckItem:
+    """Return a diagnosis as an item, a finding with its causes."""
     fields = (field.name for field in dataclasses.fields(Diagnosis))
-    return CheckItem(**{name: getattr(found, name) for name in fields})
+    causes = found.causes if isinstance(found, FindingRaised) else ()
+    return CheckItem(**{name: getattr(found, name) for name in fields}, causes=causes)
 
 
 def _brief(found: Diagnosis) -> str:
