@@ -560,6 +560,13 @@ TWINS = [
         start=started(dropout=0.9),
     ),
     Twins(
+        "dropout_high",
+        [tried(dropout=0.95)],
+        [tried(dropout=0.8), *epochs(1, train_accuracy=0.8)],
+        "warning",
+        "95 %",
+    ),
+    Twins(
         "chance_level",
         epochs(12, train_accuracy=0.9, val_accuracy=0.1, val_interval=(0.08, 0.13)),
         epochs(9, train_accuracy=0.9, val_accuracy=0.1, val_interval=(0.08, 0.13)),
@@ -780,3 +787,19 @@ def test_every_rule_has_its_texts_and_no_text_is_left_over() -> None:
 
     assert list(texts) == [rule.code for rule in RULES]
     assert all(text["lesson"] in TOPICS for text in texts.values() if "lesson" in text)
+
+
+def test_a_divergence_is_explained_by_what_was_found_before() -> None:
+    run: list[Event] = [tried(gradient_ratio=0.01), *learning(100, 40.0)]
+    raised = [e for e in with_findings(iter([START, *run])) if isinstance(e, FindingRaised)]
+    diverged = next(e for e in raised if e.code == "divergence")
+    assert [cause.code for cause in diverged.causes] == ["loss_function", "learning_rate_high"]
+
+
+def test_units_that_die_in_training_were_killed_by_large_updates() -> None:
+    dead = [sample(layers=(layer(),)), *each(update_norm=0.5), sample(20, layers=(layer(dead=16),))]
+    narrow = started(layers=(row("fc1", output_shape=(1, 1, 2)), row("fc2")))
+    for start, codes in ((START, ["learning_rate_high", "dead_units"]), (narrow, ["capacity"])):
+        raised = [e for e in with_findings(iter([start, *dead])) if isinstance(e, FindingRaised)]
+        found_dead = next(e for e in raised if e.code == "dead_units")
+        assert [cause.code for cause in found_dead.causes][: len(codes)] == codes

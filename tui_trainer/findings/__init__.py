@@ -178,7 +178,7 @@ RULES: tuple[Rule, ...] = (
         "weight decay too high",
         ("learning_rate_high", "not_shuffled", "depends_on_batch", *_CAUSES, *_STUCK),
     ),
-    Rule(mode_gaps.dropout_high, EPOCHS, "dropout too high"),
+    Rule(mode_gaps.dropout_high, (*TRIED, *EPOCHS), "dropout too high"),
     Rule(
         learning.chance_level,
         EPOCHS,

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from tui_trainer.findings import causes
-from tui_trainer.findings.rule import finding
+from tui_trainer.findings.rule import finding, scale_lr, update_ratio
 from tui_trainer.history.history import History
 from tui_trainer.protocol.diagnosis import Cause, Severity
 from tui_trainer.protocol.events import FindingRaised
-from tui_trainer.protocol.probed import LayerProbe
+from tui_trainer.protocol.probed import LayerProbe, SampleProbed
 from tui_trainer.text import fmt
 
 ALL_DEAD, MOST_DEAD, MANY_DEAD = 0.9, 0.75, 0.55
 """Dead shares of a layer: nothing gets through, little does, more than half is wasted."""
+
+LARGE = 0.01
+"""The update-to-weight ratio from which updates can kill units; 0.001 is usual."""
 
 SATURATED = 0.8
 """The share of a sigmoid's or tanh's outputs that are at its bounds."""
@@ -45,7 +48,7 @@ def dead_units(history: History) -> FindingRaised | None:
             f"output 0 on all {now.sample_size} sampled images: "
             + fmt.listed([f"{layer.dead} of {layer.units} in {layer.name}" for layer in bad], 4)
         ),
-        causes=_causes(history),
+        causes=_causes(history, now),
         step=samples[0].step,
         plot=tuple(_share(layer) for layer in _of_relus(now.layers)),
     )
@@ -74,12 +77,27 @@ def _severity(bad: list[LayerProbe]) -> Severity:
     return "warning" if share >= MOST_DEAD or len(bad) > 1 else "note"
 
 
-def _causes(history: History) -> tuple[Cause, ...]:
-    """Return that a layer has fewer units than classes, if so; else nothing but the ReLUs."""
+def _causes(history: History, now: SampleProbed) -> tuple[Cause, ...]:
+    """Return what else can be the cause: a layer of fewer units than classes, or large updates.
+
+    Units that were alive before the first step have died in training.
+    """
+    dead = causes.cause("dead_units", "shown")
     narrow = causes.capacity(history)
-    if narrow is None or narrow.likelihood != "shown":
+    if narrow is not None and narrow.likelihood == "shown":
+        return narrow, dead
+    first = max((_share(layer) for layer in _of_relus(history.samples[0].layers)), default=0.0)
+    largest = max((update_ratio(update) for update in history.updates), default=0.0)
+    if not now.step or history.samples[0].step or first >= MANY_DEAD or largest < LARGE:
         return ()
-    return narrow, causes.cause("dead_units", "shown")
+    evidence = (
+        f"{fmt.percent(1 - first, 0)} of the units of each layer were alive before training; "
+        f"update-to-weight ratio up to {100 * largest:.2g} % since"
+    )
+    fix = scale_lr(history, 0.1)
+    value = fix["fix_value"]
+    knob = ("base_lr", value) if value is not None else None
+    return causes.cause("learning_rate_high", "likely", evidence, fix["advice"], knob), dead
 
 
 def _of_relus(layers: tuple[LayerProbe, ...]) -> list[LayerProbe]:

@@ -113,6 +113,7 @@ def exploding_logits(history: History) -> FindingRaised | None:
         is_raised = "exploding_logits" in history.findings  # it is kept until the next sample
         if not (is_high or is_raised or first[0] >= AT_ONCE * guessing):
             return None
+    is_worse = relative_loss(history) >= EXPLODED or sample.loss >= AT_ONCE * guessing
     scaled = causes.from_finding("logits_scaled")(history)
     stds = [layer.std for layer in sample.layers if layer.kind in MIXING]
     growth = ""
@@ -122,6 +123,7 @@ def exploding_logits(history: History) -> FindingRaised | None:
     init = causes.cause("init_large", "possible" if scaled else "shown", growth)
     return finding(
         "exploding_logits",
+        severity="error" if is_worse else "warning",
         evidence=(
             f"initial loss {sample.loss:.4g}, random guessing gives {guessing:.2f}; "
             f"logits from {sample.logit_min:.3g} to {sample.logit_max:.3g}"

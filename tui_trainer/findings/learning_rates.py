@@ -71,7 +71,7 @@ DIVERGES_BY = (
     *map(
         causes.from_finding,
         (
-            *("gradient_sign", "loss_function", "exploding_logits", "input_scale"),
+            *("gradient_sign", "loss_function", "logits_scaled", "exploding_logits", "input_scale"),
             *("no_zero_grad", "weights_replaced", "equal_units"),
         ),
     ),

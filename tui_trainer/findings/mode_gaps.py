@@ -38,8 +38,9 @@ STATISTICS_STEP = 100
 NOTED, WARNED = 2, 5
 """The consecutive samples that make a note, and a warning."""
 
-HEAVY, LEARNED = 0.5, 0.7
-"""A high dropout probability, and the training accuracy above which it does no harm."""
+HEAVY, LEARNED, EXTREME = 0.5, 0.7, 0.9
+"""A high dropout probability, the training accuracy above which it does no harm, and a probability
+that always harms."""
 
 
 def depends_on_batch(history: History) -> FindingRaised | None:
@@ -187,23 +188,33 @@ def batch_norm_gap(history: History) -> FindingRaised | None:
 def dropout_high(history: History) -> FindingRaised | None:
     """Find a dropout probability so high that the model cannot learn.
 
-    It is above 0.5, and the training accuracy after an epoch is still below 70 %.
+    It is above 0.5, and the training accuracy after an epoch is still below 70 %; or it is 0.9 or
+    more, which multiplies the features that are left by 10.
     """
-    share, epoch = history.settings.get("dropout"), history.last_epoch
-    if share is None or epoch is None or share <= HEAVY or epoch.train_accuracy >= LEARNED:
+    tried, epoch = history.model_probe, history.last_epoch
+    knob = history.settings.get("dropout")
+    share = knob if knob is not None else tried.dropout if tried else None
+    if share is None or share <= HEAVY:
         return None
-    sample = history.samples[-1] if history.samples else None
-    evidence = (
-        f"dropout drops {fmt.percent(share, 0)} of the features; training accuracy "
-        f"{fmt.percent(epoch.train_accuracy)} in epoch {epoch.epoch}"
-    )
-    if sample is not None and sample.step == epoch.step:
-        evidence += f", {accuracy_on(sample)} without dropout"
+    evidence = f"dropout drops {fmt.percent(share, 0)} of the features"
+    if epoch is None or epoch.train_accuracy >= LEARNED:
+        if share < EXTREME or knob is not None:
+            return None
+    else:
+        evidence += (
+            f"; training accuracy {fmt.percent(epoch.train_accuracy)} in epoch {epoch.epoch}"
+        )
+        sample = history.samples[-1] if history.samples else None
+        if sample is not None and sample.step == epoch.step:
+            evidence += f", {accuracy_on(sample)} without dropout"
+    if knob is None:
+        advice = f"lower dropout from {share:g} to 0.5 or less"
+        return finding("dropout_high", evidence=evidence, advice=advice, step=0)
     return finding(
         "dropout_high",
         evidence=evidence,
         advice=f"lower dropout from {share:g} to 0.1 (--dropout 0.1)",
-        step=epoch.step,
+        step=epoch.step if epoch else 0,
         fix_setting="dropout",
         fix_value=0.1,
     )

@@ -225,6 +225,7 @@ class ModelProbed:
         not_registered: The tensors that require a gradient but are no parameters of the model.
         mirrored: The share of the images that ``forward`` mirrors, or turns by 90° or more, in
             training mode only.
+        dropout: The highest probability of its dropout layers.
     """
 
     step: int = 0
@@ -247,6 +248,7 @@ class ModelProbed:
     first_input_smoothness: float | None = None
     not_registered: tuple[str, ...] = ()
     mirrored: float | None = None
+    dropout: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from tui_trainer.anatomy.hidden_layers import first_input, hidden_softmax
 from tui_trainer.data.dataset import Data, batch_sizes
@@ -112,6 +113,7 @@ def try_model(model: nn.Module, data: Data, config: RunConfig) -> ModelProbed:
         training_random_gap=training[1],
         equal_units=equal,
         frozen_statistics=frozen_statistics(model),
+        dropout=max((m.p for m in model.modules() if isinstance(m, _DropoutNd)), default=None),
         **_function_checks(model, inputs),
     )
 
