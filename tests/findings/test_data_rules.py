@@ -309,3 +309,18 @@ def test_a_test_far_below_validation_is_reported_once_it_is_opened(digits: Data)
     assert leaked["test_below_validation"].causes[0].code == "leak"
     near = replace(test, test_accuracy=0.975, test_correct=9_750)
     assert "test_below_validation" not in raised(digits, *trained, near)
+
+
+def test_errors_that_concentrate_on_two_classes_are_a_note(digits: Data) -> None:
+    rows = [[30 if k == c else 0 for c in range(10)] for k in range(10)]
+    rows[4] = [0, 0, 0, 0, 20, 0, 0, 0, 0, 10]
+    confused = [
+        replace(sample(step, confusion=tuple(map(tuple, rows))), images=step * len(digits.train))
+        for step in (1, 2)
+    ]
+    found = raised(digits, *confused)["label_confusion"]
+    assert (found.severity, found.title) == ("note", "errors concentrate on 4 and 9")
+    assert {cause.code for cause in found.causes} == {"label_confusion", "classes_overlap"}
+    rows[7] = [0, 8, 0, 0, 0, 0, 0, 22, 0, 0]
+    even = [replace(one, confusion=tuple(map(tuple, rows))) for one in confused]
+    assert raised(digits, *even) == {}

@@ -74,7 +74,7 @@ RULES: tuple[Rule, ...] = (
     Rule(data_checks.labels_shuffled, DATA, "labels that similar images do not share"),
     Rule(
         data_checks.label_confusion,
-        DATA,
+        (*DATA, *SAMPLES),
         "classes with mixed labels",
         ("labels_shuffled", "classes_overlap"),
     ),

@@ -35,6 +35,10 @@ WRONG_EXCESS, EXCESS_Z = 0.03, 4.0
 PAIRS, CONCENTRATED = 2, 0.6
 """Wrong labels are between two classes if so many pairs have this share of them."""
 
+MIN_OF_CLASS, CONFUSED, PARTLY, LEARNED = 20, 0.2, 0.1, 0.9
+"""Errors concentrate on two classes if this share of the images of one, of which a sample has at
+least so many, is classified as the other, a part of them rightly, and the others are learned."""
+
 IMBALANCED = 0.1
 """A class with fewer images than this share of the median class is rare."""
 
@@ -151,13 +155,14 @@ def mixed_classes(history: History) -> Mixed | None:
 def label_confusion(history: History) -> FindingRaised | None:
     """Find two classes with mixed labels: even at the core of one, its neighbors have the other's.
 
-    If validation images of the same classes are not mixed, that shows it. If nothing tells the two
-    classes apart, they may as well overlap by nature (the letter O and the digit 0): a note.
+    If validation images of the same classes are not mixed, that shows it. If nothing separates the
+    two classes, they may as well overlap by nature (the letter O and the digit 0): a note. So are
+    the errors of a trained model where neighbors do not decide.
     """
     data, near = _neighbors(history)
     mixed = mixed_classes(history)
     if data is None or near is None or mixed is None:
-        return None
+        return _confused_by_model(history)
     label, other = mixed.pair
     is_shown = neighborhoods.is_pure(data.val_within, mixed)
     evidence = (
@@ -180,6 +185,59 @@ def label_confusion(history: History) -> FindingRaised | None:
         step=0,
         plot=tuple(float(count) for count in near.core_votes[label]),
     )
+
+
+def _confused_by_model(history: History) -> FindingRaised | None:
+    """Find a class of which a trained model classifies many images as one other class.
+
+    The last two samples must agree, after the first epoch.
+    """
+    started, samples = history.started, list(history.samples)[-2:]
+    if started is None or len(samples) < 2 or samples[0].images < started.train_size:
+        return None
+    first, pair = (_concentrated(sample.confusion) for sample in samples)
+    if pair is None or first != pair:
+        return None
+    label, other = pair
+    row = samples[-1].confusion[label]
+    low, high = wilson(row[other], sum(row))
+    evidence = (
+        f"{row[other]} of {sum(row)} training images of class {label} ([{100 * low:.0f}, "
+        f"{100 * high:.0f}] %) are classified as {other}; no other two classes are confused half "
+        "as often"
+    )
+    return finding(
+        "label_confusion",
+        title=f"errors concentrate on {label} and {other}",
+        severity="note",
+        evidence=evidence,
+        causes=(
+            cause("label_confusion", "possible", evidence),
+            cause("classes_overlap", "possible", evidence),
+        ),
+        step=samples[-1].step,
+        plot=tuple(float(count) for count in row),
+    )
+
+
+def _concentrated(confusion: tuple[tuple[int, ...], ...]) -> tuple[int, int] | None:
+    """Return the true and the predicted class of most errors of a trained model, if one stands out.
+
+    All other classes must be learned, and the true class itself in part: it is not missing.
+    """
+    shares = [[n / max(1, sum(row)) for n in row] for row in confusion]
+    pairs = [
+        (share, label, other)
+        for label, row in enumerate(shares)
+        for other, share in enumerate(row)
+        if other != label and sum(confusion[label]) >= MIN_OF_CLASS
+    ]
+    share, label, other = max(pairs, default=(0.0, 0, 0))
+    rest = [row[k] for k, row in enumerate(shares) if k not in (label, other)]
+    usual = max((one for one, k, _ in pairs if k not in (label, other)), default=share)
+    if share < CONFUSED or usual > share / 2 or shares[label][label] < PARTLY:
+        return None
+    return (label, other) if rest and statistics.median(rest) >= LEARNED else None
 
 
 def classes_overlap(history: History) -> FindingRaised | None:
