@@ -34,6 +34,7 @@ from tui_trainer.course.topics import TOPICS
 from tui_trainer.findings import RULES, evaluable_rules, with_findings
 from tui_trainer.history.history import History
 from tui_trainer.protocol.events import Event, FindingCleared, FindingRaised, RunStarted
+from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.protocol.probed import ParameterProbe
 from tui_trainer.text.fmt import columns
 
@@ -89,6 +90,7 @@ def _shrunk(norm: float) -> list[ParameterProbe]:
     return [replace(p, weight_norm=norm) for p in update(1).parameters]
 
 
+DROPOUT = LayerRow(name="drop1", kind="dropout", kernel="", output_shape=(1, 1, 64), parameters=0)
 NOISY = tuple(tuple(30 if k == c else 1 for c in range(10)) for k in range(10))
 PAIRS = tuple(tuple(30 if k == c else 9 * (c == k ^ 1) for c in range(10)) for k in range(10))
 ONE_LABEL = tuple((30 if k == 4 else 0, *([0] * 9)) for k in range(10))
@@ -565,6 +567,14 @@ TWINS = [
         [tried(dropout=0.8), *epochs(1, train_accuracy=0.8)],
         "warning",
         "95 %",
+    ),
+    Twins(
+        "few_steps",
+        [*learning(20, 1.8), *epochs(2)],
+        [*learning(20, 0.3), *epochs(2)],
+        "warning",
+        "20 steps",
+        start=started(epochs=2),
     ),
     Twins(
         "chance_level",

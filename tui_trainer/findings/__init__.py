@@ -178,6 +178,12 @@ RULES: tuple[Rule, ...] = (
         "weight decay too high",
         ("learning_rate_high", "not_shuffled", "depends_on_batch", *_CAUSES, *_STUCK),
     ),
+    Rule(
+        learning.few_steps,
+        EPOCHS,
+        "too few steps",
+        (*_BROKEN, *_CAUSES, *_STUCK, "learning_rate_low", "learning_rate_high"),
+    ),
     Rule(mode_gaps.dropout_high, (*TRIED, *EPOCHS), "dropout too high"),
     Rule(
         learning.chance_level,

@@ -80,6 +80,9 @@ HELD_BACK_BY = (
 )
 """What can keep a model that learns from learning enough."""
 
+SHORT_RUN = 100
+"""A run of fewer steps is too short for a model whose loss is still high."""
+
 PATIENCE = 5
 """Epochs without a better validation loss that make a plateau."""
 
@@ -122,6 +125,28 @@ def _is_half_over(history: History) -> bool:
 def _smoothed(history: History) -> float:
     """Return the smoothed training loss as a share of random guessing's."""
     return (history.smoothed_loss or 0.0) / history.guessing_loss
+
+
+def few_steps(history: History) -> FindingRaised | None:
+    """Find a run that is over after too few steps: its loss is still falling.
+
+    It had fewer than a hundred, and the loss is above 30 % of random guessing's.
+    """
+    started, last = history.started, history.last_step
+    if started is None or last is None or history.epoch < started.epochs:
+        return None
+    if last.step >= SHORT_RUN or relative_loss(history) < UNLEARNED:
+        return None
+    size = int(history.settings["batch_size"])
+    return finding(
+        "few_steps",
+        evidence=(
+            f"{started.train_size:,} images in batches of {size:,}, "
+            f"{fmt.plural(started.epochs, 'epoch')}: {fmt.plural(last.step, 'step')}; training "
+            f"loss is still {100 * relative_loss(history):.0f} % of random guessing's"
+        ),
+        step=last.step,
+    )
 
 
 def chance_level(history: History) -> FindingRaised | None:
