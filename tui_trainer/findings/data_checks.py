@@ -416,7 +416,8 @@ def _why_different(
             evidence += f"; {fmt.percent(val.shift_agreeing / val.images)} shifted by one image"
         return cause("labels_shuffled", "shown", f"{evidence}, {_agreement(within)} of each other")
     usual = near.unanimous / near.images
-    if differs and val.unanimous / val.images < AS_UNANIMOUS * usual:
+    is_other = 3 * val.contradicted > val.unanimous  # too many for wrong labels
+    if differs and (is_other or val.unanimous / val.images < AS_UNANIMOUS * usual):
         if within is not None:
             evidence += f"; {_agreement(within)} agree with each other"
         return cause("validation_differs", "shown", evidence)
