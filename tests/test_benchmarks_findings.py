@@ -17,7 +17,13 @@ from tests.benchmarks.findings.files import recorded_events, recorded_runs
 from tests.benchmarks.findings.healthy import ANY_HEALTHY, family_cases, preset_cases
 from tests.benchmarks.findings.judge import Judged, Reported, detection, judge_events
 from tests.benchmarks.findings.public.faults import FAULTS, public_cases
-from tests.benchmarks.findings.record import count_test_images, read_recorded, record, record_all
+from tests.benchmarks.findings.record import (
+    config_of,
+    count_test_images,
+    read_recorded,
+    record,
+    record_all,
+)
 from tests.benchmarks.findings.sabotage import CAUSES, EXPECTED, KINDS, sabotage_of
 from tests.benchmarks.findings.suite import EPOCHS, HEALTHY, Case
 from tests.benchmarks.findings.truth import Truth, truth_of
@@ -399,6 +405,12 @@ def test_runs_on_images_that_are_not_there_are_left_out(
     left_out, trained = capsys.readouterr().err.splitlines()
     assert left_out.endswith(f"no folder {tmp_path / 'data' / 'fashion'}")
     assert trained.startswith("0 of 0 runs")
+
+
+@pytest.mark.parametrize("seeds", ["public-tuning", "public-judging", "healthy", "judging-2"])
+def test_every_run_has_valid_settings(seeds: str, tmp_path: Path) -> None:
+    for case in cases(seeds):
+        config_of(replace(case, data="mnist"), tmp_path)
 
 
 def test_compared_runs_evaluate_every_test_image() -> None:

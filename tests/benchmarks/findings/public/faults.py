@@ -211,7 +211,7 @@ CRIME = _of(
     Fault("LCH-mse", "crime", _LOSS, "crime_mse"),
     Fault("LCH-poisson", "crime", _LOSS, "crime_poisson"),
     Fault("LCH-hinge", "crime", _LOSS, "crime_hinge"),
-    Fault("OCH-sgd", "crime", _SMALL, settings={"optimizer": "sgd", "lr": 0.0001, "momentum": 0.0}),
+    Fault("OCH-sgd", "crime", _SMALL, settings={"optimizer": "sgd", **PLAIN, "lr": 0.0001}),
     Fault("OCG", "logistic", _SMALL, session=hooks.clipped(1e-4)),
     Fault("logistic-lr", "logistic", _LARGE, settings={"lr": 100.0}),
 )
