@@ -128,7 +128,12 @@ def _learned(
     if verdict.cause:
         return "warning", "the loss does not decrease yet", _advice(verdict), verdict.cause
     is_long = has_norm(context.layers) and len(context.first.losses) >= ENOUGH_STEPS
-    if is_long or memorized.share < HALF_MEMORIZED:
+    # Two independent signs: a finding of the data or the model, and a run that does not learn.
+    is_found = verdict.is_unexplained and any(
+        found.severity != "note" and found.code not in BY_EXPERIMENT
+        for found in context.first.findings
+    )
+    if is_long or is_found or memorized.share < HALF_MEMORIZED:
         words = "check the labels, the initial weights, and that each parameter gets a gradient"
         return "error", "it learns nothing in the first steps", words, ""
     return "note", "the loss does not decrease yet", "add batch norm after the convolutions", ""
