@@ -50,8 +50,9 @@ LARGEST = 3.0
 EXPLAINING = frozenset({"gradient_sign", "loss_function", "equal_units"})
 """Errors of other items that explain why a run does not learn."""
 
-LOW_WARNING = 0.25
-"""The share of the whole run that it takes to begin to learn from which a warning is given."""
+LOW_WARNING, LOW_ERROR = 0.25, 2.0
+"""The share of the whole run that it takes to begin to learn from which on the learning rate is too
+low: a warning, and an error, which a factor of two of the extrapolation cannot make."""
 
 HEAVY_SMOOTHING, HEAVY_MOMENTUM = 0.3, 0.95
 """Label smoothing and momentum from which on the run is tried with less."""
@@ -133,7 +134,8 @@ def explain(context: CheckContext, guess: float) -> Verdict:
         if late(longer.losses)[0] < LEARNED * guess:
             text = f"it has {planned} steps; after {len(longer.losses)} it learns: "
             return Verdict("few_steps", "error", text + _compared(mean, longer), longer)
-    if (found := _too_low(context, guess, run)) is not None:
+    hardly_moves = mean >= BEGUN * guess
+    if hardly_moves and (found := _too_low(context, guess, run)) is not None:
         return found
     return _other_setting(context, guess, run, mean)
 
@@ -209,7 +211,7 @@ def _too_low(context: CheckContext, guess: float, run: Arm) -> Verdict | None:
         needed = math.ceil(share * steps_of_run(context))
         return Verdict(
             "learning_rate_low",
-            "error" if share >= 1 else "warning",
+            "error" if share >= LOW_ERROR else "warning",
             f"{_compared(late(run.losses)[0], arm)}; at the run's own it takes about {needed:,} "
             f"steps to get that far, and the run has {steps_of_run(context):,}",
             arm,

@@ -72,12 +72,16 @@ def _loss_item(
     if len(losses) == context.plan.steps < envelope.STEPS:
         text += f" (of {envelope.STEPS}: more would take too long with this model and batch size)"
     text += f", guessing {guess:.3f}"
-    item = _learned(context, verdict, memorized, first, last + ERRORS * last_error < guess)
+    at_chance = False
     if len(context.val_sample):
         found = evaluate(context.first.model, context.data, context.val_sample)
         bounds = wilson(found.correct, found.total)
         accuracy = fmt.accuracy_with_interval(found.correct / found.total, bounds)
         text += f"; validation accuracy {accuracy}"
+        counts = torch.bincount(context.val_sample.labels)
+        at_chance = bounds[0] <= float(counts.max()) / found.total
+    is_below = last + ERRORS * last_error < guess
+    item = _learned(context, verdict, memorized, first, is_below=is_below, at_chance=at_chance)
     if reference:
         text += f"; {_runs(reference)}: {_span([run.first_steps for run in reference])}"
         most = envelope.most_expected(reference)
@@ -113,7 +117,13 @@ def _with_causes(context: CheckContext, item: CheckItem) -> CheckItem:
 
 
 def _learned(
-    context: CheckContext, verdict: Verdict, memorized: Overfit, first: float, is_below: bool
+    context: CheckContext,
+    verdict: Verdict,
+    memorized: Overfit,
+    first: float,
+    *,
+    is_below: bool,
+    at_chance: bool,
 ) -> tuple[Severity, str, str, str]:
     """Return severity, title, advice and the code of the cause."""
     last = context.first.losses[-1]
@@ -123,19 +133,23 @@ def _learned(
     if verdict.cause and verdict.cause not in ("learning_rate_high", "learning_rate_low"):
         title = _TITLES[verdict.cause]
         return verdict.severity, title, _advice(verdict), verdict.cause
+    # Two independent signs: a finding of the data or the model, and a run that does not learn.
+    is_found = any(
+        found.severity != "note" and found.code not in BY_EXPERIMENT
+        for found in context.first.findings
+    )
+    words = "check the labels, the initial weights, and that each parameter gets a gradient"
+    nothing: tuple[Severity, str, str, str]
+    nothing = "error", "it learns nothing in the first steps", words, ""
+    if is_found and at_chance:
+        return nothing
     if is_below:
         return "ok", "the loss decreases in the first steps", "", ""
     if verdict.cause:
         return "warning", "the loss does not decrease yet", _advice(verdict), verdict.cause
     is_long = has_norm(context.layers) and len(context.first.losses) >= ENOUGH_STEPS
-    # Two independent signs: a finding of the data or the model, and a run that does not learn.
-    is_found = verdict.is_unexplained and any(
-        found.severity != "note" and found.code not in BY_EXPERIMENT
-        for found in context.first.findings
-    )
-    if is_long or is_found or memorized.share < HALF_MEMORIZED:
-        words = "check the labels, the initial weights, and that each parameter gets a gradient"
-        return "error", "it learns nothing in the first steps", words, ""
+    if is_long or (is_found and verdict.is_unexplained) or memorized.share < HALF_MEMORIZED:
+        return nothing
     return "note", "the loss does not decrease yet", "add batch norm after the convolutions", ""
 
 

@@ -83,6 +83,7 @@ def _brief(found: Diagnosis) -> str:
 
 def _advice(found: Diagnosis) -> str:
     """Return advice that can be followed before a run: there is no step to go back to."""
-    if isinstance(found, FindingRaised) and found.code == "divergence":
+    diverged = isinstance(found, FindingRaised) and found.code == "divergence"
+    if isinstance(found, FindingRaised) and diverged and found.fix_setting == "base_lr":
         return f"lower the learning rate: --lr {found.fix_value:g}"
     return found.advice
