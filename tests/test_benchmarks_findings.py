@@ -23,6 +23,7 @@ from tests.benchmarks.findings.record import (
     read_recorded,
     record,
     record_all,
+    renew_start,
 )
 from tests.benchmarks.findings.sabotage import CAUSES, EXPECTED, KINDS, sabotage_of
 from tests.benchmarks.findings.suite import EPOCHS, HEALTHY, Case
@@ -500,6 +501,15 @@ def test_a_run_is_recorded_judged_and_not_trained_again(
     assert truth.rise == pytest.approx(truth.losses[-1] - min(truth.losses))
     assert figures(path, ["steps", "val_acc"])[:2] == ("healthy-7", "30")
     assert len(figures(path, list(FIGURES))) == len(FIGURES) + 1
+
+    lines = path.with_suffix(".jsonl")
+    before = lines.read_text(encoding="utf-8").splitlines()
+    first = next(i for i, line in enumerate(before) if "StepDone" in line)
+    lines.write_text("\n".join(["{}", *before[first:], ""]), encoding="utf-8")
+    renew_start(path, tmp_path)
+    after = lines.read_text(encoding="utf-8").splitlines()
+    assert after[first:] == before[first:]
+    assert [line[:30] for line in after[:first]] == [line[:30] for line in before[:first]]
 
     reported: list[str] = []
     assert record_all([case], folder, tmp_path, 1, reported.append) == 0

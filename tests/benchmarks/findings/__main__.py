@@ -60,6 +60,11 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", parents=[shared], help="run the preflight check")
     check.add_argument("--runs", type=Path, help="folder of the recorded runs, for the effects")
     check.add_argument("--load", action="store_true", help="compare a quiet and a busy machine")
+    train.add_argument(
+        "--renew",
+        action="store_true",
+        help="only repeat what is measured before the first step of the recorded runs",
+    )
     judge = commands.add_parser("judge", parents=[shared], help="apply the current rules")
     judge.add_argument("--markdown", action="store_true", help="tables for docs/findings.md")
     judge.add_argument(
@@ -105,9 +110,13 @@ def _log(line: str) -> None:
 
 
 def _train(chosen: argparse.Namespace) -> int:
-    from tests.benchmarks.findings.record import estimate, record_all
+    from tests.benchmarks.findings.record import estimate, record_all, renew_starts
     from tests.benchmarks.findings.variants import is_available
 
+    if chosen.renew:
+        recorded = recorded_runs(chosen.folder / chosen.seeds, chosen.only)
+        renew_starts(recorded, chosen.folder, chosen.workers)
+        return 0
     every = cases(chosen.seeds, chosen.only)
     wanted = [case for case in every if is_available(case.data, chosen.folder / "data")]
     if missing := {case.data for case in every} - {case.data for case in wanted}:

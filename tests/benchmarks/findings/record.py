@@ -11,7 +11,7 @@ import json
 import os
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -36,7 +36,14 @@ from tui_trainer.lab.assistant import Laboratory
 from tui_trainer.models.build import build_model
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
-from tui_trainer.protocol.events import EpochDone, Event, RunFailed, RunStarted, to_json
+from tui_trainer.protocol.events import (
+    EpochDone,
+    Event,
+    RunFailed,
+    RunStarted,
+    StepDone,
+    to_json,
+)
 
 TEST_IMAGES = 500
 """Test images that are evaluated when a run finishes, where validation says what it is worth."""
@@ -142,6 +149,34 @@ def read_recorded(path: Path) -> Recorded:
     """Read the ``NAME.json`` of a run."""
     reported = json.loads(path.read_text(encoding="utf-8"))
     return Recorded(Case(**reported["case"]), reported["seconds"], reported["error"])
+
+
+def renew_start(path: Path, root: Path) -> None:
+    """Replace the events before the first step of a recorded run by those of the current probes.
+
+    Probes change no bit of a run, so the events after them stay as they are.
+    """
+    case = read_recorded(path).case
+    start = []
+    with sabotaged(_sabotage_of(case), count_test_images(case)):
+        for event in training.train(config_of(case, root), Inbox(), assistant=Laboratory()):
+            if isinstance(event, StepDone):
+                break
+            start.append(to_json(event))
+    lines = path.with_suffix(".jsonl")
+    recorded = lines.read_text(encoding="utf-8").splitlines()
+    first = next((i for i, line in enumerate(recorded) if _FIRST_STEP in line), None)
+    if first is not None:
+        lines.write_text("\n".join([*start, *recorded[first:], ""]), encoding="utf-8")
+
+
+_FIRST_STEP = '"event": "StepDone"'
+
+
+def renew_starts(paths: Sequence[Path], root: Path, workers: int) -> None:
+    """Renew the start of every run."""
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_be_nice) as pool:
+        list(pool.map(renew_start, paths, [root] * len(paths)))
 
 
 def record_all(
