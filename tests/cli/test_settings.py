@@ -28,11 +28,10 @@ def test_every_setting_has_an_option() -> None:
         assert f"--{field.name.replace('_', '-')}" in flags[field.name]
 
 
-def test_check_has_an_option_for_every_setting_that_its_steps_depend_on() -> None:
+def test_check_has_an_option_for_every_setting() -> None:
     commands: Any = typer.main.get_command(cli.app)
     names = {parameter.name for parameter in commands.commands["check"].params}
-    left_out = {"budget", "target_accuracy", "checkpoint_every", "probes"}
-    assert names & SETTINGS.keys() == SETTINGS.keys() - left_out
+    assert names >= SETTINGS.keys()
 
 
 # A value other than the default for every setting; together they are a valid run.

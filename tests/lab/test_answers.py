@@ -170,5 +170,5 @@ def test_the_run_starts_with_the_review_of_its_model(tiny: Path) -> None:
     (started,) = of(RunStarted, run(tiny_config(tiny, epochs=1)))
 
     assert started.about
-    assert {verdict.severity for verdict in started.review} <= {"ok", "warning", "error"}
+    assert {verdict.severity for verdict in started.review} <= {"ok", "note", "warning", "error"}
     assert len(started.review) >= 5

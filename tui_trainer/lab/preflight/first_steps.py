@@ -72,16 +72,16 @@ def _loss_item(
     if len(losses) == context.plan.steps < envelope.STEPS:
         text += f" (of {envelope.STEPS}: more would take too long with this model and batch size)"
     text += f", guessing {guess:.3f}"
-    at_chance = False
+    is_guessing = False
     if len(context.val_sample):
         found = evaluate(context.first.model, context.data, context.val_sample)
         bounds = wilson(found.correct, found.total)
         accuracy = fmt.accuracy_with_interval(found.correct / found.total, bounds)
         text += f"; validation accuracy {accuracy}"
         counts = torch.bincount(context.val_sample.labels)
-        at_chance = bounds[0] <= float(counts.max()) / found.total
+        is_guessing = bounds[0] <= float(counts.max()) / found.total
     is_below = last + ERRORS * last_error < guess
-    item = _learned(context, verdict, memorized, first, is_below=is_below, at_chance=at_chance)
+    item = _learned(context, verdict, memorized, first, is_below=is_below, is_guessing=is_guessing)
     if reference:
         text += f"; {_runs(reference)}: {_span([run.first_steps for run in reference])}"
         most = envelope.most_expected(reference)
@@ -123,7 +123,7 @@ def _learned(
     first: float,
     *,
     is_below: bool,
-    at_chance: bool,
+    is_guessing: bool,
 ) -> tuple[Severity, str, str, str]:
     """Return severity, title, advice and the code of the cause."""
     last = context.first.losses[-1]
@@ -141,7 +141,7 @@ def _learned(
     words = "check the labels, the initial weights, and that each parameter gets a gradient"
     nothing: tuple[Severity, str, str, str]
     nothing = "error", "it learns nothing in the first steps", words, ""
-    if is_found and at_chance:
+    if is_found and is_guessing:
         return nothing
     if is_below:
         return "ok", "the loss decreases in the first steps", "", ""
