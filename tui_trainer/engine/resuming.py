@@ -11,12 +11,12 @@ import torch
 
 from tui_trainer.data.dataset import Data
 from tui_trainer.engine.checkpoints import Checkpoint
-from tui_trainer.engine.probes.update import gradient_size
 from tui_trainer.engine.run import Run
 from tui_trainer.engine.snapshots import COUNTERS, restore
 from tui_trainer.models.build import is_custom
 from tui_trainer.models.saved_state import check_same_model
 from tui_trainer.models.state import mismatch
+from tui_trainer.models.tensors import gradient_size
 from tui_trainer.protocol.errors import SettingError, path_error, reason
 
 _METADATA = ("epochs", "dropout", "threads", "cursor", "test_evaluations", "seconds", "lines")

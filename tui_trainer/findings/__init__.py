@@ -124,7 +124,7 @@ RULES: tuple[Rule, ...] = (
         initialization.logits_scaled,
         SAMPLES,
         "scaled logits",
-        ("input_scale", "logits_bounded", "probabilities"),
+        ("input_scale", "logits_bounded", "probabilities", "depends_on_batch"),
     ),
     Rule(
         initialization.exploding_logits,

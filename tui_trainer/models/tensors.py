@@ -77,13 +77,13 @@ REPLACED = 0.1
 @torch.no_grad()
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
     """Return a copy of the parameters that can be trained, by name."""
-    return {name: p.detach().clone() for name, p in _trainable(model).items()}
+    return {name: p.detach().clone() for name, p in trainable(model).items()}
 
 
 @torch.no_grad()
 def replaced_weights(model: nn.Module, before: dict[str, Tensor]) -> frozenset[str]:
     """Return the parameters that are no longer those of a copy made by :func:`weights_of`."""
-    now = _trainable(model)
+    now = trainable(model)
     return frozenset(
         name
         for name, old in before.items()
@@ -93,5 +93,36 @@ def replaced_weights(model: nn.Module, before: dict[str, Tensor]) -> frozenset[s
     )
 
 
-def _trainable(model: nn.Module) -> dict[str, nn.Parameter]:
+def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the parameters that can be trained, by name."""
     return {name: p for name, p in model.named_parameters() if is_trainable(p)}
+
+
+def flat_gradient(model: nn.Module) -> Tensor:
+    """Return all gradients as one flat float32 tensor; 0 where a parameter has none.
+
+    Parameters that are not trainable are left out; a complex number counts as two.
+    """
+    parameters = list(trainable(model).values())
+    found = [gradient_of(p) for p in parameters]
+    return flat(
+        [
+            torch.zeros(size_of(p), device=p.device) if gradient is None else gradient
+            for p, gradient in zip(parameters, found, strict=True)
+        ]
+    )
+
+
+def gradient_size(model: nn.Module) -> int:
+    """Return the length of :func:`flat_gradient`."""
+    return sum(size_of(p) for p in trainable(model).values())
+
+
+def size_of(parameter: nn.Parameter) -> int:
+    """Return the number of a parameter's elements; a complex number counts as two."""
+    return parameter.numel() * (2 if parameter.is_complex() else 1)
+
+
+def flat(tensors: list[Tensor]) -> Tensor:
+    """Return tensors as one flat float32 tensor."""
+    return torch.cat([tensor.reshape(-1).to(torch.float32) for tensor in tensors])

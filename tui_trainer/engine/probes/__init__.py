@@ -15,9 +15,9 @@ from tui_trainer.data.dataset import Data
 from tui_trainer.engine.batches import Batches
 from tui_trainer.engine.optimizers import Optimizer
 from tui_trainer.engine.probes.sample import Sample
-from tui_trainer.engine.probes.update import UpdateProbe, flat_gradient
+from tui_trainer.engine.probes.update import UpdateProbe
 from tui_trainer.engine.progress import Progress, Stopwatch
-from tui_trainer.models.tensors import replaced_weights, weights_of
+from tui_trainer.models.tensors import flat_gradient, replaced_weights, weights_of
 from tui_trainer.protocol.probed import Probe, UpdateProbed
 
 EARLY_STEPS = frozenset({2, 5, 10, 20, 40})

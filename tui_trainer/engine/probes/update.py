@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor, nn
 
 from tui_trainer.engine.optimizers import Optimizer
 from tui_trainer.engine.progress import Progress, Stopwatch
 from tui_trainer.models.modes import eval_layers
-from tui_trainer.models.tensors import gradient_of, is_trainable, to_dense_float
+from tui_trainer.models.tensors import (
+    flat,
+    flat_gradient,
+    gradient_of,
+    size_of,
+    to_dense_float,
+    trainable,
+)
 from tui_trainer.protocol.probed import ParameterProbe, UpdateProbed
 
 
@@ -31,7 +36,7 @@ class UpdateProbe:
         self._last_gradient = last_gradient
         self._began = stopwatch.seconds
         self._fetched = self._began
-        self._parameters = dict(_learning(model))
+        self._parameters = trainable(model)
         self._before: list[Tensor] = []
         self._replaced = self._optimized = frozenset[str]()
         self._accumulated = False
@@ -70,7 +75,7 @@ class UpdateProbe:
         pairs = zip(self._parameters.values(), self._before, strict=True)
         changes = [to_dense_float(new.detach() - old) for new, old in pairs]
         befores = [to_dense_float(old) for old in self._before]
-        change, before = _flat(changes), _flat(befores)
+        change, before = flat(changes), flat(befores)
         last = self._last_gradient
         if last is None or len(last) != len(self.gradient):
             last = None
@@ -128,7 +133,7 @@ class UpdateProbe:
 
     def _unmoved(self, change: Tensor) -> list[float | None]:
         """Return for each parameter the share of elements with a gradient that did not change."""
-        sizes = [_size(parameter) for parameter in self._parameters.values()]
+        sizes = [size_of(parameter) for parameter in self._parameters.values()]
         has_gradient = self.gradient != 0
         still = has_gradient & (change == 0)
         counts = [t.count_nonzero() for m in (still, has_gradient) for t in torch.split(m, sizes)]
@@ -144,38 +149,6 @@ def _dot(gradient: Tensor, weights: Tensor) -> Tensor:
 
 def _ratio(part: float, whole: float) -> float | None:
     return part / whole if whole else None
-
-
-def flat_gradient(model: nn.Module) -> Tensor:
-    """Return all gradients as one flat float32 tensor; 0 where a parameter has none.
-
-    Parameters that are not trainable are left out; a complex number counts as two.
-    """
-    parameters = [p for _, p in _learning(model)]
-    found = [gradient_of(p) for p in parameters]
-    return _flat(
-        [
-            torch.zeros(_size(p), device=p.device) if gradient is None else gradient
-            for p, gradient in zip(parameters, found, strict=True)
-        ]
-    )
-
-
-def gradient_size(model: nn.Module) -> int:
-    """Return the length of :func:`flat_gradient`."""
-    return sum(_size(p) for _, p in _learning(model))
-
-
-def _learning(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    return ((name, p) for name, p in model.named_parameters() if is_trainable(p))
-
-
-def _size(parameter: nn.Parameter) -> int:
-    return parameter.numel() * (2 if parameter.is_complex() else 1)
-
-
-def _flat(tensors: list[Tensor]) -> Tensor:
-    return torch.cat([tensor.reshape(-1).to(torch.float32) for tensor in tensors])
 
 
 def _norms(tensors: list[Tensor]) -> list[float]:
