@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from tests.headless.fakes import Engine, epoch_done, finished, started, step
 from tests.protocol import facts
+from tui_trainer.headless.event_text import body_lines
 from tui_trainer.headless.runner import run_headless
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.diagnosis import Cause
@@ -64,6 +65,13 @@ def test_a_cause_that_repeats_the_title_or_the_evidence_is_not_printed_twice() -
     only = Cause(code="few", title=FOUND.title, evidence=FOUND.evidence, advice="go on")
     assert run(replace(FOUND, causes=(only,)), finished())[1][1:] == ["  try: go on"]
     assert run(replace(FOUND, causes=(replace(only, advice=""),)), finished())[1][1:] == []
+
+
+def test_what_the_finding_is_about_is_no_other_cause_of_it() -> None:
+    itself = Cause(code=FOUND.code, title="overfitting", likelihood="shown", advice="stop early")
+    found = replace(RANKED, causes=(RANKED.causes[0], itself))
+    assert run(found, finished())[1][1:] == [run(RANKED, finished())[1][1]]
+    assert "  or try: stop early" in body_lines(found)
 
 
 def test_a_new_first_cause_is_news_and_a_new_tail_is_not() -> None:

@@ -45,7 +45,7 @@ async def test_2_shows_the_model_of_the_run_and_1_returns() -> None:
         assert "19,568" in line(screen, "totals")
         assert "conv1 · conv 3×3 from 28×28×1" in line(screen, "about-layer")
         review = screen.query_one(ReviewPanel)
-        assert review.border_subtitle == "0 errors, 2 warnings, 20 ok"
+        assert review.border_subtitle == "0 errors, 0 warnings, 2 notes, 22 ok"
         assert "training" in screen.query_one(TopLine).render_line(0).text
         assert asked(engine) == [ask_field(1, 14, 14, 0)]
         await pilot.press("1")

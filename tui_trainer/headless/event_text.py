@@ -170,7 +170,7 @@ def finding_lines(event: FindingRaised) -> list[str]:
         lines.append(f"{first.label}: {first.title}{measured}{advice}")
     elif first.advice:
         lines.append(f"try: {first.advice}{measured}")
-    return [*lines, *([others_line(others)] if others else [])]
+    return [*lines, *filter(None, [others_line(others, event)])]
 
 
 def diagnosis_lines(found: Diagnosis) -> list[str]:

@@ -30,8 +30,12 @@ def cause_lines(
     if first.advice:
         lines += paragraph(f"try: {first.advice}{key}", "title", width, indent=indent)
     if not is_full:
-        return [*lines, *paragraph(others_line(others), "muted", width, indent=indent, hanging=2)]
+        words = others_line(others, found)
+        return [*lines, *paragraph(words, "muted", width, indent=indent, hanging=2)]
     for cause in others:
+        if cause.code == found.code:
+            lines += paragraph(f"or try: {cause.advice}", "", width, indent=indent)
+            continue
         lines += paragraph(f"also {cause.likelihood}: {cause.title}", "", width, indent=indent)
         lines += _evidence(cause, found, width, indent)
         lines += paragraph(f"try: {cause.advice}" if cause.advice else "", "muted", width, indent=4)
@@ -48,8 +52,12 @@ def evidence_of(cause: Cause, found: FindingRaised) -> str:
     return "" if cause.evidence == found.evidence else cause.evidence
 
 
-def others_line(others: Sequence[Cause]) -> str:
-    """Return causes after the first one in one line, by likelihood; empty if there are none."""
+def others_line(others: Sequence[Cause], found: FindingRaised) -> str:
+    """Return causes after the first one in one line, by likelihood; empty if there are none.
+
+    What the finding itself is about, its last resort, is left out.
+    """
+    others = [cause for cause in others if cause.code != found.code]
     return " · ".join(
         f"also {likelihood}: {'; '.join(cause.title for cause in causes)}"
         for likelihood, causes in groupby(others, key=lambda cause: cause.likelihood)
