@@ -488,6 +488,19 @@ TWINS = [
         [*learning(10, 2.3), *by_layer(1e-6, 1e-4, 0.1)],
         [*learning(10, 2.3), *by_layer(1e-3, 1e-2, 0.1)],
     ),
+    Twins(  # weight norm's scale before a norm: its gradient cancels
+        "vanishing_gradients",
+        [*learning(10, 2.3), *by_layer(1e-6, 1e-4, 0.1)],
+        [
+            *learning(10, 2.3),
+            *probed(
+                parameters=(
+                    parameter("conv.weight_g", gradient_norm=1e-7, fan_in=1),
+                    *(parameter(f"w{i}", gradient_norm=0.1) for i in range(3)),
+                )
+            ),
+        ],
+    ),
     Twins(
         "learning_rate_high",
         [*learning(10, 2.3), *each(update_norm=0.06)],

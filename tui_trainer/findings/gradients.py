@@ -153,13 +153,13 @@ def vanishing_gradients(history: History) -> FindingRaised | None:
     updates = recent_updates(history)
     shares = []
     for update in updates:
-        found = weights(update)
+        found = _mixing(update)
         if len(found) < 3 or not _effect(found[-1]):
             return None
         shares.append(_effect(found[0]) / _effect(found[-1]))
     if not shares or max(shares) > VANISHED or relative_loss(history) < NOT_LEARNED:
         return None
-    layers = weights(updates[-1])
+    layers = _mixing(updates[-1])
     first, last = layers[0], layers[-1]
     texts = causes.cause("vanishing_gradients", "likely")
     return finding(
@@ -186,6 +186,15 @@ def _small_init(history: History) -> Cause | None:
         f"{fmt.plural(len(scales), 'layer')}); the default is 0.6"
     )
     return causes.cause("init_small", "shown", evidence)
+
+
+def _mixing(update: UpdateProbed) -> list[ParameterProbe]:
+    """Return the weights that mix several inputs.
+
+    One number per unit, such as weight norm's ``weight_g``, only scales it: before a norm its
+    gradient cancels.
+    """
+    return [p for p in weights(update) if p.fan_in != 1]
 
 
 def _effect(parameter: ParameterProbe) -> float:
