@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import settings_page
+from tests.benchmarks.findings.public.faults import FAULTS as TRAININGS
 from tests.docs import commands, pages
 from tests.docs.__main__ import problems
 from tests.docs.commands import Command, Playground
@@ -21,7 +22,7 @@ from tui_trainer.ui.keys.keymap import BINDINGS
 from tui_trainer.ui.theming.themes import shipped_dir
 
 DOCS = ROOT / "docs"
-GENERATED = {"keys.md", "scripts.md", "networks.md", "lessons.md", "settings.md"}
+GENERATED = {"error-rates.md", "keys.md", "scripts.md", "networks.md", "lessons.md", "settings.md"}
 
 
 def doc(name: str) -> str:
@@ -72,10 +73,14 @@ def test_every_view_is_named() -> None:
     assert [view.title for view in VIEWS if f"| {view.title} |" not in page] == []
 
 
-def test_the_error_rates_are_those_of_rules_that_exist() -> None:
-    named = re.findall(r"^\| `(\w+)` \| \d+/72", doc("findings.md"), re.MULTILINE)
-    assert len(named) == 27
-    assert set(named) <= {rule.code for rule in RULES}
+def test_the_error_rates_are_those_of_rules_and_trainings_that_exist() -> None:
+    page = doc("error-rates.md")
+    rates = page[page.index("## By training") : page.index("## Healthy runs")]
+    named = set(re.findall(r"`(\w+)` \d", rates))
+    assert len(named) > 20
+    assert named <= {rule.code for rule in RULES}
+    trainings = re.findall(r"^\| (\w+)\.([\w%-]+[\w.%-]*) \|", rates, re.MULTILINE)
+    assert {f"{origin}/{name}" for origin, name in trainings} <= set(TRAININGS)
     assert f"{len(RULES)} rules" in doc("findings.md")
 
 
