@@ -50,9 +50,10 @@ LARGEST = 3.0
 EXPLAINING = frozenset({"gradient_sign", "loss_function", "equal_units"})
 """Errors of other items that explain why a run does not learn."""
 
-LOW_WARNING, LOW_ERROR = 0.25, 2.0
+LOW_WARNING, LOW_ERROR = 0.25, 10.0
 """The share of the whole run that it takes to begin to learn from which on the learning rate is too
-low: a warning, and an error, which a factor of two of the extrapolation cannot make."""
+low: a warning, and an error. Two models that begin slowly learned five times as soon as
+extrapolated: only a factor of ten is beyond doubt."""
 
 HEAVY_SMOOTHING, HEAVY_MOMENTUM = 0.3, 0.95
 """Label smoothing and momentum from which on the run is tried with less."""
