@@ -81,8 +81,8 @@ def test_an_integer_parameter_is_neither_trained_nor_called_frozen(lab: Lab) -> 
 
     order = last(folder).tensors["model/order"]
     assert sorted(order.tolist()) == list(range(28 * 28))
-    assert "order" not in checked.out
-    assert "order" not in findings(folder)
+    named = findings(folder) + checked.out  # it does say that pixels are in another order
+    assert not any(code in named for code in ("frozen_parameters", "not_updated", "no_gradient"))
 
 
 @slow
