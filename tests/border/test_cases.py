@@ -53,7 +53,7 @@ CASES = [
     Case("prints:Warns"),
     Case("empty_parameter", ("--optimizer", "adam")),
     Case("cached_mask", CACHED),
-    Case("hand_written_swish", ("--optimizer", "adam"), review=5, check=None),
+    Case("hand_written_swish", ("--optimizer", "adam"), check=None),
 ]
 SLOW_ONES = [
     Case("pixel_steps", ("--train-size", 64, "--val-size", 32, "--optimizer", "adam"), check=None)
