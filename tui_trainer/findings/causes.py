@@ -257,8 +257,8 @@ def label_smoothing_high(history: History) -> Cause | None:
 
 def augmentation_strong(history: History) -> Cause | None:
     """Test whether unaugmented training images are classified much better than augmented ones."""
-    sample = history.samples[-1] if history.samples else None
-    epoch = history.epochs[-1] if history.epochs else None
+    sample = history.last_sample
+    epoch = history.last_epoch
     if sample is None or epoch is None or not history.settings.get("augmentation"):
         return None
     low, _ = wilson(sample.correct, sample.sample_size)
@@ -299,7 +299,7 @@ def capacity(history: History) -> Cause | None:
 
 def frozen(history: History) -> Cause | None:
     """Test whether most parameters are frozen."""
-    update = history.updates[-1] if history.updates else None
+    update = history.last_update
     total = sum(p.numel for p in update.parameters) if update else 0
     still = sum(p.numel for p in update.parameters if p.frozen) if update else 0
     if not total or still < 0.5 * total:
@@ -321,7 +321,7 @@ def vanishing_gradients(history: History) -> Cause | None:
 
 def saturated(history: History) -> Cause | None:
     """Test whether sigmoids or tanhs are at their bounds."""
-    sample = history.samples[-1] if history.samples else None
+    sample = history.last_sample
     worst = max(sample.layers, key=lambda layer: layer.saturated, default=None) if sample else None
     if worst is None or worst.saturated < 0.3:
         return None
@@ -331,7 +331,7 @@ def saturated(history: History) -> Cause | None:
 
 def dead_units(history: History) -> Cause | None:
     """Test whether many units of a layer are dead."""
-    sample = history.samples[-1] if history.samples else None
+    sample = history.last_sample
     layers = [layer for layer in sample.layers if layer.units] if sample else []
     worst = max(layers, key=lambda layer: layer.dead / layer.units, default=None)
     if worst is None or worst.dead < 0.5 * worst.units:

@@ -90,14 +90,14 @@ def _is_underflow(update: UpdateProbed) -> bool:
 
 def frozen_parameters(history: History) -> FindingRaised | None:
     """Note parameters that do not require a gradient: they are frozen on purpose."""
-    update = history.updates[-1] if history.updates else None
+    update = history.last_update
     frozen = [p for p in update.parameters if p.frozen] if update else []
     return _noted("frozen_parameters", "frozen", update, frozen)
 
 
 def unused_parameters(history: History) -> FindingRaised | None:
     """Note parameters that ``forward`` does not use."""
-    update, unused = history.updates[-1] if history.updates else None, _unused(history) or ()
+    update, unused = history.last_update, _unused(history) or ()
     idle = [p for p in update.parameters if p.name in unused and not p.frozen] if update else []
     return _noted("unused_parameters", "not used", update, idle)
 
@@ -118,7 +118,7 @@ def _noted(
 
 def _unused(history: History) -> tuple[str, ...] | None:
     """Return the parameters that ``forward`` does not use; None where that was not recorded."""
-    return history.samples[-1].unused_parameters if history.samples else None
+    return history.last_sample.unused_parameters if history.last_sample else None
 
 
 def uphill(history: History) -> FindingRaised | None:

@@ -35,7 +35,7 @@ def input_scale(history: History) -> FindingRaised | None:
     Of a custom model it is the input of the first layer with weights: ``forward`` can scale the
     images once more. A model that begins with a norm takes any scale.
     """
-    sample, tried = history.samples[-1] if history.samples else None, history.model_probe
+    sample, tried = history.last_sample, history.model_probe
     if sample is None or (history.started and _begins_with_norm(history.started.layers)):
         return None
     mean, std, where = sample.input_mean, sample.input_std, ""
@@ -75,7 +75,7 @@ def validation_differs(history: History) -> FindingRaised | None:
         )
     if (pixels := differing_pixels(history)) is not None:
         return finding("validation_differs", evidence=pixels, step=0)
-    sample = history.samples[-1] if history.samples else None
+    sample = history.last_sample
     if sample is None or sample.val_mean is None or sample.val_std is None:
         return None
     apart = abs(sample.val_mean - sample.input_mean)

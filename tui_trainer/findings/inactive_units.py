@@ -56,7 +56,7 @@ def dead_units(history: History) -> FindingRaised | None:
 
 def saturated(history: History) -> FindingRaised | None:
     """Find sigmoid or tanh layers whose outputs are almost all at their bounds."""
-    sample = history.samples[-1] if history.samples else None
+    sample = history.last_sample
     bad = [layer for layer in sample.layers if layer.saturated >= SATURATED] if sample else []
     if sample is None or not bad:
         return None

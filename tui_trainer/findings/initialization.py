@@ -102,7 +102,7 @@ def exploding_logits(history: History) -> FindingRaised | None:
     (spectral norm is only an estimate before its first forward pass in training mode), and is still
     high after a few steps.
     """
-    sample, guessing = history.samples[-1] if history.samples else None, history.guessing_loss
+    sample, guessing = history.last_sample, history.guessing_loss
     if sample is None or sample.step or sample.loss < EXPLODED * guessing:
         return None
     first, now = history.train_loss.trend[:1], history.last_step

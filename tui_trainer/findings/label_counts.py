@@ -51,7 +51,7 @@ ENOUGH = 100
 
 def constant_labels(history: History) -> FindingRaised | None:
     """Find that all training labels are the same."""
-    data, sample = history.data_probe, history.samples[-1] if history.samples else None
+    data, sample = history.data_probe, history.last_sample
     if data is not None:
         counts, named = list(data.train_counts), "training images"
     else:
@@ -138,7 +138,7 @@ def class_missing(history: History) -> FindingRaised | None:
 
     Three epochs in a row must agree; one is enough if the training sample has none of it.
     """
-    sample = history.samples[-1] if history.samples else None
+    sample = history.last_sample
     there = (
         [sum(row) for row in sample.confusion] if sample and sample.sample_size >= ENOUGH else []
     )
@@ -171,7 +171,7 @@ def class_missing(history: History) -> FindingRaised | None:
 
 def _causes_of_missing(history: History, missing: set[int], gone: set[int]) -> tuple[Cause, ...]:
     """Return why classes are not learned, by what is known of their images, labels and logits."""
-    data, sample = history.data_probe, history.samples[-1] if history.samples else None
+    data, sample = history.data_probe, history.last_sample
     found = []
     if gone & missing:
         found.append(cause("class_missing", "shown" if data else "likely"))

@@ -183,7 +183,7 @@ def underfitting(history: History) -> FindingRaised | None:
     85 %. While the loss is still near random guessing's, half of the run must be over.
     """
     recent = history.epochs[-3:]
-    sample = history.samples[-1] if history.samples else None
+    sample = history.last_sample
     if len(recent) < 3 or sample is None or sample.step < recent[0].step:
         return None
     if recent[-1].train_accuracy >= POOR:

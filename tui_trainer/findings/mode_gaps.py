@@ -83,7 +83,7 @@ def probabilities(history: History) -> FindingRaised | None:
 
     The outputs of each image sum to 1 and none is below 0.
     """
-    sample = history.samples[-1] if history.samples else None
+    sample = history.last_sample
     if sample is None or not sample.are_probabilities:
         return None
     return finding(
@@ -204,7 +204,7 @@ def dropout_high(history: History) -> FindingRaised | None:
         evidence += (
             f"; training accuracy {fmt.percent(epoch.train_accuracy)} in epoch {epoch.epoch}"
         )
-        sample = history.samples[-1] if history.samples else None
+        sample = history.last_sample
         if sample is not None and sample.step == epoch.step:
             evidence += f", {accuracy_on(sample)} without dropout"
     if knob is None:

@@ -271,7 +271,7 @@ def train_transform(history: History) -> FindingRaised | None:
     That alone can be intended. It is an error once training images are classified much worse in
     evaluation mode than while training.
     """
-    tried, sample = history.model_probe, history.samples[-1] if history.samples else None
+    tried, sample = history.model_probe, history.last_sample
     if tried is None or sample is None or not _is_fixed(tried) or not sample.step:
         return None
     now = history.smoothed_accuracy
@@ -318,7 +318,7 @@ def augmentation_strong(history: History) -> FindingRaised | None:
 
     The augmentation is the run's, or random changes that ``forward`` makes in training mode.
     """
-    tried, sample = history.model_probe, history.samples[-1] if history.samples else None
+    tried, sample = history.model_probe, history.last_sample
     known = (sample.known or 0) if sample else 0
     if sample is None or known < FEW_KNOWN:
         return None

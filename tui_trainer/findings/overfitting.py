@@ -141,7 +141,7 @@ def validation_better(history: History) -> FindingRaised | None:
         f"epoch {now.epoch}: training accuracy {fmt.percent(now.train_accuracy)}, validation "
         f"accuracy {fmt.accuracy_with_interval(now.val_accuracy, now.val_interval)}"
     )
-    sample = history.samples[-1] if history.samples else None
+    sample = history.last_sample
     if sample is not None and sample.step == now.step:
         evidence += (
             f"; {accuracy_on(sample)} on {sample.sample_size} unaugmented training images in "

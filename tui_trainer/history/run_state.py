@@ -299,6 +299,16 @@ class RunState:
         return self.epochs[-1] if self.epochs else None
 
     @property
+    def last_sample(self) -> SampleProbed | None:
+        """The last probe of the sample."""
+        return self.samples[-1] if self.samples else None
+
+    @property
+    def last_update(self) -> UpdateProbed | None:
+        """The last probed update."""
+        return self.updates[-1] if self.updates else None
+
+    @property
     def best_epoch(self) -> EpochDone | None:
         """The (first) epoch with the highest validation accuracy."""
         validated = (epoch for epoch in self.epochs if epoch.val_accuracy is not None)

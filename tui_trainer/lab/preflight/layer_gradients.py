@@ -19,14 +19,14 @@ from tui_trainer.text.fmt import listed
 def gradient_items(context: CheckContext) -> Iterator[Diagnosis]:
     """Report the gradients and the updates of the first steps."""
     history = context.first.history
-    update = history.updates[-1] if history.updates else None
+    update = history.last_update
     yield _gradient_item(history, update)
     yield _update_item(update)
 
 
 def _gradient_item(history: History, update: UpdateProbed | None) -> Diagnosis:
     parameters = update.parameters if update else ()
-    unused = (history.samples[-1].unused_parameters if history.samples else None) or ()
+    unused = (history.last_sample.unused_parameters if history.last_sample else None) or ()
     asked = [p for p in parameters if not p.frozen and p.name not in unused]
     reached = [p for p in asked if p.gradient_norm is not None]
     broken = [p.name for p in reached if not math.isfinite(p.gradient_norm or 0.0)]
