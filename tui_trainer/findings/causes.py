@@ -133,45 +133,35 @@ def few_steps(history: History) -> Cause | None:
 
 def learning_rate_low(history: History) -> Cause | None:
     """Test whether the updates are too small."""
-    tried = _best_rate(history)
-    if tried is not None:
-        factor, evidence = tried
-        return (
-            _lr_cause("learning_rate_low", history, "shown", evidence, factor)
-            if factor > 1
-            else None
-        )
     ratio = _recent_ratio(history)
-    if ratio is not None and ratio > USUAL_RATIOS[0]:
-        return None
-    likelihood: Likelihood = "possible" if ratio is None else "likely"
-    return _lr_cause("learning_rate_low", history, likelihood, _usual(ratio), 10.0)
+    is_usual = ratio is not None and ratio > USUAL_RATIOS[0]
+    return _lr_cause("learning_rate_low", history, ratio, is_usual=is_usual, factor=10.0)
 
 
 def learning_rate_high(history: History) -> Cause | None:
     """Test whether the updates are too large."""
-    tried = _best_rate(history)
-    if tried is not None:
-        factor, evidence = tried
-        return (
-            _lr_cause("learning_rate_high", history, "shown", evidence, factor)
-            if factor < 1
-            else None
-        )
     ratio = _recent_ratio(history)
-    if ratio is not None and ratio < USUAL_RATIOS[1]:
-        return None
-    likelihood: Likelihood = "possible" if ratio is None else "likely"
-    return _lr_cause("learning_rate_high", history, likelihood, _usual(ratio), 0.1)
+    is_usual = ratio is not None and ratio < USUAL_RATIOS[1]
+    return _lr_cause("learning_rate_high", history, ratio, is_usual=is_usual, factor=0.1)
 
 
 def _lr_cause(
-    code: str, history: History, likelihood: Likelihood, evidence: str, factor: float
-) -> Cause:
-    """Return a cause with the advice to multiply the learning rate."""
+    code: str, history: History, ratio: float | None, *, is_usual: bool, factor: float
+) -> Cause | None:
+    """Return the cause that a rate should be multiplied by a factor above or below 1, if it should.
+
+    A trial decides, and gives the factor; without one, the update-to-weight ratio does.
+    """
+    likelihood: Likelihood = "possible" if ratio is None else "likely"
+    evidence = _usual(ratio)
+    tried = _best_rate(history)
+    if tried is not None:
+        likelihood, is_usual = "shown", tried[0] == 1 or (tried[0] > 1) != (factor > 1)
+        factor, evidence = tried
+    if is_usual:
+        return None
     fix = scale_lr(history, factor)
-    value = fix["fix_value"] or 0.0
-    return cause(code, likelihood, evidence, fix["advice"], ("base_lr", value))
+    return cause(code, likelihood, evidence, fix["advice"], ("base_lr", fix["fix_value"] or 0.0))
 
 
 def _usual(ratio: float | None) -> str:
