@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 
 from tui_trainer.findings import causes
-from tui_trainer.findings.rule import finding, recent_updates, relative_loss, weights
+from tui_trainer.findings.rule import NOT_LEARNED, finding, recent_updates, relative_loss, weights
 from tui_trainer.history.history import History
 from tui_trainer.protocol.diagnosis import Cause
 from tui_trainer.protocol.events import FindingRaised
@@ -20,9 +20,6 @@ An effect is the norm of the gradient times that of the weights: how much the lo
 relative change of the weights. In a network of linear layers and ReLUs without biases it is the
 same in every layer, at any scale of the weights.
 """
-
-NOT_LEARNED = 0.5
-"""Vanishing gradients matter while the loss is above this share of random guessing's."""
 
 NOT_FALLEN, LEFT, RISEN = 0.98, 0.1, 1.1
 """A loss that has not fallen, and one that matters, as a share of random guessing's; the factor by

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tui_trainer.findings import causes
 from tui_trainer.findings.model_checks import MIXING
-from tui_trainer.findings.rule import finding, relative_loss
+from tui_trainer.findings.rule import NOT_LEARNED, finding, relative_loss
 from tui_trainer.history.history import History
 from tui_trainer.protocol.events import FindingRaised
 from tui_trainer.protocol.layers import LayerRow
@@ -30,9 +30,6 @@ SCALED = 20.0
 
 USUAL_RANGE = 5.0
 """The usual range of all logits in standard deviations."""
-
-NOT_LEARNED = 0.5
-"""Small signals matter while the loss is above this share of random guessing's."""
 
 
 def init_small(history: History) -> FindingRaised | None:

@@ -11,6 +11,7 @@ from tui_trainer.findings import causes
 from tui_trainer.findings.rule import (
     EARLY_STEPS,
     HIGH_LR_SHARE,
+    NOT_LEARNED,
     decay_share,
     finding,
     images_seen,
@@ -54,9 +55,6 @@ move the weights by less than this share of their norm."""
 
 NOT_FALLEN = 0.98
 """A loss above this share of random guessing's has not fallen at all."""
-
-NOT_LEARNED = 0.5
-"""A learning rate is only too low while the loss is above this share of random guessing's."""
 
 RISE = 0.45
 """The minimum rise of the loss over its lowest value, as a share of random guessing's …"""

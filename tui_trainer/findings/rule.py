@@ -45,6 +45,10 @@ EARLY_STEPS = 100
 HIGH_LR_SHARE = 0.3
 """The share of the base learning rate above which the schedule lets the model learn."""
 
+NOT_LEARNED = 0.5
+"""The share of random guessing's loss above which little has been learned: small signals, gradients
+and updates only matter there."""
+
 CHECK_EVERY = 10
 """Steps between two evaluations of the rules that read training steps."""
 
