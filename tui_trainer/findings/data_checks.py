@@ -356,14 +356,24 @@ def blank_images(history: History) -> FindingRaised | None:
     )
 
 
+def are_apart(one: tuple[float, float], other: tuple[float, float], least: float) -> bool:
+    """Return whether two splits, by mean and standard deviation, have other pixels.
+
+    A standard deviation counts as ``least`` at least.
+    """
+    (mean, std), (other_mean, other_std) = one, other
+    low, high = sorted((max(std, least), max(other_std, least)))
+    is_near = abs(other_mean - mean) <= OTHER_MEAN * max(std, least)
+    return not (is_near and high / low <= OTHER_STD)
+
+
 def differing_pixels(history: History) -> str | None:
     """Return the evidence that validation images are lighter or have more contrast; else None."""
     data = history.data_probe
     if data is None or data.train_pixels is None or data.val_pixels is None:
         return None
     (mean, std), (val_mean, val_std) = data.train_pixels, data.val_pixels
-    low, high = sorted((max(std, 1e-6), max(val_std, 1e-6)))
-    if abs(val_mean - mean) <= OTHER_MEAN * max(std, 1e-6) and high / low <= OTHER_STD:
+    if not are_apart((mean, std), (val_mean, val_std), 1e-6):
         return None
     return (
         f"pixels of training images: mean {mean:.3f}, standard deviation {std:.3f}; of validation "

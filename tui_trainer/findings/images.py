@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tui_trainer.findings.data_checks import differing_neighbors, differing_pixels
+from tui_trainer.findings.data_checks import are_apart, differing_neighbors, differing_pixels
 from tui_trainer.findings.model_checks import MIXING
 from tui_trainer.findings.rule import finding
 from tui_trainer.history.history import History
@@ -16,10 +16,6 @@ FAR_OFF, LARGE, SMALL = 3.0, 5.0, 0.1
 
 USUAL = (0.5, 2.0)
 """The standard deviations that count as normalized."""
-
-SHIFTED, STRETCHED = 0.25, 1.3
-"""How far apart training and validation may be: the means in standard deviations, and the ratio
-of the standard deviations."""
 
 _TITLES = {
     "labels_shuffled": "validation labels do not match their images",
@@ -78,10 +74,8 @@ def validation_differs(history: History) -> FindingRaised | None:
     sample = history.last_sample
     if sample is None or sample.val_mean is None or sample.val_std is None:
         return None
-    apart = abs(sample.val_mean - sample.input_mean)
-    low, high = sorted((max(sample.input_std, 1e-12), max(sample.val_std, 1e-12)))
-    times = high / low
-    if apart <= SHIFTED * max(sample.input_std, 1e-12) and times <= STRETCHED:
+    train, val = (sample.input_mean, sample.input_std), (sample.val_mean, sample.val_std)
+    if not are_apart(train, val, 1e-12):
         return None
     return finding(
         "validation_differs",
