@@ -37,9 +37,6 @@ from tui_trainer.stats import envelope
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text import fmt
 
-LONG_EPOCH = 1_800.0
-"""Seconds of an epoch that are worth a note."""
-
 ENOUGH_STEPS = 50
 """The steps within which a model with norms begins to learn."""
 

@@ -142,11 +142,6 @@ def scrambled(split: Split, rng: torch.Generator) -> Split:
     return Split(flat.roll(28 * 28 // 2 + 5).reshape(split.images.shape), split.labels)
 
 
-def first_images(count: int) -> SplitHook:
-    """Keep the first images only."""
-    return lambda split, rng: Split(split.images[:count], split.labels[:count])
-
-
 def leaked(data: Data) -> Data:
     """Put every validation image into the training images: a random split after augmentation."""
     train = Split(

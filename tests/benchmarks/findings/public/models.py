@@ -330,14 +330,6 @@ def crime_hinge() -> nn.Module:
     return _crime(after=of_loss(loss))
 
 
-def crime_clipped() -> nn.Module:
-    """OCG: gradients clipped to a norm of 1e-4."""
-    model = _crime()
-    for parameter in model.parameters():
-        parameter.register_hook(lambda g: g * (1e-4 / (g.norm() + 1e-12)).clamp(max=1.0))
-    return model
-
-
 class Logistic(nn.Module):
     """DeepCrime's PyTorch subject: one layer and log softmax."""
 
