@@ -81,7 +81,7 @@ FAULTY = (
     Row(
         "LeNetReversed",
         "gradient_sign",
-        ("learning_rate_high", "learning_rate_low", "divergence"),
+        ("learning_rate_high", "learning_rate_low"),
     ),
     Row("LeNetSoftmaxOverBatch", "depends_on_batch"),
     Row("LeNetTiny", "init_small", ("not_updated",)),
@@ -142,6 +142,8 @@ def assert_named(row: Row, found: Sequence[tuple[int, FindingRaised]]) -> None:
     assert leading.causes[0].code in (row.cause, row.or_cause), leading
     early = [f for step, f in alarms if step <= row.latest]
     assert row.cause in {code for f in early for code in (f.code, f.causes[0].code)}
+    diverged = [f for _, f in alarms if f.code == "divergence"]
+    assert all(f.causes[0].code == row.cause for f in diverged), "it is the symptom of the cause"
     codes = {f.code for _, f in alarms} | {f.causes[0].code for _, f in alarms}
     assert not codes & set(row.wrong)
 
