@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 from tests.benchmarks.meter import Meter
 from tui_trainer.data.augment import augment
 from tui_trainer.data.dataset import Data, load
-from tui_trainer.engine.device import keep_freed_memory
 from tui_trainer.engine.optimizers import make_optimizer
 from tui_trainer.models import zoo
+from tui_trainer.models.device import keep_freed_memory
 from tui_trainer.models.torchvision_compat import import_torchvision
 from tui_trainer.protocol.config import RunConfig
 

@@ -10,13 +10,13 @@ from torch import nn
 from tui_trainer.data.dataset import Data, load
 from tui_trainer.engine.batches import Batches
 from tui_trainer.engine.checkpoint_store import CheckpointStore
-from tui_trainer.engine.device import choose_device, keep_freed_memory, set_up
 from tui_trainer.engine.optimizers import make_optimizer
 from tui_trainer.engine.probes import Probes
 from tui_trainer.engine.probes.sample import Sample
 from tui_trainer.engine.progress import Progress, Stopwatch
 from tui_trainer.engine.run import Assistant, Control, Run
 from tui_trainer.models.build import build_model, check_dropout, is_custom, to_channels_last
+from tui_trainer.models.device import choose_device, keep_freed_memory, set_up
 from tui_trainer.models.rng import seed_all
 from tui_trainer.models.threads import MOST_IMAGES, choose_threads
 from tui_trainer.models.unregistered_state import UnregisteredState

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tui_trainer.engine.device import choose_device, set_up
+from tui_trainer.models.device import choose_device, set_up
 from tui_trainer.protocol.errors import InputError
 
 

@@ -7,7 +7,7 @@ import pytest
 
 PROGRAM = """
 import torch
-from tui_trainer.engine.device import keep_freed_memory
+from tui_trainer.models.device import keep_freed_memory
 def resident():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * 4096
@@ -36,7 +36,7 @@ def test_memory_freed_by_a_batch_is_reused_by_the_next() -> None:
 
 
 def test_other_systems_are_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tui_trainer.engine import device
+    from tui_trainer.models import device
 
     monkeypatch.setattr(sys, "platform", "darwin")
 
