@@ -37,20 +37,20 @@ def refuse(code: str = "ENOLCK") -> Callable[..., None]:
         number = getattr(errno, code)
         raise OSError(number, os.strerror(number))
 
-    lock_module._acquire = acquire
+    lock_module.acquire = acquire
     return acquire
 
 
 @pytest.fixture(params=REFUSALS)
 def without_locks(request: Any, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(lock_module, "_acquire", lock_module._acquire)
+    monkeypatch.setattr(lock_module, "acquire", lock_module.acquire)
     refuse(request.param)
     return str(request.param)
 
 
 @pytest.fixture
 def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock_module, "_acquire", lock_module._acquire)
+    monkeypatch.setattr(lock_module, "acquire", lock_module.acquire)
     refuse()
 
 
@@ -94,7 +94,7 @@ def test_is_held_takes_a_shared_lock(tmp_path: Path) -> None:
 
 
 def test_is_held_does_not_block_a_new_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, refused = lock_module._acquire, [1]
+    real, refused = lock_module.acquire, [1]
 
     def once(file: FileIO, *, shared: bool) -> None:
         if refused:
@@ -102,7 +102,7 @@ def test_is_held_does_not_block_a_new_run(tmp_path: Path, monkeypatch: pytest.Mo
             raise BlockingIOError(errno.EAGAIN, "held")
         real(file, shared=shared)
 
-    monkeypatch.setattr(lock_module, "_acquire", once)
+    monkeypatch.setattr(lock_module, "acquire", once)
     Lock(tmp_path / ".lock").release()
 
 

@@ -34,7 +34,7 @@ from tui_trainer.recording.recorder import Recorder
 
 CONFIG = RunConfig(model="small", epochs=2, seed=7)
 PREPARING = StateChanged(state="preparing", step=0, detail="…")
-FILES = [".lock", "config.toml", "events.jsonl", "summary.json"]
+FILES = [".lock", "commands.jsonl", "config.toml", "events.jsonl", "summary.json"]
 
 
 def a_run() -> list[Event]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,8 @@ from tui_trainer.cli.saved import SavedRun
 from tui_trainer.findings import with_findings
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
-from tui_trainer.protocol.events import Event, StateChanged
+from tui_trainer.protocol.events import Event, RunFinished, StateChanged
+from tui_trainer.recording.command_file import CommandFile
 from tui_trainer.recording.folder import RUNS, RunFolder
 from tui_trainer.recording.recorder import Recorder
 
@@ -64,7 +66,8 @@ class Start:
         events = with_findings(train(config, inbox, job, interactive=self._interactive), past)
         if job.recorder is not None:
             self._recorders.append(job.recorder)
-            events = job.recorder.record(events)
+            file = CommandFile(job.recorder.folder, inbox.send)
+            events = following(job.recorder.record(events), file)
         return itertools.chain(past, events) if past else events
 
     def leave(self) -> None:
@@ -95,6 +98,16 @@ class Show:
         from tui_trainer.lab.standalone import inspect_run
 
         yield from inspect_run(config, inbox, self.folder, self._saved.resumption())
+
+
+def following(events: Iterator[Event], file: CommandFile) -> Iterator[Event]:
+    """Yield the events of a run that takes the commands of a file until it ends."""
+    file.start()
+    with closing(file):
+        for event in events:
+            if isinstance(event, RunFinished):
+                file.close()
+            yield event
 
 
 def recorder_of(config: RunConfig, out: Path | None = None) -> Recorder:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 
 from tui_trainer.engine.run import Run
 from tui_trainer.engine.snapshots import restore, save
@@ -11,7 +11,13 @@ from tui_trainer.models.build import set_dropout
 from tui_trainer.protocol import commands
 from tui_trainer.protocol.commands import KNOBS, Command, Knob, Question, name_of
 from tui_trainer.protocol.errors import InputError, SettingError
-from tui_trainer.protocol.events import CommandRejected, Event, Rewound, SettingChanged
+from tui_trainer.protocol.events import (
+    CommandApplied,
+    CommandRejected,
+    Event,
+    Rewound,
+    SettingChanged,
+)
 from tui_trainer.protocol.reference import model_name
 
 
@@ -48,32 +54,49 @@ def process_commands(run: Run) -> Iterator[Event]:
 
 
 def _process(run: Run, received: list[Command]) -> Iterator[Event]:
-    control = run.control
     for command in received:
-        match command:
-            case commands.Stop():
-                control.stop = command
-            case _ if isinstance(command, Question):
-                run.stopwatch.pause()
-                yield from run.assistant.answer(command)
-            case _ if control.stop is not None:
-                continue  # no batch follows for which it could count
-            case commands.Pause():
-                control.pause()
-            case commands.Resume():
-                control.resume()
-            case commands.RunStep():
-                control.paused, control.steps_left = False, (control.steps_left or 0) + 1
-            case commands.RunEpoch():
-                control.resume(one_epoch=True)
-            case commands.EvaluateTest():
-                run.stopwatch.pause()
-                yield from run.enter("testing")
-                yield run.evaluate_test()
-            case commands.Rewind():
-                yield reject(run, command, "the run has not diverged")
-            case _:
-                yield _set_knob(run, command)
+        yield from _confirmed(run, command, _apply(run, command))
+
+
+def _apply(run: Run, command: Command) -> Iterator[Event]:
+    control = run.control
+    match command:
+        case commands.Stop():
+            control.stop = command
+        case _ if isinstance(command, Question):
+            run.stopwatch.pause()
+            yield from run.assistant.answer(command)
+        case _ if control.stop is not None:  # no batch follows for which it could count
+            if command.request:
+                yield reject(run, command, "the run is being stopped")
+        case commands.Pause():
+            control.pause()
+        case commands.Resume():
+            control.resume()
+        case commands.RunStep():
+            control.paused, control.steps_left = False, (control.steps_left or 0) + 1
+        case commands.RunEpoch():
+            control.resume(one_epoch=True)
+        case commands.EvaluateTest():
+            run.stopwatch.pause()
+            yield from run.enter("testing")
+            yield run.evaluate_test()
+        case commands.Rewind():
+            yield reject(run, command, "the run has not diverged")
+        case commands.Unusable(reason):
+            yield reject(run, command, reason)
+        case _:
+            yield _set_knob(run, command)
+
+
+def _confirmed(run: Run, command: Command, events: Iterator[Event]) -> Iterator[Event]:
+    """Yield the events of a command; confirm one with an id, unless they reject it."""
+    event = None
+    for event in events:
+        yield event
+    if command.request and not isinstance(event, CommandRejected):
+        sender = {"by": command.by, "request": command.request}
+        yield CommandApplied(command=name_of(command), step=run.progress.step, **sender)
 
 
 def process_last_commands(run: Run) -> Iterator[Event]:
@@ -88,22 +111,26 @@ def wait_for_rewind(run: Run) -> Generator[Event, None, bool]:
     control.state = "diverged"
     while control.stop is None and control.state == "diverged":
         for command in (yield from next_commands(run)):
-            match command:
-                case commands.Stop():
-                    control.stop = command
-                case commands.Rewind(lr) if control.state == "diverged":
-                    yield from _rewind(run, command, lr)
-                case _ if isinstance(command, Question):
-                    yield from run.assistant.answer(command)
-                case _:
-                    yield reject(run, command, "the run has diverged; rewind or stop it")
+            yield from _confirmed(run, command, _apply_to_diverged(run, command))
     return control.stop is None
+
+
+def _apply_to_diverged(run: Run, command: Command) -> Iterator[Event]:
+    match command:
+        case commands.Stop():
+            run.control.stop = command
+        case commands.Rewind(lr) if run.control.state == "diverged":
+            yield from _rewind(run, command, lr)
+        case _ if isinstance(command, Question):
+            yield from run.assistant.answer(command)
+        case _:
+            yield reject(run, command, "the run has diverged; rewind or stop it")
 
 
 def _rewind(run: Run, command: Command, lr: float) -> Iterator[Event]:
     """Restore the last good checkpoint; keep the knobs, except the learning rate."""
     try:
-        dataclasses.replace(run.config, lr=lr)
+        replace(run.config, lr=lr)
     except SettingError as error:
         yield reject(run, command, error.problem)
         return
@@ -124,7 +151,7 @@ def _rewind(run: Run, command: Command, lr: float) -> Iterator[Event]:
     )
     for setting, value in run.knobs().items():
         if knobs[setting] != value:
-            yield _set_knob(run, KNOBS[setting](knobs[setting]))
+            yield _set_knob(run, replace(KNOBS[setting](knobs[setting]), by=command.by))
     yield from run.enter("training")
 
 
@@ -134,10 +161,10 @@ def _set_knob(run: Run, command: Knob) -> SettingChanged | CommandRejected:
     try:
         match command:
             case commands.SetBaseLr(value):
-                dataclasses.replace(run.config, lr=value)
+                replace(run.config, lr=value)
                 setting, old, run.base_lr = "base_lr", run.base_lr, value
             case commands.SetBatchSize(value):
-                dataclasses.replace(run.config, batch_size=value)
+                replace(run.config, batch_size=value)
                 run.assistant.try_batch_size(run.model, run.data, run.config, value)
                 setting, old, run.batches.batch_size = "batch_size", run.batches.batch_size, value
             case commands.SetAugmentation(value):
@@ -148,13 +175,13 @@ def _set_knob(run: Run, command: Knob) -> SettingChanged | CommandRejected:
                     return reject(
                         run, command, f"{model_name(run.config.model)} has no dropout layer"
                     )
-                dataclasses.replace(run.config, dropout=value)
+                replace(run.config, dropout=value)
                 setting, old = "dropout", run.dropout
                 set_dropout(run.model, value)
             case commands.SetEpochs(value):
                 if value < run.progress.epoch:
                     return reject(run, command, f"epoch {run.progress.epoch} has already started")
-                changed = dataclasses.replace(run.config, epochs=value)
+                changed = replace(run.config, epochs=value)
                 setting, old, run.config = "epochs", run.config.epochs, changed
     except SettingError as error:
         return reject(run, command, error.problem)
@@ -167,6 +194,7 @@ def _set_knob(run: Run, command: Knob) -> SettingChanged | CommandRejected:
         step=run.progress.step,
         epoch=max(1, run.progress.epoch),
         images=run.progress.images,
+        by=command.by,
     )
 
 
@@ -198,4 +226,10 @@ def answer_until_stopped(run: Run, refusal: str = "the run is over") -> Iterator
 
 def reject(run: Run, command: Command, reason: str) -> CommandRejected:
     """Return the event that rejects a command."""
-    return CommandRejected(command=name_of(command), reason=reason, step=run.progress.step)
+    return CommandRejected(
+        command=name_of(command),
+        reason=reason,
+        step=run.progress.step,
+        by=command.by,
+        request=command.request,
+    )

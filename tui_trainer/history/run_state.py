@@ -23,6 +23,7 @@ from tui_trainer.protocol.events import (
     Rewound,
     RunFailed,
     RunFinished,
+    RunReread,
     RunResumed,
     RunStarted,
     SettingChanged,
@@ -157,9 +158,10 @@ class RunState:
                 self.finished = self.failure = self.divergence = None
                 if event.step < self.step:
                     self._go_back(event)
+            case RunReread():
+                vars(self).update(vars(type(self)()))
             case RunFinished():
-                self.finished = event
-                self.state = "diverged" if event.reason == "diverged" else "finished"
+                self._finish(event)
             case RunFailed():
                 self.failure, self.state, self.detail = event, "failed", event.message
             case DownloadProgress():
@@ -185,6 +187,16 @@ class RunState:
         }
         if event.dropout is not None:
             self.settings["dropout"] = event.dropout
+
+    def _finish(self, event: RunFinished) -> None:
+        self.finished = event
+        match event.reason:
+            case "diverged":
+                self.state = "diverged"
+            case "detached":
+                self.state, self.detail = "preparing", "a process in the background takes over"
+            case _:
+                self.state = "finished"
 
     def _change(self, event: SettingChanged) -> None:
         self.interventions.append(event)
@@ -326,8 +338,9 @@ class RunState:
 
     @property
     def is_over(self) -> bool:
-        """Whether training has ended: the run finished, failed, or is only viewed."""
-        return self.finished is not None or self.failure is not None or self.is_viewing
+        """Whether training has ended: the run finished, failed, was killed, or is only viewed."""
+        is_without_trainer = self.is_viewing or self.state == "killed"
+        return self.finished is not None or self.failure is not None or is_without_trainer
 
     @property
     def is_viewing(self) -> bool:

@@ -13,75 +13,88 @@ from dataclasses import dataclass
 from typing import Literal
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """Base of the commands: who sent one; both fields are empty if nobody needs to know.
+
+    Attributes:
+        by: The sender, ``user@host``, as in the events that report the effect.
+        request: An id; the engine confirms or rejects a command that has one.
+    """
+
+    by: str = ""
+    request: str = ""
+
+
 @dataclass(frozen=True, slots=True)
-class SetBaseLr:
+class SetBaseLr(Sent):
     """Set the base learning rate, which the schedule multiplies."""
 
     value: float
 
 
 @dataclass(frozen=True, slots=True)
-class SetBatchSize:
+class SetBatchSize(Sent):
     """Set the batch size; the next batch continues in this epoch's permutation."""
 
     value: int
 
 
 @dataclass(frozen=True, slots=True)
-class SetAugmentation:
+class SetAugmentation(Sent):
     """Switch augmentation of the training batches on or off."""
 
     value: bool
 
 
 @dataclass(frozen=True, slots=True)
-class SetDropout:
+class SetDropout(Sent):
     """Set the probability of every dropout layer, 0 to 0.95."""
 
     value: float
 
 
 @dataclass(frozen=True, slots=True)
-class SetEpochs:
+class SetEpochs(Sent):
     """Set the number of epochs; the schedule stretches over the new number."""
 
     value: int
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(Sent):
     """Pause between two batches."""
 
 
 @dataclass(frozen=True, slots=True)
-class Resume:
+class Resume(Sent):
     """Continue after a pause."""
 
 
 @dataclass(frozen=True, slots=True)
-class RunStep:
+class RunStep(Sent):
     """Train one batch, then pause."""
 
 
 @dataclass(frozen=True, slots=True)
-class RunEpoch:
+class RunEpoch(Sent):
     """Train to the end of this epoch, validation included, then pause."""
 
 
 @dataclass(frozen=True, slots=True)
-class EvaluateTest:
+class EvaluateTest(Sent):
     """Evaluate the sealed test set now; the evaluation is counted."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rewind:
+class Rewind(Sent):
     """Reset a diverged run to its last good checkpoint, with another base learning rate."""
 
     base_lr: float
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(Sent):
     """End the run after the current batch.
 
     Attributes:
@@ -93,12 +106,25 @@ class Stop:
     test: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Unusable(Sent):
+    """Something that was sent, but is no command; the engine rejects it.
+
+    Attributes:
+        reason: What is wrong with it.
+        name: Its name in messages.
+    """
+
+    reason: str
+    name: str = "commands.jsonl"
+
+
 Mode = Literal["interactive", "confirmed", "background"]
 """The user waits for the answer; has confirmed it with enter; or does not wait."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Sent):
     """Ask a question about the current model; the run is not changed.
 
     The answer is a series of :class:`~tui_trainer.protocol.answers.Answered` events, which carry
@@ -138,7 +164,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class CancelQuestion:
+class CancelQuestion(Sent):
     """Cancel a question that is being answered, such as a lesson's training; the run continues.
 
     Attributes:
@@ -163,13 +189,19 @@ Command = (
     | EvaluateTest
     | Rewind
     | Stop
+    | Unusable
     | Question
 )
 
 
 def name_of(command: Command) -> str:
     """Return the name of a command for messages: its class, or a question's topic."""
-    return command.topic if isinstance(command, Ask) else type(command).__name__
+    match command:
+        case Ask(topic):
+            return topic
+        case Unusable():
+            return command.name
+    return type(command).__name__
 
 
 Knob = SetBaseLr | SetBatchSize | SetAugmentation | SetDropout | SetEpochs
@@ -209,6 +241,11 @@ class Inbox:
         """Whether a waiting command cancels the work on a question; takes none."""
         with self._arrived:
             return any(_ends(command, question) for command in self._commands)
+
+    def wait(self, seconds: float) -> None:
+        """Wait until there is a command, but not longer than this."""
+        with self._arrived:
+            self._arrived.wait_for(lambda: bool(self._commands), seconds)
 
     def take(self, step: int, *, wait: bool = False) -> list[Command]:
         """Remove and return the waiting commands, oldest first.

@@ -22,7 +22,9 @@ from tui_trainer.protocol.probed import Probe
 from tui_trainer.protocol.schema import SCHEMA
 from tui_trainer.text import fmt
 
-CLOCK_FIELDS = frozenset({"seconds", "images_per_second", "folder", "input_share", "memory_left"})
+CLOCK_FIELDS = frozenset(
+    {"seconds", "images_per_second", "folder", "input_share", "memory_left", "by", "request"}
+)
 """The fields that differ between two runs with the same seed."""
 
 State = Literal[
@@ -35,12 +37,17 @@ State = Literal[
     "diverged",
     "failed",
     "viewing",
+    "killed",
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateChanged:
-    """The state of the run has changed; ``viewing`` is a recorded run that is only inspected."""
+    """The state of the run has changed.
+
+    ``viewing`` is a recorded run that is only inspected. ``killed`` is a run whose trainer is gone
+    before its end; an attached process reports it, and it is never recorded.
+    """
 
     state: State
     step: int
@@ -183,6 +190,7 @@ class SettingChanged:
     Attributes:
         setting: A name from :data:`tui_trainer.protocol.commands.KNOBS`.
         images: Training images seen when it changed: its position on the curves.
+        by: Who changed it, ``user@host``; empty if that is not known.
     """
 
     setting: str
@@ -191,6 +199,7 @@ class SettingChanged:
     step: int
     epoch: int
     images: int
+    by: str = ""
 
     @property
     def words(self) -> str:
@@ -205,11 +214,25 @@ class CommandRejected:
 
     Attributes:
         command: The name of the command's class, or the question's topic.
+        by: Who sent it, as in ``SettingChanged``.
+        request: The id of the command; empty if it has none.
     """
 
     command: str
     reason: str
     step: int
+    by: str = ""
+    request: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandApplied:
+    """A command with an id was applied; the fields are those of ``CommandRejected``."""
+
+    command: str
+    step: int
+    by: str = ""
+    request: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,6 +303,15 @@ class RunResumed:
     images: int
     threads: int
     lines: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReread:
+    """The events of the run follow again from the beginning; never recorded.
+
+    An attached process reads the record again after a ``RunResumed``: the events after the
+    checkpoint are void.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -409,8 +441,9 @@ class RunFinished:
     when a signal ended the run.
 
     Attributes:
-        reason: ``completed``, ``stopped`` or ``diverged``; or the signal that ended the process:
-            ``interrupted`` (Ctrl+C), ``terminated``, ``disconnected``.
+        reason: ``completed``, ``stopped`` or ``diverged``; ``detached`` if a process in the
+            background continues it; or the signal that ended the process: ``interrupted``
+            (Ctrl+C), ``terminated``, ``disconnected``.
         test_evaluations: The number of test evaluations of this run, the final one included.
     """
 
@@ -437,10 +470,12 @@ Event = (
     | EpochDone
     | SettingChanged
     | CommandRejected
+    | CommandApplied
     | TestEvaluated
     | Diverged
     | Rewound
     | RunResumed
+    | RunReread
     | CheckpointSaved
     | FindingRaised
     | FindingCleared

@@ -52,6 +52,11 @@ class RunFolder:
         return self.path / "events.jsonl"
 
     @property
+    def commands(self) -> Path:
+        """The commands of other processes for the trainer, one per line."""
+        return self.path / "commands.jsonl"
+
+    @property
     def summary(self) -> Path:
         """The summary of the run."""
         return self.path / "summary.json"
@@ -70,6 +75,11 @@ class RunFolder:
     def output(self) -> Path:
         """The output of the model's code while a window was open."""
         return self.path / "output.log"
+
+    @property
+    def train_log(self) -> Path:
+        """The output of a trainer in the background."""
+        return self.path / "train.log"
 
     @property
     def is_run(self) -> bool:

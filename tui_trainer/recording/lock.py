@@ -23,7 +23,8 @@ from typing import Any
 if sys.platform == "win32":
     import msvcrt
 
-    def _acquire(file: FileIO, *, shared: bool) -> None:
+    def acquire(file: FileIO, *, shared: bool) -> None:
+        """Lock a file until it is closed; raise OSError at once if that is not possible."""
         # Far behind the text: on Windows other processes cannot read a locked range.
         file.seek(1 << 20)
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
@@ -36,7 +37,8 @@ else:
     except ImportError:  # Python was built without it
         fcntl = None  # type: ignore[assignment]
 
-    def _acquire(file: FileIO, *, shared: bool) -> None:
+    def acquire(file: FileIO, *, shared: bool) -> None:
+        """Lock a file until it is closed; raise OSError at once if that is not possible."""
         if fcntl is None:
             raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
         # NFS allows an exclusive lock only on a file open for writing, a shared one only on a
@@ -99,7 +101,7 @@ class Lock:
     def _take(self, file: FileIO) -> None:
         for attempt in range(ATTEMPTS):
             try:
-                _acquire(file, shared=False)
+                acquire(file, shared=False)
                 break
             except OSError as error:
                 if error.errno not in _HELD:
@@ -148,7 +150,7 @@ class Lock:
                 return False
             with FileIO(path) as file:
                 try:
-                    _acquire(file, shared=True)
+                    acquire(file, shared=True)
                 except OSError as error:
                     return error.errno in _HELD or _lives(_record(file))
         except OSError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -32,6 +33,7 @@ from tui_trainer.protocol.events import (
     TestEvaluated,
     to_json,
 )
+from tui_trainer.recording import command_file
 from tui_trainer.recording.atomic import clear_unfinished, write_atomically
 from tui_trainer.recording.attempts import Attempts, RecordingEvent
 from tui_trainer.recording.folder import RunFolder, new_folder, utc_now
@@ -47,8 +49,11 @@ _TURNS = (
 )
 """The events after which the summary is written at once."""
 
-STEPS_PER_WRITE = 64
-"""Steps per write; any other event is written at once, with the steps before it."""
+STEPS_PER_WRITE, WRITE_SECONDS = 64, 0.1
+"""The most steps per write, and seconds between two: other processes follow the file.
+
+Any other event is written at once, with the steps before it.
+"""
 
 
 class Recorder:
@@ -59,11 +64,18 @@ class Recorder:
     """
 
     def __init__(
-        self, folder: RunFolder, lock: Lock, *, now: Callable[[], datetime] = utc_now
+        self,
+        folder: RunFolder,
+        lock: Lock,
+        *,
+        now: Callable[[], datetime] = utc_now,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.folder = folder
         self._lock = lock
         self._now = now
+        self._clock = clock
+        self._written_at = clock()
         self._is_new = True
         self._made: list[Path] = []
         self._has_result = False
@@ -118,6 +130,7 @@ class Recorder:
         try:
             write_atomically(folder.config, to_toml(config).encode())
             recorder._lines.create()
+            command_file.create(folder.commands)
         except OSError:
             recorder._forget()
             raise
@@ -150,6 +163,8 @@ class Recorder:
             clear_unfinished(folder.path)
             clear_unfinished(folder.checkpoints)
             recorder._lines.reopen()
+            with suppress(OSError):  # then it cannot be steered, but trained
+                command_file.create(folder.commands)
         except OSError as error:
             raise _not_writable(name, error, "free disk space or fix its permissions") from None
         if recorder._lines.count != recorded.lines:
@@ -223,12 +238,17 @@ class Recorder:
         self._has_result = self._has_result or isinstance(event, StepDone | RunFinished)
         self._lines.add(to_json(event))
         self._run.apply(event)
-        if wait or (isinstance(event, StepDone) and self._lines.pending < STEPS_PER_WRITE):
+        if wait or (isinstance(event, StepDone) and not self._is_due()):
             return
+        self._written_at = self._clock()
         yield from self._attempt(self.folder.events, self._lines.flush)
         is_epochs = isinstance(event, SettingChanged) and event.setting == "epochs"
         if is_epochs or isinstance(event, _TURNS):
             yield from self._write_summary(is_start=isinstance(event, RunStarted))
+
+    def _is_due(self) -> bool:
+        is_late = self._clock() - self._written_at >= WRITE_SECONDS
+        return is_late or self._lines.pending >= STEPS_PER_WRITE
 
     def _write_summary(self, *, is_start: bool) -> Iterator[RecordingEvent]:
         now, path = self._now().isoformat(timespec="milliseconds"), self.folder.summary
@@ -264,7 +284,10 @@ class Recorder:
         folder = self.folder
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
         with suppress(OSError):
-            for file in (folder.config, folder.events, folder.summary, folder.output, folder.lock):
+            for file in (
+                *(folder.config, folder.events, folder.commands, folder.summary),
+                *(folder.output, folder.lock),
+            ):
                 file.unlink(missing_ok=True)
             for path in self._made:
                 path.rmdir()

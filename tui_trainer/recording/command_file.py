@@ -1,0 +1,237 @@
+"""``commands.jsonl``: the commands of other processes for the trainer of a run.
+
+Each line is a JSON object: ``command`` (a class of :mod:`tui_trainer.protocol.commands`), its
+fields, ``by``, ``request`` and ``schema``. The permissions of the file are the access control: a
+user with write access can steer the run. ``by`` is the sender's own statement.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import getpass
+import json
+import os
+import platform
+import stat
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+from tui_trainer.protocol import commands
+from tui_trainer.protocol.commands import Command, Unusable
+from tui_trainer.protocol.schema import SCHEMA
+from tui_trainer.recording.folder import RunFolder
+from tui_trainer.recording.journal import record_of
+from tui_trainer.recording.lock import ATTEMPTS, PAUSE, acquire
+from tui_trainer.text.fmt import clip, one_line, printable
+
+INTERVAL = 0.05
+"""Seconds between two polls of the file: one ``stat`` each."""
+
+LONGEST_LINE = 4_096
+"""Bytes of a line; a longer one is no command."""
+
+PART = 1 << 16
+"""Bytes that one poll reads at most, about 500 commands."""
+
+FLOOD = 1 << 20
+"""Unread bytes beyond which only the last part is read."""
+
+LONGEST_NAME = 64
+"""Characters of a sender, an id and a name of a command that are kept."""
+
+ACCEPTED = {
+    kind.__name__: kind
+    for kind in (
+        *(commands.SetBaseLr, commands.SetBatchSize, commands.SetAugmentation),
+        *(commands.SetDropout, commands.SetEpochs, commands.Pause, commands.Resume),
+        *(commands.RunStep, commands.RunEpoch, commands.EvaluateTest, commands.Rewind),
+        commands.Stop,
+    )
+}
+"""The commands that other processes may send: all but questions, which they answer themselves."""
+
+OPEN = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+"""Neither a symbolic link, which may lead anywhere, nor a pipe, which would block, is opened."""
+
+
+def sender() -> str:
+    """Return this process's user and host: ``ada@lab-3``."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a container without an entry for its user
+        user = str(os.getuid()) if hasattr(os, "getuid") else "unknown"
+    return clip(printable(f"{user}@{platform.node() or 'unknown'}"), LONGEST_NAME)
+
+
+def to_line(command: Command) -> str:
+    """Return the line of a command."""
+    record = {"command": type(command).__name__, **dataclasses.asdict(command), "schema": SCHEMA}
+    return json.dumps(record, ensure_ascii=False, allow_nan=False)
+
+
+def from_line(line: bytes) -> Command:
+    """Return the command of a line; :class:`Unusable` if it is none that can be applied."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        record = None
+    if not isinstance(record, dict):
+        return Unusable("a line is no command; it is ignored, and so are further ones")
+    sent = {name: _short(record.get(name)) for name in ("by", "request")}
+    name, schema = record.get("command"), record.get("schema", SCHEMA)
+    if type(schema) is not int or schema > SCHEMA:
+        problem = f"was sent by a newer mnist-tui (schema {_short(schema)}; this trainer reads"
+        return Unusable(f"{problem} {SCHEMA}); update the trainer", name=_short(name), **sent)
+    if not isinstance(name, str) or name not in ACCEPTED:
+        return Unusable("no command that a trainer takes", name=_short(name), **sent)
+    try:
+        command: Command = record_of({**record, **sent}, ACCEPTED[name])
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
+        return Unusable(clip(one_line(str(error)), 200), name=name, **sent)
+    if isinstance(command, commands.Stop):
+        # The reason is part of the record of the run: no text of a sender gets there.
+        return dataclasses.replace(command, reason="stopped")
+    return command
+
+
+def _short(value: Any) -> str:
+    return "" if value is None else clip(printable(str(value)), LONGEST_NAME)
+
+
+def create(path: Path) -> None:
+    """Create an empty file of commands, unless there is one.
+
+    Raises:
+        OSError: If it cannot be created.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+
+
+def append(path: Path, command: Command) -> None:
+    """Append a command.
+
+    Raises:
+        OSError: If it cannot be written; the file then has no part of it.
+    """
+    with FileIO(os.open(path, OPEN | os.O_APPEND), "r+") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(0, "not a file")
+        _lock(file)
+        size = file.seek(0, os.SEEK_END)
+        content = f"{to_line(command)}\n".encode()
+        if size and os.pread(file.fileno(), 1, size - 1) != b"\n":
+            content = b"\n" + content  # a process that died has left half a line
+        if (file.write(content) or 0) < len(content):
+            with suppress(OSError):
+                file.truncate(size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _lock(file: FileIO) -> None:
+    """Lock the file until it is closed, if the file system can: two senders then take turns."""
+    for _ in range(ATTEMPTS):
+        try:
+            acquire(file, shared=False)
+        except OSError:
+            time.sleep(PAUSE)
+        else:
+            return
+
+
+class CommandFile:
+    """Sends the commands that are appended to a file from now on.
+
+    Commands that are already there were meant for an earlier trainer of the run.
+
+    Args:
+        folder: The folder of the run. If the file has another owner than the record of the run,
+            its commands are refused.
+        send: Gets each command, on the thread of :meth:`start`.
+    """
+
+    def __init__(self, folder: RunFolder, send: Callable[[Command], object]) -> None:
+        self._path = path = folder.commands
+        self._owner = folder.events
+        self._send = send
+        self._ended = threading.Event()
+        self._is_reported = False
+        self._file, self._position = (0, 0), 0
+        with suppress(OSError):
+            found = os.lstat(path)
+            self._file, self._position = (found.st_dev, found.st_ino), found.st_size
+
+    def start(self) -> None:
+        """Poll the file on a separate thread until :meth:`close`."""
+        threading.Thread(target=self._watch, name="commands", daemon=True).start()
+
+    def close(self) -> None:
+        """Read no more commands."""
+        self._ended.set()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(INTERVAL):
+            self.poll()
+
+    def poll(self) -> None:
+        """Send the commands that were appended since the last poll; costs one ``stat`` if none."""
+        try:
+            found = os.lstat(self._path)
+            if (found.st_dev, found.st_ino) != self._file:
+                self._file, self._position = (found.st_dev, found.st_ino), 0
+            if found.st_size == self._position:
+                return
+            if problem := self._refusal(found):
+                self._position = found.st_size
+                self._report(problem)
+                return
+            self._read(found.st_size)
+        except OSError:
+            return  # moved or deleted; training continues
+
+    def _refusal(self, found: os.stat_result) -> str:
+        if not stat.S_ISREG(found.st_mode):
+            return "is no file; its commands are ignored"
+        if found.st_uid != os.stat(self._owner).st_uid:
+            return "belongs to another user than the run; its commands are ignored"
+        return ""
+
+    def _read(self, size: int) -> None:
+        """Read one part; a line is complete at its line break."""
+        if size < self._position:
+            self._position = 0  # emptied
+        handle = os.open(self._path, OPEN & ~os.O_RDWR)
+        try:
+            if size - self._position > FLOOD:
+                self._report(f"has {size - self._position:,} new bytes; only the last are read")
+                self._position = size - PART
+                self._position += os.pread(handle, PART, self._position).find(b"\n") + 1
+            content = os.pread(handle, PART, self._position)
+        finally:
+            os.close(handle)
+        whole = content[: content.rfind(b"\n") + 1]
+        if not whole and len(content) > LONGEST_LINE:
+            self._report("a line is too long; it is ignored")
+            whole = content
+        self._position += len(whole)
+        for line in whole.splitlines():
+            if line.strip():
+                self._pass_on(from_line(line))
+
+    def _pass_on(self, command: Command) -> None:
+        if isinstance(command, Unusable) and not command.request:
+            self._report(command.reason)  # nobody waits for an answer
+        elif not self._ended.is_set():
+            self._send(command)
+
+    def _report(self, problem: str) -> None:
+        """Report a problem with the file once: a broken one must not flood the record."""
+        if not self._is_reported:
+            self._is_reported = True
+            self._send(Unusable(problem))
