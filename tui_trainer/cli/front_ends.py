@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -14,11 +15,14 @@ from tui_trainer.cli.starts import Show, Start
 from tui_trainer.protocol.commands import Command, Inbox
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import HookFailed
 from tui_trainer.protocol.exit_codes import CODES_BY_REASON, ExitCode
 from tui_trainer.terminal.capabilities import is_dumb, is_terminal, reported_size
+from tui_trainer.terminal.signals import REASONS, handled
 from tui_trainer.text.fmt import clip, printable
 
 if TYPE_CHECKING:
+    from tui_trainer.headless.hooks import Hooks
     from tui_trainer.recording.folder import RunFolder
     from tui_trainer.ui.app import MnistTui
     from tui_trainer.ui.terminal.output_log import OutputLog
@@ -34,6 +38,7 @@ def run_headless(
     json_lines: bool = False,
     debug: bool = False,
     resuming: bool = False,
+    notify: str | None = None,
     inbox: Inbox | None = None,
 ) -> int:
     """Run without the window, and return the exit code."""
@@ -47,6 +52,7 @@ def run_headless(
         target_accuracy=settings.target_accuracy,
         debug=debug,
         resuming=resuming,
+        notify=notify or "auto",
     )
 
 
@@ -56,6 +62,8 @@ def run_app(
     *,
     theme: str | None,
     paused: bool,
+    notify: str | None = None,
+    resuming: bool = False,
     pictures: Path | None = None,
     commands: tuple[Command, ...] = (),
     guided: bool = False,
@@ -76,14 +84,18 @@ def run_app(
                     settings,
                     theme=theme,
                     paused=paused,
+                    notify=notify or "auto",
+                    resuming=resuming,
                     pictures=pictures,
                     first_commands=commands,
                     guided=guided,
                 )
+            window.before_exit = start.hooks.finish
+            start.hooks.report = window.post_hook_failure
             _show(window, outputs)
     finally:
         start.leave()
-    return _leave(window, outputs)
+    return _leave(window, outputs, start.hooks)
 
 
 @contextmanager
@@ -136,8 +148,8 @@ def _show(window: MnistTui, outputs: OutputLog) -> None:
         window.live_run.end()
 
 
-def _leave(window: MnistTui, outputs: OutputLog) -> int:
-    """Print the exit message of the run, and return the exit code."""
+def _leave(window: MnistTui, outputs: OutputLog, hooks: Hooks | None = None) -> int:
+    """Print the exit message of the run, wait for its hooks, and return the exit code."""
     from tui_trainer.headless.streams import data_stream
     from tui_trainer.ui.exit_message import exit_message
 
@@ -147,10 +159,25 @@ def _leave(window: MnistTui, outputs: OutputLog) -> int:
         # The terminal may be gone after an interrupted run.
         with suppress(*[OSError] if code else []):
             print(words, file=sys.stderr if code else data_stream(), flush=True)
+    if hooks is not None:
+        _finish(hooks)
     if window.live_run.bridge.is_alive:
         # A thread that still loads, or works on a batch, must not block the shell.
         os._exit(code)
     return code
+
+
+def _finish(hooks: Hooks) -> None:
+    """Wait for the commands of the hooks; a signal ends the wait, and nothing else."""
+    ended = threading.Event()
+    hooks.report = _print_failure
+    with handled(REASONS, lambda number, frame: ended.set()):
+        hooks.finish(ended.is_set)
+
+
+def _print_failure(failure: HookFailed) -> None:
+    with suppress(OSError):
+        print(f"mnist-tui: {failure.warning}", file=sys.stderr, flush=True)
 
 
 def run_replay(name: str | None, *, speed: float, theme: str | None) -> int:

@@ -16,6 +16,7 @@ from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.exit_codes import exit_code_help
 from tui_trainer.protocol.reference import absolute, parse_reference
 from tui_trainer.protocol.settings import GROUPS, Setting, option_of
+from tui_trainer.terminal.notifications import CHOICES
 from tui_trainer.text.fmt import clip, printable
 
 HOW, WINDOW, INFORMATION = "How to run", "Window", "Information"
@@ -152,6 +153,35 @@ JsonLines = Annotated[
     bool, option("With --no-ui: print events as JSON lines", "--json", section=HOW)
 ]
 JsonObject = Annotated[bool, option("Print JSON", "--json")]
+OnEnd = Annotated[
+    str | None,
+    option("Run a command at the end; it reads JSON", "--on-end", section=HOW, metavar="CMD"),
+]
+OnFinding = Annotated[
+    str | None,
+    option("The same for each new warning or error", "--on-finding", section=HOW, metavar="CMD"),
+]
+
+
+def _known_notification(how: str | None) -> str | None:
+    """Return a value of ``--notify``.
+
+    Raises:
+        InputError: If it is not one of the choices.
+    """
+    if how not in (None, *CHOICES):
+        raise InputError(f"--notify {clip(printable(how), 40)}: choose from {', '.join(CHOICES)}")
+    return how
+
+
+Notify = Annotated[
+    str | None,
+    option(
+        choice("Bell and desktop notification at the end and on an error", CHOICES),
+        section=HOW,
+        callback=_known_notification,
+    ),
+]
 Theme = Annotated[str | None, option("Theme: a name or a TOML file", section=WINDOW)]
 Paused = Annotated[bool, option("Open the window with training paused", "--paused", section=WINDOW)]
 Debug = Annotated[bool, option("Print tracebacks", "--debug")]

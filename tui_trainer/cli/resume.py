@@ -31,6 +31,9 @@ def resume(
     target_accuracy: Annotated[
         float | None, option("Exit with code 3 if test accuracy is below this")
     ] = None,
+    on_end: opt.OnEnd = None,
+    on_finding: opt.OnFinding = None,
+    notify: opt.Notify = None,
     theme: opt.Theme = None,
     paused: opt.Paused = False,
     debug: opt.Debug = False,
@@ -51,18 +54,34 @@ def resume(
     )
 
     from tui_trainer.cli.starts import Job, Start
+    from tui_trainer.headless.hooks import Hooks
     from tui_trainer.recording.recorder import Recorder
 
     recorder = Recorder.reopen(found.folder, found.recorded, found.past, found.moved)
     job = Job(recorder, found)
-    start = Start(job, records=True, interactive=not no_ui)
+    hooks = Hooks(on_end, on_finding)
+    start = Start(job, records=True, interactive=not no_ui, hooks=hooks)
     if no_ui:
         inbox = Inbox(*commands)
         code = run_headless(
-            start, settings, json_lines=json_lines, debug=debug, resuming=True, inbox=inbox
+            start,
+            settings,
+            json_lines=json_lines,
+            debug=debug,
+            resuming=True,
+            notify=notify,
+            inbox=inbox,
         )
     else:
-        code = run_app(start, settings, theme=theme, paused=paused, commands=commands)
+        code = run_app(
+            start,
+            settings,
+            theme=theme,
+            paused=paused,
+            notify=notify,
+            resuming=True,
+            commands=commands,
+        )
     raise typer.Exit(code)
 
 

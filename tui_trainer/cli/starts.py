@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tui_trainer.cli.saved import SavedRun
 from tui_trainer.findings import with_findings
+from tui_trainer.headless.hooks import Hooks
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import Event, RunFinished, StateChanged
@@ -44,16 +45,26 @@ class Start:
         first: The first run.
         records: Whether further runs in the same window are recorded.
         interactive: Whether a diverged run waits for a command.
+        hooks: The commands that the end and the findings of these runs start. An interactive run
+            does not wait for them.
 
     Attributes:
         follow: Gets the folder of each run before it starts; None without recording.
     """
 
-    def __init__(self, first: Job, *, records: bool = False, interactive: bool = False) -> None:
+    def __init__(
+        self,
+        first: Job,
+        *,
+        records: bool = False,
+        interactive: bool = False,
+        hooks: Hooks | None = None,
+    ) -> None:
         self._first: Job | None = first
         self._records = records
         self._interactive = interactive
         self._recorders: list[Recorder] = []
+        self.hooks = hooks or Hooks()
         self.follow: Callable[[RunFolder | None], object] = lambda folder: None
 
     def __call__(self, config: RunConfig, inbox: Inbox) -> Iterator[Event]:
@@ -68,6 +79,7 @@ class Start:
             self._recorders.append(job.recorder)
             file = CommandFile(job.recorder.folder, inbox.send)
             events = following(job.recorder.record(events), file)
+        events = self.hooks.watch(events, past, None if self._interactive else inbox)
         return itertools.chain(past, events) if past else events
 
     def leave(self) -> None:

@@ -27,6 +27,9 @@ def new_run(
         Path | None, option("Folder for the run (runs/TIME-MODEL)", section=RECORD)
     ] = None,
     no_save: Annotated[bool, option("Do not save the run", "--no-save", section=RECORD)] = False,
+    on_end: opt.OnEnd = None,
+    on_finding: opt.OnFinding = None,
+    notify: opt.Notify = None,
     theme: opt.Theme = None,
     paused: opt.Paused = False,
     guide: Annotated[
@@ -68,13 +71,17 @@ def new_run(
     out = expanded(out)
 
     from tui_trainer.cli.starts import Job, Start, recorder_of
+    from tui_trainer.headless.hooks import Hooks
 
     job = Job(None if no_save else recorder_of(run, out))
-    start = Start(job, records=not no_save, interactive=not no_ui)
+    hooks = Hooks(on_end, on_finding)
+    start = Start(job, records=not no_save, interactive=not no_ui, hooks=hooks)
     if no_ui:
-        code = run_headless(start, run, json_lines=json_lines, debug=debug)
+        code = run_headless(start, run, json_lines=json_lines, debug=debug, notify=notify)
     else:
-        code = run_app(start, run, theme=theme, paused=paused, pictures=out, guided=guide)
+        code = run_app(
+            start, run, theme=theme, paused=paused, notify=notify, pictures=out, guided=guide
+        )
     raise typer.Exit(code)
 
 

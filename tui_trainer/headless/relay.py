@@ -41,7 +41,7 @@ class Relay:
     ) -> None:
         self._show = show
         self._lock = lock
-        self._sink = _memory_file()
+        self._sink = memory_file()
         self._read = 0
         try:
             self._redirection = Redirection(self._sink)
@@ -68,7 +68,7 @@ class Relay:
 
     def _begin_again(self) -> None:
         try:
-            fresh = _memory_file()
+            fresh = memory_file()
         except OSError:
             return
         self._redirection.lead_to(fresh)
@@ -93,7 +93,7 @@ class Relay:
         os.close(self._sink)
 
 
-def _memory_file() -> int:
+def memory_file() -> int:
     """Return the descriptor of an unnamed file: in memory, or else in the temporary folder.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tui_trainer.headless import event_text
 from tui_trainer.headless.streams import Console, DataOut
+from tui_trainer.history.notices import notice_of
 from tui_trainer.history.run_state import RunState
 from tui_trainer.protocol.diagnosis import SIGNS
 from tui_trainer.protocol.events import (
@@ -17,6 +18,7 @@ from tui_trainer.protocol.events import (
     FindingCleared,
     FindingRaised,
     FolderNotLocked,
+    HookFailed,
     RecordingFailed,
     RecordingRestored,
     RecordingStarted,
@@ -41,13 +43,20 @@ class Report:
     """
 
     def __init__(
-        self, data: DataOut, console: Console, *, json_lines: bool, quiet: bool = False
+        self,
+        data: DataOut,
+        console: Console,
+        *,
+        json_lines: bool,
+        quiet: bool = False,
+        notify: str = "off",
     ) -> None:
         self.run = RunState()
         self._data = data
         self._console = console
         self._json_lines = json_lines
         self._quiet = quiet
+        self._notify = notify
         self._is_fetching = False
         self._test_evaluation: TestEvaluated | None = None
 
@@ -69,7 +78,13 @@ class Report:
                     self._draw()
                 return
             self._report(event)
+            self.notify(event)
         self.run.apply(event)
+
+    def notify(self, event: Event) -> None:
+        """Notify the user of an event that is worth it."""
+        if (text := notice_of(event, self.run)) is not None:
+            self._console.notify(text, self._notify)
 
     def _report_past(self, event: Event) -> None:
         """Skip the events before a resume, but for the run's start with JSON, and warnings."""
@@ -110,7 +125,7 @@ class Report:
                 self._print("▲", "warning", f"not saved: {event.path}: {event.message}; {later}")
             case RecordingRestored():
                 self._print("✓", "ok", f"saved: {event.path}")
-            case FolderNotLocked() | DatasetWarning():
+            case FolderNotLocked() | DatasetWarning() | HookFailed():
                 self._print("▲", "warning", event.warning)
 
     def _print(self, glyph: str, style: str, line: str) -> None:

@@ -21,8 +21,6 @@ from tui_trainer.text import fmt
 
 _OUT_OF_MEMORY = ("MemoryError", "out of memory", "can't allocate memory")
 
-_STOPPING = "{}: finishing this batch; press Ctrl+C again to exit at once"
-
 
 def run_headless(
     events: Iterator[Event],
@@ -32,6 +30,7 @@ def run_headless(
     target_accuracy: float | None = None,
     debug: bool = False,
     resuming: bool = False,
+    notify: str = "off",
     stdout: TextIO | None = None,
     stderr: TextIO | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -50,17 +49,18 @@ def run_headless(
         debug: Whether an unexpected error prints its traceback.
         resuming: Whether the events begin with earlier ones, up to a ``RunResumed``: they are
             processed, but not printed again.
+        notify: How to notify the user: ``auto``, ``bell`` or ``off``.
         stdout: The stream for data; the process's stdout if None.
         stderr: The stream for messages and the live line; ``sys.stderr`` if None.
         clock: A monotonic clock, in seconds, for the refresh rate of the live line.
     """
     console = Console(sys.stderr if stderr is None else stderr, clock)
     data = DataOut(data_stream() if stdout is None else stdout, console)
-    report = Report(data, console, json_lines=json_lines, quiet=resuming)
+    report = Report(data, console, json_lines=json_lines, quiet=resuming, notify=notify)
     output_error: OutputError | None = None
     try:
         with (
-            interruptible(inbox, lambda why: console.print(_STOPPING.format(why))),
+            interruptible(inbox, lambda why: console.print(_stopping(report.run, why))),
             _closing(events),
         ):
             for event in events:
@@ -74,7 +74,8 @@ def run_headless(
             return _output_failed(output_error, console)
         return _exit_code(report.run, target_accuracy, debug, console)
     except ImmediateExit as left:
-        console.print("exited at once, without a report")
+        if report.run.finished is None:
+            console.print("exited at once, without a report")
         return left.code
     except InputError as error:
         _print_error(console, str(error))
@@ -82,9 +83,17 @@ def run_headless(
     except Exception as error:
         trace = "".join(traceback.format_exception(error))
         failure = RunFailed(message=f"{type(error).__name__}: {error}", traceback=trace)
+        report.notify(failure)
         return _failed(failure, debug, console)
     finally:
         console.clear()
+
+
+def _stopping(run: RunState, why: str) -> str:
+    """Return what the first signal does: after the end of the run, it ends the wait for a hook."""
+    if run.finished is not None:
+        return f"{why}: no longer waiting for the command of --on-end"
+    return f"{why}: finishing this batch; press Ctrl+C again to exit at once"
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from tui_trainer.terminal.capabilities import (
     use_fallback,
 )
 from tui_trainer.terminal.descriptors import STDERR, STDOUT, flush_streams
+from tui_trainer.terminal.notifications import notification
 from tui_trainer.text.fmt import Cell, clip, columns, fit
 
 REDRAW_SECONDS = 0.125
@@ -101,6 +102,17 @@ class Console:
             self.clear()
             self._end_line()
             self._write(f"{plain}\n")
+
+    def notify(self, text: str, how: str) -> None:
+        """Notify the user with a bell, and a text if the terminal shows one; only on a terminal.
+
+        Args:
+            text: The text.
+            how: One of :data:`tui_trainer.terminal.notifications.CHOICES`.
+        """
+        if is_terminal(self._stream):
+            with self._lock:
+                self._write(encodable(notification(text, how), self._stream))
 
     def due(self) -> bool:
         """Return whether it is time to draw the live line; False without one."""

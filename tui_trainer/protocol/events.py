@@ -426,6 +426,26 @@ class RecordingRestored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HookFailed:
+    """A command of ``--on-end`` or ``--on-finding`` failed; the run is not affected.
+
+    It says nothing about the run, so it is not recorded. It may follow ``RunFinished``.
+
+    Attributes:
+        hook: ``on-end`` or ``on-finding``.
+        message: What went wrong.
+    """
+
+    hook: str
+    message: str
+
+    @property
+    def warning(self) -> str:
+        """The warning in one line."""
+        return f"--{self.hook}: {self.message}; the run is not affected"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunFailed:
     """The training raised an exception."""
 
@@ -435,7 +455,7 @@ class RunFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished:
-    """The run has ended; always the last event of a run that did not fail.
+    """The run has ended; the last recorded event of a run that did not fail.
 
     The fields of the test set are None if it was not evaluated at the end: after a divergence, or
     when a signal ended the run.
@@ -483,6 +503,7 @@ Event = (
     | FolderNotLocked
     | RecordingFailed
     | RecordingRestored
+    | HookFailed
     | RunFailed
     | RunFinished
     | Probe

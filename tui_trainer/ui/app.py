@@ -15,8 +15,10 @@ from tui_trainer.protocol.events import (
     DatasetWarning,
     FindingRaised,
     FolderNotLocked,
+    HookFailed,
 )
 from tui_trainer.recording.folder import RUNS
+from tui_trainer.terminal.notifications import notification
 from tui_trainer.ui.base_app import BaseApp
 from tui_trainer.ui.bridge import EventsArrived, RunRejected
 from tui_trainer.ui.keys.contexts import RUN_ACTIONS
@@ -62,6 +64,8 @@ class MnistTui(TourActions):
         *,
         theme: str | None = None,
         paused: bool = False,
+        notify: str = "off",
+        resuming: bool = False,
         pictures: Path | None = None,
         first_commands: tuple[Command, ...] = (),
         governor: Governor | None = None,
@@ -72,10 +76,11 @@ class MnistTui(TourActions):
         self.start_error: str | None = None
         self._start = start
         self._paused = paused
+        self._notify = notify
         self._first_commands = first_commands
         self._governor = governor or Governor()
         self.add_mode("runs", partial(RunsScreen, runs, lambda: self.live_run.history.folder))
-        self.live_run = LiveRun(config, start, self.post_message)
+        self.live_run = LiveRun(config, start, self.post_message, is_past=resuming)
         if guided:
             self.begin_tour()
 
@@ -97,13 +102,16 @@ class MnistTui(TourActions):
         """Apply the engine's events, and show them."""
         if message.source is not self.live_run.bridge:
             return
-        self.live_run.apply(message.events)
+        for text in self.live_run.apply(message.events):
+            self.write_to_terminal(notification(text, self._notify))
         self.observe(message.events)
         for event in message.events:
             if isinstance(event, CommandRejected) and not event.command.startswith(SHOWN_IN_PLACE):
                 self.notify(event.reason, title="not possible", severity="warning")
             if isinstance(event, FolderNotLocked):
                 self.notify(event.warning, title="not locked", severity="warning", timeout=10)
+            if isinstance(event, HookFailed):
+                self.notify(event.warning, title="command failed", severity="warning", timeout=10)
             if isinstance(event, DatasetWarning):
                 self.notify(event.warning, title="the data", severity="warning", timeout=10)
             # The finding follows the Diverged event, and has the checkpoint to rewind to.
@@ -114,6 +122,10 @@ class MnistTui(TourActions):
         self._governor.update()
         self.live_run.bridge.interval = self._governor.interval
         self._show(message)
+
+    def post_hook_failure(self, failure: HookFailed) -> None:
+        """Show the failure of a hook; may be called on any thread."""
+        self.post_message(EventsArrived((failure,), self.live_run.bridge))
 
     def _show(self, message: EventsArrived | None = None) -> None:
         events = message.events if message else ()

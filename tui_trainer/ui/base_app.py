@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import ClassVar
@@ -32,6 +32,7 @@ class BaseApp(App[None]):
     Attributes:
         KEYS: The app's bindings that the command palette offers by name.
         exit_reason: The reason of the signal that ended the app; None if the user quit.
+        before_exit: Called before a signal ends the process, after the run was stopped.
     """
 
     TITLE = "mnist-tui"
@@ -40,6 +41,7 @@ class BaseApp(App[None]):
     def __init__(self, *, theme: str | None = None, pictures: Path | None = None) -> None:
         super().__init__()
         self.exit_reason: str | None = None
+        self.before_exit: Callable[[], object] = lambda: None
         self._signals = ExitStack()
         self._pictures = pictures or Path.cwd()
         self._theme_problems = self._register_themes(theme)
@@ -92,6 +94,12 @@ class BaseApp(App[None]):
         self.exit_reason = self.exit_reason or reason
         self.stop_now(reason)
         self.call_later(self.exit)
+        self.before_exit()
+
+    def write_to_terminal(self, sequence: str) -> None:
+        """Write an escape sequence to the terminal, past the screen that Textual draws."""
+        if sequence and self._driver is not None and not self.is_headless:
+            self._driver.write(sequence)
 
     def stop_now(self, reason: str) -> None:
         """Stop the run and wait for it; an app without a run does nothing."""

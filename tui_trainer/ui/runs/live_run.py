@@ -8,6 +8,7 @@ from textual.message import Message
 
 from tui_trainer.findings.learning_rates import divergence
 from tui_trainer.history.history import History
+from tui_trainer.history.notices import notice_of
 from tui_trainer.protocol import commands
 from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.commands import KNOBS, Command, Inbox
@@ -18,6 +19,7 @@ from tui_trainer.protocol.events import (
     FindingRaised,
     RunFailed,
     RunFinished,
+    RunResumed,
     SettingChanged,
 )
 from tui_trainer.protocol.knobs import next_batch_size, next_dropout, next_lr
@@ -37,13 +39,22 @@ class LiveRun:
     no event has confirmed yet, so that pressing a key twice changes a setting twice. ``selection``
     is which finding is chosen and which are snoozed. Each kind of question has its own channel:
     ``field`` (receptive field of a feature), ``check`` (preflight check), ``experiment`` (of a
-    lesson) and ``inspection`` (a view of the model).
+    lesson) and ``inspection`` (a view of the model). ``is_past`` is whether its events are still
+    those from before it was resumed.
     """
 
     is_live = True
 
-    def __init__(self, config: RunConfig, start: Start, post: Callable[[Message], object]) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        start: Start,
+        post: Callable[[Message], object],
+        *,
+        is_past: bool = False,
+    ) -> None:
         self.config = config
+        self.is_past = is_past
         self.history = History()
         self.selection = FindingsSelection(self.history)
         self.inbox = Inbox()
@@ -64,9 +75,13 @@ class LiveRun:
             self.inbox.send(commands.Pause())
         self.bridge.start()
 
-    def apply(self, events: tuple[Event, ...]) -> None:
-        """Apply the engine's events."""
+    def apply(self, events: tuple[Event, ...]) -> list[str]:
+        """Apply the engine's events, and return what to notify the user of."""
+        notices = []
         for event in events:
+            self.is_past = self.is_past and not isinstance(event, RunResumed)
+            if not self.is_past and (notice := notice_of(event, self.history)) is not None:
+                notices.append(notice)
             self.selection.observe(event)
             self.history.apply(event)
             match event:
@@ -84,6 +99,7 @@ class LiveRun:
                     self.check.reject("the training failed")
                     for questions in self._questions.values():
                         questions.end()
+        return notices
 
     @property
     def is_running(self) -> bool:
