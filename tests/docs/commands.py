@@ -46,8 +46,11 @@ FEW = {"--epochs": "1", "--train-size": "400", "--val-size": "100", "--threads":
 WINDOWS = {"", "resume", "replay", "inspect"}
 """The commands that open a window, unless they have ``--no-ui``."""
 
-FINE = {0, 3, 5, 6}
-"""Exit codes that a page may end with: what it shows may find something wrong."""
+FINE = {0, 3, 5, 6, 10}
+"""Exit codes that a page may end with: what it shows may find something wrong.
+
+10 is that of ``send``: nobody trains the runs of the playground.
+"""
 
 NET_PY = """\
 from torch import nn

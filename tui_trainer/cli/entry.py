@@ -29,6 +29,7 @@ from tui_trainer.cli.predict import predict
 from tui_trainer.cli.replay import replay
 from tui_trainer.cli.resume import resume
 from tui_trainer.cli.runs import runs
+from tui_trainer.cli.send import send
 from tui_trainer.cli.train import new_run
 from tui_trainer.headless.streams import Console, OutputError, redirect_to_devnull, stdout_for_data
 from tui_trainer.protocol.errors import InputError
@@ -73,7 +74,7 @@ app.callback(cls=SectionedGroup, invoke_without_command=True, epilog=EPILOG)(
     reserving_stdout(new_run)
 )
 for command in (
-    *(check, resume, replay, diagnose, runs, export, model, review, compare, zoo),
+    *(check, resume, replay, send, diagnose, runs, export, model, review, compare, zoo),
     learn,
     inspect,
     evaluate,
@@ -84,14 +85,14 @@ for command in (
 
 
 def main() -> None:
-    """Run the command line; each input error is one line and exit code 2."""
+    """Run the command line; each input error is one line and its exit code."""
     _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         use_fallback(stream)
     try:
         code = app(standalone_mode=False, prog_name="mnist-tui")
     except InputError as error:
-        code = _print_error(str(error))
+        code = _print_error(str(error), error.code)
     except (KeyboardInterrupt, typer.Abort):
         code = ExitCode.INTERRUPTED
     except SystemExit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tui_trainer.protocol.exit_codes import ExitCode
 from tui_trainer.text.fmt import one_line, printable
 
 
@@ -11,8 +12,18 @@ class InputError(Exception):
     """Invalid input of the user: an option, a file or a setting.
 
     ``str(error)`` is the complete message: one line that says what is wrong, where, and what to do.
-    The command line prints it and exits with code 2.
+    The command line prints it and exits with ``code``.
     """
+
+    code = ExitCode.BAD_INPUT
+
+
+class CommandError(InputError):
+    """A command for the trainer of a run was not applied, or its result is not known."""
+
+    def __init__(self, message: str, code: ExitCode) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class SettingError(ValueError):

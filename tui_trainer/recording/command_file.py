@@ -37,10 +37,16 @@ LONGEST_LINE = 4_096
 """Bytes of a line; a longer one is no command."""
 
 PART = 1 << 16
-"""Bytes that one poll reads at most, about 500 commands."""
+"""Bytes that one poll reads at most."""
 
 FLOOD = 1 << 20
 """Unread bytes beyond which only the last part is read."""
+
+MOST = 20
+"""Commands that one poll passes on at most, 400 a second: each is recorded."""
+
+UNREAD = -1
+"""In place of the size of a file that has more to read."""
 
 LONGEST_NAME = 64
 """Characters of a sender, an id and a name of a command that are kept."""
@@ -145,10 +151,25 @@ def _lock(file: FileIO) -> None:
             return
 
 
+def refusal(found: os.stat_result, owner: int) -> str:
+    """Return why a trainer ignores a file of commands; empty if it reads them.
+
+    Args:
+        found: The status of ``commands.jsonl``; of a symbolic link itself.
+        owner: The user id of the owner of the run's record.
+    """
+    if not stat.S_ISREG(found.st_mode):
+        return "is not an ordinary file"
+    if found.st_uid != owner:
+        return "belongs to another user than the run"
+    return ""
+
+
 class CommandFile:
     """Sends the commands that are appended to a file from now on.
 
-    Commands that are already there were meant for an earlier trainer of the run.
+    Commands that are already there were meant for an earlier trainer of the run. The file stays
+    open: a run whose folder is renamed still gets its commands.
 
     Args:
         folder: The folder of the run. If the file has another owner than the record of the run,
@@ -157,81 +178,112 @@ class CommandFile:
     """
 
     def __init__(self, folder: RunFolder, send: Callable[[Command], object]) -> None:
-        self._path = path = folder.commands
-        self._owner = folder.events
+        self._path = folder.commands
         self._send = send
         self._ended = threading.Event()
-        self._is_reported = False
-        self._file, self._position = (0, 0), 0
+        self._thread: threading.Thread | None = None
+        self._reported: set[str] = set()
+        self._file: FileIO | None = None
+        self._identity = (0, 0)
+        self._owner = -1
+        self._size = self._position = 0
         with suppress(OSError):
-            found = os.lstat(path)
-            self._file, self._position = (found.st_dev, found.st_ino), found.st_size
+            self._owner = os.stat(folder.events).st_uid
+            found = os.lstat(self._path)
+            self._identity = (found.st_dev, found.st_ino)
+            self._size = self._position = found.st_size
+            if not refusal(found, self._owner):
+                self._open()
 
     def start(self) -> None:
         """Poll the file on a separate thread until :meth:`close`."""
-        threading.Thread(target=self._watch, name="commands", daemon=True).start()
+        self._thread = threading.Thread(target=self._watch, name="commands", daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
         """Read no more commands."""
         self._ended.set()
+        if self._thread is None:
+            self._close_file()
 
     def _watch(self) -> None:
         while not self._ended.wait(INTERVAL):
             self.poll()
+        self._close_file()
 
     def poll(self) -> None:
         """Send the commands that were appended since the last poll; costs one ``stat`` if none."""
         try:
-            found = os.lstat(self._path)
-            if (found.st_dev, found.st_ino) != self._file:
-                self._file, self._position = (found.st_dev, found.st_ino), 0
-            if found.st_size == self._position:
-                return
-            if problem := self._refusal(found):
-                self._position = found.st_size
-                self._report(problem)
-                return
-            self._read(found.st_size)
+            found = self._status()
         except OSError:
             return  # moved or deleted; training continues
+        if (found.st_dev, found.st_ino) != self._identity:
+            self._close_file()
+            self._identity = (found.st_dev, found.st_ino)
+            self._size, self._position = UNREAD, 0
+        if found.st_size == self._size:
+            return
+        self._size = found.st_size
+        if problem := refusal(found, self._owner):
+            self._position = found.st_size
+            self._report("file", f"{problem}; its commands are ignored")
+            return
+        try:
+            self._read(self._file or self._open(), found.st_size)
+        except OSError as error:
+            self._report("file", f"cannot be read: {error.strerror or error}")
 
-    def _refusal(self, found: os.stat_result) -> str:
-        if not stat.S_ISREG(found.st_mode):
-            return "is no file; its commands are ignored"
-        if found.st_uid != os.stat(self._owner).st_uid:
-            return "belongs to another user than the run; its commands are ignored"
-        return ""
+    def _status(self) -> os.stat_result:
+        try:
+            return os.lstat(self._path)
+        except OSError:
+            if self._file is None:
+                raise
+            return os.fstat(self._file.fileno())  # the folder was renamed
 
-    def _read(self, size: int) -> None:
+    def _open(self) -> FileIO:
+        self._file = FileIO(os.open(self._path, OPEN & ~os.O_RDWR))
+        return self._file
+
+    def _close_file(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
+
+    def _read(self, file: FileIO, size: int) -> None:
         """Read one part; a line is complete at its line break."""
         if size < self._position:
             self._position = 0  # emptied
-        handle = os.open(self._path, OPEN & ~os.O_RDWR)
-        try:
-            if size - self._position > FLOOD:
-                self._report(f"has {size - self._position:,} new bytes; only the last are read")
-                self._position = size - PART
-                self._position += os.pread(handle, PART, self._position).find(b"\n") + 1
-            content = os.pread(handle, PART, self._position)
-        finally:
-            os.close(handle)
+        if size - self._position > FLOOD:
+            self._report("flood", f"more than {FLOOD:,} bytes at once; only the last are read")
+            self._position = size - PART
+            self._position += os.pread(file.fileno(), PART, self._position).find(b"\n") + 1
+        content = os.pread(file.fileno(), PART, self._position)
         whole = content[: content.rfind(b"\n") + 1]
         if not whole and len(content) > LONGEST_LINE:
-            self._report("a line is too long; it is ignored")
+            self._report("line", "a line is too long; it is ignored")
             whole = content
-        self._position += len(whole)
-        for line in whole.splitlines():
-            if line.strip():
-                self._pass_on(from_line(line))
+        sent = done = 0
+        for line in whole.splitlines(keepends=True):
+            if sent == MOST:
+                break
+            done += len(line)
+            sent += bool(line.strip()) and self._pass_on(from_line(line))
+        self._position += done
+        if done < len(whole) or len(content) == PART:
+            self._size = UNREAD  # the next poll reads on
 
-    def _pass_on(self, command: Command) -> None:
+    def _pass_on(self, command: Command) -> bool:
+        """Send a command; return whether it was sent."""
         if isinstance(command, Unusable) and not command.request:
-            self._report(command.reason)  # nobody waits for an answer
-        elif not self._ended.is_set():
+            self._report("line", command.reason)  # nobody waits for an answer
+            return False
+        if not self._ended.is_set():
             self._send(command)
+        return True
 
-    def _report(self, problem: str) -> None:
-        """Report a problem with the file once: a broken one must not flood the record."""
-        if not self._is_reported:
-            self._is_reported = True
+    def _report(self, kind: str, problem: str) -> None:
+        """Report a kind of problem once: a broken file must not flood the record."""
+        if kind not in self._reported:
+            self._reported.add(kind)
             self._send(Unusable(problem))

@@ -63,7 +63,11 @@ class Tail:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = FileIO(path)
-        self._size = self._position = self._length()
+        self._size = self._length()
+        # A line that is being written now is new when it is complete.
+        start = max(0, self._size - PART)
+        last = os.pread(self._file.fileno(), self._size - start, start)
+        self._position = start + last.rfind(b"\n") + 1
         self._lines = 0
 
     def _length(self) -> int:
