@@ -112,7 +112,8 @@ def test_the_end_has_the_promised_fields(recorded: Recorded) -> None:
 
 def test_the_folder_agrees_with_the_output(recorded: Recorded, data: Path) -> None:
     done, folder = recorded
-    files = [".lock", "checkpoints", "config.toml", "events.jsonl", "summary.json"]
+    files = [".lock", "checkpoints", "commands.jsonl", "config.toml", "events.jsonl"]
+    files.append("summary.json")
     assert sorted(os.listdir(folder)) == files
     assert sorted(os.listdir(folder / "checkpoints")) == ["best.safetensors", "last.safetensors"]
     first, _, rest = done.stdout.partition("\n")

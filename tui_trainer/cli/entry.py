@@ -16,6 +16,7 @@ from typing import Any
 
 import typer
 
+from tui_trainer.cli.attach import attach
 from tui_trainer.cli.check import check
 from tui_trainer.cli.diagnose import diagnose
 from tui_trainer.cli.evaluate import evaluate
@@ -74,7 +75,8 @@ app.callback(cls=SectionedGroup, invoke_without_command=True, epilog=EPILOG)(
     reserving_stdout(new_run)
 )
 for command in (
-    *(check, resume, replay, send, diagnose, runs, export, model, review, compare, zoo),
+    *(check, resume, attach, send, replay, diagnose, runs),
+    *(export, model, review, compare, zoo),
     learn,
     inspect,
     evaluate,

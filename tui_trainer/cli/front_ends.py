@@ -17,6 +17,7 @@ from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import HookFailed
 from tui_trainer.protocol.exit_codes import CODES_BY_REASON, ExitCode
+from tui_trainer.recording.command_file import sender
 from tui_trainer.terminal.capabilities import is_dumb, is_terminal, reported_size
 from tui_trainer.terminal.signals import REASONS, handled
 from tui_trainer.text.fmt import clip, printable
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from tui_trainer.headless.hooks import Hooks
     from tui_trainer.recording.folder import RunFolder
     from tui_trainer.ui.app import MnistTui
+    from tui_trainer.ui.runs.attached_run import Attachment
     from tui_trainer.ui.terminal.output_log import OutputLog
 
 MIN_COLUMNS, MIN_LINES = 60, 16
@@ -89,6 +91,7 @@ def run_app(
                     pictures=pictures,
                     first_commands=commands,
                     guided=guided,
+                    by=sender(),
                 )
             window.before_exit = start.hooks.finish
             start.hooks.report = window.post_hook_failure
@@ -139,6 +142,23 @@ def run_inspect(show: Show, settings: RunConfig, *, theme: str | None, view: str
     return _leave(window, outputs)
 
 
+def run_attached(
+    attachment: Attachment, settings: RunConfig, *, theme: str | None, read_only: bool = False
+) -> int:
+    """Open the window on a run of another process, and return the exit code after it is closed."""
+    from tui_trainer.ui.terminal.graphics_protocol import detect_graphics
+
+    with detect_graphics(), _naming_textual_variables():
+        from tui_trainer.ui.attach_app import AttachApp
+        from tui_trainer.ui.terminal.output_log import OutputLog
+
+    with OutputLog() as outputs:
+        with _naming_textual_variables():
+            window = AttachApp(attachment, settings, by=sender(), read_only=read_only, theme=theme)
+        _show(window, outputs)
+    return _leave(window, outputs)
+
+
 def _show(window: MnistTui, outputs: OutputLog) -> None:
     window.draw_on(outputs)
     try:
@@ -154,6 +174,8 @@ def _leave(window: MnistTui, outputs: OutputLog, hooks: Hooks | None = None) -> 
     from tui_trainer.ui.exit_message import exit_message
 
     code, words = exit_message(window)
+    if window.leaves_training:
+        words = f"{words}\n{_leave_training(window)}"
     logs = [f"output of the model: {printable(path)}" for path in outputs.written]
     if words := "\n".join([*filter(None, [words]), *logs]):
         # The terminal may be gone after an interrupted run.
@@ -161,7 +183,7 @@ def _leave(window: MnistTui, outputs: OutputLog, hooks: Hooks | None = None) -> 
             print(words, file=sys.stderr if code else data_stream(), flush=True)
     if hooks is not None:
         _finish(hooks)
-    if window.live_run.bridge.is_alive:
+    if window.live_run.is_alive:
         # A thread that still loads, or works on a batch, must not block the shell.
         os._exit(code)
     return code
@@ -178,6 +200,25 @@ def _finish(hooks: Hooks) -> None:
 def _print_failure(failure: HookFailed) -> None:
     with suppress(OSError):
         print(f"mnist-tui: {failure.warning}", file=sys.stderr, flush=True)
+
+
+def _leave_training(window: MnistTui) -> str:
+    """Continue the training in the background, and return the message about it."""
+    from tui_trainer.cli.detach import resume_in_background
+    from tui_trainer.recording.folder import RunFolder
+
+    place = window.live_run.history.folder or ""
+    try:
+        # The run may have ended by itself, or its last batch may take too long.
+        if RunFolder(Path(place)).read_summary().state != "detached":
+            return "the training does not continue in the background"
+        trainer = resume_in_background(RunFolder(Path(place)))
+    except InputError as error:
+        return f"the training does not continue: {error}"
+    return (
+        f"the training continues in the background (process {trainer.number}); "
+        f"watch it with: mnist-tui attach {printable(place)}"
+    )
 
 
 def run_replay(name: str | None, *, speed: float, theme: str | None) -> int:
@@ -205,7 +246,13 @@ def run_replay(name: str | None, *, speed: float, theme: str | None) -> int:
 
 
 def check_window(
-    theme: str | None, *, no_ui: bool, json_lines: bool, paused: bool, guided: bool = False
+    theme: str | None,
+    *,
+    no_ui: bool,
+    json_lines: bool,
+    paused: bool,
+    guided: bool = False,
+    detach: bool = False,
 ) -> None:
     """Refuse options that exclude each other, invalid user files, and an unsuitable terminal.
 
@@ -214,6 +261,9 @@ def check_window(
     """
     if json_lines and not no_ui:
         raise InputError("--json: add --no-ui; the window needs the terminal for itself")
+    for name, is_given in (("--json", json_lines), ("--paused", paused), ("--guide", guided)):
+        if detach and is_given:
+            raise InputError(f"{name}: cannot be used with --detach")
     if paused and no_ui:
         raise InputError("--paused: cannot be used with --no-ui; it opens the window paused")
     if guided and no_ui:

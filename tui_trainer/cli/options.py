@@ -182,6 +182,11 @@ Notify = Annotated[
         callback=_known_notification,
     ),
 ]
+Detach = Annotated[
+    bool,
+    option("Train in the background, and attach the window; see attach", "--detach", section=HOW),
+]
+Detached = Annotated[bool, typer.Option("--detached", hidden=True)]
 Theme = Annotated[str | None, option("Theme: a name or a TOML file", section=WINDOW)]
 Paused = Annotated[bool, option("Open the window with training paused", "--paused", section=WINDOW)]
 Debug = Annotated[bool, option("Print tracebacks", "--debug")]

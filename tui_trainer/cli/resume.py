@@ -36,12 +36,14 @@ def resume(
     notify: opt.Notify = None,
     theme: opt.Theme = None,
     paused: opt.Paused = False,
+    detach: opt.Detach = False,
+    detached: opt.Detached = False,
     debug: opt.Debug = False,
 ) -> None:
     """Resume a recorded run from a checkpoint, at the next batch."""
     from tui_trainer.cli.front_ends import check_window, run_app, run_headless
 
-    check_window(theme, no_ui=no_ui, json_lines=json_lines, paused=paused)
+    check_window(theme, no_ui=no_ui, json_lines=json_lines, paused=paused, detach=detach)
     found = saved_run(run, checkpoint, moved=MovedPaths(model, data_dir), to_resume=True)
     commands = _more_epochs(found, epochs)
     if lr is not None:
@@ -53,6 +55,14 @@ def resume(
         threads=threads, batch_size=batch_size, target_accuracy=target_accuracy
     )
 
+    if detach:
+        from tui_trainer.cli.attach import watch_resumed
+
+        given = {"lr": lr, "epochs": epochs, "checkpoint": checkpoint, "batch_size": batch_size}
+        given |= {"threads": threads, "target_accuracy": target_accuracy}
+        moved = MovedPaths(model, data_dir)
+        raise typer.Exit(watch_resumed(found, given, moved, theme=theme, no_ui=no_ui))
+
     from tui_trainer.cli.starts import Job, Start
     from tui_trainer.headless.hooks import Hooks
     from tui_trainer.recording.recorder import Recorder
@@ -60,7 +70,7 @@ def resume(
     recorder = Recorder.reopen(found.folder, found.recorded, found.past, found.moved)
     job = Job(recorder, found)
     hooks = Hooks(on_end, on_finding)
-    start = Start(job, records=True, interactive=not no_ui, hooks=hooks)
+    start = Start(job, records=True, interactive=not no_ui, hooks=hooks, detached=detached)
     if no_ui:
         inbox = Inbox(*commands)
         code = run_headless(

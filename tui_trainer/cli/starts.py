@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tui_trainer.cli.detach import until_finished
 from tui_trainer.cli.saved import SavedRun
 from tui_trainer.findings import with_findings
 from tui_trainer.headless.hooks import Hooks
@@ -47,6 +48,7 @@ class Start:
         interactive: Whether a diverged run waits for a command.
         hooks: The commands that the end and the findings of these runs start. An interactive run
             does not wait for them.
+        detached: Whether this process is a trainer in the background.
 
     Attributes:
         follow: Gets the folder of each run before it starts; None without recording.
@@ -59,10 +61,12 @@ class Start:
         records: bool = False,
         interactive: bool = False,
         hooks: Hooks | None = None,
+        detached: bool = False,
     ) -> None:
         self._first: Job | None = first
         self._records = records
-        self._interactive = interactive
+        self._interactive = interactive or detached
+        self._detached = detached
         self._recorders: list[Recorder] = []
         self.hooks = hooks or Hooks()
         self.follow: Callable[[RunFolder | None], object] = lambda folder: None
@@ -79,7 +83,10 @@ class Start:
             self._recorders.append(job.recorder)
             file = CommandFile(job.recorder.folder, inbox.send)
             events = following(job.recorder.record(events), file)
-        events = self.hooks.watch(events, past, None if self._interactive else inbox)
+        if self._detached:
+            events = until_finished(events, inbox)
+        waits = self._detached or not self._interactive
+        events = self.hooks.watch(events, past, inbox if waits else None)
         return itertools.chain(past, events) if past else events
 
     def leave(self) -> None:

@@ -20,10 +20,10 @@ from tui_trainer.protocol.events import (
     RecordingFailed,
     RecordingRestored,
     RecordingStarted,
+    RecordRead,
     Rewound,
     RunFailed,
     RunFinished,
-    RunReread,
     RunResumed,
     RunStarted,
     SettingChanged,
@@ -158,8 +158,8 @@ class RunState:
                 self.finished = self.failure = self.divergence = None
                 if event.step < self.step:
                     self._go_back(event)
-            case RunReread():
-                vars(self).update(vars(type(self)()))
+            case RecordRead(events=events):
+                vars(self).update(vars(type(self).of(events)))
             case RunFinished():
                 self._finish(event)
             case RunFailed():

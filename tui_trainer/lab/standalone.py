@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 from tui_trainer.engine.checkpoint_store import CheckpointStore
+from tui_trainer.engine.checkpoints import read_checkpoint
 from tui_trainer.engine.prepare import prepare
 from tui_trainer.engine.process_commands import answer_until_stopped, reject
 from tui_trainer.engine.resuming import Resumption, resume_from
@@ -14,7 +16,7 @@ from tui_trainer.lab.predictions import TEST
 from tui_trainer.models.build import locate_custom_model_errors
 from tui_trainer.protocol.commands import Ask, Inbox, Question
 from tui_trainer.protocol.config import RunConfig
-from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.errors import InputError, path_error, reason
 from tui_trainer.protocol.events import Event
 from tui_trainer.recording.folder import RunFolder
 from tui_trainer.recording.test_evaluations import counted
@@ -26,6 +28,7 @@ def inspect_run(
     folder: RunFolder,
     resume: Resumption,
     *,
+    is_trained: bool = False,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Event]:
     """Prepare a recorded run and answer questions about it until a stop command.
@@ -37,6 +40,8 @@ def inspect_run(
         inbox: The inbox for the questions.
         folder: The folder of the run.
         resume: The checkpoint to inspect.
+        is_trained: Whether another process trains the run: each question is then about the newest
+            state of the checkpoint.
         clock: A monotonic clock in seconds.
 
     Raises:
@@ -45,7 +50,9 @@ def inspect_run(
         CustomModelError: If a custom model raises; the message names the line.
     """
     with locate_custom_model_errors(config.model):
-        lab = _CountingLaboratory(folder)
+        lab = (
+            _AttachedLaboratory(folder, resume.path) if is_trained else _CountingLaboratory(folder)
+        )
         run = yield from prepare(config, inbox, CheckpointStore(folder.checkpoints), clock, lab)
         resume_from(run, resume)
         checkpoint = resume.path.name.removesuffix(resume.path.suffix)
@@ -76,6 +83,38 @@ class _CountingLaboratory(Laboratory):
             self.prediction_store.by_split.pop(TEST, None)
             self.scheduler.job = None
             yield reject(self.run, question, str(error))
+
+
+class _AttachedLaboratory(_CountingLaboratory):
+    """Answers each question from the newest state of a checkpoint."""
+
+    def __init__(self, folder: RunFolder, path: Path) -> None:
+        super().__init__(folder)
+        self._path = path
+        self._read: object = None
+
+    def answer(self, question: Question) -> Iterator[Event]:
+        try:
+            self._read_again()
+        except InputError as error:
+            yield reject(self.run, question, str(error))
+        else:
+            yield from super().answer(question)
+
+    def _read_again(self) -> None:
+        """Restore the checkpoint if the trainer has saved another one.
+
+        Raises:
+            InputError: If it cannot be used.
+        """
+        try:
+            found = self._path.stat()
+        except OSError as error:
+            raise path_error(self._path, f"cannot be read: {reason(error)}") from None
+        state = (found.st_mtime_ns, found.st_ino)
+        if state != self._read:
+            resume_from(self.run, Resumption(read_checkpoint(self._path), self._path))
+            self._read = state
 
 
 def answers(

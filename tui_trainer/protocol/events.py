@@ -306,12 +306,14 @@ class RunResumed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunReread:
-    """The events of the run follow again from the beginning; never recorded.
+class RecordRead:
+    """The record of a run was read from its beginning, in place of all earlier events.
 
-    An attached process reads the record again after a ``RunResumed``: the events after the
-    checkpoint are void.
+    Attached processes read it at first, and again after a ``RunResumed``, which makes the events
+    after the checkpoint void. Never recorded.
     """
+
+    events: tuple[Event, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -495,7 +497,7 @@ Event = (
     | Diverged
     | Rewound
     | RunResumed
-    | RunReread
+    | RecordRead
     | CheckpointSaved
     | FindingRaised
     | FindingCleared

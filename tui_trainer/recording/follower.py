@@ -11,6 +11,7 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from io import FileIO
 from pathlib import Path
+from typing import Protocol
 
 from tui_trainer.protocol.commands import Command, Inbox, Stop, name_of
 from tui_trainer.protocol.errors import InputError, path_error, reason
@@ -18,9 +19,9 @@ from tui_trainer.protocol.events import (
     CommandApplied,
     CommandRejected,
     Event,
+    RecordRead,
     RunFailed,
     RunFinished,
-    RunReread,
     RunResumed,
     StateChanged,
     StepDone,
@@ -125,37 +126,46 @@ class Tail:
         self._file.close()
 
 
+class StartedTrainer(Protocol):
+    """A trainer that this process has started."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its process is running."""
+
+    @property
+    def problem(self) -> str:
+        """Why it failed; empty while it runs, and after an orderly end."""
+
+
 class Follower:
     """Follows a run on one thread; other threads read its attributes.
 
     Args:
         folder: The folder of the run.
-        by: The sender of the commands; see :func:`command_file.sender`.
-        ended: Returns why the trainer that this process has started has ended, empty while it
-            runs; None if this process has not started it.
 
     Attributes:
+        trainer: The trainer that this process has started; None for that of another process. Any
+            thread may set it.
         checkpoint: Changes when the trainer saves another checkpoint.
     """
 
     def __init__(
         self,
         folder: RunFolder,
+        trainer: StartedTrainer | None = None,
         *,
-        by: str,
-        ended: Callable[[], str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.folder = folder
+        self.trainer = trainer
         self.checkpoint: object = None
-        self._by = by
-        self._ended = ended
         self._clock = clock
-        self._pending: dict[str, tuple[str, float]] = {}
+        self._pending: dict[str, tuple[Command, float]] = {}
         self._step = 0
-        self._is_over = self._is_killed = False
+        self._is_killed = False
         self._free_since: float | None = None
-        self._wait = 0.0
+        self._free_at_most = 0.0
 
     def events(self, inbox: Inbox) -> Iterator[Event]:
         """Yield the recorded events, then new ones as they are recorded.
@@ -171,10 +181,10 @@ class Follower:
         if tail is None:
             return
         with closing(tail):
-            yield from self._seen(tail.past())
+            yield from self._seen([RecordRead(events=tail.past())])
             checked_at = -math.inf
             while True:
-                yield from self._seen(self._branches(tail))
+                yield from self._seen(self._new(tail))
                 now = self._clock()
                 if now - checked_at >= CHECK_SECONDS:
                     checked_at = now
@@ -187,47 +197,50 @@ class Follower:
 
     def _opened(self, inbox: Inbox) -> Generator[Event, None, Tail | None]:
         """Open the events; wait for a trainer that was just started; None after a stop."""
-        if self._ended is not None:
+        if self.trainer is not None:
             yield StateChanged(state="preparing", step=0, detail="starting the trainer")
         while True:
             try:
                 return Tail(self.folder.events)
             except OSError as error:
-                if self._ended is None:
+                if self.trainer is not None and self.trainer.problem:
+                    raise InputError(self.trainer.problem) from None
+                if self.trainer is None or not self.trainer.is_running:
                     raise path_error(
                         self.folder.events, f"cannot be read: {reason(error)}"
                     ) from None
-                if why := self._ended():
-                    raise InputError(why) from None
             inbox.wait(INTERVAL)
             if not inbox.is_empty:
                 return None
 
-    def _branches(self, tail: Tail) -> Iterator[Event]:
-        """Yield new events; after a resume those of the whole run again."""
+    def _new(self, tail: Tail) -> Iterator[Event]:
+        """Yield new events; after a resume the whole record."""
         for event in tail.new():
             if isinstance(event, RunResumed):
-                yield RunReread()
-                yield from tail.past()
+                yield RecordRead(events=tail.past())
                 return
             yield event
 
     def _seen(self, events: Iterable[Event]) -> Iterator[Event]:
         for event in events:
             self._is_killed = False
-            match event:
-                case StepDone():
-                    self._step = event.step
-                case RunFinished() | RunFailed():
-                    self._is_over = True
-                    # A process in the background loads PyTorch before it takes the lock.
-                    is_detached = isinstance(event, RunFinished) and event.reason == "detached"
-                    self._wait = TAKEOVER_SECONDS if is_detached else math.inf
-                case RunResumed():
-                    self._is_over, self._wait = False, 0.0
-                case CommandApplied() | CommandRejected():
-                    self._pending.pop(event.request, None)
+            for part in event.events if isinstance(event, RecordRead) else (event,):
+                self._notice(part)
             yield event
+
+    def _notice(self, event: Event) -> None:
+        match event:
+            case StepDone():
+                self._step = event.step
+            case RunFinished(reason="detached"):
+                # A process in the background loads PyTorch before it takes the lock.
+                self._free_at_most = TAKEOVER_SECONDS
+            case RunFinished() | RunFailed():
+                self._free_at_most = math.inf
+            case RunResumed():
+                self._free_at_most = 0.0
+            case CommandApplied() | CommandRejected():
+                self._pending.pop(event.request, None)
 
     def _check(self, tail: Tail, now: float) -> Iterator[Event]:
         """Check the trainer, the folder, the checkpoint, and commands without an answer.
@@ -236,8 +249,8 @@ class Follower:
             InputError: If the folder is gone.
         """
         if not tail.is_there:
-            if self._ended is not None and (why := self._ended()):
-                raise InputError(why)
+            if self.trainer is not None and self.trainer.problem:
+                raise InputError(self.trainer.problem)
             raise path_error(
                 self.folder.path,
                 "moved or deleted while it was followed; if it was moved, attach to its new name",
@@ -247,35 +260,45 @@ class Follower:
             self.checkpoint = (found.st_mtime_ns, found.st_ino)
         if Lock.is_held(self.folder.lock):
             self._free_since = None
-        elif not self._is_killed and not (self._ended is not None and not self._ended()):
-            self._free_since = now if self._free_since is None else self._free_since
-            # The end is recorded before the lock is released: read once more.
-            yield from self._seen(self._branches(tail))
-            if now - self._free_since >= (self._wait if self._is_over else 0.0):
-                self._is_killed = True
-                yield StateChanged(state="killed", step=self._step, detail=NO_TRAINER)
-        for request, (name, sent_at) in list(self._pending.items()):
+        elif self.trainer is None or not self.trainer.is_running:
+            yield from self._check_end(tail, now)
+        for command, sent_at in list(self._pending.values()):
             if now - sent_at >= CONFIRM_SECONDS:
-                del self._pending[request]
-                yield self._rejected(name, request, UNCONFIRMED)
+                del self._pending[command.request]
+                yield self._rejected(command, UNCONFIRMED)
+
+    def _check_end(self, tail: Tail, now: float) -> Iterator[Event]:
+        """Report a run without a trainer that has not ended, and a trainer that failed."""
+        if self._free_since is None:
+            self._free_since = now
+        # The end is recorded before the lock is released: read once more.
+        yield from self._seen(self._new(tail))
+        if now - self._free_since >= self._free_at_most and not self._is_killed:
+            self._is_killed = True
+            yield StateChanged(state="killed", step=self._step, detail=NO_TRAINER)
+        if self.trainer is not None and self.trainer.problem:
+            problem, self.trainer = self.trainer.problem, None
+            yield CommandRejected(command="resume", reason=problem, step=self._step)
 
     def _send(self, command: Command) -> Iterator[Event]:
         """Write a command for the trainer."""
-        request = secrets.token_hex(8)
+        if not command.request:
+            command = replace(command, request=secrets.token_hex(8))
         if not Lock.is_held(self.folder.lock):
-            yield self._rejected(name_of(command), request, "no process trains this run now")
+            yield self._rejected(command, "no process trains this run now")
             return
         try:
-            command_file.append(
-                self.folder.commands, replace(command, by=self._by, request=request)
-            )
+            command_file.append(self.folder.commands, command)
         except OSError as error:
-            problem = f"commands.jsonl cannot be written: {reason(error)}"
-            yield self._rejected(name_of(command), request, problem)
+            yield self._rejected(command, f"commands.jsonl cannot be written: {reason(error)}")
         else:
-            self._pending[request] = (name_of(command), self._clock())
+            self._pending[command.request] = (command, self._clock())
 
-    def _rejected(self, name: str, request: str, problem: str) -> CommandRejected:
+    def _rejected(self, command: Command, problem: str) -> CommandRejected:
         return CommandRejected(
-            command=name, reason=problem, step=self._step, by=self._by, request=request
+            command=name_of(command),
+            reason=problem,
+            step=self._step,
+            by=command.by,
+            request=command.request,
         )

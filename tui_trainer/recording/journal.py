@@ -15,7 +15,7 @@ from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.commands import KNOBS
 from tui_trainer.protocol.diagnosis import Cause, Diagnosis
 from tui_trainer.protocol.errors import InputError
-from tui_trainer.protocol.events import Event, RunReread, SettingChanged
+from tui_trainer.protocol.events import Event, RecordRead, SettingChanged
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.protocol.probed import LayerProbe, NeighborLabels, ParameterProbe, TriedRate
 from tui_trainer.protocol.schema import upgraded
@@ -27,7 +27,7 @@ _PARTS = (LayerRow, Diagnosis, Cause, ParameterProbe, LayerProbe, NeighborLabels
 """The dataclasses nested in events."""
 
 _KINDS: dict[str, type[Event]] = {
-    kind.__name__: kind for kind in get_args(Event) if kind not in (Answered, RunReread)
+    kind.__name__: kind for kind in get_args(Event) if kind not in (Answered, RecordRead)
 }
 
 

@@ -119,11 +119,7 @@ class Recorder:
     def _begin(
         cls, folder: RunFolder, config: RunConfig, option: str, made: list[Path]
     ) -> Recorder:
-        files = (folder.config, folder.events, folder.summary, folder.checkpoints)
-        if there := [path.name for path in files if path.exists()]:
-            raise InputError(
-                f"{option}: already contains a run ({there[0]}); choose another folder"
-            )
+        check_no_run(folder, option)
         recorder = cls(folder, _locked(folder, option))
         recorder._made = made
         recorder._recorded_in = os.path.abspath(folder.path)
@@ -296,6 +292,17 @@ class Recorder:
         """Write the pending lines if possible, and release the lock."""
         self._lines.close()
         self._lock.release()
+
+
+def check_no_run(folder: RunFolder, option: str) -> None:
+    """Check that a folder contains no run.
+
+    Raises:
+        InputError: If it does; it names the option.
+    """
+    files = (folder.config, folder.events, folder.summary, folder.checkpoints)
+    if there := [path.name for path in files if path.exists()]:
+        raise InputError(f"{option}: already contains a run ({there[0]}); choose another folder")
 
 
 def _missing(folder: Path) -> list[Path]:

@@ -11,11 +11,15 @@ from textual.binding import BindingType
 from tui_trainer.protocol.commands import Command, Stop
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import (
+    CommandApplied,
     CommandRejected,
     DatasetWarning,
+    Event,
     FindingRaised,
     FolderNotLocked,
     HookFailed,
+    RecordRead,
+    SettingChanged,
 )
 from tui_trainer.recording.folder import RUNS
 from tui_trainer.terminal.notifications import notification
@@ -38,6 +42,17 @@ from tui_trainer.ui.tour_actions import TourActions
 SHOWN_IN_PLACE = ("lesson/", "view/")
 """Questions of these topics show their rejection in place of the answer, not as a toast."""
 
+APPLIED = {
+    "Pause": "pauses the run",
+    "Resume": "resumes the run",
+    "RunStep": "trains one batch",
+    "RunEpoch": "trains to the end of the epoch",
+    "EvaluateTest": "evaluates the test set",
+    "Rewind": "rewinds the run",
+    "Stop": "stops the run",
+}
+"""What another user does to the run, by the command; a changed knob has another event."""
+
 
 class MnistTui(TourActions):
     """Trains one run at a time, and shows everything about it.
@@ -45,6 +60,7 @@ class MnistTui(TourActions):
     Attributes:
         live_run: The run that is shown.
         start_error: Why the run could not start; None if it did.
+        leaves_training: Whether the training continues in the background after the window closes.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*KEYMAP]
@@ -71,18 +87,27 @@ class MnistTui(TourActions):
         governor: Governor | None = None,
         runs: Path = RUNS,
         guided: bool = False,
+        by: str = "",
     ) -> None:
         super().__init__(theme=theme, pictures=pictures)
         self.start_error: str | None = None
+        self.leaves_training = False
         self._start = start
+        self._by = by
         self._paused = paused
         self._notify = notify
         self._first_commands = first_commands
         self._governor = governor or Governor()
         self.add_mode("runs", partial(RunsScreen, runs, lambda: self.live_run.history.folder))
-        self.live_run = LiveRun(config, start, self.post_message, is_past=resuming)
+        self._resuming = resuming
+        self.live_run = self.new_run(config)
         if guided:
             self.begin_tour()
+
+    def new_run(self, config: RunConfig) -> LiveRun:
+        """Return a run that has not begun."""
+        is_past, self._resuming = self._resuming, False
+        return LiveRun(config, self._start, self.post_message, by=self._by, is_past=is_past)
 
     def on_mount(self) -> None:
         """Start training as soon as the window is visible."""
@@ -94,28 +119,21 @@ class MnistTui(TourActions):
         """Start another run in place of a finished one."""
         # A finished run still answers questions, and keeps its model in memory for that.
         self.live_run.send(Stop(test=False))
-        self.live_run = LiveRun(config, self._start, self.post_message)
+        self.live_run = self.new_run(config)
         self._show()
         self.live_run.begin(paused=paused)
 
     def on_events_arrived(self, message: EventsArrived) -> None:
         """Apply the engine's events, and show them."""
-        if message.source is not self.live_run.bridge:
+        if not self.live_run.is_source(message.source):
             return
         for text in self.live_run.apply(message.events):
             self.write_to_terminal(notification(text, self._notify))
         self.observe(message.events)
         for event in message.events:
-            if isinstance(event, CommandRejected) and not event.command.startswith(SHOWN_IN_PLACE):
-                self.notify(event.reason, title="not possible", severity="warning")
-            if isinstance(event, FolderNotLocked):
-                self.notify(event.warning, title="not locked", severity="warning", timeout=10)
-            if isinstance(event, HookFailed):
-                self.notify(event.warning, title="command failed", severity="warning", timeout=10)
-            if isinstance(event, DatasetWarning):
-                self.notify(event.warning, title="the data", severity="warning", timeout=10)
+            self._notify_of(event)
             # The finding follows the Diverged event, and has the checkpoint to rewind to.
-            if isinstance(event, FindingRaised) and self.live_run.has_diverged:
+            if isinstance(event, FindingRaised | RecordRead) and self.live_run.has_diverged:
                 self.call_later(self.offer_rewind)
         if not self.live_run.has_diverged:
             self.dismiss_rewind()
@@ -127,8 +145,29 @@ class MnistTui(TourActions):
         """Show the failure of a hook; may be called on any thread."""
         self.post_message(EventsArrived((failure,), self.live_run.bridge))
 
+    def _notify_of(self, event: Event) -> None:
+        """Show a notification of what no panel shows."""
+        match event:
+            case CommandRejected() if event.command.startswith(SHOWN_IN_PLACE):
+                pass
+            case CommandRejected() if self.live_run.is_mine(event):
+                self.notify(event.reason, title="not possible", severity="warning")
+            case SettingChanged() if event.by not in ("", self._by):
+                self.notify(event.words, title=event.by)
+            case CommandApplied() if event.command in APPLIED and not self.live_run.is_mine(event):
+                self.notify(APPLIED[event.command], title=event.by)
+            case FolderNotLocked():
+                self.notify(event.warning, title="not locked", severity="warning", timeout=10)
+            case HookFailed():
+                self.notify(event.warning, title="command failed", severity="warning", timeout=10)
+            case DatasetWarning():
+                self.notify(event.warning, title="the data", severity="warning", timeout=10)
+
     def _show(self, message: EventsArrived | None = None) -> None:
         events = message.events if message else ()
+        started = self.live_run.history.started
+        if started is not None and any(isinstance(event, RecordRead) for event in events):
+            events = (*events, started)  # for a screen the run starts when its record is read
         for screen in self.screen_stack:
             if isinstance(screen, TrainScreen):
                 screen.show_run(self.live_run, self._governor.cost, events)

@@ -73,9 +73,14 @@ class Bridge:
 
     def join(self, timeout: float) -> bool:
         """Wait at most ``timeout`` seconds for the thread; return whether it has ended."""
-        if self._thread.ident is not None:
+        if self.has_started:
             self._thread.join(timeout)
         return not self._thread.is_alive()
+
+    @property
+    def has_started(self) -> bool:
+        """Whether the thread was started."""
+        return self._thread.ident is not None
 
     @property
     def is_alive(self) -> bool:

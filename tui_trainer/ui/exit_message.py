@@ -6,6 +6,7 @@ from tui_trainer.protocol.exit_codes import CODES_BY_REASON, ExitCode
 from tui_trainer.recording.resume_hint import recorded_line
 from tui_trainer.text import fmt
 from tui_trainer.ui.app import MnistTui
+from tui_trainer.ui.attach_app import AttachApp
 
 
 def exit_message(window: MnistTui) -> tuple[ExitCode, str]:
@@ -21,6 +22,8 @@ def exit_message(window: MnistTui) -> tuple[ExitCode, str]:
     reason = history.finished.reason if history.finished else "quit"
     if history.is_viewing:
         reason = "inspected"
+    if isinstance(window, AttachApp) and history.finished is None:
+        reason = "killed" if history.is_over else "watched"
     parts = [
         f"{started.model}: {reason} in epoch {step.epoch} of {started.epochs}, "
         f"step {fmt.count(step.step)}, after {fmt.duration(step.seconds)} of training"
@@ -36,6 +39,10 @@ def exit_message(window: MnistTui) -> tuple[ExitCode, str]:
     if history.folder is not None:
         is_resumable = reason != "completed" and not history.is_viewing
         parts.append(recorded_line(history, is_resumable=is_resumable))
+    if isinstance(window, AttachApp) and not history.is_over:
+        parts[-1] = (
+            f"the training continues; watch it again with: mnist-tui attach {window.run_name}"
+        )
     code = CODES_BY_REASON.get(window.exit_reason or "", ExitCode.FINISHED)
     if code == ExitCode.FINISHED and history.unsaved:
         code = ExitCode.UNSAVED

@@ -11,7 +11,7 @@ from tui_trainer.ui.base_app import BaseApp
 from tui_trainer.ui.keys.contexts import RUN_ACTIONS, acts_on
 from tui_trainer.ui.keys.keymap import with_keys
 from tui_trainer.ui.runs.live_run import LiveRun
-from tui_trainer.ui.screens.dialogs import CheckScreen, ConfirmScreen
+from tui_trainer.ui.screens.dialogs import Answer, CheckScreen, ConfirmScreen
 from tui_trainer.ui.screens.learn_screen import LearnScreen
 from tui_trainer.ui.screens.model_screen import ModelScreen
 from tui_trainer.ui.screens.replay_screen import ReplayScreen
@@ -25,6 +25,7 @@ class RunActions(BaseApp):
     """A mixin with the actions on a run."""
 
     live_run: LiveRun
+    leaves_training: bool
     _rewind_question: ConfirmScreen | None = None
 
     def begin_run(self, config: RunConfig, *, paused: bool = False) -> None:
@@ -58,6 +59,8 @@ class RunActions(BaseApp):
                 return None if run.history.started is None else True
             case "run_again":
                 return over
+            case "resume_run":
+                return False
             case "check":
                 return None if run.history.started is None else True
             case "apply_fix":
@@ -127,7 +130,7 @@ class RunActions(BaseApp):
     def action_stop_run(self) -> None:
         """Stop the run after a confirmation."""
 
-        def answer(yes: bool | None) -> None:
+        def answer(yes: Answer | None) -> None:
             if yes:
                 self.live_run.send(commands.Stop())
 
@@ -144,15 +147,20 @@ class RunActions(BaseApp):
             self.exit()
         elif not isinstance(self.screen, ConfirmScreen):
             question = ConfirmScreen(
-                "Quit during training?", quit_consequence(self.live_run), "quit"
+                "Quit during training?",
+                quit_consequence(self.live_run),
+                "quit",
+                other="leave it training" if can_leave_training(self.live_run) else "",
             )
             self.push_screen(question, self._leave_if)
 
-    async def _leave_if(self, yes: bool | None) -> None:
-        if yes:
-            self.notify("finishing the batch …", timeout=EXIT_TIMEOUT)
-            await asyncio.to_thread(self.stop_now, "stopped")
-            self.exit()
+    async def _leave_if(self, answer: Answer | None) -> None:
+        if not answer:
+            return
+        self.leaves_training = answer == "other"
+        self.notify("finishing the batch …", timeout=EXIT_TIMEOUT)
+        await asyncio.to_thread(self.stop_now, "detached" if self.leaves_training else "stopped")
+        self.exit()
 
     def stop_now(self, reason: str) -> None:
         """Stop the run after the current batch, save it if possible, and wait for that."""
@@ -170,7 +178,7 @@ class RunActions(BaseApp):
             self.notify(f"{words}; {keys}", severity="error", timeout=15)
             return
 
-        def answer(yes: bool | None) -> None:
+        def answer(yes: Answer | None) -> None:
             if yes and self.live_run.has_diverged:
                 self.action_apply_fix()
 
@@ -187,6 +195,13 @@ class RunActions(BaseApp):
         question, self._rewind_question = self._rewind_question, None
         if question is not None and self.screen is question:
             question.dismiss(False)
+
+
+def can_leave_training(run: LiveRun) -> bool:
+    """Return whether another process could continue a run from its checkpoint."""
+    history = run.history
+    is_saved = history.folder is not None and not history.unsaved
+    return is_saved and history.started is not None and history.divergence is None
 
 
 def quit_consequence(run: LiveRun) -> str:

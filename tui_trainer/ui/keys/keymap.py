@@ -18,6 +18,8 @@ RUN_KEYS = bindings(
     epoch | e | run_epoch | epoch | Train to the end of the epoch, then pause
     stop | x | stop_run | stop | Stop training now and evaluate the test set
     *again | r | run_again | run again | Start the same run again
+    *resume | R | resume_run | resume | \
+        In an attached window: resume a run without a trainer in the background
     *check | c | check | check | Run the preflight check on a fresh model: 15 seconds
     evaluate_test | T | evaluate_test | evaluate test | \
         Evaluate the test set now; every evaluation is counted

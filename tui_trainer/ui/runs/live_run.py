@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 from textual.message import Message
 
@@ -11,12 +12,14 @@ from tui_trainer.history.history import History
 from tui_trainer.history.notices import notice_of
 from tui_trainer.protocol import commands
 from tui_trainer.protocol.answers import Answered
-from tui_trainer.protocol.commands import KNOBS, Command, Inbox
+from tui_trainer.protocol.commands import KNOBS, Command, Inbox, Question
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import (
+    CommandApplied,
     CommandRejected,
     Event,
     FindingRaised,
+    RecordRead,
     RunFailed,
     RunFinished,
     RunResumed,
@@ -33,7 +36,7 @@ Start = Callable[[RunConfig, Inbox], Iterator[Event]]
 
 
 class LiveRun:
-    """One run as the window knows it.
+    """One run as the window knows it; ``by`` is the user, for the record of the run.
 
     ``history`` is the state of the run: only events change it. ``requested`` holds settings that
     no event has confirmed yet, so that pressing a key twice changes a setting twice. ``selection``
@@ -44,6 +47,7 @@ class LiveRun:
     """
 
     is_live = True
+    role = ""
 
     def __init__(
         self,
@@ -52,9 +56,11 @@ class LiveRun:
         post: Callable[[Message], object],
         *,
         is_past: bool = False,
+        by: str = "",
     ) -> None:
         self.config = config
         self.is_past = is_past
+        self.by = by
         self.history = History()
         self.selection = FindingsSelection(self.history)
         self.inbox = Inbox()
@@ -62,10 +68,13 @@ class LiveRun:
         self.field = Questions(self.send, "field")
         self.check = CheckResults(self.send)
         self.experiment = ExhibitQuestions(self.send, "lesson")
-        self.inspection = ExhibitQuestions(self.send, "view")
+        self.inspection = self._view_questions()
         questions = (self.field, self.check, self.experiment, self.inspection)
         self._questions: dict[str, Questions] = {each.kind: each for each in questions}
         self.bridge = Bridge(start(config, self.inbox), post)
+
+    def _view_questions(self) -> ExhibitQuestions:
+        return ExhibitQuestions(self.send, "view")
 
     def begin(self, *, paused: bool = False, first_commands: Iterable[Command] = ()) -> None:
         """Start the training thread; ``paused`` makes it wait before the first batch."""
@@ -89,7 +98,7 @@ class LiveRun:
                     self._questions[event.question.kind].receive(event)
                 case CommandRejected() if (kind := event.command.split("/")[0]) in self._questions:
                     self._questions[kind].reject(event.reason)
-                case CommandRejected():
+                case CommandRejected() | RecordRead():
                     self.requested.clear()
                 case SettingChanged() if self.requested.get(event.setting) == event.new:
                     del self.requested[event.setting]
@@ -102,9 +111,22 @@ class LiveRun:
         return notices
 
     @property
+    def is_alive(self) -> bool:
+        """Whether a thread of the run is running."""
+        return self.bridge.is_alive
+
+    def is_source(self, bridge: Bridge) -> bool:
+        """Whether a bridge belongs to this run."""
+        return bridge is self.bridge
+
+    def is_mine(self, event: CommandRejected | CommandApplied) -> bool:
+        """Whether an event answers a command of this window."""
+        return not event.request
+
+    @property
     def is_running(self) -> bool:
         """Whether quitting would interrupt the run."""
-        return self.bridge.is_alive and not self.history.is_over
+        return self.is_alive and not self.history.is_over
 
     @property
     def is_paused(self) -> bool:
@@ -123,7 +145,8 @@ class LiveRun:
 
     def send(self, command: Command) -> None:
         """Send a command to the engine."""
-        self.inbox.send(command)
+        is_known = self.by and not isinstance(command, Question)  # answers refer to a question
+        self.inbox.send(replace(command, by=self.by) if is_known else command)
 
     def set_knob(self, setting: str, value: float) -> None:
         """Request a new value of a knob."""
@@ -157,8 +180,13 @@ class LiveRun:
             return None
         chosen = self.selection.chosen
         if self.has_diverged:
-            return self.history.findings.get(divergence.__name__)
+            return self.divergence
         return chosen if chosen is not None and chosen.fix_setting is not None else None
+
+    @property
+    def divergence(self) -> FindingRaised | None:
+        """The finding of a diverged run, with the learning rate to go on with."""
+        return self.history.findings.get(divergence.__name__)
 
     def end(self, timeout: float = 5.0, reason: str = "stopped") -> bool:
         """Stop without a test evaluation, and wait; return whether the thread has ended."""

@@ -44,6 +44,7 @@ class RecordedRun:
     """
 
     is_live = False
+    role = ""
 
     def __init__(
         self, name: str, config: RunConfig, events: Sequence[Event], *, speed: float = 10.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -23,28 +23,44 @@ from tui_trainer.ui.widgets.check_panel import CheckPanel
 from tui_trainer.ui.widgets.finding_panel import FindingPanel
 from tui_trainer.ui.widgets.panel import TextPanel
 
+Answer = bool | Literal["other"]
 
-class ConfirmScreen(ModalScreen[bool]):
-    """Asks a question; returns True for yes. Escape and n mean no."""
+
+class ConfirmScreen(ModalScreen[Answer]):
+    """Asks a question; returns True for yes. Escape and n mean no.
+
+    Args:
+        question: The question.
+        detail: What yes does.
+        yes: The label of yes.
+        no: The label of no.
+        other: The label of another answer, ``l``; empty for none.
+    """
 
     CSS_PATH = "dialog.tcss"
     BINDINGS: ClassVar = [
         Binding("y", "answer(True)", "yes"),
+        Binding("l", "answer('other')", "other"),
         Binding("n,escape", "answer(False)", "no"),
         Binding("left,right", "app.focus_next", show=False),
     ]
 
-    def __init__(self, question: str, detail: str, yes: str, no: str = "cancel") -> None:
+    def __init__(
+        self, question: str, detail: str, yes: str, no: str = "cancel", other: str = ""
+    ) -> None:
         super().__init__()
         self._question, self._detail, self._yes, self._no = question, detail, yes, no
+        self._other = other
 
     def compose(self) -> ComposeResult:
-        """The question and two buttons."""
+        """The question and its buttons."""
         with Vertical(classes="dialog"):
             yield Static(self._question, classes="dialog-title", markup=False)
             yield Static(self._detail, markup=False)
             with Horizontal(classes="buttons"):
                 yield Button(f"y  {self._yes}", id="yes", variant="error", compact=True)
+                if self._other:
+                    yield Button(f"l  {self._other}", id="other", compact=True)
                 yield Button(f"n  {self._no}", id="no", variant="primary", compact=True)
 
     def on_mount(self) -> None:
@@ -53,11 +69,12 @@ class ConfirmScreen(ModalScreen[bool]):
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Answer with a button."""
-        self.dismiss(event.button.id == "yes")
+        self.dismiss("other" if event.button.id == "other" else event.button.id == "yes")
 
-    def action_answer(self, yes: bool) -> None:
+    def action_answer(self, answer: Answer) -> None:
         """Answer with a key."""
-        self.dismiss(yes)
+        if answer != "other" or self._other:
+            self.dismiss(answer)
 
 
 class ChooseScreen(ModalScreen[str | None]):

@@ -24,6 +24,7 @@ STATES = {
     "diverged": ("✗", "error"),
     "failed": ("✗", "error"),
     "viewing": ("◇", "title"),
+    "killed": ("✗", "error"),
 }
 
 
@@ -58,6 +59,8 @@ def what_cells(run: ShownRun) -> list[Cell]:
     """Return model and dataset; a narrow line drops the least important parts."""
     started, config = run.history.started, run.config
     cells = [Cell("mnist-tui  ", rank=5, style="muted"), Cell(config.model, style="title bold")]
+    if run.role:
+        cells.append(Cell(f" · {run.role}", rank=1, style="intervention"))
     if started is None:
         return cells
     split = fmt.count(started.train_size)

@@ -1,0 +1,229 @@
+"""``mnist-tui attach``: the window on a run that another process trains."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
+from threading import Timer
+from typing import Annotated
+
+import typer
+
+from tui_trainer.cli.detach import Trainer, release_folder, resume_in_background
+from tui_trainer.cli.moved_paths import (
+    DataPath,
+    ModelPath,
+    MovedPaths,
+    with_changes,
+    with_current_paths,
+)
+from tui_trainer.cli.options import Theme, option
+from tui_trainer.cli.saved import SavedRun, saved_run
+from tui_trainer.headless.streams import Console, standard_output
+from tui_trainer.protocol.answers import Answered
+from tui_trainer.protocol.commands import Ask, Inbox, Stop
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.errors import path_error
+from tui_trainer.protocol.events import CommandRejected, Event, RecordRead, RunStarted
+from tui_trainer.protocol.exit_codes import ExitCode
+from tui_trainer.recording.folder import RUNS, RunFolder, find_run, list_runs
+from tui_trainer.recording.follower import Follower
+from tui_trainer.recording.lock import Lock
+from tui_trainer.text.fmt import one_line, printable
+
+NICENESS = 10
+"""The priority of the thread that answers questions: the trainer may be on the same cores."""
+
+START_SECONDS = 30.0
+"""How long a script waits for a trainer to start; a download can take longer."""
+
+WAIT_SECONDS = 60.0
+"""Seconds between two wakings of a thread without a question."""
+
+
+def attach(
+    run: Annotated[
+        str | None,
+        typer.Argument(
+            help="Run name or folder; default: the latest run that is trained now",
+            metavar="RUN",
+            show_default=False,
+        ),
+    ] = None,
+    read_only: Annotated[bool, option("Only watch: no key changes the run", "--read-only")] = False,
+    model: ModelPath = None,
+    data_dir: DataPath = None,
+    theme: Theme = None,
+) -> None:
+    """Open the window on a run that another process trains; quitting leaves it alone."""
+    from tui_trainer.cli.front_ends import check_terminal, check_user_files, run_attached
+
+    check_user_files(theme)
+    check_terminal("use mnist-tui runs")
+    folder = trained_run() if run is None else find_run(run)
+    moved = MovedPaths(model, data_dir)
+    settings = with_current_paths(folder.read_config(), folder, moved)
+    attachment = Attached(folder, moved=moved)
+    raise typer.Exit(run_attached(attachment, settings, theme=theme, read_only=read_only))
+
+
+def trained_run() -> RunFolder:
+    """Return the latest run that a process trains now.
+
+    Raises:
+        InputError: If there is none.
+    """
+    for run in list_runs(RUNS):
+        if Lock.is_held(run.folder.lock):
+            return run.folder
+    raise path_error(
+        RUNS, "no run is being trained; start one with `mnist-tui --detach`, or name a run"
+    )
+
+
+class Attached:
+    """The connection of a window to a run that another process trains.
+
+    Args:
+        folder: The folder of the run.
+        trainer: Its trainer, if this process has started it.
+        moved: New paths of its model and data, for questions about the model.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        trainer: Trainer | None = None,
+        *,
+        moved: MovedPaths | None = None,
+    ) -> None:
+        self.folder = folder
+        self._moved = moved or MovedPaths()
+        self._follower = Follower(folder, trainer)
+
+    @property
+    def name(self) -> str:
+        """The folder of the run, for commands that the user can type."""
+        return printable(self.folder.path)
+
+    @property
+    def checkpoint(self) -> object:
+        """A value that changes when the trainer saves another checkpoint."""
+        return self._follower.checkpoint
+
+    def follow(self, config: RunConfig, inbox: Inbox) -> Iterator[Event]:
+        """Yield the events of the run; send the commands of the inbox to its trainer."""
+        return self._follower.events(inbox)
+
+    def answer(self, config: RunConfig, inbox: Inbox) -> Iterator[Event]:
+        """Answer the questions of the inbox from the last checkpoint, until a ``Stop``.
+
+        A question that cannot be answered, for example because the data are on another machine, is
+        rejected; the next one is another attempt.
+        """
+        with suppress(OSError, AttributeError):  # only on Linux threads have priorities
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        while True:
+            while inbox.is_empty:
+                inbox.wait(WAIT_SECONDS)
+            try:
+                for event in self._answers(inbox):
+                    if isinstance(event, Answered | CommandRejected):
+                        yield event
+                return
+            except Exception as error:
+                # Also of a custom model: the window continues to follow the run.
+                problem = one_line(str(error) or type(error).__name__)
+            for command in inbox.take(0):
+                if isinstance(command, Stop):
+                    return
+                if isinstance(command, Ask):
+                    yield CommandRejected(command=command.topic, reason=problem, step=0)
+
+    def _answers(self, inbox: Inbox) -> Iterator[Event]:
+        from tui_trainer.lab.standalone import inspect_run
+
+        saved = saved_run(str(self.folder.path), moved=self._moved)
+        # One thread of the CPU: the trainer needs the others, and the accelerator.
+        config = with_changes(saved.config, threads=1, device="cpu", target_accuracy=None)
+        yield from inspect_run(config, inbox, self.folder, saved.resumption(), is_trained=True)
+
+    def resume(self, lr: float | None) -> None:
+        """Continue the run in the background from its last checkpoint.
+
+        Args:
+            lr: Another base learning rate, for a diverged run.
+
+        Raises:
+            InputError: If another process trains it, or the process cannot be started.
+        """
+        self._follower.trainer = resume_in_background(self.folder, self._moved, lr=lr)
+
+    def announce(self, *, is_resumed: bool) -> int:
+        """Wait until the trainer has started, then print the folder of the run."""
+        inbox = Inbox()
+        reads = 0
+        timer = Timer(START_SECONDS, inbox.send, [Stop()])
+        timer.start()
+        with closing(self._follower.events(inbox)) as events:  # type: ignore[type-var]
+            for event in events:
+                reads += isinstance(event, RecordRead)
+                parts = event.events if isinstance(event, RecordRead) else (event,)
+                # The record of a resumed run is read again when the trainer continues it.
+                if reads > is_resumed and any(isinstance(part, RunStarted) for part in parts):
+                    break
+        timer.cancel()
+        Console(sys.stderr, time.monotonic).print(
+            f"the training is in the background; watch it with: mnist-tui attach {self.name}"
+        )
+        standard_output().line(str(self.folder.path))
+        return ExitCode.FINISHED
+
+
+def watch_new(
+    folder: RunFolder,
+    arguments: list[str],
+    settings: RunConfig,
+    *,
+    theme: str | None,
+    no_ui: bool,
+) -> int:
+    """Start a new run in the background and attach to it; a failed one leaves no folder."""
+    try:
+        attachment = Attached(folder, Trainer(folder, arguments))
+        return _watch(attachment, settings, theme=theme, no_ui=no_ui, is_resumed=False)
+    finally:
+        release_folder(folder)
+
+
+def watch_resumed(
+    saved: SavedRun,
+    options: Mapping[str, object],
+    moved: MovedPaths,
+    *,
+    theme: str | None,
+    no_ui: bool,
+) -> int:
+    """Resume a run in the background and attach to it."""
+    trainer = resume_in_background(saved.folder, moved, **options)
+    attachment = Attached(saved.folder, trainer, moved=moved)
+    return _watch(attachment, saved.config, theme=theme, no_ui=no_ui, is_resumed=True)
+
+
+def _watch(
+    attachment: Attached,
+    settings: RunConfig,
+    *,
+    theme: str | None,
+    no_ui: bool,
+    is_resumed: bool,
+) -> int:
+    from tui_trainer.cli.front_ends import run_attached
+
+    if not no_ui:
+        return run_attached(attachment, settings, theme=theme)
+    return attachment.announce(is_resumed=is_resumed)

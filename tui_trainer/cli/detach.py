@@ -1,0 +1,174 @@
+"""Training in the background: a process in another session, its output in ``train.log``."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
+from datetime import datetime
+from pathlib import Path
+from threading import Timer
+
+from tui_trainer.cli.moved_paths import MovedPaths
+from tui_trainer.protocol.commands import Inbox, Stop
+from tui_trainer.protocol.config import SETTINGS, RunConfig
+from tui_trainer.protocol.errors import InputError, reason
+from tui_trainer.protocol.events import Diverged, Event, Rewound, RunFinished
+from tui_trainer.protocol.exit_codes import ExitCode
+from tui_trainer.protocol.settings import option_of
+from tui_trainer.recording.folder import RUNS, RunFolder, new_folder
+from tui_trainer.recording.lock import Lock
+from tui_trainer.recording.recorder import check_no_run
+from tui_trainer.text.fmt import one_line, printable
+
+REWIND_SECONDS = 600.0
+"""How long a diverged run in the background waits for a rewind, before it ends."""
+
+LOG_BYTES = 4_096
+"""The end of the log in which an error message is searched."""
+
+ERROR = "mnist-tui: error: "
+
+
+class Trainer:
+    """A process that trains a run in the background; it outlives this one.
+
+    Args:
+        folder: The folder of the run, which exists.
+        arguments: The command line, without the name of the program.
+
+    Raises:
+        InputError: If the process cannot be started.
+    """
+
+    def __init__(self, folder: RunFolder, arguments: Sequence[str]) -> None:
+        self._folder = folder
+        # -P: a file of the current folder must not replace a module of the same name.
+        command = [sys.executable, "-P", "-m", "tui_trainer", *arguments, "--detached"]
+        try:
+            with folder.train_log.open("ab") as log:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise InputError(
+                f"{printable(folder.path)}: the trainer cannot be started: {reason(error)}"
+            ) from None
+
+    @property
+    def number(self) -> int:
+        """The id of the process."""
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process is running."""
+        return self._process.poll() is None
+
+    @property
+    def problem(self) -> str:
+        """Why the process failed, from its log; empty while it runs, and after an orderly end."""
+        code = self._process.poll()
+        if code is None or (code >= 0 and code not in (ExitCode.FAILED, ExitCode.BAD_INPUT)):
+            return ""
+        for line in reversed(self._last_lines()):
+            if line.startswith(ERROR):
+                return line.removeprefix(ERROR)
+        return f"the trainer ended with exit code {code}; see {printable(self._folder.train_log)}"
+
+    def _last_lines(self) -> list[str]:
+        try:
+            with self._folder.train_log.open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_BYTES))
+                return [
+                    one_line(line) for line in log.read().decode("utf-8", "replace").split("\n")
+                ]
+        except OSError:
+            return []
+
+
+def resume_in_background(
+    folder: RunFolder, moved: MovedPaths | None = None, **options: object
+) -> Trainer:
+    """Resume a run in the background; ``options`` that are None are not given.
+
+    Raises:
+        InputError: If another process trains it, or the process cannot be started.
+    """
+    if Lock.is_held(folder.lock):
+        raise InputError(f"{printable(folder.path)}: in use: a process trains this run already")
+    given = {**dataclasses.asdict(moved or MovedPaths()), **options}
+    arguments = [f"{option_of(name)}={it}" for name, it in given.items() if it is not None]
+    return Trainer(folder, ["resume", str(folder.path), "--no-ui", *arguments])
+
+
+def reserve_folder(config: RunConfig, out: Path | None) -> RunFolder:
+    """Return the folder of a new run for a trainer that is about to be started.
+
+    Args:
+        config: The settings of the run.
+        out: The folder; None for a new one in ``runs``.
+
+    Raises:
+        InputError: If it cannot be used.
+    """
+    option = printable(RUNS) if out is None else f"--out {printable(out)}"
+    try:
+        if out is None:
+            out = new_folder(RUNS, config.model, datetime.now())
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{option}: cannot be written: {reason(error)}; choose another folder with --out DIR"
+        ) from None
+    folder = RunFolder(out)
+    check_no_run(folder, option)
+    return folder
+
+
+def release_folder(folder: RunFolder) -> None:
+    """Remove a reserved folder in which no run has begun; other files in it stay."""
+    if not folder.is_run:
+        with suppress(OSError):
+            folder.train_log.unlink(missing_ok=True)
+            folder.path.rmdir()
+
+
+def arguments_of(config: RunConfig) -> list[str]:
+    """Return the options that give these settings."""
+    arguments = []
+    for name, row in SETTINGS.items():
+        value = getattr(config, name)
+        if value is None or value == row.default:
+            continue
+        if row.kind is bool:
+            arguments.append(option_of(name) if value else f"--no-{name}")
+        else:
+            arguments.append(f"{option_of(name)}={value}")
+    return arguments
+
+
+def until_finished(events: Iterator[Event], inbox: Inbox) -> Iterator[Event]:
+    """Yield the events of a trainer in the background until its run ends.
+
+    A diverged run waits for a rewind, but not forever: nobody may be attached.
+    """
+    timer: Timer | None = None
+    with closing(events):  # type: ignore[type-var]
+        for event in events:
+            if isinstance(event, Diverged):
+                timer = Timer(REWIND_SECONDS, inbox.send, [Stop(reason="diverged", test=False)])
+                timer.daemon = True
+                timer.start()
+            elif timer is not None and isinstance(event, Rewound | RunFinished):
+                timer.cancel()
+            yield event
+            if isinstance(event, RunFinished):
+                return

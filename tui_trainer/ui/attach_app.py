@@ -1,0 +1,121 @@
+"""The app that is attached to a run of another process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import Event, StateChanged
+from tui_trainer.recording.folder import RUNS
+from tui_trainer.ui.app import TRAINING_ACTIONS, MnistTui
+from tui_trainer.ui.keys.keymap import with_keys
+from tui_trainer.ui.pacing import Governor
+from tui_trainer.ui.runs.attached_run import AttachedRun, Attachment
+from tui_trainer.ui.screens.dialogs import Answer, ConfirmScreen
+from tui_trainer.ui.screens.run_screen import TrainScreen
+
+TRAINER_GONE = "no process trains this run, and it has not ended"
+
+
+class AttachApp(MnistTui):
+    """Shows the run of another process, and sends commands to its trainer."""
+
+    def __init__(
+        self,
+        attachment: Attachment,
+        config: RunConfig,
+        *,
+        by: str,
+        read_only: bool = False,
+        theme: str | None = None,
+        pictures: Path | None = None,
+        governor: Governor | None = None,
+        runs: Path = RUNS,
+    ) -> None:
+        self._attachment = attachment
+        self._read_only = read_only
+        super().__init__(
+            attachment.follow,
+            config,
+            theme=theme,
+            pictures=pictures,
+            governor=governor,
+            runs=runs,
+            by=by,
+        )
+
+    def new_run(self, config: RunConfig) -> AttachedRun:
+        """Return the run of the other process."""
+        return AttachedRun(
+            *(config, self._attachment, self.post_message), by=self._by, read_only=self._read_only
+        )
+
+    @property
+    def attached_run(self) -> AttachedRun:
+        """The run that is shown."""
+        assert isinstance(self.live_run, AttachedRun)
+        return self.live_run
+
+    @property
+    def run_name(self) -> str:
+        """The name of the run, for commands that the user can type."""
+        return self._attachment.name
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hide the actions that need a trainer if there is none, or this window only watches."""
+        if action == "resume_run":
+            return self.current_mode == "train" and self.attached_run.can_resume
+        if action in ("run_again", "toggle_tour", "move_tour"):
+            return False
+        if action in TRAINING_ACTIONS and self._read_only:
+            return False
+        return super().check_action(action, parameters)
+
+    def _notify_of(self, event: Event) -> None:
+        super()._notify_of(event)
+        if isinstance(event, StateChanged) and event.state == "killed":
+            self.call_later(self.offer_resume)
+
+    def offer_resume(self) -> None:
+        """Ask whether to continue a run whose trainer is gone."""
+        if not self.attached_run.can_resume:
+            return
+        if not isinstance(self.screen, TrainScreen):
+            keys = with_keys("press {screens.train}, then {run.resume} to resume it")
+            self.notify(f"{TRAINER_GONE}; {keys}", severity="error", timeout=15)
+            return
+
+        def answer(yes: Answer | None) -> None:
+            if yes and self.attached_run.can_resume:
+                self.action_resume_run()
+
+        self.push_screen(
+            ConfirmScreen(
+                "The trainer is gone.",
+                "No process trains this run, and it has not ended. "
+                "Resume it in the background from its last checkpoint?",
+                "resume",
+                no="not now",
+            ),
+            answer,
+        )
+
+    def action_resume_run(self, lr: float | None = None) -> None:
+        """Continue the run in the background."""
+        try:
+            self._attachment.resume(lr)
+        except InputError as error:
+            self.notify(str(error), title="not resumed", severity="error", timeout=15)
+
+    def action_apply_fix(self) -> None:
+        """Set the knob that the chosen finding names; resume a diverged run that has ended."""
+        finding = self.live_run.fixable()
+        if finding is not None and self.live_run.history.is_over:
+            self.action_resume_run(finding.fix_value)
+        else:
+            super().action_apply_fix()
+
+    async def action_quit(self) -> None:
+        """Quit without a question: the training continues."""
+        self.exit()
