@@ -48,7 +48,7 @@ NO_TRAINER = "no process trains it, and it has not ended"
 UNCONFIRMED = "not confirmed in 10 s: the trainer is busy, and may apply it later"
 
 PART = 1 << 20
-"""Bytes that are read at once."""
+"""Bytes at the end of the file in which its last complete line is searched."""
 
 
 class Tail:
@@ -99,19 +99,18 @@ class Tail:
         if size == self._size:
             return
         self._size = size
-        while self._position < size:
-            content = os.pread(self._file.fileno(), PART, self._position)
-            whole = content[: content.rfind(b"\n") + 1]
-            if not whole:
-                return
-            self._position += len(whole)
-            for line in whole.decode("utf-8", "replace").split("\n")[:-1]:
-                self._lines += 1
-                try:
-                    yield from_json(line)
-                except InputError as error:
-                    where = f"{printable(self._path)}, line {self._lines}"
-                    raise InputError(f"{where}: {error}") from None
+        if size < self._position:
+            return  # the disk was full in the middle of a write; the same lines come again
+        content = os.pread(self._file.fileno(), size - self._position, self._position)
+        whole = content[: content.rfind(b"\n") + 1]
+        self._position += len(whole)
+        for line in whole.decode("utf-8", "replace").split("\n")[:-1]:
+            self._lines += 1
+            try:
+                yield from_json(line)
+            except InputError as error:
+                where = f"{printable(self._path)}, line {self._lines}"
+                raise InputError(f"{where}: {error}") from None
 
     @property
     def is_there(self) -> bool:
