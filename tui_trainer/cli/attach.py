@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 import threading
@@ -21,8 +22,9 @@ from tui_trainer.cli.moved_paths import (
     with_changes,
     with_current_paths,
 )
-from tui_trainer.cli.options import Theme, option
+from tui_trainer.cli.options import Notify, OnEnd, OnFinding, Theme, option
 from tui_trainer.cli.saved import SavedRun, saved_run
+from tui_trainer.headless.hooks import Hooks
 from tui_trainer.headless.streams import Console, standard_output
 from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.commands import Ask, Inbox, Stop
@@ -58,6 +60,9 @@ def attach(
     model: ModelPath = None,
     data_dir: DataPath = None,
     theme: Theme = None,
+    notify: Notify = None,
+    on_end: OnEnd = None,
+    on_finding: OnFinding = None,
 ) -> None:
     """Open the window on a run that another process trains; quitting leaves it alone."""
     from tui_trainer.cli.front_ends import check_terminal, check_user_files, run_attached
@@ -67,8 +72,12 @@ def attach(
     folder = trained_run() if run is None else find_run(run)
     moved = MovedPaths(model, data_dir)
     settings = with_current_paths(folder.read_config(), folder, moved)
-    attachment = Attached(folder, moved=moved)
-    raise typer.Exit(run_attached(attachment, settings, theme=theme, read_only=read_only))
+    hooks = Hooks(on_end, on_finding)
+    attachment = Attached(folder, moved=moved, hooks=hooks)
+    code = run_attached(
+        attachment, settings, theme=theme, notify=notify, read_only=read_only, hooks=hooks
+    )
+    raise typer.Exit(code)
 
 
 def trained_run() -> RunFolder:
@@ -92,6 +101,7 @@ class Attached:
         folder: The folder of the run.
         trainer: Its trainer, if this process has started it.
         moved: New paths of its model and data, for questions about the model.
+        hooks: The commands that the end and the findings of the run start in this process.
     """
 
     def __init__(
@@ -100,9 +110,11 @@ class Attached:
         trainer: Trainer | None = None,
         *,
         moved: MovedPaths | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         self.folder = folder
         self._moved = moved or MovedPaths()
+        self._hooks = hooks or Hooks()
         self._follower = Follower(folder, trainer)
 
     @property
@@ -117,7 +129,7 @@ class Attached:
 
     def follow(self, config: RunConfig, inbox: Inbox) -> Iterator[Event]:
         """Yield the events of the run; send the commands of the inbox to its trainer."""
-        return self._follower.events(inbox)
+        return self._hooks.watch(self._follower.events(inbox))
 
     def answer(self, config: RunConfig, inbox: Inbox) -> Iterator[Event]:
         """Answer the questions of the inbox from the last checkpoint, until a ``Stop``.
@@ -161,7 +173,9 @@ class Attached:
         Raises:
             InputError: If another process trains it, or the process cannot be started.
         """
-        self._follower.trainer = resume_in_background(self.folder, self._moved, lr=lr)
+        self._follower.trainer = resume_in_background(
+            self.folder, {**dataclasses.asdict(self._moved), "lr": lr}
+        )
 
     def announce(self, *, is_resumed: bool) -> int:
         """Wait until the trainer has started, then print the folder of the run."""
@@ -190,12 +204,17 @@ def watch_new(
     settings: RunConfig,
     *,
     theme: str | None,
+    notify: str | None,
     no_ui: bool,
 ) -> int:
     """Start a new run in the background and attach to it; a failed one leaves no folder."""
+    from tui_trainer.cli.front_ends import run_attached
+
     try:
         attachment = Attached(folder, Trainer(folder, arguments))
-        return _watch(attachment, settings, theme=theme, no_ui=no_ui, is_resumed=False)
+        if no_ui:
+            return attachment.announce(is_resumed=False)
+        return run_attached(attachment, settings, theme=theme, notify=notify)
     finally:
         release_folder(folder)
 
@@ -206,24 +225,14 @@ def watch_resumed(
     moved: MovedPaths,
     *,
     theme: str | None,
+    notify: str | None,
     no_ui: bool,
 ) -> int:
     """Resume a run in the background and attach to it."""
-    trainer = resume_in_background(saved.folder, moved, **options)
-    attachment = Attached(saved.folder, trainer, moved=moved)
-    return _watch(attachment, saved.config, theme=theme, no_ui=no_ui, is_resumed=True)
-
-
-def _watch(
-    attachment: Attached,
-    settings: RunConfig,
-    *,
-    theme: str | None,
-    no_ui: bool,
-    is_resumed: bool,
-) -> int:
     from tui_trainer.cli.front_ends import run_attached
 
-    if not no_ui:
-        return run_attached(attachment, settings, theme=theme)
-    return attachment.announce(is_resumed=is_resumed)
+    trainer = resume_in_background(saved.folder, {**dataclasses.asdict(moved), **options})
+    attachment = Attached(saved.folder, trainer, moved=moved)
+    if no_ui:
+        return attachment.announce(is_resumed=True)
+    return run_attached(attachment, saved.config, theme=theme, notify=notify)

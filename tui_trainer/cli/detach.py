@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
 from threading import Timer
 
-from tui_trainer.cli.moved_paths import MovedPaths
 from tui_trainer.protocol.commands import Inbox, Stop
 from tui_trainer.protocol.config import SETTINGS, RunConfig
 from tui_trainer.protocol.errors import InputError, reason
@@ -94,19 +92,20 @@ class Trainer:
             return []
 
 
-def resume_in_background(
-    folder: RunFolder, moved: MovedPaths | None = None, **options: object
-) -> Trainer:
-    """Resume a run in the background; ``options`` that are None are not given.
+def resume_in_background(folder: RunFolder, options: Mapping[str, object]) -> Trainer:
+    """Resume a run in the background; options that are None are not given.
 
     Raises:
         InputError: If another process trains it, or the process cannot be started.
     """
     if Lock.is_held(folder.lock):
         raise InputError(f"{printable(folder.path)}: in use: a process trains this run already")
-    given = {**dataclasses.asdict(moved or MovedPaths()), **options}
-    arguments = [f"{option_of(name)}={it}" for name, it in given.items() if it is not None]
-    return Trainer(folder, ["resume", str(folder.path), "--no-ui", *arguments])
+    return Trainer(folder, ["resume", str(folder.path), "--no-ui", *given_options(options)])
+
+
+def given_options(options: Mapping[str, object]) -> list[str]:
+    """Return options as arguments, without those that are None."""
+    return [f"{option_of(name)}={value}" for name, value in options.items() if value is not None]
 
 
 def reserve_folder(config: RunConfig, out: Path | None) -> RunFolder:

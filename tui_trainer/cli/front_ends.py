@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -143,7 +143,13 @@ def run_inspect(show: Show, settings: RunConfig, *, theme: str | None, view: str
 
 
 def run_attached(
-    attachment: Attachment, settings: RunConfig, *, theme: str | None, read_only: bool = False
+    attachment: Attachment,
+    settings: RunConfig,
+    *,
+    theme: str | None,
+    notify: str | None,
+    read_only: bool = False,
+    hooks: Hooks | None = None,
 ) -> int:
     """Open the window on a run of another process, and return the exit code after it is closed."""
     from tui_trainer.ui.terminal.graphics_protocol import detect_graphics
@@ -154,9 +160,18 @@ def run_attached(
 
     with OutputLog() as outputs:
         with _naming_textual_variables():
-            window = AttachApp(attachment, settings, by=sender(), read_only=read_only, theme=theme)
+            window = AttachApp(
+                attachment,
+                settings,
+                by=sender(),
+                read_only=read_only,
+                theme=theme,
+                notify=notify or "auto",
+            )
+        if hooks is not None:
+            hooks.report = window.post_hook_failure
         _show(window, outputs)
-    return _leave(window, outputs)
+    return _leave(window, outputs, hooks)
 
 
 def _show(window: MnistTui, outputs: OutputLog) -> None:
@@ -175,7 +190,7 @@ def _leave(window: MnistTui, outputs: OutputLog, hooks: Hooks | None = None) -> 
 
     code, words = exit_message(window)
     if window.leaves_training:
-        words = f"{words}\n{_leave_training(window)}"
+        words = f"{words}\n{_leave_training(window, hooks.options if hooks else {})}"
     logs = [f"output of the model: {printable(path)}" for path in outputs.written]
     if words := "\n".join([*filter(None, [words]), *logs]):
         # The terminal may be gone after an interrupted run.
@@ -202,7 +217,7 @@ def _print_failure(failure: HookFailed) -> None:
         print(f"mnist-tui: {failure.warning}", file=sys.stderr, flush=True)
 
 
-def _leave_training(window: MnistTui) -> str:
+def _leave_training(window: MnistTui, options: Mapping[str, object]) -> str:
     """Continue the training in the background, and return the message about it."""
     from tui_trainer.cli.detach import resume_in_background
     from tui_trainer.recording.folder import RunFolder
@@ -212,7 +227,7 @@ def _leave_training(window: MnistTui) -> str:
         # The run may have ended by itself, or its last batch may take too long.
         if RunFolder(Path(place)).read_summary().state != "detached":
             return "the training does not continue in the background"
-        trainer = resume_in_background(RunFolder(Path(place)))
+        trainer = resume_in_background(RunFolder(Path(place)), options)
     except InputError as error:
         return f"the training does not continue: {error}"
     return (

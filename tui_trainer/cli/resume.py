@@ -60,8 +60,11 @@ def resume(
 
         given = {"lr": lr, "epochs": epochs, "checkpoint": checkpoint, "batch_size": batch_size}
         given |= {"threads": threads, "target_accuracy": target_accuracy}
+        given |= {"on_end": on_end, "on_finding": on_finding}
         moved = MovedPaths(model, data_dir)
-        raise typer.Exit(watch_resumed(found, given, moved, theme=theme, no_ui=no_ui))
+        raise typer.Exit(
+            watch_resumed(found, given, moved, theme=theme, notify=notify, no_ui=no_ui)
+        )
 
     from tui_trainer.cli.starts import Job, Start
     from tui_trainer.headless.hooks import Hooks

@@ -70,7 +70,7 @@ def new_run(
     if out is not None and no_save:
         raise InputError("--no-save: cannot be used with --out, the folder to save to")
     check_window(
-        *(theme,),
+        theme,
         no_ui=no_ui,
         json_lines=json_lines,
         paused=paused,
@@ -79,21 +79,24 @@ def new_run(
     )
     out = expanded(out)
 
+    from tui_trainer.headless.hooks import Hooks
+
+    hooks = Hooks(on_end, on_finding)
     if detach:
         from tui_trainer.cli.attach import watch_new
-        from tui_trainer.cli.detach import arguments_of, reserve_folder
+        from tui_trainer.cli.detach import arguments_of, given_options, reserve_folder
 
         if no_save:
             raise InputError("--no-save: cannot be used with --detach, which needs a folder")
         folder = reserve_folder(run, out)
-        arguments = ["--no-ui", f"--out={folder.path}", *arguments_of(run)]
-        raise typer.Exit(watch_new(folder, arguments, run, theme=theme, no_ui=no_ui))
+        options = {"out": folder.path, **hooks.options}
+        arguments = ["--no-ui", *arguments_of(run), *given_options(options)]
+        code = watch_new(folder, arguments, run, theme=theme, notify=notify, no_ui=no_ui)
+        raise typer.Exit(code)
 
     from tui_trainer.cli.starts import Job, Start, recorder_of
-    from tui_trainer.headless.hooks import Hooks
 
     job = Job(None if no_save else recorder_of(run, out))
-    hooks = Hooks(on_end, on_finding)
     start = Start(job, records=not no_save, interactive=not no_ui, hooks=hooks, detached=detached)
     if no_ui:
         code = run_headless(start, run, json_lines=json_lines, debug=debug, notify=notify)

@@ -28,8 +28,10 @@ from tui_trainer.protocol.events import (
     FindingCleared,
     FindingRaised,
     HookFailed,
+    RecordRead,
     RunFailed,
     RunFinished,
+    StateChanged,
     plain,
 )
 from tui_trainer.recording.summary import summary_of
@@ -77,6 +79,11 @@ class Hooks:
         self._is_full = False
         self._failures: deque[HookFailed] = deque()
 
+    @property
+    def options(self) -> dict[str, str | None]:
+        """The commands by the name of their option, for a process that continues the run."""
+        return {"on_end": self._commands[ON_END], "on_finding": self._commands[ON_FINDING]}
+
     def watch(
         self, events: Iterator[Event], past: Iterable[Event] = (), inbox: Inbox | None = None
     ) -> Iterator[Event]:
@@ -118,6 +125,10 @@ class Hooks:
                 self._add(ON_FINDING, run, event)
             case FindingCleared():
                 known.discard(event.code)
+            case RecordRead():
+                known |= {c for c, found in run.findings.items() if found.severity in _SEVERITIES}
+            case StateChanged(state="killed"):
+                self._add(ON_END, run)
             case RunFinished() if event.reason != _NOT_AN_END:
                 self._add(ON_END, run)
             case RunFailed():

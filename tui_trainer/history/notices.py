@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from tui_trainer.history.run_state import RunState
-from tui_trainer.protocol.events import Diverged, Event, FindingRaised, RunFailed, RunFinished
+from tui_trainer.protocol.events import (
+    Diverged,
+    Event,
+    FindingRaised,
+    RunFailed,
+    RunFinished,
+    StateChanged,
+)
 from tui_trainer.text import fmt
 
 _AT_THIS_TERMINAL = ("interrupted", "disconnected", "detached")
@@ -23,6 +30,8 @@ def notice_of(event: Event, run: RunState) -> str | None:
     match event:
         case RunFailed():
             return f"{name} failed: {fmt.one_line(event.message)}"
+        case StateChanged(state="killed"):
+            return f"{name}: no process trains it, and it has not ended"
         case Diverged():
             return f"{name} diverged at step {fmt.count(event.step)}"
         case _ if run.divergence is not None:

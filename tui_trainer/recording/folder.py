@@ -16,14 +16,18 @@ from tui_trainer.recording.atomic import read_at_most
 from tui_trainer.recording.checkpoint_head import SUFFIX
 from tui_trainer.recording.journal import Recorded, read_recorded
 from tui_trainer.recording.lock import Lock
-from tui_trainer.recording.summary import COMPLETED, MAX_BYTES, RUNNING, Summary, summary_from_json
+from tui_trainer.recording.summary import (
+    COMPLETED,
+    KILLED,
+    MAX_BYTES,
+    RUNNING,
+    Summary,
+    summary_from_json,
+)
 from tui_trainer.text.fmt import printable
 
 RUNS = Path("runs")
 """The default folder of runs."""
-
-KILLED = "killed"
-"""The state of a run whose process was killed."""
 
 _TIME = "%Y-%m-%d-%H%M"
 """The format of the local time in the name of a run's folder."""

@@ -13,7 +13,7 @@ from tui_trainer.protocol.events import EpochDone, RunStarted, TestEvaluated, pl
 from tui_trainer.protocol.schema import SCHEMA, upgraded_summary
 from tui_trainer.recording.journal import record_of
 
-RUNNING, COMPLETED = "running", "completed"
+RUNNING, COMPLETED, KILLED = "running", "completed", "killed"
 
 MAX_BYTES = 65_536
 
@@ -117,6 +117,8 @@ def _state(run: RunState) -> str:
         return "failed"
     if run.finished is not None:
         return run.finished.reason
+    if run.state == KILLED:
+        return KILLED
     return RUNNING if run.divergence is None else "diverged"
 
 

@@ -36,7 +36,7 @@ def exit_message(window: MnistTui) -> tuple[ExitCode, str]:
         result = fmt.accuracy_with_interval(test.test_accuracy, test.test_interval)
         parts.append(f"test {result}, evaluations: {test.evaluation}")
     parts += [f"not saved: {path}: {why}" for path, why in history.unsaved.items()]
-    if history.folder is not None:
+    if history.folder is not None and not window.leaves_training:
         is_resumable = reason != "completed" and not history.is_viewing
         parts.append(recorded_line(history, is_resumable=is_resumable))
     if isinstance(window, AttachApp) and not history.is_over:

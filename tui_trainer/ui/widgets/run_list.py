@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from tui_trainer.recording.folder import KILLED, ListedRun
+from tui_trainer.recording.folder import ListedRun
 from tui_trainer.recording.run_table import HEAD, RIGHT, cells
-from tui_trainer.recording.summary import RUNNING
+from tui_trainer.recording.summary import KILLED, RUNNING
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell, fit
 from tui_trainer.text.lines import aligned
