@@ -228,3 +228,11 @@ def test_a_resumed_run_continues_from_its_checkpoint() -> None:
     run.apply(RunResumed(step=2, epoch=1, images=200, threads=1, lines=3))
     assert (run.step, run.finished, run.is_over) == (2, None, False)
     assert len(run.train_loss) == 2
+
+
+def test_a_rewind_takes_back_a_number_of_epochs() -> None:
+    run = history(started(epochs=20), changed("epochs", 20, 25, images=5 * BATCH), step(6))
+    assert run.knob("epochs") == 25
+    run.apply(RunResumed(step=4, epoch=1, images=4 * BATCH, threads=1, lines=None))
+    assert run.knob("epochs") == 20
+    assert "epochs" not in run.settings

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tui_trainer.protocol.knobs import next_batch_size, next_dropout, next_lr
+from tui_trainer.protocol.config import MAX_EPOCHS
+from tui_trainer.protocol.knobs import next_batch_size, next_dropout, next_epochs, next_lr
 
 UP, DOWN = 1, -1
 
@@ -107,3 +108,21 @@ def test_a_value_beyond_the_last_step_moves_back() -> None:
     assert next_batch_size(65_536, DOWN) == 32_768
     assert next_dropout(0.9, UP) == 0.9
     assert next_dropout(0.9, DOWN) == 0.85
+
+
+@pytest.mark.parametrize(
+    ("epochs", "direction", "least", "expected"),
+    [
+        (20, UP, 1, 21),
+        (20, DOWN, 1, 19),
+        (3, DOWN, 3, 3),  # the third epoch has started
+        (1, DOWN, 1, 1),
+        (MAX_EPOCHS - 1, UP, 1, MAX_EPOCHS),
+        (MAX_EPOCHS, UP, 1, MAX_EPOCHS),
+        (3, UP, 4, 4),  # between two epochs
+    ],
+)
+def test_epochs_go_up_and_down_by_one(
+    epochs: int, direction: int, least: int, expected: int
+) -> None:
+    assert next_epochs(epochs, direction, least) == expected

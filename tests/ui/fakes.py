@@ -150,6 +150,8 @@ class FakeEngine:
                 yield self._changed("batch_size", value)
             case commands.SetAugmentation(value):
                 yield self._changed("augmentation", int(value))
+            case commands.SetEpochs(value):
+                yield self._changed("epochs", value)
             case Ask():
                 try:
                     for number, content in enumerate(self._contents(command), 1):

@@ -16,12 +16,13 @@ from tui_trainer.protocol.events import (
     StateChanged,
 )
 from tui_trainer.protocol.exit_codes import ExitCode
+from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.exit_message import exit_message
 from tui_trainer.ui.keys.keymap import KEYMAP
 from tui_trainer.ui.screens.dialogs import ConfirmScreen
 from tui_trainer.ui.screens.help_screen import FailureScreen, HelpScreen
 from tui_trainer.ui.screens.run_screen import TrainScreen
-from tui_trainer.ui.widgets.status_lines import ProgressLine
+from tui_trainer.ui.widgets.status_lines import ProgressLine, TopLine
 
 PAUSED = recording("paused")
 FINISHED = recording("finished")
@@ -58,6 +59,45 @@ async def test_an_unconfirmed_setting_is_shown_as_requested_and_adjusted_further
         await pilot.press("plus")
         await pilot.pause(0.1)
         assert engine.received[-1] == commands.SetBaseLr(1.0)
+
+
+async def test_epochs_are_shown_as_requested_until_the_engine_confirms_them() -> None:
+    app, engine = window(PAUSED)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await wait_for_events(pilot, app, PAUSED)
+        epochs = started_epochs(app)
+        app.live_run.requested["epochs"] = epochs + 1  # as if the engine were still in a batch
+        app.show_requested()
+        line = "".join(cell.text for cell in app.screen.query_one(TopLine).cells(118))
+        assert line.endswith(f"of {epochs} → {epochs + 1}")
+        await pilot.press("right_curly_bracket")
+        await until(pilot, lambda app: started_epochs(app) == epochs + 2, app)
+        assert engine.received == [commands.SetEpochs(epochs + 2)]
+        line = "".join(cell.text for cell in app.screen.query_one(TopLine).cells(118))
+        assert line.endswith(f"of {epochs + 2}")
+        assert app.live_run.requested == {}
+
+
+async def test_epochs_do_not_go_below_the_epoch_that_has_started() -> None:
+    app, engine = window(PAUSED)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await wait_for_events(pilot, app, PAUSED)
+        epoch, epochs = app.live_run.history.epoch, started_epochs(app)
+        for fewer in range(epochs - 1, epoch - 1, -1):
+            await pilot.press("left_curly_bracket")
+            await until(pilot, lambda app, fewer=fewer: started_epochs(app) == fewer, app)  # type: ignore[misc]
+        assert started_epochs(app) == epoch
+        await pilot.press("left_curly_bracket")
+        assert engine.received == [
+            commands.SetEpochs(fewer) for fewer in range(epochs - 1, epoch - 1, -1)
+        ]
+
+
+def started_epochs(app: MnistTui) -> int:
+    """The number of epochs that the run is set to."""
+    started = app.live_run.history.started
+    assert started is not None
+    return started.epochs
 
 
 async def test_a_rejected_setting_is_dropped_and_its_reason_shown() -> None:

@@ -115,7 +115,7 @@ async def test_the_help_shows_the_new_keys_and_closes_with_its_new_key() -> None
 async def test_panels_and_tooltips_name_the_new_keys() -> None:
     custom_keys(
         '[findings]\napply_fix = "F"\nsnooze = "y"\n[screens]\nlesson = "["\n[knobs]\n'
-        'dropout_down = "left_curly_bracket"\n'
+        'dropout_down = "left_parenthesis"\n'
     )
     events = mid_run(*ALL)
     app, _ = window(events)

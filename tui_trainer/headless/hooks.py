@@ -209,7 +209,8 @@ class Hooks:
         is_announced = False
         try:
             while self._is_busy(until=started + self._limit) and not is_stopped():
-                if not is_announced and time.monotonic() - started > _ANNOUNCED_AFTER:
+                is_long = time.monotonic() - started > _ANNOUNCED_AFTER
+                if is_long and not is_announced and _is_main_thread():
                     is_announced = True
                     _announce(f"waiting for the command of --{self._running}; Ctrl+C ends it")
         finally:
@@ -255,6 +256,11 @@ def hook_record(run: RunState, finding: FindingRaised | None = None) -> dict[str
     }
     found: dict[str, Any] = plain(record)
     return found
+
+
+def _is_main_thread() -> bool:
+    """Return whether the main thread waits: another one does while a window may still be open."""
+    return threading.current_thread() is threading.main_thread()
 
 
 def _announce(text: str) -> None:

@@ -200,10 +200,13 @@ class RunState:
 
     def _change(self, event: SettingChanged) -> None:
         self.interventions.append(event)
-        if event.setting == "epochs" and self.started is not None:
-            self.started = replace(self.started, epochs=int(event.new))
-        else:
-            self.settings[event.setting] = event.new
+        self._set(event.setting, event.new)
+
+    def _set(self, setting: str, value: float) -> None:
+        if setting != "epochs":
+            self.settings[setting] = value
+        elif self.started is not None:
+            self.started = replace(self.started, epochs=int(value))
 
     def _clear(self, event: FindingCleared) -> None:
         found = self.findings.pop(event.code, None)
@@ -229,7 +232,7 @@ class RunState:
                 probes.pop()
         for change in reversed(self.interventions):
             if change.step > event.step:
-                self.settings[change.setting] = change.old
+                self._set(change.setting, change.old)
         self.interventions = [c for c in self.interventions if c.step <= event.step]
         self._loss_sum, self._correct, self._counted = 0.0, 0.0, 0
         self._speed_marks.clear()
@@ -272,6 +275,12 @@ class RunState:
             return 0
         images = self.started.train_size - self.last_step.epoch_images
         return math.ceil(images / self.settings["batch_size"])
+
+    def knob(self, setting: str) -> float | None:
+        """Return the value of a knob; None before the start, and if the model does not have it."""
+        if setting == "epochs":
+            return self.started.epochs if self.started else None
+        return self.settings.get(setting)
 
     @property
     def guessing_loss(self) -> float:

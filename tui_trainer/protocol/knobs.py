@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 
+from tui_trainer.protocol.config import MAX_EPOCHS
+
 LR_MANTISSAS = (1.0, 2.0, 5.0)
 MIN_LR, MAX_LR = 1e-6, 10.0
 MAX_BATCH = 8_192
@@ -40,6 +42,11 @@ def next_dropout(p: float, direction: int) -> float:
     """Return the next multiple of 0.05 above or below a dropout probability, from 0 to 0.5."""
     steps = math.floor(p / 0.05 + 1e-6) + 1 if direction > 0 else math.ceil(p / 0.05 - 1e-6) - 1
     return _clamped(round(steps * 0.05, 2), 0.0, MAX_DROPOUT, p)
+
+
+def next_epochs(epochs: int, direction: int, least: int) -> int:
+    """Return one epoch more or less than ``epochs``, from ``least`` to :data:`MAX_EPOCHS`."""
+    return int(_clamped(epochs + direction, least, MAX_EPOCHS, epochs))
 
 
 def _clamped(step: float, least: float, greatest: float, current: float) -> float:

@@ -38,6 +38,10 @@ KNOB_KEYS = bindings(
     *dropout_up | ] | adjust('dropout', 1) | dropout: dropout up | \
         Raise dropout by 0.05, in a model that has dropout layers
     *dropout_down | [ | adjust('dropout', -1) | dropout: dropout down | Lower dropout by 0.05
+    *epochs_up | } | adjust('epochs', 1) | epochs: one more epoch | \
+        Train one epoch more; the schedule stretches over the new number
+    *epochs_down | { | adjust('epochs', -1) | epochs: one epoch less | \
+        Train one epoch less; the schedule shrinks to the new number
     *findings.apply_fix | f | apply_fix | fix | Apply the advice of the chosen finding
     """,
 )
@@ -277,6 +281,7 @@ GROUPS = {
     "A recorded run": REPLAY_KEYS,
 }
 FIRST_TO_GO = (
+    "epochs",
     "show_mode('runs')",
     "show_mode('learn')",
     "show_mode('inspect')",

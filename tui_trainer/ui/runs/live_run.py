@@ -25,7 +25,7 @@ from tui_trainer.protocol.events import (
     RunResumed,
     SettingChanged,
 )
-from tui_trainer.protocol.knobs import next_batch_size, next_dropout, next_lr
+from tui_trainer.protocol.knobs import next_batch_size, next_dropout, next_epochs, next_lr
 from tui_trainer.ui.bridge import Bridge
 from tui_trainer.ui.runs.check_results import CheckResults
 from tui_trainer.ui.runs.findings_selection import FindingsSelection
@@ -155,7 +155,7 @@ class LiveRun:
 
     def adjust(self, setting: str, direction: int) -> None:
         """Request the next value of a knob up (1) or down (-1); at its limit nothing happens."""
-        current = self.requested.get(setting, self.history.settings.get(setting))
+        current = self.requested.get(setting, self.history.knob(setting))
         if current is None:
             return
         match setting:
@@ -165,6 +165,8 @@ class LiveRun:
                 value = next_batch_size(int(current), direction)
             case "dropout":
                 value = next_dropout(current, direction)
+            case "epochs":
+                value = next_epochs(int(current), direction, least=max(1, self.history.epoch))
             case _:
                 value = float(not current)
         if value != current:

@@ -123,7 +123,7 @@ class LiveScreen(ViewScreen):
         """Show the state of a run; return whether it is a new run."""
         is_new = run is not self._run
         self.shown = self._run = run
-        self.query_one(TopLine).show(run, state_cells(run.history))
+        self.query_one(TopLine).show(run, state_cells(run))
         return is_new
 
     @property

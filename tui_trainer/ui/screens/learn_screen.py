@@ -110,6 +110,8 @@ class LearnScreen(ExhibitScreen):
 
     def show_knobs(self) -> None:
         """Show the requested settings."""
+        if self._run is not None:
+            self.set_run(self._run)
         self._show_lesson()
 
     def on_screen_resume(self) -> None:

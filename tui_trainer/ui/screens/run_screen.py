@@ -149,10 +149,10 @@ class TrainScreen(RunScreen):
 
     def show_knobs(self, run: LiveRun, cost: float) -> None:
         """Show the settings and the requested ones."""
+        self.query_one(TopLine).show(run, state_cells(run))
         self.query_one(ProgressLine).show(partial(progress_cells, run, cost))
 
     def show_run(self, run: LiveRun, cost: float, events: Sequence[Event] = ()) -> None:
         """Show the run; only changes are painted."""
-        self.query_one(TopLine).show(run, state_cells(run.history))
         self.show_knobs(run, cost)
         self.show_panels(run, events)

@@ -72,7 +72,7 @@ class RunsScreen(Screen[None]):
 
     def show_live(self, run: LiveRun) -> None:
         """Show the live run's state."""
-        self.query_one(TopLine).show(run, state_cells(run.history))
+        self.query_one(TopLine).show(run, state_cells(run))
 
     def action_reload(self) -> None:
         """Read the folder again; the cursor stays on its run."""

@@ -15,7 +15,7 @@ def replay_cells(run: RecordedRun) -> list[Cell]:
         Cell(f"{glyph} replay", style=f"{role} bold"),
         Cell(f" {run.name}", rank=1),
         Cell(f" ×{run.speed:g}", style="title bold"),
-        *epoch_cells(run.history),
+        *epoch_cells(run),
     ]
     history = run.history
     if history.is_over:

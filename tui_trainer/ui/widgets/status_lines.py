@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tui_trainer.history.history import History
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell, columns, fit
 from tui_trainer.ui.runs.shown_run import ShownRun
@@ -77,8 +76,9 @@ def what_cells(run: ShownRun) -> list[Cell]:
     ]
 
 
-def state_cells(history: History) -> list[Cell]:
+def state_cells(run: ShownRun) -> list[Cell]:
     """Return the state with its glyph, and the epoch."""
+    history = run.history
     glyph, role = STATES[history.state]
     cells = [Cell(f"{glyph} {history.state}", style=f"{role} bold")]
     if history.state == "preparing" and history.download is not None:
@@ -87,16 +87,20 @@ def state_cells(history: History) -> list[Cell]:
         cells.append(Cell(f" · {got.file}{share} {fmt.megabytes(got.done_bytes)}", rank=1))
     elif history.state in ("preparing", "viewing") and history.detail:
         cells.append(Cell(f" · {history.detail}", rank=1))
-    return [*cells, *epoch_cells(history)]
+    return [*cells, *epoch_cells(run)]
 
 
-def epoch_cells(history: History) -> list[Cell]:
-    """Return the epoch and the number of epochs; nothing before the run has started."""
-    if history.started is None:
+def epoch_cells(run: ShownRun) -> list[Cell]:
+    """Return the epoch, the number of epochs and its requested value; nothing before the start."""
+    started = run.history.started
+    if started is None:
         return []
-    total = fmt.count(history.started.epochs)
-    epoch = fmt.count(max(1, history.epoch)).rjust(len(total))
-    return [Cell(f" · epoch {epoch} of {total}")]
+    total = fmt.count(started.epochs)
+    epoch = fmt.count(max(1, run.history.epoch)).rjust(len(total))
+    return [
+        Cell(f" · epoch {epoch} of {total}"),
+        *requested_cells(run, "epochs", started.epochs, rank=0),
+    ]
 
 
 class ProgressLine(CellLine):
@@ -166,9 +170,12 @@ def knob_cells(run: ShownRun, setting: str, value: float, spare: str) -> list[Ce
         share = step.lr / value if value else 0.0
         if run.config.schedule != "constant":
             cells.append(Cell(f" ×{share:4.2f}", rank=max(rank, 1), style="muted"))
+    return [*cells, *requested_cells(run, setting, value, rank)]
+
+
+def requested_cells(run: ShownRun, setting: str, value: float, rank: int) -> list[Cell]:
+    """Return the requested value of a knob, until an event confirms it."""
     requested = run.requested.get(setting)
-    if requested is not None and requested != value:
-        cells.append(
-            Cell(f" → {fmt.knob(setting, requested)}", rank=rank, style="intervention bold")
-        )
-    return cells
+    if requested is None or requested == value:
+        return []
+    return [Cell(f" → {fmt.knob(setting, requested)}", rank=rank, style="intervention bold")]
