@@ -214,7 +214,7 @@ WORTHLESS = {
     "Centerd": "rest of the batch",
     "AttendsOverBatch": "rest of the batch",
     "DropsInEvaluation": "random in evaluation mode",
-    "Constant": "dead in relu",
+    "Constant": "of the pixels in forward()",
 }
 
 

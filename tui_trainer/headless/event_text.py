@@ -196,9 +196,10 @@ def diagnosis_record(found: Diagnosis) -> dict[str, Any]:
 
 def setting_line(event: SettingChanged) -> str:
     """Return a changed setting: ``learning rate 0.1 → 0.05 after step 1,240``."""
+    by = f", by {event.by}" if event.by else ""
     return (
         f"{fmt.knob_name(event.setting)} {fmt.knob(event.setting, event.old)} → "
-        f"{fmt.knob(event.setting, event.new)} after step {fmt.count(event.step)}"
+        f"{fmt.knob(event.setting, event.new)} after step {fmt.count(event.step)}{by}"
     )
 
 

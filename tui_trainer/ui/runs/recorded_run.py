@@ -44,7 +44,7 @@ class RecordedRun:
     """
 
     is_live = False
-    role = ""
+    role = by = ""
 
     def __init__(
         self, name: str, config: RunConfig, events: Sequence[Event], *, speed: float = 10.0

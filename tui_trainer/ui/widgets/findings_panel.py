@@ -11,7 +11,7 @@ from textual.message import Message
 
 from tui_trainer.findings import evaluable_rules
 from tui_trainer.history.history import History
-from tui_trainer.protocol.events import RunFinished
+from tui_trainer.protocol.events import RunFinished, SettingChanged
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell, fit
 from tui_trainer.text.lines import Lines, paragraph
@@ -121,10 +121,8 @@ def headline(run: ShownRun) -> list[Cell]:
         return [cell for line in _test_lines(history)[:1] for cell in line]
     if history.interventions:
         change = history.interventions[-1]
-        return [
-            Cell(f"▼ {change.words}", style="intervention"),
-            Cell(f"  at step {fmt.count(change.step)}", rank=1, style="muted"),
-        ]
+        where = f"  at step {fmt.count(change.step)}"
+        return _change_cells(run, change, where)
     if found is not None:
         return headline_cells(run, found)
     return [Cell("✓ no findings", style="ok")]
@@ -157,7 +155,7 @@ def findings_lines(run: ShownRun, width: int) -> tuple[Lines, range]:
     is_quiet = not (findings or history.finished or history.failure or history.unsaved)
     if not lines or is_quiet:
         lines += _quiet_lines(run, width)
-    return lines + _change_lines(history, width), place
+    return lines + _change_lines(run, width), place
 
 
 def _result_lines(finished: RunFinished | None, history: History, width: int) -> Lines:
@@ -220,13 +218,21 @@ def _unsaved_lines(run: ShownRun, width: int) -> Lines:
     return [*lines, *paragraph(words, "muted", width, indent=2), []]
 
 
-def _change_lines(history: History, width: int) -> Lines:
+def _change_lines(run: ShownRun, width: int) -> Lines:
     """Return the latest changes, newest first."""
     lines: Lines = []
-    for change in reversed(history.interventions[-CHANGES_SHOWN:]):
-        cells = [
-            Cell(f"▼ {change.words}", style="intervention"),
-            Cell(f"  epoch {change.epoch}, step {fmt.count(change.step)}", rank=1, style="muted"),
-        ]
-        lines.append(fit(cells, width))
+    for change in reversed(run.history.interventions[-CHANGES_SHOWN:]):
+        where = f"  epoch {change.epoch}, step {fmt.count(change.step)}"
+        lines.append(fit(_change_cells(run, change, where), width))
     return lines
+
+
+def _change_cells(run: ShownRun, change: SettingChanged, where: str) -> list[Cell]:
+    """Return a change, where it was made, and who made it, unless it was this user."""
+    cells = [
+        Cell(f"▼ {change.words}", style="intervention"),
+        Cell(where, rank=1, style="muted"),
+    ]
+    if change.by not in ("", run.by):
+        cells.append(Cell(f"  {change.by}", rank=2))
+    return cells
