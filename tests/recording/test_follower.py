@@ -157,7 +157,9 @@ def resumed(lines: int, at: int) -> RunResumed:
 def past_of(event: Event) -> list[Event]:
     """Return the recorded events of a reading of the record."""
     assert isinstance(event, RecordRead)
-    return [part for part in event.events if not isinstance(part, RecordingStarted)]
+    folder, *past = event.events
+    assert isinstance(folder, RecordingStarted)
+    return past
 
 
 # Lines

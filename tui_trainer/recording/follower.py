@@ -19,6 +19,7 @@ from tui_trainer.protocol.events import (
     CommandApplied,
     CommandRejected,
     Event,
+    RecordingStarted,
     RecordRead,
     RunFailed,
     RunFinished,
@@ -180,7 +181,7 @@ class Follower:
         if tail is None:
             return
         with closing(tail):
-            yield from self._seen([RecordRead(events=tail.past())])
+            yield from self._seen([self._record(tail)])
             checked_at = -math.inf
             while True:
                 yield from self._seen(self._new(tail))
@@ -212,11 +213,16 @@ class Follower:
             if not inbox.is_empty:
                 return None
 
+    def _record(self, tail: Tail) -> RecordRead:
+        """Read the record; its events do not say where they are recorded."""
+        folder = RecordingStarted(folder=str(self.folder.path))
+        return RecordRead(events=(folder, *tail.past()))
+
     def _new(self, tail: Tail) -> Iterator[Event]:
         """Yield new events; after a resume the whole record."""
         for event in tail.new():
             if isinstance(event, RunResumed):
-                yield RecordRead(events=tail.past())
+                yield self._record(tail)
                 return
             yield event
 

@@ -36,6 +36,7 @@ class AttachApp(MnistTui):
     ) -> None:
         self._attachment = attachment
         self._read_only = read_only
+        self._resume_question: ConfirmScreen | None = None
         super().__init__(
             attachment.follow,
             config,
@@ -78,6 +79,8 @@ class AttachApp(MnistTui):
         super()._notify_of(event)
         if isinstance(event, StateChanged) and event.state == "killed":
             self.call_later(self.offer_resume)
+        elif not self.attached_run.can_resume:
+            self._dismiss_resume()
 
     def offer_resume(self) -> None:
         """Ask whether to continue a run whose trainer is gone."""
@@ -92,16 +95,20 @@ class AttachApp(MnistTui):
             if yes and self.attached_run.can_resume:
                 self.action_resume_run()
 
-        self.push_screen(
-            ConfirmScreen(
-                "The trainer is gone.",
-                "No process trains this run, and it has not ended. "
-                "Resume it in the background from its last checkpoint?",
-                "resume",
-                no="not now",
-            ),
-            answer,
+        self._resume_question = ConfirmScreen(
+            "The trainer is gone.",
+            "No process trains this run, and it has not ended. "
+            "Resume it in the background from its last checkpoint?",
+            "resume",
+            no="not now",
         )
+        self.push_screen(self._resume_question, answer)
+
+    def _dismiss_resume(self) -> None:
+        """Close the question once another process trains the run."""
+        question, self._resume_question = self._resume_question, None
+        if question is not None and self.screen is question:
+            question.dismiss(False)
 
     def action_resume_run(self, lr: float | None = None) -> None:
         """Continue the run in the background."""

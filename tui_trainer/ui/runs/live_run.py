@@ -98,6 +98,8 @@ class LiveRun:
                     self._questions[event.question.kind].receive(event)
                 case CommandRejected() if (kind := event.command.split("/")[0]) in self._questions:
                     self._questions[kind].reject(event.reason)
+                case CommandRejected() if not self.is_mine(event):
+                    pass  # the commands of this window are still pending
                 case CommandRejected() | RecordRead():
                     self.requested.clear()
                 case SettingChanged() if self.requested.get(event.setting) == event.new:

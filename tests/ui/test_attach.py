@@ -1,0 +1,516 @@
+"""The window on a run that another process trains."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Static
+
+from tests.protocol.facts import finished
+from tests.protocol.questions import ask_view
+from tests.ui.attachments import (
+    FOLDER,
+    KILLED,
+    ME,
+    OTHER,
+    FakeAttachment,
+    InspectFirst,
+    arrive,
+    attached,
+)
+from tests.ui.exhibits import views
+from tests.ui.fakes import recording, until
+from tui_trainer.protocol import commands
+from tui_trainer.protocol.commands import Ask, Command
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import (
+    CommandApplied,
+    CommandRejected,
+    Event,
+    FindingRaised,
+    RecordRead,
+    RunFinished,
+    SettingChanged,
+    StateChanged,
+    StepDone,
+)
+from tui_trainer.protocol.exhibit import Exhibit
+from tui_trainer.protocol.exit_codes import ExitCode
+from tui_trainer.ui.app import TRAINING_ACTIONS
+from tui_trainer.ui.attach_app import AttachApp
+from tui_trainer.ui.bridge import RunRejected
+from tui_trainer.ui.exit_message import exit_message
+from tui_trainer.ui.keys.keymap import KEYMAP, with_keys
+from tui_trainer.ui.screens.dialogs import ConfirmScreen
+from tui_trainer.ui.screens.inspect_screen import InspectScreen
+from tui_trainer.ui.screens.run_screen import TrainScreen
+from tui_trainer.ui.widgets.exhibit_panel import ExhibitPanel
+from tui_trainer.ui.widgets.key_footer import KeyFooter
+from tui_trainer.ui.widgets.status_lines import TopLine
+
+TRAINING = recording("mid-run")
+MODEL = recording("network")
+FINISHED = recording("finished")
+DIVERGED: list[Event] = [e for e in recording("diverged") if not isinstance(e, RunFinished)]
+STEP = [event for event in TRAINING if isinstance(event, StepDone)][-1]
+SIZE = (120, 40)
+
+
+async def shown(pilot: Pilot[None], app: AttachApp) -> None:
+    """Wait until the record is shown."""
+    await until(pilot, lambda app: app.live_run.history.started is not None, app)
+    await pilot.pause(0.1)
+
+
+async def pressed(pilot: Pilot[None], *keys: str) -> None:
+    await pilot.press(*keys)
+    await pilot.pause(0.1)
+
+
+async def arrived(pilot: Pilot[None], app: AttachApp, *events: Event) -> None:
+    arrive(app, *events)
+    await pilot.pause(0.1)
+
+
+def plain(sent: Iterable[Command]) -> list[Command]:
+    """Return commands without their sender and id, which each of them has."""
+    assert all(command.by == ME and command.request for command in sent)
+    return [replace(command, by="", request="") for command in sent]
+
+
+def toasts(app: AttachApp) -> list[tuple[str, str]]:
+    return [(toast.title, toast.message) for toast in app._notifications]
+
+
+def line(app: AttachApp, kind: type[TopLine | KeyFooter]) -> str:
+    widget = app.front.query_one(kind)
+    return "".join(widget.render_line(y).text for y in range(widget.size.height))
+
+
+def question(app: AttachApp) -> str:
+    return " ".join(str(static.content) for static in app.screen.query(Static))
+
+
+def change(setting: str, old: float, new: float, by: str = ME) -> SettingChanged:
+    return SettingChanged(
+        setting=setting, old=old, new=new, step=STEP.step, epoch=STEP.epoch, images=1, by=by
+    )
+
+
+# Commands
+
+
+async def test_the_window_shows_the_run_from_its_beginning_and_that_it_is_attached() -> None:
+    app, _ = attached(TRAINING)
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        assert app.live_run.history.last_step == STEP
+        assert " · attached" in line(app, TopLine)
+
+
+async def test_a_knob_is_sent_and_changes_only_with_the_event_of_the_trainer() -> None:
+    app, attachment = attached(TRAINING)
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        before = app.live_run.history.settings["base_lr"]
+        await pressed(pilot, "-", "-")
+        first, second = plain(attachment.sent)
+        assert isinstance(first, commands.SetBaseLr)
+        assert isinstance(second, commands.SetBaseLr)
+        assert before > first.value > second.value
+        assert app.live_run.history.settings["base_lr"] == before
+        assert app.live_run.requested == {"base_lr": second.value}
+        await arrived(pilot, app, change("base_lr", before, first.value))
+        assert app.live_run.history.settings["base_lr"] == first.value
+        assert app.live_run.requested == {"base_lr": second.value}
+        await arrived(pilot, app, change("base_lr", first.value, second.value))
+        assert app.live_run.requested == {}
+        assert toasts(app) == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "command"),
+    [
+        ("space", commands.Pause()),
+        ("s", commands.RunStep()),
+        ("e", commands.RunEpoch()),
+        ("T", commands.EvaluateTest()),
+        ("x y", commands.Stop()),
+    ],
+)
+async def test_every_command_is_sent_to_the_trainer(keys: str, command: Command) -> None:
+    app, attachment = attached(TRAINING)
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        await pressed(pilot, *keys.split())
+        assert plain(attachment.sent) == [command]
+        assert app.live_run.history.state == "training"
+
+
+async def test_a_rejection_is_shown_to_its_sender_only() -> None:
+    app, attachment = attached(TRAINING)
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        await pressed(pilot, ">")
+        (sent,) = attachment.sent
+        refused = CommandRejected(command="SetBatchSize", reason="too large", step=1, by=OTHER)
+        await arrived(pilot, app, replace(refused, request="another"))
+        assert toasts(app) == []
+        await arrived(pilot, app, replace(refused, by=ME, request=sent.request))
+        assert toasts(app) == [("not possible", "too large")]
+        assert app.live_run.requested == {}
+
+
+async def test_a_rejection_of_another_user_keeps_the_requested_value() -> None:
+    app, _ = attached(TRAINING)
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        await pressed(pilot, ">")
+        wanted = dict(app.live_run.requested)
+        other = CommandRejected(command="Pause", reason="no", step=1, by=OTHER, request="another")
+        await arrived(pilot, app, other)
+        assert app.live_run.requested == wanted != {}
+
+
+async def test_what_another_user_does_is_shown_with_the_name() -> None:
+    app, _ = attached(TRAINING)
+    applied = CommandApplied(command="Pause", step=STEP.step, by=OTHER, request="another")
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        await arrived(pilot, app, change("base_lr", 0.1, 0.05, OTHER), applied)
+        knob, pause = toasts(app)
+        assert knob[0] == OTHER
+        assert "0.05" in knob[1]
+        assert pause == (OTHER, "pauses the run")
+
+
+async def test_what_this_window_does_is_no_toast() -> None:
+    app, attachment = attached(TRAINING)
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        await pressed(pilot, "space")
+        (sent,) = attachment.sent
+        done = CommandApplied(command="Pause", step=1, by=ME, request=sent.request)
+        await arrived(pilot, app, done, StateChanged(state="paused", step=STEP.step))
+        assert app.live_run.is_paused
+        assert toasts(app) == []
+        await pressed(pilot, "space")
+        assert plain(attachment.sent)[-1] == commands.Resume()
+
+
+async def test_reading_the_record_again_forgets_requests_and_shows_the_other_branch() -> None:
+    app, _ = attached(TRAINING)
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        await pressed(pilot, ">")
+        half = TRAINING[: len(TRAINING) // 2]
+        await arrived(pilot, app, RecordRead(events=tuple(half)))
+        last = [event for event in half if isinstance(event, StepDone)][-1]
+        assert app.live_run.history.last_step == last
+        assert app.live_run.requested == {}
+
+
+# Read only
+
+
+async def test_a_window_that_only_watches_has_no_key_that_changes_the_run() -> None:
+    app, attachment = attached(TRAINING, read_only=True)
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        assert " · read-only" in line(app, TopLine)
+        keys = [key for binding in KEYMAP for key in binding.key.split(",")]
+        await pressed(pilot, *(key for key in keys if key not in ["q", "p", "t", "i", "?"]))
+        await pressed(pilot, "1", "f", "space", "R", "x", "y")
+        assert attachment.sent == []
+        assert attachment.resumed == []
+        names = {command.title for command in app.get_system_commands(app.screen)}
+        hidden = {key.description.capitalize() for key in KEYMAP if key.action in TRAINING_ACTIONS}
+        assert "Quit" in names
+        assert not names & hidden
+        assert not names & {"Lr up", "Lr down", "Batch up", "Augment", "Pause", "Stop", "Fix"}
+        foot = line(app, KeyFooter)
+        assert all(word not in foot for word in ("pause", "batch", "lr", "fix", "stop"))
+
+
+async def test_a_window_that_only_watches_does_not_offer_a_resume() -> None:
+    app, _ = attached(TRAINING, read_only=True)
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        await arrived(pilot, app, KILLED)
+        assert isinstance(app.screen, TrainScreen)
+        assert "killed" in line(app, TopLine)
+
+
+async def test_a_window_that_only_watches_does_not_offer_a_rewind() -> None:
+    app, _ = attached(DIVERGED, read_only=True)
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        assert isinstance(app.screen, TrainScreen)
+
+
+async def test_a_window_that_only_watches_still_inspects() -> None:
+    app, attachment = attached(MODEL, read_only=True, views=views)
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        await pressed(pilot, "3")
+        await until(pilot, lambda app: app.live_run.inspection.is_idle, app)
+        assert attachment.asked == [ask_view("confusion")]
+
+
+# The trainer is gone
+
+
+async def test_without_a_trainer_y_resumes_the_run() -> None:
+    app, attachment = attached(TRAINING)
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        await arrived(pilot, app, KILLED)
+        assert isinstance(app.screen, ConfirmScreen)
+        assert "The trainer is gone." in question(app)
+        await pressed(pilot, "y")
+        assert attachment.resumed == [None]
+        await arrived(pilot, app, RecordRead(events=tuple(TRAINING)))
+        assert not app.live_run.history.is_over
+        assert "killed" not in line(app, TopLine)
+
+
+async def test_n_closes_the_question_and_a_key_resumes_later() -> None:
+    app, attachment = attached(TRAINING)
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        await arrived(pilot, app, KILLED)
+        await pressed(pilot, "n")
+        assert isinstance(app.screen, TrainScreen)
+        assert attachment.resumed == []
+        assert "R resume" in line(app, KeyFooter)
+        await pressed(pilot, "space", "-", "x")
+        assert attachment.sent == []
+        await pressed(pilot, "R")
+        assert attachment.resumed == [None]
+
+
+async def test_while_a_trainer_runs_no_key_resumes() -> None:
+    app, attachment = attached(TRAINING)
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        await pressed(pilot, "R")
+        assert attachment.resumed == []
+
+
+async def test_a_run_that_cannot_be_resumed_shows_the_reason() -> None:
+    app, _ = attached(TRAINING, problem="runs/one: in use: a process trains this run already")
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        await arrived(pilot, app, KILLED)
+        await pressed(pilot, "y")
+        assert toasts(app) == [
+            ("not resumed", "runs/one: in use: a process trains this run already")
+        ]
+
+
+async def test_a_resume_that_fails_later_shows_the_reason() -> None:
+    app, _ = attached(TRAINING)
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        await arrived(pilot, app, KILLED)
+        await pressed(pilot, "y")
+        failed = CommandRejected(command="resume", reason="--data-dir: no such folder", step=1)
+        await arrived(pilot, app, failed)
+        assert toasts(app) == [("not possible", "--data-dir: no such folder")]
+
+
+async def test_on_another_screen_the_loss_of_the_trainer_is_a_toast() -> None:
+    app, attachment = attached(TRAINING)
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        await pressed(pilot, "5")
+        await arrived(pilot, app, KILLED)
+        ((_, message),) = toasts(app)
+        assert with_keys("press {screens.train}, then {run.resume}") in message
+        await pressed(pilot, "1", "R")
+        assert attachment.resumed == [None]
+
+
+async def test_a_trainer_that_returns_closes_the_question() -> None:
+    app, attachment = attached(TRAINING)
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        await arrived(pilot, app, KILLED)
+        assert isinstance(app.screen, ConfirmScreen)
+        await arrived(pilot, app, RecordRead(events=tuple(TRAINING)))
+        assert isinstance(app.screen, TrainScreen)
+        assert attachment.resumed == []
+
+
+# Divergence
+
+
+def rewound_lr() -> float:
+    rates = [event.fix_value for event in DIVERGED if isinstance(event, FindingRaised)]
+    assert rates[-1] is not None
+    return rates[-1]
+
+
+@pytest.mark.parametrize("keys", ["y", "n f"])
+async def test_a_rewind_is_sent_to_the_trainer(keys: str) -> None:
+    app, attachment = attached(DIVERGED, config=RunConfig(lr=1_000.0))
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        assert isinstance(app.screen, ConfirmScreen)
+        await pressed(pilot, *keys.split())
+        assert plain(attachment.sent) == [commands.Rewind(rewound_lr())]
+
+
+async def test_f_resumes_a_diverged_run_that_has_ended() -> None:
+    app, attachment = attached(recording("diverged"), config=RunConfig(lr=1_000.0))
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        assert isinstance(app.screen, TrainScreen)
+        await pressed(pilot, "f")
+        assert attachment.sent == []
+        assert attachment.resumed == [rewound_lr()]
+
+
+# Questions
+
+
+def inspecting(answers: object = views) -> tuple[AttachApp, FakeAttachment]:
+    return attached(MODEL, kind=InspectFirst, views=answers)  # type: ignore[arg-type]
+
+
+def view_text(app: AttachApp) -> str:
+    assert isinstance(app.front, InspectScreen)
+    return "\n".join(app.front.query_one(ExhibitPanel).lines())
+
+
+async def idle(pilot: Pilot[None], app: AttachApp) -> None:
+    await until(pilot, lambda app: app.live_run.inspection.is_idle, app, tries=100)
+
+
+async def test_a_view_is_answered_on_the_second_thread_with_the_step_of_the_checkpoint() -> None:
+    app, attachment = inspecting()
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        await idle(pilot, app)
+        assert attachment.asked == [ask_view("confusion")]
+        assert attachment.sent == []
+        assert app.live_run.inspection.step == 7
+
+
+async def test_the_curves_continue_while_a_question_is_answered() -> None:
+    def never(question: Ask) -> Iterable[Exhibit]:
+        released.wait(20)
+        return views(question)
+
+    released = threading.Event()
+    app, _ = inspecting(never)
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        assert app.live_run.inspection.is_waiting
+        last = [event for event in MODEL if isinstance(event, StepDone)][-1]
+        await arrived(pilot, app, replace(last, step=last.step + 1))
+        assert app.live_run.history.step == last.step + 1
+        released.set()
+        await idle(pilot, app)
+
+
+async def test_a_question_without_an_answer_shows_why_and_the_next_one_is_another_attempt() -> None:
+    problems = ["--data-dir: no such folder"]
+
+    def once(question: Ask) -> Iterable[Exhibit]:
+        if problems:
+            raise ValueError(problems.pop())
+        return views(question)
+
+    app, attachment = inspecting(once)
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        await idle(pilot, app)
+        assert "--data-dir: no such folder" in view_text(app)
+        assert toasts(app) == []
+        await pressed(pilot, "n")
+        await idle(pilot, app)
+        await pressed(pilot, "b")
+        await idle(pilot, app)
+        assert "misclassified" in view_text(app)
+        assert len(attachment.asked) == 3
+
+
+async def test_in_the_background_it_asks_only_about_a_new_checkpoint() -> None:
+    app, attachment = inspecting()
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        await idle(pilot, app)
+        inspection = app.live_run.inspection
+        inspection.refresh()
+        await idle(pilot, app)
+        assert len(attachment.asked) == 1
+        attachment.checkpoint = 2
+        inspection.refresh()
+        await idle(pilot, app)
+        inspection.refresh()
+        assert attachment.asked == [ask_view("confusion"), ask_view("confusion", mode="background")]
+
+
+# The end
+
+
+async def test_the_window_closes_without_a_question_and_stops_nothing() -> None:
+    app, attachment = attached(TRAINING)
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        await pressed(pilot, "q")
+    assert attachment.sent == []
+    code, words = exit_message(app)
+    assert code == ExitCode.FINISHED
+    first, *_, last = words.splitlines()
+    assert first.startswith("era-s6: watched in epoch ")
+    assert last == f"the training continues; watch it again with: mnist-tui attach {FOLDER}"
+
+
+async def test_the_exit_message_has_the_last_validation() -> None:
+    app, _ = attached(MODEL)
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        assert app.live_run.history.last_epoch is not None
+    assert "validation " in exit_message(app)[1]
+
+
+async def test_the_exit_message_of_a_run_without_a_trainer() -> None:
+    app, _ = attached(TRAINING)
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        await arrived(pilot, app, KILLED)
+        await pressed(pilot, "n", "q")
+    code, words = exit_message(app)
+    assert code == ExitCode.FINISHED
+    assert "killed in epoch" in words
+    assert "the training continues" not in words
+    assert words.splitlines()[-1].startswith(f"recorded in {FOLDER}; resume from step")
+
+
+@pytest.mark.parametrize("record", [FINISHED, [*TRAINING, finished(reason="stopped")]])
+async def test_the_exit_message_of_a_run_that_has_ended(record: list[Event]) -> None:
+    app, _ = attached(record)
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        await pressed(pilot, "q")
+    _, words = exit_message(app)
+    assert "the training continues" not in words
+    assert f"recorded in {FOLDER}" in words.splitlines()[-1]
+
+
+async def test_a_run_whose_folder_was_moved_is_one_error_and_exit_code_2() -> None:
+    app, attachment = attached(TRAINING)
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        app.on_run_rejected(RunRejected("runs/one: moved or deleted while it was followed"))
+        await pilot.pause()
+    code, words = exit_message(app)
+    assert code == ExitCode.BAD_INPUT
+    assert words == "mnist-tui: error: runs/one: moved or deleted while it was followed"
+    assert attachment.sent == []
