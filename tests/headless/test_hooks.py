@@ -28,7 +28,9 @@ from tui_trainer.protocol.events import (
     FindingRaised,
     HookFailed,
     RecordingStarted,
+    RecordRead,
     RunFailed,
+    StateChanged,
 )
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the commands are for a POSIX shell")
@@ -152,6 +154,17 @@ def test_the_past_of_a_resumed_run_starts_nothing(tmp_path: Path) -> None:
     assert codes(tmp_path / "found") == ["dead_units"]
     [record] = read(tmp_path / "end")
     assert record["model"] == "era-s6", "the summary knows the past"
+
+
+def test_the_record_of_an_attached_run_starts_nothing(tmp_path: Path) -> None:
+    hooks = Hooks(writing(tmp_path / "end"), writing(tmp_path / "found"))
+    read_before = RecordRead(events=(*whole_run()[:-1], WARNING))
+    killed = StateChanged(state="killed", step=20)
+    watched(hooks, [read_before, WARNING, ERROR, killed])
+    assert codes(tmp_path / "found") == ["dead_units"]
+    assert [record["state"] for record in read(tmp_path / "end")] == ["killed"]
+    ended = RecordRead(events=tuple(whole_run()))
+    assert watched(Hooks(on_end="exit 3"), [ended]) == [ended]
 
 
 def test_without_commands_the_events_are_untouched() -> None:

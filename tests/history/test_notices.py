@@ -14,11 +14,13 @@ from tui_trainer.protocol.events import (
     Rewound,
     RunFailed,
     RunFinished,
+    StateChanged,
 )
 
 ERROR = finding(code="dead_units", severity="error", title="dead ReLUs in conv2")
 DIVERGED = Diverged(step=1_312, epoch=2, lr=1.0)
 DIVERGENCE = finding(code="divergence", severity="error", title="the loss is not finite")
+KILLED = StateChanged(state="killed", step=3)
 REWOUND = Rewound(step=1_000, epoch=2, images=1, from_step=1_312, lines=None)
 
 
@@ -43,6 +45,7 @@ def notices(events: Iterable[Event]) -> list[str]:
         (unread("completed"), "era-s6 finished: test not evaluated, 2 epochs"),
         (unread("terminated"), "era-s6 terminated: test not evaluated, 2 epochs"),
         (RunFailed(message="a\nb", traceback=""), "era-s6 failed: a b"),
+        (KILLED, "era-s6: no process trains it, and it has not ended"),
         (DIVERGED, "era-s6 diverged at step 1,312"),
         (ERROR, "era-s6: error: dead ReLUs in conv2"),
     ],

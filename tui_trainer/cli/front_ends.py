@@ -169,6 +169,7 @@ def run_attached(
                 notify=notify or "auto",
             )
         if hooks is not None:
+            window.before_exit = hooks.finish
             hooks.report = window.post_hook_failure
         _show(window, outputs)
     return _leave(window, outputs, hooks)
