@@ -24,6 +24,7 @@ from tests.ui.attachments import (
 )
 from tests.ui.exhibits import views
 from tests.ui.fakes import recording, until
+from tests.ui.test_snapshots import MEDIUM, SMALL, SnapCompare, snapshot
 from tui_trainer.protocol import commands
 from tui_trainer.protocol.commands import Ask, Command
 from tui_trainer.protocol.config import RunConfig
@@ -32,6 +33,7 @@ from tui_trainer.protocol.events import (
     CommandRejected,
     Event,
     FindingRaised,
+    RecordingStarted,
     RecordRead,
     RunFinished,
     SettingChanged,
@@ -514,3 +516,37 @@ async def test_a_run_whose_folder_was_moved_is_one_error_and_exit_code_2() -> No
     assert code == ExitCode.BAD_INPUT
     assert words == "mnist-tui: error: runs/one: moved or deleted while it was followed"
     assert attachment.sent == []
+
+
+# Pictures
+
+
+async def picture(pilot: Pilot[None], app: AttachApp, *acts: str | Event) -> None:
+    await shown(pilot, app)
+    for act in acts:
+        await (pressed(pilot, act) if isinstance(act, str) else arrived(pilot, app, act))
+    await pilot.pause(0.2)
+
+
+@pytest.mark.parametrize(
+    ("size", "acts", "read_only"),
+    [
+        pytest.param(MEDIUM, ["-"], False, id="attached-120x40"),
+        pytest.param(SMALL, [], True, id="read-only-80x24"),
+        pytest.param(SMALL, [KILLED], False, id="killed-80x24"),
+    ],
+)
+def test_attached(
+    snap_compare: SnapCompare, size: tuple[int, int], acts: list[str | Event], read_only: bool
+) -> None:
+    app, _ = attached(TRAINING, read_only=read_only)
+
+    async def before(pilot: Pilot[None]) -> None:
+        await picture(pilot, app, *acts)
+
+    assert snap_compare(app, terminal_size=size, run_before=before)
+
+
+@pytest.mark.parametrize("size", [(60, 16), SMALL, MEDIUM], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_leaving(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
+    snapshot(snap_compare, [RecordingStarted(folder=FOLDER), *recording("paused")], "q", size=size)

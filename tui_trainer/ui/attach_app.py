@@ -97,8 +97,7 @@ class AttachApp(MnistTui):
 
         self._resume_question = ConfirmScreen(
             "The trainer is gone.",
-            "No process trains this run, and it has not ended. "
-            "Resume it in the background from its last checkpoint?",
+            "The run has not ended. Resume it in the background from its last checkpoint?",
             "resume",
             no="not now",
         )

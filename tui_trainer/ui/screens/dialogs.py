@@ -57,7 +57,7 @@ class ConfirmScreen(ModalScreen[Answer]):
         with Vertical(classes="dialog"):
             yield Static(self._question, classes="dialog-title", markup=False)
             yield Static(self._detail, markup=False)
-            with Horizontal(classes="buttons"):
+            with Horizontal(classes="buttons -three" if self._other else "buttons"):
                 yield Button(f"y  {self._yes}", id="yes", variant="error", compact=True)
                 if self._other:
                     yield Button(f"l  {self._other}", id="other", compact=True)
