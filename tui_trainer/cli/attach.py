@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
+from pathlib import Path
 from threading import Timer
 from typing import Annotated
 
@@ -200,6 +201,7 @@ class Attached:
 
 def watch_new(
     folder: RunFolder,
+    new: list[Path],
     arguments: list[str],
     settings: RunConfig,
     *,
@@ -207,7 +209,10 @@ def watch_new(
     notify: str | None,
     no_ui: bool,
 ) -> int:
-    """Start a new run in the background and attach to it; a failed one leaves no folder."""
+    """Start a new run in the background and attach to it.
+
+    If it fails before its start, the ``new`` folders are removed.
+    """
     from tui_trainer.cli.front_ends import run_attached
 
     try:
@@ -216,7 +221,7 @@ def watch_new(
             return attachment.announce(is_resumed=False)
         return run_attached(attachment, settings, theme=theme, notify=notify)
     finally:
-        release_folder(folder)
+        release_folder(folder, new)
 
 
 def watch_resumed(

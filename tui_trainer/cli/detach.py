@@ -19,7 +19,7 @@ from tui_trainer.protocol.exit_codes import ExitCode
 from tui_trainer.protocol.settings import option_of
 from tui_trainer.recording.folder import RUNS, RunFolder, new_folder
 from tui_trainer.recording.lock import Lock
-from tui_trainer.recording.recorder import check_no_run
+from tui_trainer.recording.recorder import check_no_run, missing_folders
 from tui_trainer.text.fmt import one_line, printable
 
 REWIND_SECONDS = 600.0
@@ -108,8 +108,8 @@ def given_options(options: Mapping[str, object]) -> list[str]:
     return [f"{option_of(name)}={value}" for name, value in options.items() if value is not None]
 
 
-def reserve_folder(config: RunConfig, out: Path | None) -> RunFolder:
-    """Return the folder of a new run for a trainer that is about to be started.
+def reserve_folder(config: RunConfig, out: Path | None) -> tuple[RunFolder, list[Path]]:
+    """Return the folder of a new run for a trainer that is about to be started, and new folders.
 
     Args:
         config: The settings of the run.
@@ -119,9 +119,11 @@ def reserve_folder(config: RunConfig, out: Path | None) -> RunFolder:
         InputError: If it cannot be used.
     """
     option = printable(RUNS) if out is None else f"--out {printable(out)}"
+    new = missing_folders(RUNS if out is None else out)
     try:
         if out is None:
             out = new_folder(RUNS, config.model, datetime.now())
+            new.insert(0, out)
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
@@ -129,15 +131,16 @@ def reserve_folder(config: RunConfig, out: Path | None) -> RunFolder:
         ) from None
     folder = RunFolder(out)
     check_no_run(folder, option)
-    return folder
+    return folder, new
 
 
-def release_folder(folder: RunFolder) -> None:
-    """Remove a reserved folder in which no run has begun; other files in it stay."""
+def release_folder(folder: RunFolder, new: list[Path]) -> None:
+    """Remove the new folders of a run that has not begun; other files in them stay."""
     if not folder.is_run:
         with suppress(OSError):
             folder.train_log.unlink(missing_ok=True)
-            folder.path.rmdir()
+            for path in new:
+                path.rmdir()
 
 
 def arguments_of(config: RunConfig) -> list[str]:

@@ -88,10 +88,10 @@ def new_run(
 
         if no_save:
             raise InputError("--no-save: cannot be used with --detach, which needs a folder")
-        folder = reserve_folder(run, out)
+        folder, new = reserve_folder(run, out)
         options = {"out": folder.path, **hooks.options}
         arguments = ["--no-ui", *arguments_of(run), *given_options(options)]
-        code = watch_new(folder, arguments, run, theme=theme, notify=notify, no_ui=no_ui)
+        code = watch_new(folder, new, arguments, run, theme=theme, notify=notify, no_ui=no_ui)
         raise typer.Exit(code)
 
     from tui_trainer.cli.starts import Job, Start, recorder_of

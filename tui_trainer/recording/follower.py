@@ -254,6 +254,9 @@ class Follower:
             InputError: If the folder is gone.
         """
         if not tail.is_there:
+            # A trainer that fails at its start removes its files, then ends.
+            if self.trainer is not None and self.trainer.is_running:
+                return
             if self.trainer is not None and self.trainer.problem:
                 raise InputError(self.trainer.problem)
             raise path_error(

@@ -94,7 +94,7 @@ class Recorder:
         """
         option = f"--out {printable(path)}"
         try:
-            made = _missing(path)
+            made = missing_folders(path)
             path.mkdir(parents=True, exist_ok=True)
             return cls._begin(RunFolder(path), config, option, made)
         except OSError as error:
@@ -108,7 +108,7 @@ class Recorder:
             InputError: If it cannot be written.
         """
         try:
-            made = _missing(root)
+            made = missing_folders(root)
             path = new_folder(root, config.model, datetime.now())
             return cls._begin(RunFolder(path), config, printable(path), [path, *made])
         except OSError as error:
@@ -305,7 +305,7 @@ def check_no_run(folder: RunFolder, option: str) -> None:
         raise InputError(f"{option}: already contains a run ({there[0]}); choose another folder")
 
 
-def _missing(folder: Path) -> list[Path]:
+def missing_folders(folder: Path) -> list[Path]:
     """Return the missing folders of a path, the deepest first."""
     return [path for path in (folder, *folder.parents) if not path.exists()]
 
