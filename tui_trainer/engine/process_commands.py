@@ -20,6 +20,9 @@ from tui_trainer.protocol.events import (
 )
 from tui_trainer.protocol.reference import model_name
 
+_BATCHES = (commands.Pause, commands.Resume, commands.RunStep, commands.RunEpoch)
+"""The commands that mean the next batch."""
+
 
 def process_commands(run: Run) -> Iterator[Event]:
     """Process the commands that have arrived; while paused, wait here for more.
@@ -101,7 +104,12 @@ def _confirmed(run: Run, command: Command, events: Iterator[Event]) -> Iterator[
 
 def process_last_commands(run: Run) -> Iterator[Event]:
     """Process the commands of the last epoch: one of them may add epochs."""
-    yield from _process(run, run.control.inbox.take(run.progress.step))
+    for command in run.control.inbox.take(run.progress.step):
+        is_over = run.progress.epochs_done >= run.config.epochs
+        if command.request and is_over and isinstance(command, _BATCHES):
+            yield reject(run, command, "the last epoch is done")
+        else:
+            yield from _process(run, [command])
 
 
 def wait_for_rewind(run: Run) -> Generator[Event, None, bool]:

@@ -62,7 +62,7 @@ ACCEPTED = {
 }
 """The commands that other processes may send: all but questions, which they answer themselves."""
 
-OPEN = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+OPEN = os.O_RDWR | sum(getattr(os, f"O_{name}", 0) for name in ("NOFOLLOW", "NONBLOCK", "BINARY"))
 """Neither a symbolic link, which may lead anywhere, nor a pipe, which would block, is opened."""
 
 
@@ -84,7 +84,8 @@ def to_line(command: Command) -> str:
 def from_line(line: bytes) -> Command:
     """Return the command of a line; :class:`Unusable` if it is none that can be applied."""
     try:
-        record = json.loads(line)
+        # Checked first, because an error of the parser costs more than all the rest.
+        record = json.loads(line) if line.lstrip().startswith(b"{") else None
     except (ValueError, RecursionError):
         record = None
     if not isinstance(record, dict):
@@ -132,12 +133,17 @@ def append(path: Path, command: Command) -> None:
         _lock(file)
         size = file.seek(0, os.SEEK_END)
         content = f"{to_line(command)}\n".encode()
-        if size and os.pread(file.fileno(), 1, size - 1) != b"\n":
+        if size and _read_at(file, size - 1, 1) != b"\n":
             content = b"\n" + content  # a process that died has left half a line
         if (file.write(content) or 0) < len(content):
             with suppress(OSError):
                 file.truncate(size)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _read_at(file: FileIO, position: int, length: int) -> bytes:
+    file.seek(position)
+    return file.read(length) or b""
 
 
 def _lock(file: FileIO) -> None:
@@ -216,16 +222,20 @@ class CommandFile:
         try:
             found = self._status()
         except OSError:
-            return  # moved or deleted; training continues
+            return  # there is none; training continues
+        if not found.st_nlink:
+            self._close_file()
+            self._identity, self._position = (0, 0), 0  # deleted; a new one is read from its start
+            return
         if (found.st_dev, found.st_ino) != self._identity:
             self._close_file()
             self._identity = (found.st_dev, found.st_ino)
-            self._size, self._position = UNREAD, 0
+            self._size = UNREAD  # a longer file is an edited copy: its new lines are read
         if found.st_size == self._size:
             return
         self._size = found.st_size
         if problem := refusal(found, self._owner):
-            self._position = found.st_size
+            self._position = found.st_size if stat.S_ISREG(found.st_mode) else 0
             self._report("file", f"{problem}; its commands are ignored")
             return
         try:
@@ -253,12 +263,12 @@ class CommandFile:
     def _read(self, file: FileIO, size: int) -> None:
         """Read one part; a line is complete at its line break."""
         if size < self._position:
-            self._position = 0  # emptied
+            self._position = 0  # emptied, or created again
         if size - self._position > FLOOD:
             self._report("flood", f"more than {FLOOD:,} bytes at once; only the last are read")
             self._position = size - PART
-            self._position += os.pread(file.fileno(), PART, self._position).find(b"\n") + 1
-        content = os.pread(file.fileno(), PART, self._position)
+            self._position += _read_at(file, self._position, PART).find(b"\n") + 1
+        content = _read_at(file, self._position, PART)
         whole = content[: content.rfind(b"\n") + 1]
         if not whole and len(content) > LONGEST_LINE:
             self._report("line", "a line is too long; it is ignored")
