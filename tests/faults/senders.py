@@ -20,7 +20,7 @@ Group = Sequence[Command] | Callable[[], object]
 
 
 class SteeredInbox(Inbox):
-    """Sends commands to the file of its own run at given steps, and waits until they arrive.
+    """Sends commands to the file of its run at given steps, and waits until they arrive.
 
     While the run is paused, one group after the other of the same step is sent.
 
