@@ -47,6 +47,7 @@ from tui_trainer.ui.attach_app import AttachApp
 from tui_trainer.ui.bridge import RunRejected
 from tui_trainer.ui.exit_message import exit_message
 from tui_trainer.ui.keys.keymap import KEYMAP, with_keys
+from tui_trainer.ui.runs.attached_run import AttachedRun
 from tui_trainer.ui.screens.dialogs import ConfirmScreen
 from tui_trainer.ui.screens.inspect_screen import InspectScreen
 from tui_trainer.ui.screens.run_screen import TrainScreen
@@ -550,3 +551,23 @@ def test_attached(
 @pytest.mark.parametrize("size", [(60, 16), SMALL, MEDIUM], ids=lambda size: f"{size[0]}x{size[1]}")
 def test_leaving(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
     snapshot(snap_compare, [RecordingStarted(folder=FOLDER), *recording("paused")], "q", size=size)
+
+
+# A silent trainer
+
+
+def test_the_window_shows_how_long_a_busy_trainer_has_recorded_nothing() -> None:
+    now = [0.0]
+    run = AttachedRun(
+        RunConfig(), FakeAttachment(TRAINING), lambda message: None, by=ME, clock=lambda: now[0]
+    )
+    run.apply((RecordRead(events=tuple(TRAINING)),))
+    now[0] = 9.0
+    assert run.role == "attached"
+    now[0] = 12.0
+    assert run.role == "attached, no event for 12 s"
+    run.apply((STEP,))
+    assert run.role == "attached"
+    run.apply((StateChanged(state="paused", step=STEP.step),))
+    now[0] = 99.0
+    assert run.role == "attached", "a paused trainer has nothing to record"

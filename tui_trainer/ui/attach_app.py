@@ -54,6 +54,16 @@ class AttachApp(MnistTui):
             *(config, self._attachment, self.post_message), by=self._by, read_only=self._read_only
         )
 
+    def on_mount(self) -> None:
+        """Show how long a trainer has recorded nothing."""
+        self._role = self.live_run.role
+        self.set_interval(1.0, self._show_role)
+
+    def _show_role(self) -> None:
+        if self.live_run.role != self._role:
+            self._role = self.live_run.role
+            self._show()
+
     @property
     def attached_run(self) -> AttachedRun:
         """The run that is shown."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Protocol
@@ -10,12 +11,18 @@ from typing import Protocol
 from textual.message import Message
 
 from tui_trainer.protocol import commands
+from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.commands import Command, Inbox, Question
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import CommandApplied, CommandRejected, Event, FindingRaised
 from tui_trainer.ui.bridge import Bridge
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.runs.questions import ExhibitQuestions
+
+SILENT = 10
+"""Seconds without an event of a busy trainer after which the window shows them."""
+
+BUSY = ("training", "validating", "testing")
 
 
 class Attachment(Protocol):
@@ -80,10 +87,12 @@ class AttachedRun(LiveRun):
         *,
         by: str,
         read_only: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.attachment = attachment
         self.read_only = read_only
-        self.role = "read-only" if read_only else "attached"
+        self._clock = clock
+        self._event_at = clock()
         self._requests: set[str] = set()
         self._questions_inbox = Inbox()
         super().__init__(config, attachment.follow, post, by=by)
@@ -91,6 +100,23 @@ class AttachedRun(LiveRun):
 
     def _view_questions(self) -> ExhibitQuestions:
         return CheckpointQuestions(self.send, lambda: self.attachment.checkpoint)
+
+    @property
+    def role(self) -> str:
+        """What this window is, and how long a busy trainer has recorded nothing.
+
+        It can be in a long batch, stopped, or without disk space: the window cannot know.
+        """
+        role = "read-only" if self.read_only else "attached"
+        seconds = int(self._clock() - self._event_at)
+        is_busy = self.history.state in BUSY and not self.history.is_over
+        return f"{role}, no event for {seconds} s" if is_busy and seconds >= SILENT else role
+
+    def apply(self, events: tuple[Event, ...]) -> list[str]:
+        """Apply the events, and return what to notify the user of."""
+        if not all(isinstance(event, Answered) for event in events):
+            self._event_at = self._clock()
+        return super().apply(events)
 
     @property
     def is_alive(self) -> bool:

@@ -47,7 +47,6 @@ class LiveRun:
     """
 
     is_live = True
-    role = ""
 
     def __init__(
         self,
@@ -72,6 +71,11 @@ class LiveRun:
         questions = (self.field, self.check, self.experiment, self.inspection)
         self._questions: dict[str, Questions] = {each.kind: each for each in questions}
         self.bridge = Bridge(start(config, self.inbox), post)
+
+    @property
+    def role(self) -> str:
+        """What this window is to the run; empty if it trains the run."""
+        return ""
 
     def _view_questions(self) -> ExhibitQuestions:
         return ExhibitQuestions(self.send, "view")
