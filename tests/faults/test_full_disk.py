@@ -11,9 +11,13 @@ import pytest
 
 from tests.faults.disks import FREE_AT, FULL_AT, headless, unsaved
 from tests.faults.forks import call, command
-from tests.faults.runs import Left, assert_same
+from tests.faults.runs import Left, assert_same, begin
+from tests.faults.senders import SteeredInbox
+from tui_trainer.protocol.commands import SetBaseLr
 from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import CommandApplied, RunFinished, SettingChanged
 from tui_trainer.protocol.exit_codes import ExitCode
+from tui_trainer.recording.folder import RunFolder
 
 
 @pytest.fixture
@@ -62,6 +66,32 @@ def fill(path: Path) -> None:
 def write_on(file: IO[bytes]) -> NoReturn:
     while True:
         file.write(bytes(512))
+
+
+@pytest.mark.parametrize("before", [b"", b"\n" * 4_070], ids=["no room", "room for half a line"])
+def test_a_command_that_does_not_fit(
+    config: RunConfig, little_disk: Path, tmp_path: Path, before: bytes
+) -> None:
+    """The sender reports it, the file has no part of it, and the run goes on."""
+    path, filler = little_disk / "run", little_disk / "filler"
+    said: list[str] = []
+
+    def send() -> None:
+        RunFolder(path).commands.write_bytes(before)
+        fill(filler)
+        ended = call(command("send", path, "lr", 0.5), tmp_path / "said")
+        assert (ended.code, ended.out) == (ExitCode.BAD_INPUT, "")
+        said.append(ended.err)
+        assert RunFolder(path).commands.read_bytes() == before
+        filler.unlink()
+
+    inbox = SteeredInbox(path, [(3, send), (3, [SetBaseLr(0.01)])])
+    events = list(begin(path, config, inbox))
+    (line,) = said[0].splitlines()
+    assert line.endswith("commands.jsonl: cannot be written: No space left on device")
+    assert [event.new for event in events if isinstance(event, SettingChanged)] == [0.01]
+    assert len([event for event in events if isinstance(event, CommandApplied)]) == 1
+    assert isinstance(events[-1], RunFinished)
 
 
 def test_a_run_on_a_full_disk_cannot_begin(
