@@ -322,6 +322,13 @@ def test_a_trainer_that_ends_first(
     assert trainer.now < 1
 
 
+def test_a_window_that_leaves_its_training(run: Cli, trainer: Trainer) -> None:
+    trainer.answer = lambda command: [finished("detached", accuracy=None)]
+    code, out, err = run("send", "one", "pause")
+    assert (code, out) == (12, "")
+    assert "one: a process in the background takes over this run; send it again" in err
+
+
 def test_a_killed_trainer_that_answered_has_answered(run: Cli, trainer: Trainer) -> None:
     def answer(command: Command) -> list[Event]:
         trainer.leave()

@@ -161,9 +161,11 @@ def problem_of(answer: Answer, folder: RunFolder, timeout: float) -> InputError 
         case RunFailed(message=message):
             text = f"{folder.name}: the training failed: {message}"
             return CommandError(text, ExitCode.COMMAND_TOO_LATE)
-        case RunFinished() if answer.confirmed is None or is_step:
-            text = f"{folder.name}: the run ended before the trainer applied the command"
-            return CommandError(text, ExitCode.COMMAND_TOO_LATE)
+        case RunFinished(reason=why) if answer.confirmed is None or is_step:
+            text = "the run ended before the trainer applied the command"
+            if why == "detached":
+                text = "a process in the background takes over this run; send it again"
+            return CommandError(f"{folder.name}: {text}", ExitCode.COMMAND_TOO_LATE)
         case None if answer.is_alone:
             text = "the trainer ended before it applied the command"
             if answer.confirmed is not None:
