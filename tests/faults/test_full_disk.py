@@ -74,20 +74,20 @@ def test_a_command_that_does_not_fit(
 ) -> None:
     """The sender reports it, the file has no part of it, and the run goes on."""
     path, filler = little_disk / "run", little_disk / "filler"
-    said: list[str] = []
+    errors: list[str] = []
 
     def send() -> None:
         RunFolder(path).commands.write_bytes(before)
         fill(filler)
         ended = call(command("send", path, "lr", 0.5), tmp_path / "said")
         assert (ended.code, ended.out) == (ExitCode.BAD_INPUT, "")
-        said.append(ended.err)
+        errors.append(ended.err)
         assert RunFolder(path).commands.read_bytes() == before
         filler.unlink()
 
     inbox = SteeredInbox(path, [(3, send), (3, [SetBaseLr(0.01)])])
     events = list(begin(path, config, inbox))
-    (line,) = said[0].splitlines()
+    (line,) = errors[0].splitlines()
     assert line.endswith("commands.jsonl: cannot be written: No space left on device")
     assert [event.new for event in events if isinstance(event, SettingChanged)] == [0.01]
     assert len([event for event in events if isinstance(event, CommandApplied)]) == 1
