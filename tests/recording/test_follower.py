@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.protocol.facts import changed, epoch_done, finished, started, step
+from tui_trainer.history.run_state import RunState
 from tui_trainer.protocol.commands import Command, Inbox, Pause, SetBaseLr, Stop
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import (
@@ -32,11 +34,11 @@ from tui_trainer.recording.follower import (
     CHECK_SECONDS,
     CONFIRM_SECONDS,
     NO_TRAINER,
-    PART,
     TAKEOVER_SECONDS,
     UNCONFIRMED,
     Follower,
 )
+from tui_trainer.recording.journal import PART
 from tui_trainer.recording.lock import Lock
 
 LONG = "a long name " * (PART // 10)
@@ -196,7 +198,7 @@ def test_a_line_grows_byte_by_byte_and_splits_a_character(run: Run) -> None:
 
 
 def test_many_events_at_once(run: Run) -> None:
-    events = [step(number) for number in range(2, 12_000)]
+    events = [step(number) for number in range(2, 13_000)]
     assert run.followed(run.writes(*events)) == events
     assert run.folder.events.stat().st_size > PART
 
@@ -226,6 +228,23 @@ def test_a_line_that_is_no_event_is_one_clear_error(run: Run, line: str) -> None
 def test_a_rewind_keeps_what_is_appended_later(run: Run) -> None:
     rewound = Rewound(step=0, epoch=1, images=0, from_step=1, lines=1)
     assert run.followed(run.writes(rewound, step(1))) == [rewound, step(1)]
+
+
+def test_a_long_record_is_read_in_parts(run: Run) -> None:
+    past: list[Event] = [started(), *(step(number) for number in range(1, 13_000))]
+    run.write(*past[2:])
+    size = run.folder.events.stat().st_size
+    *parts, last = run.all_events(run.writes(step(13_000)))
+    records = [part for part in parts if isinstance(part, RecordRead)]
+    assert last == step(13_000)
+    assert [part.continues for part in records] == [False, *[True] * (len(parts) - 1)]
+    assert len(records) == -(-size // PART) > 1
+    _, *events = itertools.chain.from_iterable(part.events for part in records)
+    assert events == past
+    state = RunState.of(records)
+    assert state.folder == str(run.folder.path)
+    state.folder = None
+    assert state == RunState.of(past)
 
 
 # A resume

@@ -9,7 +9,8 @@ import pytest
 from tests.protocol.facts import changed, epoch_done, evaluated, finished, sample, started, step
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Event, Rewound, RunResumed, to_json
-from tui_trainer.recording.journal import from_json, read_recorded
+from tui_trainer.recording import journal
+from tui_trainer.recording.journal import from_json, read_parts, read_recorded
 
 
 def text(*events: Event) -> str:
@@ -102,6 +103,20 @@ def test_events_before_a_line_exclude_void_ones() -> None:
     assert recorded.before(5) == (started(), step(1), resumed(2), step(2))
     assert recorded.before(None) == recorded.events
     assert recorded.before(0) == ()
+
+
+@pytest.mark.parametrize("part", [1, 100, 1_000, 100_000])
+def test_parts_have_the_events_of_the_whole(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "PART", part)
+    events: list[Event] = [started(), step(1), step(2), resumed(2), step(2), step(3), epoch_done()]
+    events += [rewound(6), step(4), resumed(9), *map(step, range(5, 40)), rewound(12), finished()]
+    raw = text(*events).encode()
+    torn = raw + b'{"event": "St'
+    parts = [*read_parts(lambda length, at: torn[at : at + length], len(torn), "events.jsonl")]
+    assert b"".join(content for _, content in parts) == raw
+    whole = read_recorded(raw.decode(), "events.jsonl")
+    assert [event for events, _ in parts for event in events] == [*whole.events]
+    assert len(parts) > 1 or part > len(raw)
 
 
 def test_an_empty_file_is_valid() -> None:

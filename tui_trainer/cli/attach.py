@@ -188,7 +188,7 @@ class Attached:
         timer.start()
         with closing(self._follower.events(inbox)) as events:  # type: ignore[type-var]
             for event in events:
-                reads += isinstance(event, RecordRead)
+                reads += isinstance(event, RecordRead) and not event.continues
                 parts = event.events if isinstance(event, RecordRead) else (event,)
                 # The record of a resumed run is read again when the trainer continues it.
                 if reads > is_resumed and any(isinstance(part, RunStarted) for part in parts):

@@ -158,8 +158,8 @@ class RunState:
                 self.finished = self.failure = self.divergence = None
                 if event.step < self.step:
                     self._go_back(event)
-            case RecordRead(events=events):
-                vars(self).update(vars(type(self).of(events)))
+            case RecordRead():
+                self._read(event)
             case RunFinished():
                 self._finish(event)
             case RunFailed():
@@ -176,6 +176,12 @@ class RunState:
                 self.saved = event
             case CommandRejected():
                 self.rejection = event
+
+    def _read(self, record: RecordRead) -> None:
+        if not record.continues:
+            vars(self).update(vars(type(self)()))
+        for event in record.events:
+            self.apply(event)
 
     def _start(self, event: RunStarted) -> None:
         self.started = event

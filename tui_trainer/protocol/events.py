@@ -310,10 +310,15 @@ class RecordRead:
     """The record of a run was read from its beginning, in place of all earlier events.
 
     Attached processes read it at first, and again after a ``RunResumed``, which makes the events
-    after the checkpoint void. Never recorded.
+    after the checkpoint void. A long record is read in parts. Never recorded.
+
+    Attributes:
+        events: The valid events of the record, or of a part of it.
+        continues: Whether these events follow those of the part before.
     """
 
     events: tuple[Event, ...]
+    continues: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

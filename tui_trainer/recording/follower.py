@@ -29,7 +29,7 @@ from tui_trainer.protocol.events import (
 )
 from tui_trainer.recording import command_file
 from tui_trainer.recording.folder import MAX_EVENTS_BYTES, RunFolder
-from tui_trainer.recording.journal import from_json, read_recorded
+from tui_trainer.recording.journal import PART, from_json, read_parts
 from tui_trainer.recording.lock import Lock
 from tui_trainer.text.fmt import printable
 
@@ -47,9 +47,6 @@ TAKEOVER_SECONDS = 60.0
 
 NO_TRAINER = "no process trains it, and it has not ended"
 UNCONFIRMED = "not confirmed in 10 s: the trainer is busy, and may apply it later"
-
-PART = 1 << 20
-"""Bytes at the end of the file in which its last complete line is searched."""
 
 
 class Tail:
@@ -75,20 +72,24 @@ class Tail:
     def _length(self) -> int:
         return os.fstat(self._file.fileno()).st_size
 
-    def past(self) -> tuple[Event, ...]:
-        """Read what is there, and return the valid events; the next ones follow it.
+    def past(self) -> Iterator[tuple[Event, ...]]:
+        """Read what is there, and yield the valid events in parts; the next ones follow them.
 
         Raises:
             InputError: If a valid line is no event, or the file is too large.
         """
-        name = printable(self._path)
-        content = os.pread(self._file.fileno(), min(self._length(), MAX_EVENTS_BYTES) + 1, 0)
-        if len(content) > MAX_EVENTS_BYTES:
+        name, size = printable(self._path), self._length()
+        if size > MAX_EVENTS_BYTES:
             raise InputError(f"{name}: too large for such a file")
-        recorded = read_recorded(content.decode("utf-8", "replace"), name)
-        self._size = self._position = content.rfind(b"\n") + 1
-        self._lines = recorded.lines
-        return recorded.events
+        self._size = self._position = self._lines = 0
+        for events, content in read_parts(self._read, size, name):
+            self._position += len(content)
+            self._lines += content.count(b"\n")
+            self._size = self._position
+            yield events
+
+    def _read(self, length: int, position: int) -> bytes:
+        return os.pread(self._file.fileno(), length, position)
 
     def new(self) -> Iterator[Event]:
         """Yield the events that were appended; costs one ``fstat`` if there are none.
@@ -102,7 +103,7 @@ class Tail:
         self._size = size
         if size < self._position:
             return  # the disk was full in the middle of a write; the same lines come again
-        content = os.pread(self._file.fileno(), size - self._position, self._position)
+        content = self._read(size - self._position, self._position)
         whole = content[: content.rfind(b"\n") + 1]
         self._position += len(whole)
         for line in whole.decode("utf-8", "replace").split("\n")[:-1]:
@@ -181,7 +182,7 @@ class Follower:
         if tail is None:
             return
         with closing(tail):
-            yield from self._seen([self._record(tail)])
+            yield from self._seen(self._record(tail))
             checked_at = -math.inf
             while True:
                 yield from self._seen(self._new(tail))
@@ -213,16 +214,19 @@ class Follower:
             if not inbox.is_empty:
                 return None
 
-    def _record(self, tail: Tail) -> RecordRead:
-        """Read the record; its events do not say where they are recorded."""
+    def _record(self, tail: Tail) -> Iterator[Event]:
+        """Read the record in parts; its events do not say where they are recorded."""
         folder = RecordingStarted(folder=str(self.folder.path))
-        return RecordRead(events=(folder, *tail.past()))
+        parts = tail.past()
+        yield RecordRead(events=(folder, *next(parts, ())))
+        for events in parts:
+            yield RecordRead(events=events, continues=True)
 
     def _new(self, tail: Tail) -> Iterator[Event]:
         """Yield new events; after a resume the whole record."""
         for event in tail.new():
             if isinstance(event, RunResumed):
-                yield self._record(tail)
+                yield from self._record(tail)
                 return
             yield event
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -22,6 +23,9 @@ from tui_trainer.protocol.schema import upgraded
 
 _VOIDING = ('{"event": "RunResumed"', '{"event": "Rewound"')
 _TEST_EVALUATED = '{"event": "TestEvaluated"'
+
+PART = 1 << 21
+"""Bytes of a part of a long record: some 10,000 steps, which a window applies in 0.1 s."""
 
 _PARTS = (LayerRow, Diagnosis, Cause, ParameterProbe, LayerProbe, NeighborLabels, TriedRate)
 """The dataclasses nested in events."""
@@ -121,9 +125,7 @@ def read_recorded(text: str, name: str) -> Recorded:
     lines = whole.split("\n") if whole else []
     returns: dict[int, int] = {}
     for number, line in enumerate(lines):
-        if line.startswith(_VOIDING):
-            held = getattr(_event(line, name, number), "lines", None)
-            returns[number] = number if held is None else min(held, number)
+        _note_return(returns, line, number, name)
     test_evaluations = sum(line.startswith(_TEST_EVALUATED) for line in lines)
     holding = _holding(returns, len(lines))
     events = tuple(_event(lines[number], name, number) for number in holding)
@@ -131,20 +133,80 @@ def read_recorded(text: str, name: str) -> Recorded:
     return Recorded(events, test_evaluations, len(lines), returns, void, name)
 
 
+def read_parts(
+    read: Callable[[int, int], bytes], size: int, name: str
+) -> Iterator[tuple[tuple[Event, ...], bytes]]:
+    """Parse an ``events.jsonl`` in parts, so that a long one needs little memory.
+
+    Args:
+        read: Returns bytes of the file, given their number and position.
+        size: The bytes to read; an incomplete line at their end is ignored.
+        name: The file's name, for messages.
+
+    Yields:
+        The valid events of each part, and its bytes: whole lines.
+
+    Raises:
+        InputError: At the first valid line that is no event.
+    """
+    lines = 0
+    returns: dict[int, int] = {}
+    for content in _parts(read, size):
+        if any(f"\n{start}".encode() in b"\n" + content for start in _VOIDING):
+            for number, line in enumerate(content.decode("utf-8", "replace").split("\n"), lines):
+                _note_return(returns, line, number, name)
+        lines += content.count(b"\n")
+    valid = _valid(returns, lines)
+    lines = 0
+    for content in _parts(read, size):
+        text = content.decode("utf-8", "replace").split("\n")[:-1]
+        first, lines = lines, lines + len(text)
+        holding = (range(max(each.start, first), min(each.stop, lines)) for each in valid)
+        numbers = itertools.chain.from_iterable(holding)
+        yield tuple(_event(text[number - first], name, number) for number in numbers), content
+
+
+def _parts(read: Callable[[int, int], bytes], size: int) -> Iterator[bytes]:
+    """Yield the bytes of a file in parts that end with a line break."""
+    position, length = 0, PART
+    while position < size:
+        content = read(min(length, size - position), position)
+        whole = content[: content.rfind(b"\n") + 1]
+        if whole:
+            yield whole
+            position, length = position + len(whole), PART
+        elif len(content) < length:
+            return  # the file has become shorter
+        else:
+            length *= 2  # a line that is longer than a part
+
+
+def _note_return(returns: dict[int, int], line: str, number: int, name: str) -> None:
+    """Note the number of valid lines before a rewind or a resume."""
+    if line.startswith(_VOIDING):
+        held = getattr(_event(line, name, number), "lines", None)
+        returns[number] = number if held is None else min(held, number)
+
+
 def _holding(returns: Mapping[int, int], lines: int) -> list[int]:
-    """Return the numbers of the valid lines within the first ``lines``.
+    """Return the numbers of the valid lines within the first ``lines``; see :func:`_valid`."""
+    return [*itertools.chain.from_iterable(_valid(returns, lines))]
+
+
+def _valid(returns: Mapping[int, int], lines: int) -> list[range]:
+    """Return the ranges of the valid lines within the first ``lines``.
 
     Args:
         returns: The lines of rewinds and resumes, each with the number of lines valid before it.
         lines: The number of lines.
     """
-    holding: list[int] = []
+    valid: list[range] = []
     for place in sorted(returns, reverse=True):
         if place < lines:
-            holding += range(lines - 1, place - 1, -1)
+            valid.append(range(place, lines))
             lines = returns[place]
-    holding += range(lines - 1, -1, -1)
-    return holding[::-1]
+    valid.append(range(lines))
+    return valid[::-1]
 
 
 def _event(line: str, name: str, number: int) -> Event:
