@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import keys, memory, screen, speed
+from tests.benchmarks import attach, attached, keys, memory, screen, speed
 from tests.benchmarks.comparisons import COMPARISONS, Comparison, Entry, select
 from tests.benchmarks.contender_runner import ContenderRunner
 from tests.benchmarks.measure import Pair, paired, percentile, slope, write_figures, write_json
@@ -178,6 +178,16 @@ def test_the_meter_leaves_the_warm_up_out(tmp_path: Path) -> None:
     assert report.read(tmp_path / "report.json") == meter.report()
 
 
+def test_the_meter_waits_for_its_gate(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    times = iter([0.0, 1.0, 2.0, 3.0, 4.0, 5.0])
+    meter = Meter(1.0, clock=lambda: next(times), gate=gate)
+    assert [meter.step(100) for _ in range(4)] == [False] * 4
+    gate.touch()
+    assert [meter.step(100) for _ in range(2)] == [False, True]
+    assert meter.report().began == 4.0
+
+
 def test_keys_return_to_the_first_lr_and_repeat_none_too_soon() -> None:
     planned = keys.plan(3)
     rates = [keys.FIRST_LR, *(key.lr for key in planned)]
@@ -194,6 +204,66 @@ def test_each_key_is_matched_with_its_answer() -> None:
     changes = [(0.5, 0.05), (1.25, 0.05), (2.5, 0.02), (3.125, 0.05)]
     assert keys.answer_seconds(pressed, changes) == [0.25, 0.5, 0.125]
     assert keys.answer_seconds(pressed, changes[:2]) == [0.25]
+
+
+def test_the_keys_of_an_attached_window_end_at_the_first_settings() -> None:
+    planned = attach.plan(20, 128)
+    assert [setting for _, setting, _ in planned].count("batch_size") == 4
+    assert [value for _, setting, value in planned if setting == "batch_size"] == [64, 128] * 2
+    assert [value for _, setting, value in planned if setting == "base_lr"][-1] == attach.FIRST_LR
+
+
+def test_each_event_is_matched_with_its_key_and_with_the_screen() -> None:
+    press, key = attach.Press, attach.Press(1.0, "base_lr", 0.05)
+    other = press(2.0, "batch_size", 64.0)
+    changes = [press(0.5, "base_lr", 0.05), press(1.25, "base_lr", 0.05)]
+    assert attach.matched([key, other], changes) == [(key, changes[1])]
+    story = screen.ScreenHistory(
+        [
+            screen.Change(1.1, 9, "lr 0.1 → 0.05   batch 128"),
+            screen.Change(1.5, 9, "lr 0.05   batch 128"),
+            screen.Change(2.5, 9, "lr 0.05   batch 64"),
+        ],
+        [*[""] * 9, "lr 0.05   batch 64"],
+    )
+    assert attach.to_screen([changes[1], other], story) == [0.25, 0.5]
+
+
+def test_a_row_is_judged_by_its_95th_percentile() -> None:
+    made = attach.row("wait", [float(value) for value in range(101)], "ms", 95.0)
+    assert attach.cells(made) == ("wait", "101", "50", "95", "ms", "≤ 95", "met", "")
+    late = attach.row("wait", [96.0], "ms", 95.0)
+    assert "missed" in attach.table([made, late])[2]
+    with pytest.raises(ContenderError, match="nothing"):
+        attach.row("wait", [], "ms")
+
+
+def test_a_record_is_read_as_it_grows(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    steps = [
+        {"event": "StepDone", "step": number, "seconds": seconds, "batch_size": 64, "images": 1}
+        for number, seconds in enumerate([0.0, 0.25, 0.5, 1.5])
+    ]
+    path.write_text("".join(f"{json.dumps(step)}\n" for step in steps[:2]))
+    with attached.RecordReader(tmp_path) as record:
+        assert record.wait_for("StepDone", 0.0) > 0
+        with path.open("a") as file:
+            file.write("".join(f"{json.dumps(step)}\n" for step in steps[2:]) + '{"event": "Ru')
+            file.write('nFinished"}\n')
+        record.wait_for("RunFinished", 0.0)
+    read = [step for _, step in record.events("StepDone")]
+    assert read == steps
+    assert attached.batch_seconds(read, 64) == 0.25
+    with pytest.raises(ContenderError, match="no batches"):
+        attached.batch_seconds(read, 128)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_the_cost_of_a_process_is_read() -> None:
+    number = os.getpid()
+    assert attached.cpu_seconds(number) > 0
+    assert next(iter(attached.thread_seconds(number))) == number
+    assert attached.memory_mb(number, "VmHWM") >= attached.memory_mb(number) > 1
 
 
 def test_a_key_is_seen_by_its_lr_or_a_later_one() -> None:
@@ -227,6 +297,8 @@ def test_a_screen_is_read_from_what_was_written() -> None:
     assert screen.status_row(story) == 38
     assert screen.curve_rows(story) == {4}
     assert screen.lrs_shown(story) == [(1.0, "0.1"), (2.01, "0.05")]
+    assert screen.confirmed_shown(story, "base_lr") == [(1.0, "0.1"), (3.0, "0.05")]
+    assert screen.confirmed_shown(story, "batch_size") == [(1.0, "128")]
     assert screen.number_frames(story, 1.0, 5.0) == 0.75
     assert screen.curve_frames(story, 1.0, 5.0) == 0.25
 

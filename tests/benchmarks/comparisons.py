@@ -88,7 +88,8 @@ def _first(goal: str, met: Callable[[float], bool]) -> tuple[str, Callable[[Figu
     return f"a {goal}", lambda figure: met(figure.a)
 
 
-SPEED, MEMORY, EPOCH = "images/s", "MB", "s/epoch"
+SPEED, CPU_SPEED, MEMORY, EPOCH = "images/s", "img/CPU s", "MB", "s/epoch"
+WATCHED = _ratio("≥ 0.99", lambda r: r >= 0.99)
 KEY_SCREEN = {95: _first("≤ 50", lambda a: a <= 50)}
 KEY_EFFECT = {95: ("a ≤ b + 20", lambda figure: figure.a <= figure.b + 20)}
 
@@ -144,6 +145,29 @@ COMPARISONS = (
             Entry("app-curves/target", "Hz"),
         ),
         rounds.app_bare,
+    ),
+    Comparison(
+        "watched/unwatched",
+        (
+            "the engine on one core: shown by an attached window on another core, against not "
+            "shown; per second, and per second of CPU time"
+        ),
+        (
+            Entry("watched/unwatched", SPEED, *WATCHED),
+            Entry("watched-cpu/unwatched", CPU_SPEED),
+            Entry("watched-small/unwatched", SPEED, *WATCHED),
+            Entry("watched-small-cpu/unwatched", CPU_SPEED),
+        ),
+        rounds.watched_unwatched,
+    ),
+    Comparison(
+        "watching/headless",
+        (
+            "the engine with two threads: shown by an attached window, and by the app that trains, "
+            "against not shown"
+        ),
+        (Entry("attached/headless", SPEED), Entry("window/headless", SPEED)),
+        rounds.watching_headless,
     ),
     Comparison(
         "lightning/bare",

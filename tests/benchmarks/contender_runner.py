@@ -13,9 +13,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from tests.benchmarks import keys, screen
+from tests.benchmarks import attached, contenders, keys, screen
 from tests.benchmarks.meter import Report
-from tests.benchmarks.processes import PATIENCE, ContenderError, SkippedError, finish, wait
+from tests.benchmarks.processes import (
+    PATIENCE,
+    ContenderError,
+    SkippedError,
+    finish,
+    logged,
+    wait,
+)
 from tests.benchmarks.terminal import terminal
 
 TRIAL = 3.0
@@ -96,15 +103,44 @@ class ContenderRunner:
             self._report_progress("pyte is not installed: the figures of the screen are left out")
         return found
 
-    def train(self, name: str, *options: str, seconds: float | None = None) -> Report:
-        """Run a contender without the window.
+    def train(
+        self, name: str, *options: str, seconds: float | None = None, core: int | None = None
+    ) -> Report:
+        """Run a contender without the window, on one core if it is given.
 
         Raises:
             ContenderError: If it crashes or hangs.
         """
         seconds = self.seconds if seconds is None else seconds
         command = self._command(name, options, seconds)
-        finish(command, seconds, self._folder)
+        finish(command, seconds, self._folder, core=core)
+        return self._report()
+
+    def watched(self, *options: str, pinned: tuple[int, int] | None = None) -> Report:
+        """Run the engine, and an attached window in another process that shows it.
+
+        Args:
+            *options: The options of the engine.
+            pinned: The core of the engine and that of the window; all cores for both if None.
+
+        Raises:
+            ContenderError: If one of them crashes or hangs.
+        """
+        engine_core, window_core = pinned or (None, None)
+        gate = self._folder / "gate"
+        gate.unlink(missing_ok=True)
+        command = self._command("engine", (*options, "--gate", str(gate)), self.seconds)
+        with logged(command, self._folder, core=engine_core) as (engine, written):
+            run = contenders.run_folder(self._path, engine.pid)
+            attached.wait_for_steps(run, engine, written)
+            with attached.window(run, core=window_core) as view:
+                time.sleep(attached.STARTUP)
+                spent, began = attached.cpu_seconds(view.process.pid), time.monotonic()
+                gate.touch()
+                wait(engine, self.seconds, written)
+                spent = attached.cpu_seconds(view.process.pid) - spent
+        share = 100 * spent / (time.monotonic() - began)
+        self._report_progress(f"the attached window took {share:.1f} % of a core")
         return self._report()
 
     def window(self, *options: str) -> tuple[Report, Shown | None]:
@@ -248,6 +284,18 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def two_cores() -> tuple[int, int]:
+    """Return two of the cores available to this process.
+
+    Raises:
+        SkippedError: If there is only one, or a process cannot be pinned to a core here.
+    """
+    available = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if len(available) < 2:
+        raise SkippedError("it needs two cores, and a system that pins a process to a core")
+    return available[0], available[1]
 
 
 def need_lightning() -> None:

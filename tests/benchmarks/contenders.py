@@ -27,9 +27,9 @@ SETTINGS = {"model": str, "batch_size": int, "augment": str, "threads": int, "lr
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train one contender and write its report."""
     options = parser().parse_args(arguments)
-    meter = Meter(options.seconds, options.marker)
+    meter = Meter(options.seconds, options.marker, gate=options.gate)
     config = config_of(options)
-    folder = options.report.with_suffix(f".{os.getpid()}.run")
+    folder = run_folder(options.report, os.getpid())
     match options.name:
         case "engine":
             engine(config, meter, folder)
@@ -50,6 +50,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os._exit(0)
 
 
+def run_folder(report: Path, process: int) -> Path:
+    """Return the folder of the run that a process saves.
+
+    Args:
+        report: The path of its report.
+        process: Its id.
+    """
+    return report.with_suffix(f".{process}.run")
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the contender's options."""
     made = argparse.ArgumentParser(description="Train one contender for a while.")
@@ -59,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
         "--seconds", type=float, default=8.0, help="measured seconds after the warm-up"
     )
     made.add_argument("--marker", type=Path, help="file to create when the warm-up ends")
+    made.add_argument("--gate", type=Path, help="file without which the warm-up does not end")
     made.add_argument(
         "--workers", type=int, default=0, help="workers of the loader in script and plain"
     )

@@ -30,6 +30,7 @@ class Report:
         first_step: The end of the first step.
         began: The end of the warm-up.
         ended: The end of the slice.
+        cpu_seconds: The CPU time of all threads between ``began`` and ``ended``.
         rss_mb: The process's peak resident memory, in MB.
         threads: Threads of torch.
         changes: The times and values of new learning rates.
@@ -40,6 +41,7 @@ class Report:
     first_step: float
     began: float
     ended: float
+    cpu_seconds: float
     rss_mb: float
     threads: int
     changes: list[tuple[float, float]] = field(default_factory=list)
@@ -48,6 +50,11 @@ class Report:
     def epoch_seconds(self) -> float:
         """The seconds for all 60,000 images at that speed."""
         return EPOCH_IMAGES / self.images_per_second
+
+    @property
+    def images_per_cpu_second(self) -> float:
+        """The images per second of CPU time: other processes on the same cores hardly change it."""
+        return self.images_per_second * (self.ended - self.began) / self.cpu_seconds
 
     @classmethod
     def read(cls, path: Path) -> Report:
@@ -64,6 +71,12 @@ class Report:
 class Meter:
     """Counts steps through a warm-up and then for a number of seconds.
 
+    Args:
+        seconds: The duration of the measurement.
+        marker: A file to create when the warm-up ends.
+        clock: A monotonic clock.
+        gate: A file without which the warm-up does not end.
+
     Attributes:
         finished: Whether the time is up.
         threads: Threads of torch, set by the contender.
@@ -75,17 +88,21 @@ class Meter:
         seconds: float,
         marker: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        gate: Path | None = None,
     ) -> None:
         self.finished = False
         self.threads = 0
         self.changes: list[tuple[float, float]] = []
         self._seconds = seconds
         self._marker = marker
+        self._gate = gate
         self._clock = clock
         self._first = 0.0
         self._steps = 0
         self._images = 0
         self._times: list[float] = []
+        self._cpu_began = self._cpu_ended = 0.0
 
     def step(self, images: int) -> bool:
         """Record a step; return whether the time is up."""
@@ -95,14 +112,20 @@ class Meter:
             self._times.append(now)
             self._images += images
             self.finished = now - self._times[0] >= self._seconds
+            if self.finished:
+                self._cpu_ended = time.process_time()
             return self.finished
         if self._steps == 1:
             self._first = now
-        elif self._steps >= WARM_STEPS and now - self._first >= WARM_SECONDS:
+        elif self._steps >= WARM_STEPS and now - self._first >= WARM_SECONDS and self._is_open():
             self._times.append(now)
+            self._cpu_began = time.process_time()
             if self._marker is not None:
                 self._marker.touch()
         return False
+
+    def _is_open(self) -> bool:
+        return self._gate is None or self._gate.exists()
 
     def report(self) -> Report:
         """Return the measurements.
@@ -119,6 +142,7 @@ class Meter:
             first_step=self._first,
             began=began,
             ended=ended,
+            cpu_seconds=self._cpu_ended - self._cpu_began,
             rss_mb=peak_rss_mb(),
             threads=self.threads,
             changes=self.changes,

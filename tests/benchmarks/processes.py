@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -45,12 +45,34 @@ def child(command: Sequence[str], **settings: Any) -> Iterator[subprocess.Popen[
         process.wait()
 
 
-def finish(command: Sequence[str], seconds: float, folder: Path) -> None:
-    """Run a process to its end.
+def pin(process: subprocess.Popen[bytes], core: int | None) -> None:
+    """Restrict a process that has just started, and its later threads, to one core.
+
+    Args:
+        process: The process.
+        core: The number of the core; None for all.
+    """
+    if core is not None:
+        os.sched_setaffinity(process.pid, {core})
+
+
+def finish(
+    command: Sequence[str], seconds: float, folder: Path, *, core: int | None = None
+) -> None:
+    """Run a process to its end, on one core if it is given.
 
     Raises:
         ContenderError: If it fails, or takes a minute longer than ``seconds``.
     """
+    with logged(command, folder, core=core) as (process, written):
+        wait(process, seconds, written)
+
+
+@contextmanager
+def logged(
+    command: Sequence[str], folder: Path, *, core: int | None = None
+) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], bytes]]]:
+    """Start a process as :func:`child`; the function returns what it wrote to standard error."""
     log = folder / "stderr"
     with (
         log.open("wb") as errors,
@@ -58,7 +80,8 @@ def finish(command: Sequence[str], seconds: float, folder: Path) -> None:
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors
         ) as process,
     ):
-        wait(process, seconds, lambda: log.read_bytes())
+        pin(process, core)
+        yield process, log.read_bytes
 
 
 def wait(process: subprocess.Popen[bytes], seconds: float, written: Any) -> None:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.benchmarks.contender_runner import ERA, SCRIPT, ContenderRunner, need_lightning
+from tests.benchmarks.contender_runner import (
+    ERA,
+    SCRIPT,
+    ContenderRunner,
+    need_lightning,
+    two_cores,
+)
 from tests.benchmarks.keys import PERCENTILES
 from tests.benchmarks.measure import Pair
 from tests.benchmarks.processes import ROOT, SkippedError
@@ -88,6 +94,32 @@ def app_bare(runner: ContenderRunner, number: int) -> Mapping[str, Pair]:
         pairs["app-numbers/target"] = (shown.numbers, NUMBERS_HZ)
         pairs["app-curves/target"] = (shown.curves, CURVES_HZ)
     return pairs
+
+
+def watched_unwatched(runner: ContenderRunner, number: int) -> Mapping[str, Pair]:
+    pinned = two_cores()
+    pairs = {}
+    for name, model in (("watched", ERA), ("watched-small", (*SMALL, "--augment", "light"))):
+        options = (*model, "--threads", "1")
+        watched = runner.watched(*options, pinned=pinned)
+        alone = runner.train("engine", *options, core=pinned[0])
+        pairs[f"{name}/unwatched"] = (watched.images_per_second, alone.images_per_second)
+        pairs[f"{name}-cpu/unwatched"] = (
+            watched.images_per_cpu_second,
+            alone.images_per_cpu_second,
+        )
+    return pairs
+
+
+def watching_headless(runner: ContenderRunner, number: int) -> Mapping[str, Pair]:
+    options = (*ERA, "--threads", "2")
+    headless = runner.train("engine", *options)
+    attached = runner.watched(*options)
+    window, _ = runner.window(*options)
+    return {
+        "attached/headless": (attached.images_per_second, headless.images_per_second),
+        "window/headless": (window.images_per_second, headless.images_per_second),
+    }
 
 
 def version_python(runner: ContenderRunner, number: int) -> Mapping[str, Pair]:

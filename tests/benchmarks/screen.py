@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,10 @@ MAX_DELAY = 2.0
 """Seconds after a key beyond which a learning rate on the screen is another key's."""
 
 _LR = re.compile(r"\blr (\d\S*)(?: ×\S+)?(?: → (\S+))?")
+_CONFIRMED = {
+    "base_lr": re.compile(r"\blr (\d\S*)"),
+    "batch_size": re.compile(r"\bbatch (\d\S*)"),
+}
 _BRAILLE = re.compile("[\u2801-\u28ff]")
 # Private forms of "m" and "u" (keyboard protocols), which pyte mistakes for colors and text.
 _PRIVATE = re.compile(rb"\x1b\[[<=>?][0-9;:]*[mu]")
@@ -119,13 +123,38 @@ def lrs_shown(story: ScreenHistory) -> list[tuple[float, str]]:
 
     A requested one (``lr 0.1 → 0.2``) counts.
     """
+
+    def lr(text: str) -> str | None:
+        found = _LR.search(text)
+        return (found[2] or found[1]) if found else None
+
+    return _values_shown(story, lr)
+
+
+def confirmed_shown(story: ScreenHistory, setting: str) -> list[tuple[float, str]]:
+    """Return the times and values of a knob in the status line; a requested one does not count.
+
+    Args:
+        story: The screen over time.
+        setting: ``base_lr`` or ``batch_size``.
+    """
+
+    def value(text: str) -> str | None:
+        found = _CONFIRMED[setting].search(text)
+        return found[1] if found else None
+
+    return _values_shown(story, value)
+
+
+def _values_shown(
+    story: ScreenHistory, value_of: Callable[[str], str | None]
+) -> list[tuple[float, str]]:
     row, before, shown = status_row(story), "", []
     for change in story.changes:
-        found = _LR.search(change.text) if change.row == row else None
-        lr = (found[2] or found[1]) if found else before
-        if lr != before:
-            before = lr
-            shown.append((change.at, lr))
+        value = (value_of(change.text) if change.row == row else None) or before
+        if value != before:
+            before = value
+            shown.append((change.at, value))
     return shown
 
 
