@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import threading
 from collections.abc import Callable, Iterator
 from io import FileIO
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from tui_trainer.protocol import commands
-from tui_trainer.protocol.commands import Command, Pause, SetBaseLr, Stop, Unusable
+from tui_trainer.protocol.commands import Command, Pause, SetBaseLr, Stop, Unusable, name_of
 from tui_trainer.protocol.schema import SCHEMA
 from tui_trainer.recording import command_file
 from tui_trainer.recording.command_file import (
@@ -169,6 +170,24 @@ def test_texts_of_a_sender_are_short_and_printable() -> None:
     for text in (command.by, command.request):
         assert len(text) <= 64
         assert text.isprintable()
+
+
+MUTATIONS = (
+    *(b"NaN", b"1e999", b"null", b"true", b'""', b"[]", b"{}", b'"\\ud800"', b"1" * 400),
+    *(b"9" * 5_000, b"[" * 900, b"\x00", b"\xff", b"\xef\xbb\xbf", b'"schema"', b":", b","),
+)
+
+
+def test_no_line_stops_the_thread() -> None:
+    rng = random.Random(1)
+    whole = [to_line(command).encode() for command in EXAMPLES]
+    for _ in range(5_000):
+        line = bytearray(rng.choice(whole))
+        for _ in range(rng.randint(1, 4)):
+            place = rng.randrange(len(line) + 1)
+            line[place : place + rng.randint(0, 6)] = rng.choice(MUTATIONS)
+        command = from_line(bytes(line))
+        assert (command.by + command.request + name_of(command)).isprintable()
 
 
 def test_a_sender_without_a_name_has_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -436,6 +455,31 @@ def test_what_is_no_file_is_refused_once(
     assert polled(file, received) == [pause(2)]
 
 
+def test_what_is_no_file_from_the_start_is_reported(
+    folder: RunFolder, received: list[Command]
+) -> None:
+    folder.commands.unlink()
+    os.mkfifo(folder.commands)
+    file = CommandFile(folder, received.append)
+    (report,) = polled(file, received, 3)
+    assert isinstance(report, Unusable)
+    folder.commands.unlink()
+    create(folder.commands)
+    append(folder.commands, pause(1))
+    assert polled(file, received) == [pause(1)]
+    file.close()
+
+
+def test_a_file_that_is_missing_at_first(folder: RunFolder, received: list[Command]) -> None:
+    folder.commands.unlink()
+    file = CommandFile(folder, received.append)
+    assert polled(file, received, 3) == []
+    create(folder.commands)
+    append(folder.commands, pause(1))
+    assert polled(file, received) == [pause(1)]
+    file.close()
+
+
 class Owners:
     """A fake of ``lstat`` and ``fstat`` that reports another owner for one file."""
 
@@ -460,6 +504,7 @@ def test_the_file_of_another_user_is_refused(
     folder: RunFolder, received: list[Command], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owners = Owners(folder.commands, monkeypatch)
+    append(folder.commands, pause(0))
     file = CommandFile(folder, received.append)
     append(folder.commands, pause(1))
     (report,) = polled(file, received, 3)

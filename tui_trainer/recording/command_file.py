@@ -198,7 +198,9 @@ class CommandFile:
             found = os.lstat(self._path)
             self._identity = (found.st_dev, found.st_ino)
             self._size = self._position = found.st_size
-            if not refusal(found, self._owner):
+            if refusal(found, self._owner):
+                self._size = UNREAD  # the first poll reports it
+            else:
                 self._open()
 
     def start(self) -> None:
