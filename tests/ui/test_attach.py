@@ -24,6 +24,7 @@ from tests.ui.attachments import (
 )
 from tests.ui.exhibits import views
 from tests.ui.fakes import recording, until
+from tests.ui.test_questions import answered
 from tests.ui.test_snapshots import MEDIUM, SMALL, SnapCompare, snapshot
 from tui_trainer.protocol import commands
 from tui_trainer.protocol.commands import Ask, Command
@@ -571,3 +572,11 @@ def test_the_window_shows_how_long_a_busy_trainer_has_recorded_nothing() -> None
     run.apply((StateChanged(state="paused", step=STEP.step),))
     now[0] = 99.0
     assert run.role == "attached", "a paused trainer has nothing to record"
+
+
+def test_a_view_says_what_the_first_answer_waits_for() -> None:
+    run = AttachedRun(RunConfig(), FakeAttachment(TRAINING), lambda message: None, by=ME)
+    question = Ask("view/confusion")
+    assert "checkpoint" in run.preparing
+    run.apply((answered(question),))
+    assert run.preparing == ""

@@ -38,8 +38,12 @@ from tui_trainer.recording.follower import Follower
 from tui_trainer.recording.lock import Lock
 from tui_trainer.text.fmt import one_line, printable
 
-NICENESS = 10
-"""The priority of the thread that answers questions: the trainer may be on the same cores."""
+NICENESS = 5
+"""The priority of the thread that answers questions: the trainer may be on the same cores.
+
+A busy trainer gets 3 parts of a core that it shares with this thread. With 10 it would get 9, and
+PyTorch would take half a minute to load.
+"""
 
 START_SECONDS = 30.0
 """How long a script waits for a trainer to start; a download can take longer."""

@@ -92,6 +92,7 @@ class AttachedRun(LiveRun):
         self.attachment = attachment
         self.read_only = read_only
         self._clock = clock
+        self._has_answered = False
         self._event_at = clock()
         self._requests: set[str] = set()
         self._questions_inbox = Inbox()
@@ -112,9 +113,16 @@ class AttachedRun(LiveRun):
         is_busy = self.history.state in BUSY and not self.history.is_over
         return f"{role}, no event for {seconds} s" if is_busy and seconds >= SILENT else role
 
+    @property
+    def preparing(self) -> str:
+        """What must be done before the first answer; empty once there was one."""
+        return "" if self._has_answered else "loading PyTorch and the last checkpoint …"
+
     def apply(self, events: tuple[Event, ...]) -> list[str]:
         """Apply the events, and return what to notify the user of."""
-        if not all(isinstance(event, Answered) for event in events):
+        are_answers = [isinstance(event, Answered) for event in events]
+        self._has_answered = self._has_answered or any(are_answers)
+        if not all(are_answers):
             self._event_at = self._clock()
         return super().apply(events)
 

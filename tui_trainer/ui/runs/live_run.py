@@ -77,6 +77,11 @@ class LiveRun:
         """What this window is to the run; empty if it trains the run."""
         return ""
 
+    @property
+    def preparing(self) -> str:
+        """What must be done before the first answer; empty if nothing."""
+        return ""
+
     def _view_questions(self) -> ExhibitQuestions:
         return ExhibitQuestions(self.send, "view")
 

@@ -65,7 +65,7 @@ def exhibit_view(run: LiveRun, lesson: Lesson, control: int) -> ExhibitView:
         trains="" if quiet else experiment.trains,
         unavailable_reason=quiet
         or experiment.rejection
-        or ("" if exhibit else "waiting for the engine …"),
+        or ("" if exhibit else run.preparing or "waiting for the engine …"),
         is_running=experiment.is_running,
         is_stopped=experiment.is_stopped,
         waits=not run.is_paused and not run.history.is_over,
@@ -97,13 +97,13 @@ def inspection_view(run: LiveRun, view: View, control: int | None) -> ExhibitVie
     """
     inspection, quiet = run.inspection, unavailable_reason(run)
     exhibit = inspection.exhibit if inspection.subject == view.name else None
-    is_waiting = exhibit is None or inspection.is_running
+    waiting = "" if exhibit and not inspection.is_running else run.preparing or "computing …"
     shown = ExhibitView(
         title=view.title,
         exhibit=exhibit,
         controls=inspection.controls if exhibit else (),
         trains="" if quiet or exhibit is None or inspection.is_running else exhibit.trains,
-        unavailable_reason=quiet or inspection.rejection or ("computing …" if is_waiting else ""),
+        unavailable_reason=quiet or inspection.rejection or waiting,
         noun=f"after step {count(inspection.step)}" if exhibit else view.about,
         verb="continues",
     )
