@@ -526,19 +526,28 @@ def test_a_started_trainer_that_fails_after_it_recorded_something(begun: Run) ->
 
 
 def test_a_started_trainer_that_removes_its_empty_run(begun: Run) -> None:
-    """A trainer that fails while it prepares leaves no files."""
+    """A trainer that fails while it prepares leaves no files, and ends some time later."""
     assert begun.trainer is not None
     trainer = begun.trainer
     begun.train()
     begun.write(StateChanged(state="preparing", step=0, detail="reading the data"))
 
-    def fail() -> None:
+    def forget() -> None:
+        begun.folder.events.unlink()
         begun.die()
-        shutil.rmtree(begun.folder.path)
-        trainer.end("--data-dir: no such folder")
 
     with pytest.raises(InputError, match=r"^--data-dir: no such folder$"):
-        begun.all_events(idle, fail, idle)
+        begun.all_events(
+            idle, forget, *[idle] * 9, lambda: trainer.end("--data-dir: no such folder")
+        )
+
+
+def test_a_folder_that_is_moved_while_the_started_trainer_runs(begun: Run) -> None:
+    path = begun.folder.path
+    begun.train()
+    begun.write(started())
+    with pytest.raises(InputError, match="moved or deleted while it was followed"):
+        begun.all_events(idle, lambda: path.rename(path.with_name("elsewhere")), idle)
 
 
 def test_while_its_process_runs_a_free_lock_is_no_death(begun: Run) -> None:

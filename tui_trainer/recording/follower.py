@@ -259,7 +259,7 @@ class Follower:
         """
         if not tail.is_there:
             # A trainer that fails at its start removes its files, then ends.
-            if self.trainer is not None and self.trainer.is_running:
+            if self.trainer is not None and self.trainer.is_running and self.folder.path.is_dir():
                 return
             if self.trainer is not None and self.trainer.problem:
                 raise InputError(self.trainer.problem)
