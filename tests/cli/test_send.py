@@ -386,6 +386,15 @@ def test_a_file_that_the_trainer_would_not_read(
     assert "is not an ordinary file" in refused()
 
 
+def test_a_lock_that_cannot_be_read_is_not_taken_for_a_free_one(
+    run: Cli, trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: path != trainer.folder.lock)
+    code, out, err = run("send", "one", "pause")
+    assert (code, out) == (2, "")
+    assert "runs/one/.lock: no permission to read; the owner" in err
+
+
 def test_it_loads_neither_torch_nor_the_window(tmp_path: Path) -> None:
     run_folder(tmp_path / "one", recording("mid-run"), state="running")
     arguments = ["mnist-tui", "send", str(tmp_path / "one"), "pause"]
