@@ -574,7 +574,7 @@ def test_the_window_shows_how_long_a_busy_trainer_has_recorded_nothing() -> None
     assert run.role == "attached", "a paused trainer has nothing to record"
 
 
-def test_a_view_says_what_the_first_answer_waits_for() -> None:
+def test_a_view_shows_what_the_first_answer_waits_for() -> None:
     run = AttachedRun(RunConfig(), FakeAttachment(TRAINING), lambda message: None, by=ME)
     question = Ask("view/confusion")
     assert "checkpoint" in run.preparing
