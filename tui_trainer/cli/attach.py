@@ -77,6 +77,7 @@ def attach(
     folder = trained_run() if run is None else find_run(run)
     moved = MovedPaths(model, data_dir)
     settings = with_current_paths(folder.read_config(), folder, moved)
+    folder.check_lock()
     # Without permission to steer, no key should promise it.
     read_only = read_only or not os.access(folder.commands, os.W_OK)
     hooks = Hooks(on_end, on_finding)

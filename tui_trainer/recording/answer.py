@@ -129,11 +129,7 @@ def answer_of(
     sent = replace(command, by=command_file.sender(), request=secrets.token_hex(8))
     answer = Answer(sent)
     with closing(_tail(folder)) as tail:
-        if folder.lock.exists() and not os.access(folder.lock, os.R_OK):
-            raise path_error(
-                folder.lock,
-                "no permission to read; the owner of the run can give it with chmod g+r",
-            )
+        folder.check_lock()
         if not Lock.is_held(folder.lock):
             raise CommandError(
                 f"{folder.name}: no process trains this run; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -94,6 +95,17 @@ class RunFolder:
     def name(self) -> str:
         """Its name for display."""
         return printable(self.path.name or self.path.resolve().name)
+
+    def check_lock(self) -> None:
+        """Check that this user can see whether a process trains the run.
+
+        Raises:
+            InputError: If the lock file cannot be read.
+        """
+        if self.lock.exists() and not os.access(self.lock, os.R_OK):
+            raise path_error(
+                self.lock, "no permission to read; the owner of the run can give it with chmod g+r"
+            )
 
     def checkpoint(self, name: str) -> Path:
         """Return the file of a checkpoint: ``last``, ``best``, ``epoch-5``."""
