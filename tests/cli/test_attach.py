@@ -70,7 +70,7 @@ def test_without_permission_to_steer_the_window_is_read_only(
 
     monkeypatch.setattr(front_ends, "check_terminal", lambda instead: None)
     monkeypatch.setattr(front_ends, "run_attached", open_window)
-    monkeypatch.setattr(os, "access", lambda path, mode: has_permission)
+    monkeypatch.setattr(os, "access", lambda path, mode: has_permission or mode == os.R_OK)
 
     assert run("attach", folder.path) == (0, "", "")
     assert opened == [not has_permission]
@@ -96,3 +96,16 @@ def test_what_a_trainer_in_the_background_cannot_have(run: Cli, options: list[st
     assert (code, out) == (2, "")
     assert f"{options[0]}: cannot be used with --" in err
     assert not Path("runs").exists()
+
+
+def test_a_lock_that_cannot_be_read_is_no_free_lock(
+    run: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = recorded(tmp_path / "one")
+    monkeypatch.setattr(front_ends, "check_terminal", lambda instead: None)
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.R_OK)
+
+    code, out, err = run("attach", folder.path)
+
+    assert (code, out) == (2, "")
+    assert ".lock: no permission to read" in err
