@@ -290,7 +290,14 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("more", "problem"), BAD, ids=[more[0] + more[-1] for more, _ in BAD])
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        pytest.param(*each, marks=pytest.mark.slow if each[1] in ("no/file.py", "cuda") else ())
+        for each in BAD
+    ],
+    ids=[more[0] + more[-1] for more, _ in BAD],
+)
 def test_bad_input_in_the_background_is_one_line_and_leaves_nothing(
     more: list[str], problem: str, endless: RunConfig, path: Path
 ) -> None:
@@ -305,6 +312,7 @@ def test_bad_input_in_the_background_is_one_line_and_leaves_nothing(
     assert not path.exists()
 
 
+@pytest.mark.slow
 def test_a_folder_with_other_files_keeps_them(endless: RunConfig, path: Path) -> None:
     path.mkdir()
     (path / "notes.txt").write_text("mine")

@@ -23,6 +23,7 @@ from tui_trainer.protocol.events import Event, RunStarted
 from tui_trainer.recording.checkpoint_head import read_metadata
 from tui_trainer.recording.folder import RunFolder, find_run
 from tui_trainer.recording.journal import Recorded
+from tui_trainer.recording.lock import Lock
 from tui_trainer.text.fmt import printable
 
 if TYPE_CHECKING:
@@ -158,5 +159,7 @@ def _no_checkpoint(folder: RunFolder, name: str) -> str:
     if there:
         names = ", ".join(there)
         return f"--checkpoint {printable(name)}: not in {folder.name}; choose {names}"
+    if Lock.is_held(folder.lock):
+        return f"{folder.name}: has no checkpoint yet; its trainer saves one every 15 s: try again"
     again = f"mnist-tui --config {printable(folder.config)}"
     return f"{folder.name}: has no checkpoint yet; start it again with `{again}`"
