@@ -7,22 +7,30 @@ import os
 import re
 import shutil
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tests.faults.disks import FREE_AT, FULL_AT, headless
 from tests.faults.forks import Child, Ended, call, command
-from tests.faults.runs import small_run
+from tests.faults.runs import Left, assert_same, small_run
+from tests.faults.test_full_disk import fill, little_disk
 from tests.faults.test_signals import epochs_of, options, started, until
 from tests.faults.windows import Window
+from tui_trainer.cli.attach import Attached
+from tui_trainer.cli.detach import Trainer
 from tui_trainer.protocol.config import RunConfig
-from tui_trainer.protocol.events import CommandApplied, RunResumed, SettingChanged
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import CommandApplied, Rewound, RunResumed, SettingChanged
 from tui_trainer.protocol.exit_codes import ExitCode
 from tui_trainer.recording.command_file import sender
 from tui_trainer.recording.folder import RunFolder
 from tui_trainer.recording.lock import Lock
+
+__all__ = ["little_disk"]
 
 STARTED = re.compile(rb"epoch +[\d,]+ of ")
 """On the screen once the record is read."""
@@ -202,6 +210,46 @@ def test_a_run_that_is_moved_ends_the_window_with_one_line(
     trains(other)
 
 
+def test_a_full_disk_of_the_trainer_is_survived_by_both(
+    little_disk: Path, config: RunConfig, whole: Left, attach: Attach, tmp_path: Path
+) -> None:
+    run, filler, freed = little_disk / "run", little_disk / "filler", tmp_path / "freed"
+
+    def at_step(step: int) -> None:
+        if step == FULL_AT:
+            fill(filler)
+        if step == FREE_AT:
+            until(freed.exists)
+            filler.unlink()
+
+    run.mkdir()
+    child = Child(lambda: headless(run, config, at_step), tmp_path / "output")
+    until(filler.exists)
+    window = attach(words=("attach", str(run)))
+    press(window, "-")
+    freed.touch()
+    assert child.wait().code == 0
+    window.wait_until(lambda: b"finished" in window.shown)
+    press(window, "q")
+    assert window.wait() == 0
+    assert "completed in epoch 3 of 3" in assert_orderly(window)
+    assert_same(run, whole)
+
+
+@pytest.mark.slow
+def test_a_diverged_run_in_the_background_is_rewound_from_a_window(
+    endless: RunConfig, path: Path, attach: Attach
+) -> None:
+    begun = mnist_tui(path, "--detach", "--no-ui", *options(endless, path), "--lr", 1_000)
+    assert begun.code == 0, begun.err
+    window = attach()
+    window.wait_until(lambda: b"The run diverged" in window.shown)
+    here = epochs_of(path)
+    press(window, "y")
+    until(lambda: epochs_of(path) > here + 1)
+    assert any(isinstance(event, Rewound) for event in RunFolder(path).read_events().events)
+
+
 # Several windows
 
 
@@ -257,6 +305,47 @@ def test_a_trainer_in_the_background_survives_its_terminal(
     other.wait_until(lambda: b"stopped" in other.shown)
     press(other, "q")
     assert other.wait() == 0
+
+
+@pytest.mark.slow
+def test_a_window_that_is_closed_at_once_leaves_a_trainer_that_starts(
+    endless: RunConfig, path: Path
+) -> None:
+    window = Window("--detach", *options(endless, path))
+    try:
+        window.wait_until(lambda: b"\x1b[?1049h" in window.shown)
+        press(window, "q")
+        assert window.wait() == 0
+        words = assert_orderly(window)
+        assert words.endswith(f"watch it again with: mnist-tui attach {path}")
+        until(lambda: epochs_of(path) > 1)
+        assert "epoch" in RunFolder(path).train_log.read_text()
+    finally:
+        window.close()
+
+
+def test_after_a_failed_start_no_thread_keeps_the_process(path: Path) -> None:
+    path.mkdir()
+    trainer = Trainer(RunFolder(path), ["--no-such-option"])
+    with pytest.raises(InputError, match="--no-such-option"):
+        Attached(RunFolder(path), trainer).announce(is_resumed=False)
+    threads = set(threading.enumerate()) - {threading.main_thread()}
+    assert all(thread.daemon for thread in threads)
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_the_trainer_starts_reports_that_it_continues(
+    endless: RunConfig, path: Path
+) -> None:
+    window = Window("--detach", "--no-ui", *options(endless, path))
+    try:
+        window.wait_until(RunFolder(path).train_log.exists)
+        os.write(window.master, b"\x03")
+        assert window.wait() == ExitCode.INTERRUPTED
+        assert f"watch it with: mnist-tui attach {path}" in assert_orderly(window)
+        until(lambda: epochs_of(path) > 1)
+    finally:
+        window.close()
 
 
 @pytest.mark.slow

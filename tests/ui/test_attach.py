@@ -476,6 +476,15 @@ async def test_the_window_closes_without_a_question_and_stops_nothing() -> None:
     assert last == f"the training continues; watch it again with: mnist-tui attach {FOLDER}"
 
 
+async def test_a_window_that_is_closed_before_the_first_step_shows_what_continues() -> None:
+    app, _ = attached([])
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.pause(0.1)
+        await pressed(pilot, "q")
+    words = f"the training continues; watch it again with: mnist-tui attach {FOLDER}"
+    assert exit_message(app) == (ExitCode.FINISHED, words)
+
+
 async def test_the_exit_message_has_the_last_validation() -> None:
     app, _ = attached(MODEL)
     async with app.run_test(size=SIZE) as pilot:

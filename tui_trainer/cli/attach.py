@@ -188,22 +188,32 @@ class Attached:
     def announce(self, *, is_resumed: bool) -> int:
         """Wait until the trainer has started, then print the folder of the run."""
         inbox = Inbox()
-        reads = 0
         timer = Timer(START_SECONDS, inbox.send, [Stop()])
+        timer.daemon = True  # a trainer that fails, or ctrl+c, ends this process at once
         timer.start()
+        try:
+            self._wait_for_start(inbox, is_resumed=is_resumed)
+        except KeyboardInterrupt:
+            self._print_hint()  # the trainer is in another session: it continues
+            raise
+        self._print_hint()
+        standard_output().line(str(self.folder.path))
+        return ExitCode.FINISHED
+
+    def _wait_for_start(self, inbox: Inbox, *, is_resumed: bool) -> None:
+        reads = 0
         with closing(self._follower.events(inbox)) as events:  # type: ignore[type-var]
             for event in events:
                 reads += isinstance(event, RecordRead) and not event.continues
                 parts = event.events if isinstance(event, RecordRead) else (event,)
                 # The record of a resumed run is read again when the trainer continues it.
                 if reads > is_resumed and any(isinstance(part, RunStarted) for part in parts):
-                    break
-        timer.cancel()
+                    return
+
+    def _print_hint(self) -> None:
         Console(sys.stderr, time.monotonic).print(
             f"the training is in the background; watch it with: mnist-tui attach {self.name}"
         )
-        standard_output().line(str(self.folder.path))
-        return ExitCode.FINISHED
 
 
 def watch_new(
@@ -222,13 +232,17 @@ def watch_new(
     """
     from tui_trainer.cli.front_ends import run_attached
 
+    trainer: Trainer | None = None
     try:
-        attachment = Attached(folder, Trainer(folder, arguments))
+        trainer = Trainer(folder, arguments)
+        attachment = Attached(folder, trainer)
         if no_ui:
             return attachment.announce(is_resumed=False)
         return run_attached(attachment, settings, theme=theme, notify=notify)
     finally:
-        release_folder(folder, new)
+        # A window that is closed early leaves a trainer that is starting.
+        if trainer is None or not trainer.is_running:
+            release_folder(folder, new)
 
 
 def watch_resumed(

@@ -17,8 +17,13 @@ def exit_message(window: MnistTui) -> tuple[ExitCode, str]:
     if history.failure is not None:
         return ExitCode.FAILED, f"mnist-tui: training failed: {history.failure.message}"
     started, step = history.started, history.last_step
+    continues = ""
+    if isinstance(window, AttachApp) and not history.is_over:
+        continues = (
+            f"the training continues; watch it again with: mnist-tui attach {window.run_name}"
+        )
     if started is None or step is None:
-        return ExitCode.FINISHED, ""
+        return ExitCode.FINISHED, continues
     reason = history.finished.reason if history.finished else "quit"
     if history.is_viewing:
         reason = "inspected"
@@ -36,13 +41,11 @@ def exit_message(window: MnistTui) -> tuple[ExitCode, str]:
         result = fmt.accuracy_with_interval(test.test_accuracy, test.test_interval)
         parts.append(f"test {result}, evaluations: {test.evaluation}")
     parts += [f"not saved: {path}: {why}" for path, why in history.unsaved.items()]
-    if history.folder is not None and not window.leaves_training:
+    if continues:
+        parts.append(continues)
+    elif history.folder is not None and not window.leaves_training:
         is_resumable = reason != "completed" and not history.is_viewing
         parts.append(recorded_line(history, is_resumable=is_resumable))
-    if isinstance(window, AttachApp) and not history.is_over:
-        parts[-1] = (
-            f"the training continues; watch it again with: mnist-tui attach {window.run_name}"
-        )
     code = CODES_BY_REASON.get(window.exit_reason or "", ExitCode.FINISHED)
     if code == ExitCode.FINISHED and history.unsaved:
         code = ExitCode.UNSAVED
