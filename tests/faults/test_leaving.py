@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -129,7 +130,7 @@ def test_l_leaves_the_training_to_a_process_in_the_background(
         (tmp_path / "mine.py").write_text(MODEL)
         model = f"{tmp_path / 'mine.py'}:Noisy"
     config = small_run(data, model=model, epochs=80)
-    window = attach(words=options(config, path))
+    window = attach(words=tuple(options(config, path)))
     window.wait_until(lambda: epochs_of(path) >= 3)
     if paused:
         press(window, " ", "s", "s")
@@ -145,3 +146,22 @@ def test_l_leaves_the_training_to_a_process_in_the_background(
     for _ in begin(never_left, config, CommandInbox({})):
         pass
     assert_same(path, left_by(never_left))
+
+
+@pytest.mark.slow
+def test_the_hooks_of_a_run_that_is_left_are_those_of_its_end(
+    data: Path, path: Path, attach: Attach, tmp_path: Path
+) -> None:
+    ends = tmp_path / "ends"
+    config = small_run(data, epochs=80)
+    window = attach(
+        "--on-end", f"cat >> {ends}; echo >> {ends}", words=tuple(options(config, path))
+    )
+    window.wait_until(lambda: epochs_of(path) >= 3)
+    press(window, "q", "l")
+    assert window.wait() == 0
+    assert "the training continues in the background" in assert_orderly(window)
+    until(lambda: RunFolder(path).read_summary().state == "completed")
+    until(lambda: ends.exists() and "\n" in ends.read_text())
+    reasons = [json.loads(line)["state"] for line in ends.read_text().splitlines() if line]
+    assert reasons == ["completed"]
