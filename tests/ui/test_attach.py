@@ -23,7 +23,7 @@ from tests.ui.attachments import (
     attached,
 )
 from tests.ui.exhibits import views
-from tests.ui.fakes import recording, until
+from tests.ui.fakes import recording, until, wait_for_events, window
 from tests.ui.test_questions import answered
 from tests.ui.test_snapshots import MEDIUM, SMALL, SnapCompare, snapshot
 from tui_trainer.protocol import commands
@@ -34,6 +34,7 @@ from tui_trainer.protocol.events import (
     CommandRejected,
     Event,
     FindingRaised,
+    RecordingFailed,
     RecordingStarted,
     RecordRead,
     RunFinished,
@@ -43,9 +44,9 @@ from tui_trainer.protocol.events import (
 )
 from tui_trainer.protocol.exhibit import Exhibit
 from tui_trainer.protocol.exit_codes import ExitCode
-from tui_trainer.ui.app import TRAINING_ACTIONS
+from tui_trainer.ui.app import TRAINING_ACTIONS, MnistTui
 from tui_trainer.ui.attach_app import AttachApp
-from tui_trainer.ui.bridge import RunRejected
+from tui_trainer.ui.bridge import EventsArrived, RunRejected
 from tui_trainer.ui.exit_message import exit_message
 from tui_trainer.ui.keys.keymap import KEYMAP, with_keys
 from tui_trainer.ui.runs.attached_run import AttachedRun
@@ -57,6 +58,7 @@ from tui_trainer.ui.widgets.key_footer import KeyFooter
 from tui_trainer.ui.widgets.status_lines import TopLine
 
 TRAINING = recording("mid-run")
+PAUSED = recording("paused")
 MODEL = recording("network")
 FINISHED = recording("finished")
 DIVERGED: list[Event] = [e for e in recording("diverged") if not isinstance(e, RunFinished)]
@@ -527,6 +529,65 @@ async def test_a_run_whose_folder_was_moved_is_one_error_and_exit_code_2() -> No
     assert code == ExitCode.BAD_INPUT
     assert words == "mnist-tui: error: runs/one: moved or deleted while it was followed"
     assert attachment.sent == []
+
+
+# Leaving a training
+
+
+async def leaving(pilot: Pilot[None], app: MnistTui) -> None:
+    await wait_for_events(pilot, app, PAUSED)
+    await pressed(pilot, "q")
+    assert isinstance(app.screen, ConfirmScreen)
+
+
+async def test_l_stops_the_run_for_a_process_in_the_background() -> None:
+    app, engine = window([RecordingStarted(folder=FOLDER), *PAUSED])
+    async with app.run_test(size=SIZE) as pilot:
+        await leaving(pilot, app)
+        await pressed(pilot, "l")
+    assert engine.received == [commands.Stop(reason="detached", test=False)]
+    assert app.leaves_training
+    assert "resume" not in exit_message(app)[1]
+
+
+async def test_a_run_that_ends_while_the_question_is_open_is_not_left() -> None:
+    app, _ = window([RecordingStarted(folder=FOLDER), *PAUSED])
+    async with app.run_test(size=SIZE) as pilot:
+        await leaving(pilot, app)
+        app.post_message(EventsArrived((finished(reason="completed"),), app.live_run.bridge))
+        await pilot.pause(0.1)
+        await pressed(pilot, "l")
+    assert not app.leaves_training
+    assert f"recorded in {FOLDER}" in exit_message(app)[1]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        [],
+        [RecordingStarted(folder=FOLDER), RecordingFailed(path="x", message="disk full")],
+    ],
+    ids=["not recorded", "not saved"],
+)
+async def test_a_run_that_no_process_could_continue_is_not_left(before: list[Event]) -> None:
+    app, engine = window([*before, *PAUSED])
+    async with app.run_test(size=SIZE) as pilot:
+        await leaving(pilot, app)
+        assert not app.screen.query("#other")
+        await pressed(pilot, "l")
+        assert isinstance(app.screen, ConfirmScreen)
+        assert engine.received == []
+
+
+async def test_another_key_of_the_question_leaves_nothing() -> None:
+    app, engine = window([RecordingStarted(folder=FOLDER), *PAUSED])
+    async with app.run_test(size=SIZE) as pilot:
+        await leaving(pilot, app)
+        await pressed(pilot, "n")
+        assert engine.received == []
+        await pressed(pilot, "q", "y")
+    assert engine.received == [commands.Stop(reason="stopped", test=False)]
+    assert not app.leaves_training
 
 
 # Pictures

@@ -227,7 +227,7 @@ def _leave_training(window: MnistTui, options: Mapping[str, object]) -> str:
     try:
         # The run may have ended by itself, or its last batch may take too long.
         if RunFolder(Path(place)).read_summary().state != "detached":
-            return "the training does not continue in the background"
+            return f"the training does not continue; it is recorded in {printable(place)}"
         trainer = resume_in_background(RunFolder(Path(place)), options)
     except InputError as error:
         return f"the training does not continue: {error}"

@@ -157,7 +157,8 @@ class RunActions(BaseApp):
     async def _leave_if(self, answer: Answer | None) -> None:
         if not answer:
             return
-        self.leaves_training = answer == "other"
+        # The run may have ended while the question was open.
+        self.leaves_training = answer == "other" and not self.live_run.history.is_over
         self.notify("finishing the batch …", timeout=EXIT_TIMEOUT)
         await asyncio.to_thread(self.stop_now, "detached" if self.leaves_training else "stopped")
         self.exit()
