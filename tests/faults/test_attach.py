@@ -324,6 +324,15 @@ def test_a_window_that_is_closed_at_once_leaves_a_trainer_that_starts(
         window.close()
 
 
+def test_a_trainer_that_still_starts_is_not_started_again(path: Path, whole_run: Path) -> None:
+    shutil.copytree(whole_run, path)
+    trainer = Trainer(RunFolder(path), ["--version"])
+    with pytest.raises(InputError, match="its trainer is starting or ending; try again soon"):
+        Attached(RunFolder(path), trainer).resume(None)
+    until(lambda: not trainer.is_running)
+    assert trainer.problem == ""
+
+
 def test_after_a_failed_start_no_thread_keeps_the_process(path: Path) -> None:
     path.mkdir()
     trainer = Trainer(RunFolder(path), ["--no-such-option"])

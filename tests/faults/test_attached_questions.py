@@ -12,11 +12,11 @@ import pytest
 
 from tests.border.trial import BATCH, VAL, write_images
 from tests.faults.runs import COMMANDS, CommandInbox, begin, resume_to_end, small_run
-from tests.protocol.questions import CHECK, ask_view, exhibit_of
+from tests.protocol.questions import CHECK, ask_lesson, ask_view, exhibit_of
 from tui_trainer.cli.attach import Attached
 from tui_trainer.cli.moved_paths import MovedPaths
 from tui_trainer.protocol.answers import Answered
-from tui_trainer.protocol.commands import Ask, Inbox, Stop
+from tui_trainer.protocol.commands import Ask, CancelQuestion, Inbox, Stop
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import CommandRejected, Event
 from tui_trainer.recording.folder import RunFolder
@@ -249,3 +249,32 @@ def test_models_of_other_styles_are_answered(model: str, tmp_path: Path, asking:
             assert "Traceback" not in found.reason
         else:
             assert found.step == 5
+
+
+@pytest.mark.slow
+def test_an_experiment_of_a_lesson_runs_in_this_process_and_can_be_stopped(
+    config: RunConfig, whole_run: Path, asking: Asking
+) -> None:
+    before = {file.name: file.read_bytes() for file in whole_run.iterdir() if file.is_file()}
+    questions = asking(whole_run, config)
+    assert questions.ask(ask_lesson("batch-size"))
+    questions.inbox.send(ask_lesson("batch-size", mode="confirmed"))
+    questions.inbox.send(CancelQuestion("lesson"))
+    assert questions.answer(VIEW).step == 17
+    after = {file.name: file.read_bytes() for file in whole_run.iterdir() if file.is_file()}
+    assert after == before
+
+
+def test_the_test_set_stays_sealed_while_a_trainer_writes_the_run(
+    config: RunConfig, whole_run: Path, tmp_path: Path, asking: Asking
+) -> None:
+    path = tmp_path / "run"
+    shutil.copytree(whole_run, path)
+    on_test = ask_view("confusion", (("images", "test"),), mode="confirmed")
+    questions = asking(path, config)
+    lock = Lock(RunFolder(path).lock)
+    assert "in use" in questions.reason(on_test)
+    lock.release()
+    before = RunFolder(path).read_events().test_evaluations
+    assert questions.answer(on_test).is_last
+    assert RunFolder(path).read_events().test_evaluations == before + 1

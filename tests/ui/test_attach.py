@@ -279,6 +279,7 @@ async def test_without_a_trainer_y_resumes_the_run() -> None:
         assert "The trainer is gone." in question(app)
         await pressed(pilot, "y")
         assert attachment.resumed == [None]
+        assert toasts(app) == [("", "starting a trainer in the background …")]
         await arrived(pilot, app, RecordRead(events=tuple(TRAINING)))
         assert not app.live_run.history.is_over
         assert "killed" not in line(app, TopLine)
@@ -326,7 +327,7 @@ async def test_a_resume_that_fails_later_shows_the_reason() -> None:
         await pressed(pilot, "y")
         failed = CommandRejected(command="resume", reason="--data-dir: no such folder", step=1)
         await arrived(pilot, app, failed)
-        assert toasts(app) == [("not possible", "--data-dir: no such folder")]
+        assert toasts(app)[1:] == [("not possible", "--data-dir: no such folder")]
 
 
 async def test_on_another_screen_the_loss_of_the_trainer_is_a_toast() -> None:

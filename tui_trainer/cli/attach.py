@@ -30,7 +30,7 @@ from tui_trainer.headless.streams import Console, standard_output
 from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.commands import Ask, Inbox, Stop
 from tui_trainer.protocol.config import RunConfig
-from tui_trainer.protocol.errors import path_error
+from tui_trainer.protocol.errors import InputError, path_error
 from tui_trainer.protocol.events import CommandRejected, Event, RecordRead, RunStarted
 from tui_trainer.protocol.exit_codes import ExitCode
 from tui_trainer.recording.folder import RUNS, RunFolder, find_run, list_runs
@@ -181,6 +181,9 @@ class Attached:
         Raises:
             InputError: If another process trains it, or the process cannot be started.
         """
+        trainer = self._follower.trainer
+        if trainer is not None and trainer.is_running:
+            raise InputError(f"{self.name}: its trainer is starting or ending; try again soon")
         self._follower.trainer = resume_in_background(
             self.folder, {**dataclasses.asdict(self._moved), "lr": lr}
         )

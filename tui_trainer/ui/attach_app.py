@@ -125,6 +125,8 @@ class AttachApp(MnistTui):
             self._attachment.resume(lr)
         except InputError as error:
             self.notify(str(error), title="not resumed", severity="error", timeout=15)
+        else:
+            self.notify("starting a trainer in the background …")
 
     def action_apply_fix(self) -> None:
         """Set the knob that the chosen finding names; resume a diverged run that has ended."""
