@@ -348,7 +348,7 @@ def test_ctrl_c_while_the_trainer_starts_reports_that_it_continues(
 ) -> None:
     window = Window("--detach", "--no-ui", *options(endless, path))
     try:
-        window.wait_until(RunFolder(path).train_log.exists)
+        window.wait_until(lambda: RunFolder(path).is_run)  # it loads PyTorch now
         os.write(window.master, b"\x03")
         assert window.wait() == ExitCode.INTERRUPTED
         assert f"watch it with: mnist-tui attach {path}" in assert_orderly(window)
@@ -462,6 +462,30 @@ def test_a_finished_run_opens_and_offers_nothing(
 def old_run() -> Path:
     runs = Path(__file__).parent.parent / "recording" / "runs_0_1"
     return next(run for run in sorted(runs.iterdir()) if run.is_dir())
+
+
+@pytest.mark.slow
+def test_a_run_that_cannot_be_resumed_shows_why_and_can_be_tried_again(
+    data: Path, path: Path, attach: Attach, tmp_path: Path
+) -> None:
+    here = shutil.copytree(data, tmp_path / data.name)
+    child = started(small_run(here, epochs=9_000), path)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    here.rename(tmp_path / "elsewhere")
+    before = RunFolder(path).events.read_bytes()
+    window = attach()
+    window.wait_until(lambda: b"The trainer is gone." in window.shown)
+    press(window, "y")
+    window.wait_until(lambda: b"not possible" in window.shown)
+    assert RunFolder(path).events.read_bytes() == before
+    (tmp_path / "elsewhere").rename(here)
+    since = len(window.shown)
+    press(window, "R")
+    window.wait_until(lambda: b" training" in window.shown[since:])
+    press(window, "q")
+    assert window.wait() == 0
+    assert "the training continues" in assert_orderly(window)
 
 
 @pytest.mark.parametrize("kind", ["empty", "none", "nobody"])

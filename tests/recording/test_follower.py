@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.protocol.facts import changed, epoch_done, finished, started, step
+from tests.protocol.facts import changed, epoch_done, evaluated, finished, started, step
 from tui_trainer.history.run_state import RunState
 from tui_trainer.protocol.commands import Command, Inbox, Pause, SetBaseLr, Stop
 from tui_trainer.protocol.errors import InputError
@@ -294,6 +294,12 @@ def test_a_full_disk_makes_the_file_shorter_then_the_same_lines_come_again(run: 
 
 def test_a_trainer_that_is_gone_is_reported_once_and_by_its_lock(run: Run) -> None:
     assert run.followed(idle, run.die, idle, idle) == [killed()]
+
+
+def test_a_test_evaluation_after_the_death_is_no_second_one(run: Run) -> None:
+    """An attached window may evaluate the test set: it holds the lock meanwhile."""
+    acts = [run.die, idle, run.train, run.writes(evaluated()), run.die, idle, idle]
+    assert run.followed(*acts) == [killed(), evaluated()]
 
 
 def test_a_run_without_a_trainer_from_the_beginning(run: Run) -> None:

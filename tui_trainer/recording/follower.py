@@ -232,7 +232,6 @@ class Follower:
 
     def _seen(self, events: Iterable[Event]) -> Iterator[Event]:
         for event in events:
-            self._is_killed = False
             for part in event.events if isinstance(event, RecordRead) else (event,):
                 self._notice(part)
             yield event
@@ -247,7 +246,7 @@ class Follower:
             case RunFinished() | RunFailed():
                 self._free_at_most = math.inf
             case RunResumed():
-                self._free_at_most = 0.0
+                self._free_at_most, self._is_killed = 0.0, False
             case CommandApplied() | CommandRejected():
                 self._pending.pop(event.request, None)
 
