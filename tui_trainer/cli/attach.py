@@ -5,10 +5,9 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from threading import Timer
 from typing import Annotated
@@ -37,13 +36,6 @@ from tui_trainer.recording.folder import RUNS, RunFolder, find_run, list_runs
 from tui_trainer.recording.follower import Follower
 from tui_trainer.recording.lock import Lock
 from tui_trainer.text.fmt import one_line, printable
-
-NICENESS = 5
-"""The priority of the thread that answers questions: the trainer may be on the same cores.
-
-A busy trainer gets 3 parts of a core that it shares with this thread. With 10 it would get 9, and
-PyTorch would take half a minute to load.
-"""
 
 START_SECONDS = 30.0
 """How long a script waits for a trainer to start; a download can take longer."""
@@ -145,8 +137,8 @@ class Attached:
         A question that cannot be answered, for example because the data are on another machine, is
         rejected; the next one is another attempt.
         """
-        with suppress(OSError, AttributeError):  # only on Linux threads have priorities
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        # At the usual priority: with a low one, an answer disturbs a trainer on the same cores four
+        # times as long and costs it more steps, because its threads wait for each other.
         while True:
             while inbox.is_empty:
                 inbox.wait(WAIT_SECONDS)
