@@ -229,6 +229,12 @@ def test_each_event_is_matched_with_its_key_and_with_the_screen() -> None:
     assert attach.to_screen([changes[1], other], story) == [0.25, 0.5]
 
 
+def test_steps_are_split_by_what_the_window_did() -> None:
+    marks = [(0.0, True), (2.0, False), (4.0, True), (5.0, False)]
+    steps = [(at, at / 100) for at in (0.25, 1.0, 1.75, 2.25, 3.0, 3.5, 4.75, 6.0)]
+    assert attach.split(steps, marks) == ([0.01, 0.0175, 0.0475], [0.03, 0.035])
+
+
 def test_a_row_is_judged_by_its_95th_percentile() -> None:
     made = attach.row("wait", [float(value) for value in range(101)], "ms", 95.0)
     assert attach.cells(made) == ("wait", "101", "50", "95", "ms", "≤ 95", "met", "")
@@ -254,6 +260,7 @@ def test_a_record_is_read_as_it_grows(tmp_path: Path) -> None:
     read = [step for _, step in record.events("StepDone")]
     assert read == steps
     assert attached.batch_seconds(read, 64) == 0.25
+    assert [took for _, took in record.step_times()] == [0.25, 0.25, 1.0]
     with pytest.raises(ContenderError, match="no batches"):
         attached.batch_seconds(read, 128)
 

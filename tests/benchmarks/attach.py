@@ -12,11 +12,13 @@ import os
 import random
 import shutil
 import signal
+import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from tests.benchmarks import attached, screen
@@ -54,6 +56,9 @@ LENGTHS = (10_000, 100_000, 1_000_000)
 EPOCH_STEPS = 430
 LAST_LR = 0.005
 """The value of the last event of a long record: on the screen it is complete."""
+
+PHASE = 2.5
+"""Seconds in which a window runs, or is stopped."""
 
 LONGEST_LOAD = 180.0
 
@@ -386,6 +391,67 @@ def wait_until_shown(view: Terminal) -> float:
     raise ContenderError(f"the record was not shown in {LONGEST_LOAD:.0f} s")
 
 
+def speed_part(options: Options) -> Iterator[Row]:
+    """Compare the steps of one trainer while its window runs with those while it is stopped.
+
+    Trainer and window have a core each. Phases of the same process in turn are more stable than
+    processes in turn, as ``speed.py`` compares them.
+    """
+    if not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2:
+        report_progress("speed: skipped: it needs two cores to which a process can be pinned")
+        return
+    ours, theirs = sorted(os.sched_getaffinity(0))[:2]
+    for model in options.models:
+        folder = options.new_folder(model)
+        with (
+            attached.trainer(folder, *options.run(model), "--no-probes", core=ours),
+            RecordReader(folder) as record,
+            attached.window(folder, core=theirs) as view,
+        ):
+            attached.wait_for_images(record, WARM_IMAGES)
+            marks = phases(view, options.seconds)
+        watched, alone = split(record.step_times(), marks)
+        ratio = statistics.median(alone) / statistics.median(watched)
+        mean = statistics.mean(alone) / statistics.mean(watched)
+        note = f"mean {mean:.4f}; {len(watched)} and {len(alone)} steps"
+        yield Row(
+            f"{model}: speed watched/unwatched", len(marks), ratio, ratio, "ratio", None, note
+        )
+
+
+def phases(view: Terminal, seconds: float) -> list[tuple[float, bool]]:
+    """Let a window run and stop in turn; return when each phase began, and whether it ran."""
+    marks = []
+    until = time.monotonic() + 2 * seconds
+    is_running = True
+    try:
+        while time.monotonic() < until:
+            marks.append((time.monotonic(), is_running))
+            time.sleep(PHASE)
+            is_running = not is_running
+            view.process.send_signal(signal.SIGCONT if is_running else signal.SIGSTOP)
+    finally:
+        view.process.send_signal(signal.SIGCONT)
+    return [*marks, (time.monotonic(), is_running)]
+
+
+def split(
+    steps: Sequence[tuple[float, float]], marks: Sequence[tuple[float, bool]]
+) -> tuple[list[float], list[float]]:
+    """Return the durations of the steps while a window ran, and while it was stopped.
+
+    The first half second of a phase is left out: a window that runs again reads what it missed.
+
+    Args:
+        steps: The end of each step and its duration, in seconds.
+        marks: As of :func:`phases`.
+    """
+    found: dict[bool, list[float]] = {True: [], False: []}
+    for (began, runs), (ended, _) in pairwise(marks):
+        found[runs] += [took for at, took in steps if began + 0.5 + took <= at <= ended]
+    return found[True], found[False]
+
+
 def kills_part(options: Options) -> Iterator[Row]:
     """Kill the trainer, and measure how long the window takes to report it."""
     rng = random.Random(0)
@@ -409,6 +475,7 @@ PARTS: Mapping[str, Callable[[Options], Iterator[Row]]] = {
     "memory": memory_part,
     "records": records_part,
     "kills": kills_part,
+    "speed": speed_part,
 }
 
 

@@ -28,18 +28,21 @@ STEP = b'{"event": "StepDone"'
 
 
 @contextmanager
-def trainer(folder: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+def trainer(
+    folder: Path, *options: str, core: int | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """Train without the window, as the command line does; the block begins after the first step.
 
     Args:
         folder: The folder of the run; its parent gets the output.
         *options: Options of the command line.
+        core: The only core of the process; all if None.
 
     Raises:
         ContenderError: If it does not train.
     """
     command = (sys.executable, "-m", "tui_trainer", "--no-ui", "--out", str(folder), *options)
-    with logged(command, folder.parent) as (process, written):
+    with logged(command, folder.parent, core=core) as (process, written):
         wait_for_steps(folder, process, written)
         yield process
 
@@ -103,6 +106,19 @@ class RecordReader:
         """Return the times and records of the events of a kind."""
         start = f'{{"event": "{name}"'.encode()
         return [(at, json.loads(line)) for at, line in list(self.lines) if line.startswith(start)]
+
+    def step_times(self) -> list[tuple[float, float]]:
+        """Return the end and the duration of each step, by the trainer's own clock.
+
+        Several steps arrive at once; the one that waited least shows how its clock relates to ours.
+        """
+        steps = self.events("StepDone")
+        offset = min(at - step["seconds"] for at, step in steps)
+        return [
+            (offset + after["seconds"], after["seconds"] - before["seconds"])
+            for (_, before), (_, after) in pairwise(steps)
+            if after["step"] == before["step"] + 1
+        ]
 
     def wait_for(self, name: str, after: float, patience: float = PATIENCE) -> float:
         """Return the arrival of the first event of a kind after a time.
