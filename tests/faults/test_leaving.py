@@ -8,6 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.attaching import (
+    Attach,
+    assert_orderly,
+    attach,
+    path,
+    press,
+    process_of,
+)
 from tests.faults.runs import (
     COMMANDS,
     CommandInbox,
@@ -18,14 +26,6 @@ from tests.faults.runs import (
     left_by,
     resume_to_end,
     small_run,
-)
-from tests.faults.test_attach import (
-    Attach,
-    assert_orderly,
-    attach,
-    path,
-    press,
-    process_of,
 )
 from tests.faults.test_signals import epochs_of, options, until
 from tui_trainer.protocol.commands import Command, Pause, Stop
