@@ -348,6 +348,24 @@ def test_updates_are_tried_once_if_nothing_is_learned(
     assert not of(UpdatesTried, run(config))
 
 
+def test_a_command_interrupts_the_trial_of_updates_which_is_made_again(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui_trainer.engine.probes.EARLY_IMAGES", 100)
+    config = tiny_config(tiny, model="mlp", epochs=2, optimizer="sgd", lr=1e-7)
+
+    class Busy(Inbox):
+        waiting = 2
+
+        @property
+        def is_urgent(self) -> bool:
+            self.waiting -= 1
+            return self.waiting >= 0
+
+    (tried,) = of(UpdatesTried, run(config, Busy()))
+    assert tried.images == 110 + 2 * 16, "one step later after each of two interruptions"
+
+
 def layers_of(run: Run) -> dict[str, LayerProbe]:
     (probed,) = of(SampleProbed, list(run.probes.before_training()))
     return {layer.name: layer for layer in probed.layers}

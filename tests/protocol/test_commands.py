@@ -9,6 +9,7 @@ import pytest
 
 from tui_trainer.protocol.commands import (
     KNOBS,
+    Ask,
     Command,
     EvaluateTest,
     Inbox,
@@ -119,3 +120,12 @@ def test_every_knob_has_a_command_with_a_value() -> None:
 
 def test_a_stop_evaluates_the_test_set_by_default() -> None:
     assert Stop() == Stop(reason="stopped", test=True)
+
+
+def test_only_a_background_question_is_not_urgent() -> None:
+    inbox = Inbox(Ask("view/confusion", mode="background"))
+    assert not inbox.is_urgent
+    inbox.send(Pause())
+    assert inbox.is_urgent
+    inbox.take(0)
+    assert not inbox.is_urgent

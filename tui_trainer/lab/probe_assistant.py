@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 
 from torch import Tensor, nn
 
 from tui_trainer.anatomy import trace
 from tui_trainer.engine.run import Assistant, Run
-from tui_trainer.lab.updates_trial import try_updates
+from tui_trainer.lab.updates_trial import CommandWaitingError, try_updates
 from tui_trainer.protocol.probed import Probe
 
 
@@ -42,6 +41,13 @@ class ProbeAssistant(Assistant):
         )
 
     def try_updates(self) -> Iterator[Probe]:
-        """Try some updates of copies of the model; nothing if a custom model raises."""
-        with suppress(Exception):
+        """Try some updates of copies of the model; nothing if a custom model raises.
+
+        If a command arrives, the trial is made again after a later step.
+        """
+        try:
             yield try_updates(self.run)
+        except CommandWaitingError:
+            self.run.probes.is_trial_due = True
+        except Exception:
+            return

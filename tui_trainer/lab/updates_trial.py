@@ -29,12 +29,17 @@ IMAGES = 128
 """The most images of the batch."""
 
 
+class CommandWaitingError(Exception):
+    """A command is waiting; the trial can be made later."""
+
+
 def try_updates(run: Run) -> UpdatesTried:
     """Update copies of a run's model on one batch, at several learning rates.
 
     The batch is evenly spread over the training split and not augmented. The run is unchanged.
 
     Raises:
+        CommandWaitingError: If a command arrives: its sender must not wait for all updates.
         Exception: Any error of the model; ValueError if its loss is not finite.
     """
     train = run.data.train
@@ -74,6 +79,8 @@ def _losses(
     with torch.enable_grad():
         first = _finite(trial.step(batch, lr))
         for _ in range(UPDATES - 1):
+            if run.control.inbox.is_urgent:
+                raise CommandWaitingError
             trial.step(batch, lr)
     seed_all(0)
     with torch.no_grad():

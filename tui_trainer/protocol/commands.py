@@ -237,6 +237,15 @@ class Inbox:
         """Whether no command is waiting."""
         return not self._commands
 
+    @property
+    def is_urgent(self) -> bool:
+        """Whether a command is waiting whose sender waits for its effect; takes none."""
+        with self._arrived:
+            return any(
+                not (isinstance(command, Ask) and command.mode == "background")
+                for command in self._commands
+            )
+
     def ends(self, question: Ask) -> bool:
         """Whether a waiting command cancels the work on a question; takes none."""
         with self._arrived:

@@ -47,6 +47,7 @@ class Probes:
         sampled_at: The number of images trained on before the last probe of the sample; -1 before
             the first.
         last_gradient: The flat gradient of the previous step, kept if the next update is probed.
+        is_trial_due: Whether a command has interrupted the trial of updates, which is made again.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Probes:
             stopwatch,
         )
         self._classes, self._sample, self._wanted = data.classes, sample, wanted
+        self.is_trial_due = False
         self._try_updates = try_updates
         self._every = max(EVERY, len(data.train) // batches.batch_size // EACH_EPOCH)
         self._probe: UpdateProbe | None = None
@@ -126,7 +128,7 @@ class Probes:
 
     def has_results(self) -> bool:
         """Whether :meth:`after_step` has something to report."""
-        return self._ready is not None or self._is_early()
+        return self._ready is not None or self._is_early() or self.is_trial_due
 
     def after_step(self) -> Iterator[Probe]:
         """Report the update if it was probed; probe the sample if that is due early."""
@@ -136,6 +138,9 @@ class Probes:
             self._ready = None
         if is_dead or self._is_early():
             yield from self._probe_sample()
+        elif self.is_trial_due:
+            self.is_trial_due = False
+            yield from self._try_updates()
 
     def before_training(self) -> Iterator[Probe]:
         """Probe the sample before the first batch."""
