@@ -18,7 +18,7 @@ from tui_trainer.anatomy.table import layer_table
 from tui_trainer.course.lesson import lessons
 from tui_trainer.models import zoo
 from tui_trainer.protocol.answers import Answered
-from tui_trainer.protocol.events import Event
+from tui_trainer.protocol.events import Event, RecordRead
 from tui_trainer.protocol.exit_codes import ExitCode
 from tui_trainer.protocol.layers import totals
 from tui_trainer.text.fmt import field
@@ -86,7 +86,7 @@ def lesson_list() -> str:
 def event_list() -> str:
     """Return the events of a run: the first sentence of each, and its fields."""
     rows = []
-    for kind in (each for each in get_args(Event) if each is not Answered):
+    for kind in (each for each in get_args(Event) if each not in (Answered, RecordRead)):
         first = inspect.cleandoc(kind.__doc__ or "").split("\n\n")[0].replace("\n", " ")
         names = [f"`{each.name}`" for each in dataclasses.fields(kind)]
         about = first.replace("``", "`").split(". ")[0].rstrip(".")
