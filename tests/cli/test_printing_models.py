@@ -194,7 +194,8 @@ def test_a_window_in_which_nothing_is_printed_leaves_no_log(here: Path) -> None:
     assert terminal.end() == 0
     assert terminal.shown.isascii(), "an ASCII terminal gets ASCII"
     assert sorted(path.name for path in (here / "run").iterdir()) == [
-        *(".lock", "checkpoints", "config.toml", "events.jsonl", "summary.json")
+        *(".lock", "checkpoints", "commands.jsonl", "config.toml", "events.jsonl"),
+        "summary.json",
     ]
 
 

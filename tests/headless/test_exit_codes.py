@@ -44,13 +44,17 @@ def test_the_numbers_are_the_promised_ones() -> None:
         "CHECK_FAILED": 6,
         "UNSAVED": 7,
         "REPLAY_DIFFERS": 8,
+        "REJECTED": 9,
+        "NO_TRAINER": 10,
+        "UNCONFIRMED": 11,
+        "COMMAND_TOO_LATE": 12,
         "DISCONNECTED": 129,
         "INTERRUPTED": 130,
         "OUTPUT_CLOSED": 141,
         "TERMINATED": 143,
     }
     assert all(code.meaning for code in ExitCode)
-    assert exit_code_help().splitlines()[10] == "130  interrupted (Ctrl+C)"
+    assert exit_code_help().splitlines()[14] == "130  interrupted (Ctrl+C)"
 
 
 @pytest.mark.parametrize(
