@@ -33,6 +33,7 @@ from tui_trainer.cli import app
 from tui_trainer.cli.train import compose_run
 from tui_trainer.protocol.config_file import compose, read_config
 from tui_trainer.protocol.errors import InputError
+from tui_trainer.recording.lock import Lock
 from tui_trainer.ui.keys.keys_file import load_keymap
 from tui_trainer.ui.theming.themes import load_theme
 
@@ -43,7 +44,7 @@ OTHERS = {"python", "python3", "pytest", "ruff", "mypy", "lint-imports", "git", 
 FEW = {"--epochs": "1", "--train-size": "400", "--val-size": "100", "--threads": "1"}
 """What a new run gets unless the page gives it."""
 
-WINDOWS = {"", "resume", "replay", "inspect"}
+WINDOWS = {"", "resume", "attach", "replay", "inspect"}
 """The commands that open a window, unless they have ``--no-ui``."""
 
 FINE = {0, 3, 5, 6, 10}
@@ -51,6 +52,9 @@ FINE = {0, 3, 5, 6, 10}
 
 10 is that of ``send``: nobody trains the runs of the playground.
 """
+
+HOOK_INPUT = '{"folder": "runs/NAME", "step": 20, "finding": {"title": "plateau"}}'
+"""Standard input of a program that a page shows, as of a hook: of all its fields, those in use."""
 
 NET_PY = """\
 from torch import nn
@@ -215,14 +219,20 @@ class Playground:
         if any(PROGRAM in block.text for block in blocks(page) if block.language == "sh"):
             self._prepare()
         for block in blocks(page):
-            if block.language == "python" and not block.is_excerpt:
-                yield from self._execute(block)
-            if block.language == "toml" and block.file:
-                (self.folder / block.file).write_text(block.text, encoding="utf-8")
-            if block.language == "sh":
-                for command in commands_of(block):
-                    if command.words[0] == PROGRAM and "--dataset" not in command.words:
-                        yield from self._try(command)
+            yield from self._play(block)
+        for lock in self.folder.glob("runs/*/.lock"):
+            if Lock.is_held(lock):  # a trainer in the background
+                self._run(f"{PROGRAM} send {lock.parent} stop")
+
+    def _play(self, block: Block) -> Iterator[str]:
+        if block.language == "python" and not block.is_excerpt:
+            yield from self._execute(block)
+        if block.language == "toml" and block.file:
+            (self.folder / block.file).write_text(block.text, encoding="utf-8")
+        if block.language == "sh":
+            for command in commands_of(block):
+                if command.words[0] == PROGRAM and "--dataset" not in command.words:
+                    yield from self._try(command)
 
     def _try(self, command: Command) -> Iterator[str]:
         started = time.monotonic()
@@ -237,7 +247,7 @@ class Playground:
     def _execute(self, block: Block) -> Iterator[str]:
         if block.file:
             (self.folder / block.file).write_text(block.text, encoding="utf-8")
-        done = self._call([sys.executable, "-c", block.text])
+        done = self._call([sys.executable, "-c", block.text], HOOK_INPUT)
         if done.returncode:
             yield f"{block.page}:{block.line}: {done.stderr[-2000:]}"
 
@@ -248,12 +258,12 @@ class Playground:
         done = self._call(["bash", "-o", "pipefail", "-c", shell])
         return done.returncode, done.stdout + done.stderr
 
-    def _call(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+    def _call(self, command: list[str], text: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command,
             cwd=self.folder,
             env=self._environment(),
-            stdin=subprocess.DEVNULL,
+            input=text,
             capture_output=True,
             encoding="utf-8",
             timeout=900,
