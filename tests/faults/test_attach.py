@@ -81,6 +81,7 @@ def test_a_window_whose_terminal_is_closed_ends(trainer: Child, path: Path, atta
 # The trainer ends, the window does not
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("half", ['{"event": "StepD', pytest.param("", marks=pytest.mark.slow)])
 def test_without_its_trainer_the_window_shows_it_and_y_resumes_the_run(
     half: str, trainer: Child, path: Path, attach: Attach
@@ -105,6 +106,7 @@ def test_without_its_trainer_the_window_shows_it_and_y_resumes_the_run(
     assert_no_difference(path)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_moved_ends_the_window_with_one_line(
     trainer: Child, path: Path, attach: Attach
 ) -> None:
@@ -117,6 +119,7 @@ def test_a_run_that_is_moved_ends_the_window_with_one_line(
     trains(other)
 
 
+@pytest.mark.slow
 def test_a_full_disk_of_the_trainer_is_survived_by_both(
     little_disk: Path, config: RunConfig, whole: Left, attach: Attach, tmp_path: Path
 ) -> None:
@@ -190,6 +193,7 @@ def changes(path: Path) -> list[SettingChanged]:
 # Runs that nobody trains
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("old", [False, True], ids=["finished", "of version 0.1"])
 def test_a_finished_run_opens_and_offers_nothing(
     old: bool, path: Path, whole_run: Path, attach: Attach

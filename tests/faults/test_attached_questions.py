@@ -138,6 +138,7 @@ def test_changed_knobs_do_not_disturb_the_answers(
     assert exhibit_of(answer).blocks
 
 
+@pytest.mark.slow
 def test_the_check_and_the_field_are_answered_too(
     config: RunConfig, whole_run: Path, asking: Asking
 ) -> None:
@@ -234,6 +235,7 @@ OTHERS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", OTHERS)
 def test_models_of_other_styles_are_answered(model: str, tmp_path: Path, asking: Asking) -> None:
     images = write_images(tmp_path / "images")

@@ -68,6 +68,7 @@ def test_every_kind_of_command(config: RunConfig, tmp_path: Path) -> None:
     assert ": 0 of " in replayed(path, tmp_path / "said")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_at", [3, 5, 11])
 def test_with_a_resume_in_between(config: RunConfig, tmp_path: Path, stop_at: int) -> None:
     """It is stopped from outside, resumed and steered on; replayed in one go."""
@@ -114,6 +115,7 @@ def assert_same_but_for_answers(path: Path, whole: Left) -> None:
     assert assert_same(path, whole) == 0
 
 
+@pytest.mark.slow
 def test_a_run_that_is_only_polled(config: RunConfig, tmp_path: Path) -> None:
     path = tmp_path / "run"
     for _ in begin(path, config, CommandInbox({})):

@@ -90,6 +90,7 @@ CONTENTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS)
 def test_garbage_before_a_command(config: RunConfig, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "run"
@@ -116,6 +117,7 @@ def test_a_command_from_a_later_version_is_answered(config: RunConfig, tmp_path:
     assert "was sent by a newer mnist-tui" in rejected.reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_command", [False, True])
 def test_a_million_lines_while_it_trains(
     config: RunConfig, tmp_path: Path, is_command: bool
@@ -143,6 +145,7 @@ def test_a_million_lines_while_it_trains(
     assert len([event for event in of(CommandRejected, events) if not event.request]) <= 2
 
 
+@pytest.mark.slow
 def test_two_senders_at_once(config: RunConfig, tmp_path: Path) -> None:
     """The run is paused meanwhile; every command of both processes is answered once."""
     path, sent = tmp_path / "run", 200

@@ -206,6 +206,7 @@ def test_a_folder_with_a_run_is_refused(endless: RunConfig, path: Path, whole_ru
     assert {file.name for file in path.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_bad_input_behind_a_window_is_one_line_too(endless: RunConfig, path: Path) -> None:
     window = Window("--detach", *options(endless, path), "--data-dir", "/no/such/folder")
     try:
