@@ -19,11 +19,13 @@ from tui_trainer.cli.moved_paths import (
     DataPath,
     ModelPath,
     MovedPaths,
+    check_data_path,
+    check_model_path,
     with_changes,
     with_current_paths,
 )
 from tui_trainer.cli.options import Notify, OnEnd, OnFinding, Theme, option
-from tui_trainer.cli.saved import SavedRun, saved_run
+from tui_trainer.cli.saved import SavedRun, checkpoint_of
 from tui_trainer.headless.hooks import Hooks
 from tui_trainer.headless.streams import Console, standard_output
 from tui_trainer.protocol.answers import Answered
@@ -157,12 +159,20 @@ class Attached:
                     yield CommandRejected(command=command.topic, reason=problem, step=0)
 
     def _answers(self, inbox: Inbox) -> Iterator[Event]:
+        # Not a SavedRun: a long record, which the follower has read already, takes 2 GB at once.
+        config = with_current_paths(self.folder.read_config(), self.folder, self._moved)
+        path = checkpoint_of(self.folder, "last")
+        check_model_path(config)
+        check_data_path(config)
+
+        from tui_trainer.engine.checkpoints import read_checkpoint
+        from tui_trainer.engine.resuming import Resumption
         from tui_trainer.lab.standalone import inspect_run
 
-        saved = saved_run(str(self.folder.path), moved=self._moved)
         # One thread of the CPU: the trainer needs the others, and the accelerator.
-        config = with_changes(saved.config, threads=1, device="cpu", target_accuracy=None)
-        yield from inspect_run(config, inbox, self.folder, saved.resumption(), is_trained=True)
+        config = with_changes(config, threads=1, device="cpu", target_accuracy=None)
+        resume = Resumption(read_checkpoint(path), path)
+        yield from inspect_run(config, inbox, self.folder, resume, is_trained=True)
 
     def resume(self, lr: float | None) -> None:
         """Continue the run in the background from its last checkpoint.
