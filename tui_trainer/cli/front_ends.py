@@ -93,9 +93,7 @@ def run_app(
                     guided=guided,
                     by=sender(),
                 )
-            window.before_exit = start.hooks.finish
-            start.hooks.report = window.post_hook_failure
-            _show(window, outputs)
+            _show(window, outputs, start.hooks)
     finally:
         start.leave()
     return _leave(window, outputs, start.hooks)
@@ -168,15 +166,15 @@ def run_attached(
                 theme=theme,
                 notify=notify or "auto",
             )
-        if hooks is not None:
-            window.before_exit = hooks.finish
-            hooks.report = window.post_hook_failure
-        _show(window, outputs)
+        _show(window, outputs, hooks)
     return _leave(window, outputs, hooks)
 
 
-def _show(window: MnistTui, outputs: OutputLog) -> None:
+def _show(window: MnistTui, outputs: OutputLog, hooks: Hooks | None = None) -> None:
     window.draw_on(outputs)
+    if hooks is not None:
+        window.before_exit = hooks.finish
+        hooks.report = window.post_hook_failure
     try:
         window.run()
     finally:
