@@ -19,7 +19,7 @@ from tui_trainer.protocol.exit_codes import ExitCode
 from tui_trainer.protocol.settings import option_of
 from tui_trainer.recording.folder import RUNS, RunFolder, new_folder
 from tui_trainer.recording.lock import Lock
-from tui_trainer.recording.recorder import check_no_run, missing_folders
+from tui_trainer.recording.recorder import check_no_run, missing_folders, not_writable
 from tui_trainer.text.fmt import one_line, printable
 
 REWIND_SECONDS = 600.0
@@ -126,9 +126,7 @@ def reserve_folder(config: RunConfig, out: Path | None) -> tuple[RunFolder, list
             new.insert(0, out)
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(
-            f"{option}: cannot be written: {reason(error)}; choose another folder with --out DIR"
-        ) from None
+        raise not_writable(option, error, "choose another folder with --out DIR") from None
     folder = RunFolder(out)
     check_no_run(folder, option)
     return folder, new

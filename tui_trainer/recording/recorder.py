@@ -98,7 +98,7 @@ class Recorder:
             path.mkdir(parents=True, exist_ok=True)
             return cls._begin(RunFolder(path), config, option, made)
         except OSError as error:
-            raise _not_writable(option, error, "choose another folder") from None
+            raise not_writable(option, error, "choose another folder") from None
 
     @classmethod
     def create_below(cls, root: Path, config: RunConfig) -> Recorder:
@@ -113,7 +113,7 @@ class Recorder:
             return cls._begin(RunFolder(path), config, printable(path), [path, *made])
         except OSError as error:
             remedy = "choose a folder with --out DIR, or --no-save"
-            raise _not_writable(printable(root), error, remedy) from None
+            raise not_writable(printable(root), error, remedy) from None
 
     @classmethod
     def _begin(
@@ -162,7 +162,7 @@ class Recorder:
             with suppress(OSError):  # then it cannot be steered, but trained
                 command_file.create(folder.commands)
         except OSError as error:
-            raise _not_writable(name, error, "free disk space or fix its permissions") from None
+            raise not_writable(name, error, "free disk space or fix its permissions") from None
         if recorder._lines.count != recorded.lines:
             # A process that has just released the lock wrote more after the file was read.
             recorder.close()
@@ -319,5 +319,6 @@ def _locked(folder: RunFolder, name: str) -> Lock:
         ) from None
 
 
-def _not_writable(name: str, error: OSError, remedy: str) -> InputError:
+def not_writable(name: str, error: OSError, remedy: str) -> InputError:
+    """Return the error about a folder that cannot be written."""
     return InputError(f"{name}: cannot be written: {reason(error)}; {remedy}")
