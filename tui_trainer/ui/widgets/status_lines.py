@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from tui_trainer.protocol.reference import model_name
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell, columns, fit
 from tui_trainer.ui.runs.shown_run import ShownRun
@@ -57,7 +58,10 @@ class TopLine(CellLine):
 def what_cells(run: ShownRun) -> list[Cell]:
     """Return model and dataset; a narrow line drops the least important parts."""
     started, config = run.history.started, run.config
-    cells = [Cell("mnist-tui  ", rank=5, style="muted"), Cell(config.model, style="title bold")]
+    cells = [
+        Cell("mnist-tui  ", rank=5, style="muted"),
+        Cell(model_name(config.model), style="title bold"),
+    ]
     if run.role:
         cells.append(Cell(f" · {run.role}", rank=1, style="intervention"))
     if started is None:
