@@ -13,6 +13,7 @@ import getpass
 import json
 import os
 import platform
+import signal
 import stat
 import threading
 import time
@@ -215,6 +216,9 @@ class CommandFile:
             self._close_file()
 
     def _watch(self) -> None:
+        if hasattr(signal, "pthread_sigmask"):
+            # Signals are for the main thread: one that this thread takes is handled late.
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         while not self._ended.wait(INTERVAL):
             self.poll()
         self._close_file()
