@@ -41,7 +41,7 @@ from tui_trainer.history.history import History
 from tui_trainer.protocol.events import Diverged, EpochDone, Event, FindingCleared, StepDone
 from tui_trainer.protocol.probed import SampleProbed
 
-__all__ = ["RULES", "Rule", "RuleFunction", "evaluable_rules", "with_findings"]
+__all__ = ["RULES", "Findings", "Rule", "RuleFunction", "evaluable_rules", "with_findings"]
 
 _BROKEN = (
     *("divergence", "no_gradient", "not_updated", "evaluation_mode", "probabilities"),
@@ -248,6 +248,30 @@ def evaluable_rules(history: History) -> tuple[str, ...]:
     return tuple(rule.label for rule in RULES if rule.can_evaluate(history))
 
 
+class Findings:
+    """Evaluates the rules after each event of a run.
+
+    Args:
+        past: The events from before it was resumed, findings included.
+    """
+
+    def __init__(self, past: Iterable[Event] = ()) -> None:
+        self._history = History()
+        for event in past:
+            self._history.apply(event)
+
+    def after(self, event: Event) -> Iterator[Event]:
+        """Yield the findings that an event raises or clears."""
+        self._history.apply(event)
+        if isinstance(event, StepDone) and event.step % CHECK_EVERY:
+            return
+        refreshes = isinstance(event, EpochDone | SampleProbed | Diverged)
+        for rule in _RULES_AFTER.get(type(event), ()):
+            for change in _update(self._history, rule, refreshes=refreshes):
+                self._history.apply(change)
+                yield change
+
+
 def with_findings(events: Iterator[Event], past: Iterable[Event] = ()) -> Iterator[Event]:
     """Yield a run's events, each followed by the findings that it raises or clears.
 
@@ -255,21 +279,12 @@ def with_findings(events: Iterator[Event], past: Iterable[Event] = ()) -> Iterat
 
     Args:
         events: The run.
-        past: The events from before it was resumed, findings included.
+        past: As in :class:`Findings`.
     """
-    history = History()
-    for event in past:
-        history.apply(event)
+    findings = Findings(past)
     for event in events:
-        history.apply(event)
         yield event
-        if isinstance(event, StepDone) and event.step % CHECK_EVERY:
-            continue
-        refreshes = isinstance(event, EpochDone | SampleProbed | Diverged)
-        for rule in _RULES_AFTER.get(type(event), ()):
-            for change in _update(history, rule, refreshes=refreshes):
-                history.apply(change)
-                yield change
+        yield from findings.after(event)
 
 
 def _update(history: History, rule: Rule, *, refreshes: bool) -> Iterator[Event]:

@@ -90,6 +90,9 @@ class RunStarted:
         momentum: The momentum of SGD; None for other optimizers, and in older records.
         weight_decay: The weight decay; None in older records, like the label smoothing.
         schema: The schema version of the events of this run.
+        script: The training script of a watched run; empty for a run of this program.
+        unavailable: What this run cannot do, with the reason: a knob of
+            :data:`tui_trainer.protocol.commands.KNOBS` or the class of a command, as ``Stop``.
     """
 
     model: str
@@ -120,6 +123,8 @@ class RunStarted:
     weight_decay: float | None = None
     label_smoothing: float | None = None
     schema: int = SCHEMA
+    script: str = ""
+    unavailable: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
