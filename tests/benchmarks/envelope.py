@@ -23,7 +23,8 @@ import torch
 
 from tests.benchmarks.measure import write_json
 from tests.benchmarks.options import Parser, whole
-from tui_trainer.data.dataset import Data, load
+from tui_trainer.data.dataset import Data
+from tui_trainer.data.loading import load
 from tui_trainer.engine.evaluation import evaluate
 from tui_trainer.lab.trial import Trial, make_trial
 from tui_trainer.models.build import build_model, to_channels_last

@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from tests.benchmarks.meter import Meter
 from tui_trainer.data.augment import augment
-from tui_trainer.data.dataset import Data, load
+from tui_trainer.data.dataset import Data
+from tui_trainer.data.loading import load
 from tui_trainer.engine.optimizers import make_optimizer
 from tui_trainer.models import zoo
 from tui_trainer.models.device import keep_freed_memory

@@ -17,11 +17,11 @@ from tui_trainer.data.dataset import (
     HeldOutTest,
     Split,
     assemble,
-    load,
     pixel_statistics,
     stratified_split,
 )
 from tui_trainer.data.idx import RawDataset
+from tui_trainer.data.loading import load
 from tui_trainer.protocol.config import NAMED_AUGMENTATIONS, RunConfig
 from tui_trainer.protocol.errors import InputError
 

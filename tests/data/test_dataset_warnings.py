@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from tests.data.idx_files import make_part, write_dataset
-from tui_trainer.data.dataset import load
 from tui_trainer.data.dataset_warnings import dataset_warnings
 from tui_trainer.data.idx import RawDataset, read_folder
+from tui_trainer.data.loading import load
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import DatasetWarning
 

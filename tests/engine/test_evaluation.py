@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from tests.engine.runs import tiny_config
-from tui_trainer.data.dataset import Data, HeldOutTest, Split, load
+from tui_trainer.data.dataset import Data, HeldOutTest, Split
+from tui_trainer.data.loading import load
 from tui_trainer.engine import evaluation
 from tui_trainer.engine.evaluation import EVAL_PIXELS, Evaluation, evaluate
 from tui_trainer.models import zoo

@@ -99,7 +99,7 @@ class _Source:
         """
         import torch
 
-        from tui_trainer.data.dataset import load
+        from tui_trainer.data.loading import load
         from tui_trainer.models.behavior import fixed_images
 
         try:

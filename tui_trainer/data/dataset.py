@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import random
 from array import array
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
 
-import platformdirs
 import torch
 from torch import Tensor
 
 from tui_trainer.data.augment import augment
-from tui_trainer.data.idx import RawDataset, content_digest, read_folder
+from tui_trainer.data.idx import RawDataset, content_digest
+from tui_trainer.models.input_spec import InputSize
 from tui_trainer.protocol.config import Augmentation, RunConfig
-from tui_trainer.protocol.errors import InputError, path_error
-from tui_trainer.protocol.events import DatasetWarning, DownloadProgress
+from tui_trainer.protocol.errors import InputError
 
 VAL_SHARE = 12
 """One in twelve training images is for validation, 5,000 of MNIST's 60,000 …"""
@@ -32,7 +29,10 @@ _SAMPLE_SEED = "mnist-tui: check"
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Images (N, H, H) as uint8 with their labels (N) as int64, on the device."""
+    """Images (N, H, H) as uint8 with their labels (N) as int64, on the device.
+
+    Those of a training loop are its inputs (N, ...), see ``data/recorded_inputs.py``.
+    """
 
     images: Tensor
     labels: Tensor
@@ -112,6 +112,16 @@ class Data:
         return self.image_size, self.image_size, 1
 
     @property
+    def input_size(self) -> InputSize:
+        """The input of the model."""
+        return self.image_size
+
+    @property
+    def values(self) -> int:
+        """The number of values of an example."""
+        return self.image_size**2
+
+    @property
     def fingerprint(self) -> str:
         """An identification of the data: name, sizes, and statistics of the pixels."""
         sizes = f"{len(self.train)}+{len(self.val)}+{len(self.test)}"
@@ -187,33 +197,6 @@ def batch_sizes(count: int, images: int) -> list[int]:
     if rest == 1 and count > 1:
         return [count + 1, count] if whole > 1 else [count + 1]
     return [count, rest] if rest else [count]
-
-
-def load(
-    config: RunConfig, device: torch.device
-) -> Generator[DownloadProgress | DatasetWarning, None, Data]:
-    """Read the dataset of a run and return it; yield download progress and warnings.
-
-    Raises:
-        InputError: If the files are missing or damaged, or a split is too large.
-    """
-    raw: RawDataset
-    if config.data_dir is not None:
-        from tui_trainer.data.dataset_warnings import dataset_warnings
-
-        folder = _expanded(config.data_dir)
-        raw = read_folder(folder, name=folder.name or str(folder), classes=config.classes)
-        for warning in dataset_warnings(raw):
-            yield DatasetWarning(folder=str(folder), message=warning)
-    elif config.dataset == "mnist":
-        with resources.as_file(resources.files("tui_trainer") / "datasets" / "mnist") as folder:
-            raw = read_folder(folder, name="mnist")
-    else:
-        from tui_trainer.data.downloads import fetch
-
-        cache = platformdirs.user_cache_path("mnist-tui") / "datasets"
-        raw = yield from fetch(config.dataset, cache)
-    return assemble(raw, config, device)
 
 
 def assemble(raw: RawDataset, config: RunConfig, device: torch.device) -> Data:
@@ -302,13 +285,6 @@ def pixel_statistics(images: Tensor) -> tuple[float, float]:
     mean = float((counts * levels).sum() / total)
     variance = float((counts * (levels - mean) ** 2).sum() / total)
     return mean, variance**0.5 or 1.0
-
-
-def _expanded(folder: str) -> Path:
-    try:
-        return Path(folder).expanduser()
-    except RuntimeError as error:
-        raise path_error(Path(folder), "no such user's home folder; give the whole path") from error
 
 
 def _tensors(images: bytearray, labels: array[int], size: int) -> Split:

@@ -76,7 +76,7 @@ class Evaluation:
 def evaluate(model: nn.Module, data: Data, split: Split) -> Evaluation:
     """Evaluate the model on a split in evaluation mode, then restore each module's own mode."""
     losses, is_correct, outputs = [], [], []
-    batch = max(1, EVAL_PIXELS // data.image_size**2)
+    batch = max(1, EVAL_PIXELS // data.values)
     with evaluating(model):
         for start in range(0, len(split), batch):
             labels = split.labels[start : start + batch]

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from torch import nn
 
-from tui_trainer.data.dataset import Data, load
+from tui_trainer.data.dataset import Data
+from tui_trainer.data.loading import load
 from tui_trainer.engine.batches import Batches
 from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.optimizers import make_optimizer

@@ -220,7 +220,7 @@ class Context:
             return self._mark_shown(found)
         split = self.split(images)
         parts: list[Tensor] = []
-        size = max(1, PART_PIXELS // self.data.image_size**2)
+        size = max(1, PART_PIXELS // self.data.values)
         for start in range(0, len(split), size):
             parts.append(self.probabilities(split.images[start : start + size]))
             yield

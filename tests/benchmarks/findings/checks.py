@@ -30,7 +30,8 @@ from tests.benchmarks.findings.healthy import FASHION, PRESET_SEEDS, family_case
 from tests.benchmarks.findings.public.faults import FAULTS, public_cases, public_sabotage
 from tests.benchmarks.findings.record import config_of
 from tests.benchmarks.findings.suite import HEALTHY, TWIN, Case
-from tui_trainer.data.dataset import Data, load
+from tui_trainer.data.dataset import Data
+from tui_trainer.data.loading import load
 from tui_trainer.lab import standalone
 from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.commands import Ask

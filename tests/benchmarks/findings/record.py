@@ -30,7 +30,8 @@ from tests.benchmarks.findings.public.faults import public_sabotage
 from tests.benchmarks.findings.sabotage import Sabotage, sabotage_of
 from tests.benchmarks.findings.suite import Case, is_healthy
 from tests.benchmarks.findings.variants import EMBEDDED, folder_of
-from tui_trainer.data.dataset import Data, load
+from tui_trainer.data.dataset import Data
+from tui_trainer.data.loading import load
 from tui_trainer.engine.run import Run
 from tui_trainer.lab.assistant import Laboratory
 from tui_trainer.models.build import build_model

@@ -92,7 +92,7 @@ def _evaluate(path: Path, root: Path) -> Truth:
     # Judging alone needs no torch.
     import torch
 
-    from tui_trainer.data.dataset import load
+    from tui_trainer.data.loading import load
     from tui_trainer.engine.evaluation import evaluate
     from tui_trainer.models.build import build_model
 

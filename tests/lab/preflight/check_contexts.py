@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from tui_trainer.anatomy.description import layers_of
-from tui_trainer.data.dataset import Data, load
+from tui_trainer.data.dataset import Data
+from tui_trainer.data.loading import load
 from tui_trainer.data.neighbors import probe_data
 from tui_trainer.lab.preflight import Group, items_of
 from tui_trainer.lab.preflight.check_context import CheckContext

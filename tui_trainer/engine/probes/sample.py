@@ -172,7 +172,7 @@ def _logits(
     needs them: it has a single number per image. A model that cannot be traced is only run.
     """
     logits: list[Tensor] = []
-    size = len(inputs) if seen.is_flat else max(1, EVAL_PIXELS // data.image_size**2)
+    size = len(inputs) if seen.is_flat else max(1, EVAL_PIXELS // data.values)
     watched = inputs if seen.wants_all else inputs[:MAP_IMAGES]
     rest = inputs[len(watched) :]
     if seen.is_closed:

@@ -1,0 +1,53 @@
+"""Read the dataset of a run: packaged, downloaded, from a folder, or recorded from a script."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from importlib import resources
+from pathlib import Path
+
+import platformdirs
+import torch
+
+from tui_trainer.data.dataset import Data, assemble
+from tui_trainer.data.idx import RawDataset, read_folder
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.errors import path_error
+from tui_trainer.protocol.events import DatasetWarning, DownloadProgress
+
+
+def load(
+    config: RunConfig, device: torch.device
+) -> Generator[DownloadProgress | DatasetWarning, None, Data]:
+    """Read the dataset of a run and return it; yield download progress and warnings.
+
+    Raises:
+        InputError: If the files are missing or damaged, or a split is too large.
+    """
+    raw: RawDataset
+    if config.data_dir is not None:
+        from tui_trainer.data.dataset_warnings import dataset_warnings
+        from tui_trainer.data.recorded_inputs import holds_inputs, read_inputs
+
+        folder = _expanded(config.data_dir)
+        if holds_inputs(folder):
+            return read_inputs(folder, device)
+        raw = read_folder(folder, name=folder.name or str(folder), classes=config.classes)
+        for warning in dataset_warnings(raw):
+            yield DatasetWarning(folder=str(folder), message=warning)
+    elif config.dataset == "mnist":
+        with resources.as_file(resources.files("tui_trainer") / "datasets" / "mnist") as folder:
+            raw = read_folder(folder, name="mnist")
+    else:
+        from tui_trainer.data.downloads import fetch
+
+        cache = platformdirs.user_cache_path("mnist-tui") / "datasets"
+        raw = yield from fetch(config.dataset, cache)
+    return assemble(raw, config, device)
+
+
+def _expanded(folder: str) -> Path:
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError as error:
+        raise path_error(Path(folder), "no such user's home folder; give the whole path") from error

@@ -1,0 +1,88 @@
+"""The input of a model: shape, dtype and range of one example."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """One example of a model's input, without the batch dimension.
+
+    Attributes:
+        shape: Its shape, for example (3, 32, 32).
+        dtype: Its dtype.
+        limit: Of integers: all are below it; 0 for floats.
+    """
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype = torch.float32
+    limit: int = 0
+
+    @classmethod
+    def of(cls, inputs: Tensor) -> InputSpec:
+        """Describe recorded inputs (N, ...), N at least 1."""
+        is_integer = not inputs.is_floating_point()
+        limit = int(inputs.max()) + 1 if is_integer and inputs.numel() else 0
+        return cls(tuple(inputs.shape[1:]), inputs.dtype, limit)
+
+    @classmethod
+    def read(cls, metadata: Mapping[str, Any]) -> InputSpec | int:
+        """Return the input that the metadata of a checkpoint describe.
+
+        An integer is the side of square images with one channel.
+        """
+        found = metadata.get("input")
+        if found is None:
+            return metadata["image_size"]  # type: ignore[no-any-return]
+        shape, dtype, limit = found
+        return cls(tuple(shape), getattr(torch, dtype), limit)
+
+    @property
+    def plain(self) -> list[Any]:
+        """The same as plain values, for the metadata of a checkpoint."""
+        return [list(self.shape), str(self.dtype).removeprefix("torch."), self.limit]
+
+    @property
+    def values(self) -> int:
+        """The number of values of an example."""
+        return prod(self.shape)
+
+    @property
+    def words(self) -> str:
+        """The input in words: ``3×32×32 float32``."""
+        return f"{shape_words(self.shape)} {str(self.dtype).removeprefix('torch.')}"
+
+    def noise(self, count: int, rng: torch.Generator, *, normal: bool = False) -> Tensor:
+        """Return examples of noise (count, ...): integers below ``limit``, or floats.
+
+        Args:
+            count: How many.
+            rng: Draws them, on the CPU.
+            normal: Whether floats are normally distributed, not uniformly between 0 and 1.
+        """
+        shape = (count, *self.shape)
+        if not self.dtype.is_floating_point:
+            return torch.randint(max(1, self.limit), shape, generator=rng).to(self.dtype)
+        draw = torch.randn if normal else torch.rand
+        return draw(shape, generator=rng, dtype=torch.float32).to(self.dtype)
+
+
+InputSize = InputSpec | int
+"""A model's input; an integer is the side of square images, which have one channel."""
+
+
+def spec_of(size: InputSize, channels: int = 1) -> InputSpec:
+    """Return the input of a model; ``channels`` is of images of an integer size."""
+    return InputSpec((channels, size, size)) if isinstance(size, int) else size
+
+
+def shape_words(shape: tuple[int, ...]) -> str:
+    """Return a shape in words: ``3×32×32``; ``one number`` if it has no dimension."""
+    return "×".join(map(str, shape)) or "one number"
