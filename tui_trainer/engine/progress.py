@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -105,7 +106,8 @@ class Progress:
         figures = [torch.stack((each.loss, each.correct.to(each.loss.dtype))) for each in steps]
         for each, (loss, correct) in zip(steps, torch.stack(figures).tolist(), strict=True):
             self.loss_sum += loss * each.size
-            self.correct_sum += int(correct)
+            # NaN where a script's loop does not say what was right.
+            self.correct_sum += 0 if math.isnan(correct) else round(correct)
             yield StepDone(
                 step=each.step,
                 epoch=each.epoch,

@@ -174,6 +174,16 @@ class Recorder:
         recorder._run = RunState.of(past)
         return recorder
 
+    @property
+    def unlocked(self) -> str:
+        """Why the folder could not be locked; empty if it is."""
+        return self._lock.unlocked
+
+    def configure(self, config: RunConfig) -> Iterator[RecordingEvent]:
+        """Record other settings than those of the beginning."""
+        path = self.folder.config
+        yield from self._attempt(path, lambda: write_atomically(path, to_toml(config).encode()))
+
     def position(self) -> int:
         """Flush all lines to the disk if possible; return their number."""
         with suppress(OSError):
@@ -261,8 +271,7 @@ class Recorder:
 
     def _record_move(self, config: RunConfig) -> Iterator[RecordingEvent]:
         """Record the current paths of model and data, once they are known to fit the run."""
-        path = self.folder.config
-        yield from self._attempt(path, lambda: write_atomically(path, to_toml(config).encode()))
+        yield from self.configure(config)
         self._recorded_in = os.path.abspath(self.folder.path)
 
     def discard_if_empty(self) -> None:
