@@ -1,16 +1,16 @@
 """A laboratory in the terminal for training small convolutional networks.
 
-:func:`watch` records and diagnoses a training loop of your own.
+:func:`watch` records and diagnoses the training loop of a script.
 """
 
 from typing import TYPE_CHECKING, Any
+
+from tui_trainer.version import __version__
 
 if TYPE_CHECKING:
     from tui_trainer.watching import WatchedRun, watch
 
 __all__ = ["WatchedRun", "__version__", "watch"]
-
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

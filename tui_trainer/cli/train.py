@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from tui_trainer import __version__
 from tui_trainer.cli import options as opt
 from tui_trainer.cli.options import option
 from tui_trainer.headless.streams import standard_output
 from tui_trainer.protocol.config import SETTINGS, RunConfig
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.settings import RECORD, option_of
+from tui_trainer.version import __version__
 
 
 @opt.with_settings(SETTINGS, after="config")

@@ -20,11 +20,11 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from tui_trainer import __version__
 from tui_trainer.protocol.errors import path_error
 from tui_trainer.protocol.schema import SCHEMA, upgraded_metadata, upgraded_tensors
 from tui_trainer.recording.atomic import read_at_most
 from tui_trainer.recording.checkpoint_head import DAMAGED, parse_head, parse_metadata
+from tui_trainer.version import __version__
 
 MAX_BYTES = 1 << 30
 """The largest checkpoint that is read or written."""

@@ -106,7 +106,7 @@ class Progress:
         figures = [torch.stack((each.loss, each.correct.to(each.loss.dtype))) for each in steps]
         for each, (loss, correct) in zip(steps, torch.stack(figures).tolist(), strict=True):
             self.loss_sum += loss * each.size
-            # NaN where a script's loop does not say what was right.
+            # NaN if a script's loop reports no labels.
             self.correct_sum += 0 if math.isnan(correct) else round(correct)
             yield StepDone(
                 step=each.step,

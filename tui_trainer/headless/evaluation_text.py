@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tui_trainer import __version__
 from tui_trainer.headless.questions import run_questions
 from tui_trainer.headless.streams import standard_output
 from tui_trainer.headless.view_questions import IMAGES, Shown, ViewQuestions
@@ -16,6 +15,7 @@ from tui_trainer.protocol.events import Event, FindingRaised, RunStarted
 from tui_trainer.render.plain_exhibit import INDENT, WIDTH, page, page_width, plain_lines, wrapped
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text.fmt import accuracy_with_interval, count, one_line, plural, printable
+from tui_trainer.version import __version__
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

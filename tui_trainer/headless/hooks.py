@@ -18,7 +18,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from tui_trainer import __version__
 from tui_trainer.headless.hook_command import POLL_SECONDS, run_command
 from tui_trainer.history.run_state import RunState
 from tui_trainer.protocol.commands import Inbox, Stop
@@ -35,6 +34,7 @@ from tui_trainer.protocol.events import (
     plain,
 )
 from tui_trainer.recording.summary import summary_of
+from tui_trainer.version import __version__
 
 LIMIT = 60.0
 """Seconds that a command may take."""

@@ -7,7 +7,6 @@ from dataclasses import replace
 from html import escape
 from importlib.resources import files
 
-from tui_trainer import __version__
 from tui_trainer.headless.evaluation_text import Evaluation, accuracy_line, test_evaluation_lines
 from tui_trainer.headless.view_questions import LAYER, Shown
 from tui_trainer.protocol.diagnosis import Cause
@@ -18,6 +17,7 @@ from tui_trainer.render.cause_lines import evidence_of, is_named
 from tui_trainer.render.html.blocks import blocks_html
 from tui_trainer.render.plain_exhibit import value_text
 from tui_trainer.text.fmt import count, interval, one_line, percent, printable
+from tui_trainer.version import __version__
 
 STYLE = files("tui_trainer.render.html").joinpath("report.css").read_text(encoding="utf-8")
 

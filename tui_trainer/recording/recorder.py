@@ -11,7 +11,6 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from tui_trainer import __version__
 from tui_trainer.history.run_state import RunState
 from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.config import RunConfig
@@ -42,6 +41,7 @@ from tui_trainer.recording.line_file import LineFile
 from tui_trainer.recording.lock import Lock, LockedError
 from tui_trainer.recording.summary import summary_of
 from tui_trainer.text.fmt import one_line, printable
+from tui_trainer.version import __version__
 
 _TURNS = (
     *(RunStarted, EpochDone, TestEvaluated, Diverged),

@@ -39,7 +39,7 @@ def fixed_batch_size(loader: Any) -> str:
     if sampler_of(loader) is not None:
         return ""
     if isinstance(loader, DataLoader):
-        return "the loader has a batch sampler of its own"
+        return "the loader has a custom batch sampler"
     return "the script does not give a DataLoader to run.batches()"
 
 

@@ -61,7 +61,7 @@ class Sink:
             return  # the script prints its own traceback
         self._report.report(event)
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """Print a line."""
         if self._console is not None:
             self._console.print(text)

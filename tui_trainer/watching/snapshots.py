@@ -73,7 +73,7 @@ def restored(value: Any, tensors: Mapping[str, Tensor]) -> Any:
 def capture(
     model: nn.Module,
     parts: Mapping[str, Stateful],
-    generator: torch.Generator | None,
+    rng: torch.Generator | None,
     metadata: Mapping[str, Any],
 ) -> Checkpoint:
     """Return the state of a watched run.
@@ -82,7 +82,7 @@ def capture(
         model: The model, without wrappers.
         parts: Optimizers, schedulers and other objects with a state, by name. One whose state
             cannot be saved is left out.
-        generator: The random generator of the loader.
+        rng: The random generator of the loader.
         metadata: The plain values.
     """
     tensors = {
@@ -101,8 +101,8 @@ def capture(
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     if device.type == "cuda":
         tensors["rng/cuda"] = torch.cuda.get_rng_state(device)
-    if generator is not None:
-        tensors["rng/loader"] = generator.get_state()
+    if rng is not None:
+        tensors["rng/loader"] = rng.get_state()
     return Checkpoint({**metadata, "script": True, "states": states, "unsaved": unsaved}, tensors)
 
 

@@ -1,7 +1,7 @@
 """The public interface of a watched run: :func:`watch` and :class:`WatchedRun`.
 
-Every method of a :class:`WatchedRun` returns to the loop whatever happens inside it: an exception
-of this program is reported once, and the training goes on unwatched.
+Every method of a :class:`WatchedRun` returns to the loop: an exception of
+this program is reported once, and the training goes on unwatched.
 """
 
 from __future__ import annotations

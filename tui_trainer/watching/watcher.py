@@ -56,7 +56,6 @@ from tui_trainer.watching.evaluation import (
     logits_of,
     share_correct,
 )
-from tui_trainer.watching.learning_rate import LearningRate
 from tui_trainer.watching.loaders import (
     dataset_name,
     examples_in,
@@ -64,6 +63,7 @@ from tui_trainer.watching.loaders import (
     sampler_of,
 )
 from tui_trainer.watching.loop_probes import LoopProbes
+from tui_trainer.watching.lr_knob import LrKnob
 from tui_trainer.watching.sink import Sink, attach_hint
 from tui_trainer.watching.snapshots import (
     Stateful,
@@ -76,7 +76,7 @@ from tui_trainer.watching.snapshots import (
 EPOCH_END = "epoch"
 """The checkpoint from which a script resumes: of the end of the last complete epoch."""
 
-LOST = 3
+NON_FINITE_STEPS = 3
 """Steps in a row without a finite loss after which a run has diverged: a ``GradScaler`` skips
 single ones on purpose."""
 
@@ -125,7 +125,7 @@ class Watcher:
         self._out, self._name = folder, name or type(self._inner).__name__
         self._epoch_size, self._shows = epoch_size, progress
         self.progress, self.stopwatch = Progress(), Stopwatch(clock)
-        self._lr = LearningRate(optimizers, self._guarded)
+        self._lr = LrKnob(optimizers, self._guarded)
         self.probes = LoopProbes(
             model,
             optimizers,
@@ -152,7 +152,7 @@ class Watcher:
         self._best_accuracy: float | None = None
         self._training_seconds = 0.0
         self._counted = 0
-        self._lost = 0
+        self._non_finite_steps = 0
         self._is_over = False
 
     # --- the loop
@@ -197,9 +197,9 @@ class Watcher:
         self._set_batch_size()
         if self._resumed is not None:
             state = self._resumed.state.tensors.get("rng/loader")
-            generator = getattr(loader, "generator", None)
-            if state is not None and generator is not None:
-                generator.set_state(state)
+            rng = getattr(loader, "generator", None)
+            if state is not None and rng is not None:
+                rng.set_state(state)
             self._resumed = None
 
     def end_pass(self) -> None:
@@ -270,7 +270,7 @@ class Watcher:
         if result.total:
             self._validation = result
         else:
-            self._open().say("mnist-tui: not validated: the batches have no labels that fit")
+            self._open().print_line("mnist-tui: not validated: the batches have no labels that fit")
 
     def log(
         self,
@@ -380,13 +380,13 @@ class Watcher:
         self._commands = CommandFile(recorder.folder, self._control.inbox.send)
         self._commands.start()
         sink.begin()
-        sink.say(attach_hint(str(recorder.folder.path)))
+        sink.print_line(attach_hint(str(recorder.folder.path)))
         if self._resumed is not None:
             self._report_resumption(sink, self._resumed)
         return sink
 
     def _config(self) -> RunConfig:
-        """Return the settings of the run, as far as a script has them."""
+        """Return the settings of the run, that a script has too."""
         kind = type(self._optimizers[0]).__name__.lower()
         given: dict[str, Any] = {
             "epochs": min(self.epochs, 10_000),
@@ -489,12 +489,12 @@ class Watcher:
 
     def _check_finite(self, sink: Sink, step: StepDone) -> None:
         """Report a divergence once: the script goes on, and decides itself."""
-        self._lost = 0 if math.isfinite(step.loss) else self._lost + 1
-        if self._lost != LOST:
+        self._non_finite_steps = 0 if math.isfinite(step.loss) else self._non_finite_steps + 1
+        if self._non_finite_steps != NON_FINITE_STEPS:
             return
         state = state_tensors(self._inner)
         floats = [name for name, tensor in state.items() if tensor.is_floating_point()]
-        lost = [name for name in floats if not is_finite(state[name])]
+        non_finite = [name for name in floats if not is_finite(state[name])]
         good = self._store.last_good
         sink.emit(
             Diverged(
@@ -502,7 +502,7 @@ class Watcher:
                 epoch=step.epoch,
                 lr=step.lr,
                 last_good_step=good.metadata["step"] if good is not None else 0,
-                non_finite=tuple(lost) if len(lost) < len(floats) else (),
+                non_finite=tuple(non_finite) if len(non_finite) < len(floats) else (),
             )
         )
 
@@ -691,8 +691,8 @@ class Watcher:
             "script_path": os.path.abspath(script_path()),
             "lines": self._store.lines(),
         }
-        generator = getattr(self._loader, "generator", None)
-        state = capture(self._inner, self._parts, generator, metadata)
+        rng = getattr(self._loader, "generator", None)
+        state = capture(self._inner, self._parts, rng, metadata)
         for event in self._store.keep(state, names, self.stopwatch.seconds, announce=announce):
             self._sink.emit(event)
 

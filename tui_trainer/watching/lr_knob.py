@@ -1,4 +1,4 @@
-"""The knob of the learning rate: a factor over whatever the script and its schedulers set."""
+"""The knob of the learning rate: a factor over those of the script and its schedulers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 
-class LearningRate:
+class LrKnob:
     """Multiplies the learning rate of each parameter group, during the update alone.
 
     Schedulers compute the next learning rate from the current one, so they never see the factor.
