@@ -22,6 +22,7 @@ from tui_trainer.protocol.errors import InputError
 from tui_trainer.text.fmt import one_line
 from tui_trainer.watching.evaluation import Validated, evaluate_loader
 from tui_trainer.watching.loaders import as_loader
+from tui_trainer.watching.script import is_first_process
 from tui_trainer.watching.snapshots import Stateful
 from tui_trainer.watching.watcher import Watcher
 
@@ -106,15 +107,6 @@ def watch(
         except Exception as error:
             run.give_up(error)
     return run
-
-
-def is_first_process() -> bool:
-    """Return whether this is the first, or the only, process of the training."""
-    from torch import distributed
-
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank() == 0
-    return os.environ.get("RANK", "0") in ("", "0")
 
 
 class WatchedRun:

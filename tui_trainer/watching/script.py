@@ -1,0 +1,42 @@
+"""The script that trains: its file, its processes, and the line that failed."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+from tui_trainer.text.fmt import one_line
+
+
+def script_path() -> str:
+    """Return the absolute path of the script that is running; ``notebook`` without a file."""
+    path = getattr(sys.modules.get("__main__"), "__file__", None)
+    return os.path.abspath(path) if path else "notebook"
+
+
+def is_first_process() -> bool:
+    """Return whether this is the first, or the only, process of the training."""
+    from torch import distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank() == 0
+    return os.environ.get("RANK", "0") in ("", "0")
+
+
+def processes() -> int:
+    """Return the number of processes that train together."""
+    from torch import distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_world_size()
+    size = os.environ.get("WORLD_SIZE", "1")
+    return int(size) if size.isdigit() else 1
+
+
+def failure_of(error: BaseException) -> str:
+    """Return an exception in one line, with the last line of the script that led to it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    mine = [frame for frame in frames if os.path.abspath(frame.filename) == script_path()] or frames
+    place = f" ({os.path.basename(mine[-1].filename)}, line {mine[-1].lineno})" if mine else ""
+    return one_line(f"{type(error).__name__}: {error}{place}")
