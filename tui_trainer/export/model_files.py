@@ -21,6 +21,7 @@ from tui_trainer.models.behavior import (
     is_coarse,
     same_logits,
 )
+from tui_trainer.models.input_spec import InputSize
 from tui_trainer.models.state import state_tensors
 from tui_trainer.models.unregistered_state import UnregisteredState, has_internal_overlap
 from tui_trainer.protocol.errors import InputError
@@ -84,7 +85,7 @@ def _plain(name: str, value: Any) -> Tensor:
     return tensor
 
 
-def check_weights(model: nn.Module, path: Path, new_model: nn.Module, image_size: int) -> str:
+def check_weights(model: nn.Module, path: Path, new_model: nn.Module, image_size: InputSize) -> str:
     """Load a weights file into a newly built model, and compare both on fixed images.
 
     Args:
@@ -92,7 +93,7 @@ def check_weights(model: nn.Module, path: Path, new_model: nn.Module, image_size
         path: The file from :func:`write_weights`.
         new_model: The same model with other initial weights; the weights of the file are loaded
             into it.
-        image_size: Side of the images.
+        image_size: Side of the images, or the input of the model.
 
     Returns:
         The result, as a sentence.
@@ -144,7 +145,7 @@ def _listed(names: list[str]) -> str:
 # --- programs
 
 
-def write_torch_export(model: nn.Module, image_size: int, path: Path) -> str:
+def write_torch_export(model: nn.Module, image_size: InputSize, path: Path) -> str:
     """Write the model in evaluation mode as a PyTorch program (``.pt2``), without its class.
 
     ``torch.export.load(path).module()`` maps normalized float32 images (N, 1, image_size,
@@ -172,7 +173,7 @@ def write_torch_export(model: nn.Module, image_size: int, path: Path) -> str:
     return captured.note
 
 
-def write_onnx(model: nn.Module, image_size: int, path: Path) -> str:
+def write_onnx(model: nn.Module, image_size: InputSize, path: Path) -> str:
     """Write the model in evaluation mode as an ONNX file that includes its weights.
 
     It maps ``images``, float32 (N, 1, image_size, image_size) normalized as in training, to

@@ -16,6 +16,7 @@ from tui_trainer.export.comparison import compare, evaluation_copy, isolated
 from tui_trainer.export.reasons import SourceLine, explain, explain_batch, user_line
 from tui_trainer.models.behavior import behavior_of
 from tui_trainer.models.copies import clone_inputs
+from tui_trainer.models.input_spec import InputSize, spec_of
 from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.models.unregistered_state import UnregisteredState
 from tui_trainer.protocol.errors import InputError
@@ -78,7 +79,7 @@ class _DifferentOutputError(Exception):
     """A program gives other outputs than its model."""
 
 
-def capture(model: nn.Module, image_size: int) -> Program:
+def capture(model: nn.Module, image_size: InputSize) -> Program:
     """Return a model as a program that maps (N, 1, H, H) to logits (N, classes), for any N.
 
     The options are tried until a program gives the model's outputs for several batch sizes. If none
@@ -112,7 +113,7 @@ def capture(model: nn.Module, image_size: int) -> Program:
 
 @torch.no_grad()
 def _traced(
-    model: nn.Module, image_size: int, options: _TraceOptions, size_reads: list[SourceLine]
+    model: nn.Module, image_size: InputSize, options: _TraceOptions, size_reads: list[SourceLine]
 ) -> torch.export.ExportedProgram:
     twin = _with_scripted_hidden(evaluation_copy(model))
     if options.fold_parametrizations:
@@ -131,7 +132,11 @@ def _traced(
 
 
 def _try_out(
-    model: nn.Module, program: torch.export.ExportedProgram, image_size: int, *, is_fixed: bool
+    model: nn.Module,
+    program: torch.export.ExportedProgram,
+    image_size: InputSize,
+    *,
+    is_fixed: bool,
 ) -> None:
     with isolated():
         module = program.module()
@@ -141,10 +146,9 @@ def _try_out(
         raise _DifferentOutputError
 
 
-def noise(count: int, image_size: int) -> Tensor:
-    """Return noise images, (count, 1, image_size, image_size), always the same."""
-    rng = torch.Generator().manual_seed(count)
-    return torch.randn(count, 1, image_size, image_size, generator=rng, dtype=torch.float32)
+def noise(count: int, image_size: InputSize) -> Tensor:
+    """Return noise as input of a model, (count, ...), always the same."""
+    return spec_of(image_size).noise(count, count, normal=True)
 
 
 def _writes_into_input(model: nn.Module, images: Tensor) -> bool:
@@ -250,7 +254,7 @@ def _guards(value: Any) -> int | None:
     return None if guards is None else len(guards)
 
 
-def _why_different(model: nn.Module, image_size: int) -> str:
+def _why_different(model: nn.Module, image_size: InputSize) -> str:
     """Return why no program gives a model's outputs."""
     with isolated():
         try:
@@ -267,7 +271,7 @@ def _why_different(model: nn.Module, image_size: int) -> str:
     )
 
 
-def _changing(model: nn.Module, image_size: int) -> list[str]:
+def _changing(model: nn.Module, image_size: InputSize) -> list[str]:
     """Return the names of the numbers outside the ``state_dict`` that a forward changes."""
     twin = evaluation_copy(model)
     unregistered = UnregisteredState(twin)

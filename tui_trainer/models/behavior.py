@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tui_trainer.models.copies import copy_model
+from tui_trainer.models.input_spec import InputSize, spec_of
 from tui_trainer.models.rng import preserve_rng_state, seed_all
 from tui_trainer.models.unregistered_state import preserve_globals
 
@@ -74,7 +75,7 @@ def behavior_of(model: nn.Module, images: Tensor) -> Behavior:
         alone = torch.cat(
             [_logits(model, images[i : i + 1], 0) for i in range(min(2, len(images)))]
         )
-        after = _logits(model, images, 0, before=images.flip(0) * 0.5)
+        after = _logits(model, images, 0, before=_halved(images.flip(0)))
     size = float((first.amax(dim=1) - first.amin(dim=1)).nan_to_num(0.0, 0.0, 0.0).amax()) or 1.0
     return Behavior(
         batch_gap=_gap(alone, first[: len(alone)]) / size,
@@ -84,15 +85,13 @@ def behavior_of(model: nn.Module, images: Tensor) -> Behavior:
     )
 
 
-def fixed_images(image_size: int, channels: int = 1) -> Tensor:
-    """Return images of noise (4, channels, H, H), the same in every call."""
-    rng = torch.Generator().manual_seed(2026)
-    shape = (FIXED_IMAGES, channels, image_size, image_size)
-    return torch.randn(shape, generator=rng, dtype=torch.float32)
+def fixed_images(image_size: InputSize, channels: int = 1) -> Tensor:
+    """Return noise as input of a model (4, ...), the same in every call."""
+    return spec_of(image_size, channels).noise(FIXED_IMAGES, 2026, normal=True)
 
 
 @torch.no_grad()
-def fingerprint(model: nn.Module, image_size: int, channels: int = 1) -> Tensor:
+def fingerprint(model: nn.Module, image_size: InputSize, channels: int = 1) -> Tensor:
     """Return a model's logits (4, classes) on fixed images, on the CPU: they identify the model.
 
     Computed on a copy in evaluation mode; the model and all rng states are preserved.
@@ -135,6 +134,10 @@ def _logits(model: nn.Module, images: Tensor, seed: int, before: Tensor | None =
         seed_all(seed)
     logits: Tensor = twin(images.clone())
     return logits.detach().to(torch.float32)
+
+
+def _halved(images: Tensor) -> Tensor:
+    return images * 0.5 if images.is_floating_point() else images // 2
 
 
 def _gap(one: Tensor, other: Tensor) -> float:

@@ -59,14 +59,12 @@ class InputSpec:
         """The input in words: ``3×32×32 float32``."""
         return f"{shape_words(self.shape)} {str(self.dtype).removeprefix('torch.')}"
 
-    def noise(self, count: int, rng: torch.Generator, *, normal: bool = False) -> Tensor:
-        """Return examples of noise (count, ...): integers below ``limit``, or floats.
+    def noise(self, count: int, seed: int = 0, *, normal: bool = False) -> Tensor:
+        """Return examples of noise (count, ...), the same in every call.
 
-        Args:
-            count: How many.
-            rng: Draws them, on the CPU.
-            normal: Whether floats are normally distributed, not uniformly between 0 and 1.
+        Integers below ``limit``, or floats: uniformly between 0 and 1, or normally distributed.
         """
+        rng = torch.Generator().manual_seed(seed)
         shape = (count, *self.shape)
         if not self.dtype.is_floating_point:
             return torch.randint(max(1, self.limit), shape, generator=rng).to(self.dtype)

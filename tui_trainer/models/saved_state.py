@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from tui_trainer.models import zoo
 from tui_trainer.models.behavior import fingerprint, is_coarse, same_logits
+from tui_trainer.models.input_spec import InputSize
 from tui_trainer.models.unregistered_state import UnregisteredState
 from tui_trainer.protocol.errors import path_error
 from tui_trainer.protocol.reference import model_name
 
 
-def fingerprint_of(model: nn.Module, image_size: int) -> Tensor | None:
+def fingerprint_of(model: nn.Module, image_size: InputSize) -> Tensor | None:
     """Return the logits that identify a model; None if it fails on noise."""
     try:
         return fingerprint(model, image_size)
@@ -43,7 +44,11 @@ def _are_names(value: object) -> bool:
 
 
 def check_same_model(
-    model: nn.Module, image_size: int, metadata: Mapping[str, Any], saved: Tensor | None, path: Path
+    model: nn.Module,
+    image_size: InputSize,
+    metadata: Mapping[str, Any],
+    saved: Tensor | None,
+    path: Path,
 ) -> None:
     """Check that a rebuilt model returns the same logits as the saved one.
 
@@ -52,7 +57,7 @@ def check_same_model(
 
     Args:
         model: On the CPU or an accelerator.
-        image_size: The height and width of its images.
+        image_size: Its input.
         metadata: The metadata of the checkpoint.
         saved: The fingerprint in the checkpoint; None in a checkpoint of an older version.
         path: The checkpoint, for messages.

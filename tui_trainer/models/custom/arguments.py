@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from tui_trainer.models.input_spec import InputSize, InputSpec, spec_of
 from tui_trainer.models.modes import evaluating
-from tui_trainer.models.rng import noise
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.text.fmt import clip, plural
 
@@ -40,10 +40,11 @@ class ModelSpec:
     """The images and classes for which a model is built.
 
     Attributes:
+        image_size: The side of square images, in pixels, or a model's input of any shape.
         is_adjustable: Whether the command has options for image size, channels and classes.
     """
 
-    image_size: int
+    image_size: InputSize
     classes: int
     channels: int
     dropout: float | None = None
@@ -52,22 +53,30 @@ class ModelSpec:
     @property
     def values(self) -> Mapping[str, Any]:
         """The arguments that a signature can name, with their values."""
+        shape = self.input.shape
         return {
-            **dict.fromkeys(SIZE_NAMES, self.image_size),
-            **dict.fromkeys(SHAPE_NAMES, (self.channels, self.image_size, self.image_size)),
-            **dict.fromkeys(CHANNEL_NAMES, self.channels),
+            **dict.fromkeys(SIZE_NAMES, shape[-1] if shape else 1),
+            **dict.fromkeys(SHAPE_NAMES, shape),
+            **dict.fromkeys(CHANNEL_NAMES, shape[0] if shape else 1),
             **dict.fromkeys(CLASS_NAMES, self.classes),
             "dropout": self.dropout or 0.0,
         }
 
     @property
+    def input(self) -> InputSpec:
+        """The input of the model."""
+        return spec_of(self.image_size, self.channels)
+
+    @property
     def words(self) -> str:
         """The images in words: ``32×32 images with 3 channels``."""
+        if isinstance(self.image_size, InputSpec):
+            return self.image_size.words
         return f"{self.image_size}×{self.image_size} images with {plural(self.channels, 'channel')}"
 
     def images(self) -> Tensor:
         """Return two images of noise; the global rngs are not used."""
-        return noise(2, self.channels, self.image_size, self.image_size)
+        return self.input.noise(2)
 
 
 def arguments_of(target: Any, name: str, spec: ModelSpec) -> dict[str, Any]:
@@ -138,6 +147,8 @@ def parameters_of(target: Any) -> Mapping[str, inspect.Parameter]:
 
 def input_hint(model: nn.Module, target: Any, spec: ModelSpec) -> str:
     """Return advice for a model that fails on images of the given size and channels."""
+    if isinstance(spec.image_size, InputSpec):
+        return f"; its input is {spec.words}"
     fits = _fitting(model, target, spec)
     asked = {*parameters_of(target)}
     unasked = {key: "" if asked & names else _ASKED[key][0] for key, names in _NAMED.items()}

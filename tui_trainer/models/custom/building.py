@@ -78,6 +78,8 @@ class CustomModel:
         with custom_code(self.reference):
             try:
                 model = self.target(**arguments)
+            except InputError as error:
+                raise InputError(f"{self.name}: {error}") from None
             except (Exception, SystemExit) as error:
                 place = error_lines.place_of(self.reference)
                 words = error_lines.describe_error(error, place, self.reference)
@@ -149,7 +151,7 @@ def _batch_hint(model: nn.Module, image: Tensor) -> str:
     """Return advice for a model that accepts batches of one size only."""
     for count in _USUAL_BATCHES:
         with suppress(Exception), torch.no_grad():
-            evaluate(copy_model(model), image.expand(count, -1, -1, -1))
+            evaluate(copy_model(model), image.expand(count, *image.shape[1:]))
             return (
                 f"; it accepts batches of {count} images only: write x.shape[0] instead of {count}"
             )
