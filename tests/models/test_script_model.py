@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from tui_trainer.models.build import build_model
 from tui_trainer.models.custom.script_model import (
-    NETWORK,
-    PICKLE,
+    MODEL_FILE,
+    STRUCTURE,
     logits_of,
-    write_network,
+    write_script_model,
 )
 from tui_trainer.models.input_spec import InputSpec
 from tui_trainer.models.state import load_state, state_tensors
@@ -29,10 +29,11 @@ IMAGES = torch.rand(3, 3, 8, 6)
 
 HEAD = """
     from __future__ import annotations
-    import sys, torch
+    import torch
+    from pathlib import Path
     from torch import nn
     import torch.nn.functional as F
-    from tui_trainer.models.custom.script_model import write_network
+    from tui_trainer.models.custom.script_model import write_script_model
 """
 
 MODELS = {
@@ -77,8 +78,8 @@ MODELS = {
         model = build()
     """,
     "of a module next to it": """
-        from own_net import OwnNet
-        model = OwnNet()
+        from next_net import NextNet
+        model = NextNet()
     """,
     "of torch alone": """
         model = nn.Sequential(nn.Flatten(), nn.Linear(144, 8), nn.GELU(), nn.Linear(8, 4))
@@ -123,17 +124,17 @@ MODELS = {
     """,
 }
 
-OWN_NET = """
+NEXT_NET = """
     import torch
     from torch import nn
-    from own_blocks.block import block
+    from next_blocks.block import block
 
-    class OwnNet(nn.Sequential):
+    class NextNet(nn.Sequential):
         def __init__(self):
             super().__init__(nn.Flatten(), block(144), nn.Linear(144, 4))
 """
 
-OWN_BLOCK = """
+NEXT_BLOCK = """
     from torch import nn
 
     def block(width):
@@ -146,24 +147,24 @@ def script_in(folder: Path, text: str) -> tuple[nn.Module, str]:
     run = folder / "run"
     run.mkdir(parents=True)
     script = folder / "train.py"
-    tail = f"\nwritten = write_network(__import__('pathlib').Path({str(run)!r}), model, __file__)\n"
+    tail = f"\nwritten = write_script_model(Path({str(run)!r}), model, __file__)\n"
     script.write_text(textwrap.dedent(HEAD) + textwrap.dedent(text) + tail, encoding="utf-8")
-    (folder / "own_blocks").mkdir()
-    (folder / "own_net.py").write_text(textwrap.dedent(OWN_NET), encoding="utf-8")
-    (folder / "own_blocks" / "block.py").write_text(textwrap.dedent(OWN_BLOCK), encoding="utf-8")
+    (folder / "next_blocks").mkdir()
+    (folder / "next_net.py").write_text(textwrap.dedent(NEXT_NET), encoding="utf-8")
+    (folder / "next_blocks" / "block.py").write_text(textwrap.dedent(NEXT_BLOCK), encoding="utf-8")
     sys.path.insert(0, str(folder))
     try:
         names = runpy.run_path(str(script), run_name="__main__")
     finally:
         sys.path.remove(str(folder))
-        for name in [name for name in sys.modules if name.startswith("own_")]:
+        for name in [name for name in sys.modules if name.startswith("next_")]:
             del sys.modules[name]
     return names["model"], names["written"]
 
 
 def rebuilt(run: Path, model: nn.Module, inputs: Tensor = IMAGES, classes: int = 4) -> nn.Module:
     """Build the model of a run's folder, with the weights of another one."""
-    reference = f"{run / NETWORK}:network"
+    reference = f"{run / MODEL_FILE}:network"
     found = build_model(reference, image_size=InputSpec.of(inputs), classes=classes)
     load_state(found, state_tensors(model))
     return found
@@ -191,7 +192,7 @@ def test_a_rebuilt_model_computes_the_same_without_its_script(kind: str, tmp_pat
 
 def test_a_single_logit_becomes_two(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(144, 1))
-    assert write_network(tmp_path, model) == ""
+    assert write_script_model(tmp_path, model) == ""
     found = rebuilt(tmp_path, model, classes=2)
     expected = torch.sigmoid(model(IMAGES))[:, 0]
     assert torch.allclose(found(IMAGES).softmax(dim=1)[:, 1], expected)
@@ -208,26 +209,26 @@ def test_tokens_and_recurrent_layers(tmp_path: Path) -> None:
             return self.head(self.lstm(self.embedding(tokens))[0][:, -1])  # type: ignore[no-any-return]
 
     model, tokens = Last(), torch.randint(11, (4, 9))
-    assert write_network(tmp_path, model) == ""
+    assert write_script_model(tmp_path, model) == ""
     found = rebuilt(tmp_path, model, tokens, classes=3)
     assert torch.equal(found(tokens), model(tokens))
 
 
 def test_what_cannot_be_written_has_a_reason(tmp_path: Path) -> None:
     scripted = torch.jit.script(nn.Linear(3, 2))
-    assert "torch.jit" in write_network(tmp_path, nn.Sequential(scripted))
-    assert "no fixed shape" in write_network(tmp_path, nn.LazyLinear(2))
+    assert "torch.jit" in write_script_model(tmp_path, nn.Sequential(scripted))
+    assert "no fixed shape" in write_script_model(tmp_path, nn.LazyLinear(2))
     assert not list(tmp_path.glob("network*"))
 
 
 def test_the_unpickler_does_not_run_commands(tmp_path: Path) -> None:
-    assert write_network(tmp_path, nn.Linear(2, 2)) == ""
+    assert write_script_model(tmp_path, nn.Linear(2, 2)) == ""
 
     class Evil:
         def __reduce__(self) -> tuple[Any, ...]:
             return eval, ("1 + 1",)
 
-    path = tmp_path / PICKLE
+    path = tmp_path / STRUCTURE
     path.write_bytes(path.read_bytes().split(b".", 1)[0] + b"." + pickle.dumps(Evil()))
     with pytest.raises(InputError, match=r"builtins\.eval"):
-        build_model(f"{tmp_path / NETWORK}:network", image_size=InputSpec((2,)), classes=2)
+        build_model(f"{tmp_path / MODEL_FILE}:network", image_size=InputSpec((2,)), classes=2)

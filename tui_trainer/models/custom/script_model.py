@@ -38,10 +38,10 @@ from tui_trainer.models.custom.source_files import is_installed
 from tui_trainer.protocol.errors import InputError, reason
 from tui_trainer.recording.atomic import read_at_most, write_atomically
 
-NETWORK = "network.py"
+MODEL_FILE = "network.py"
 """The file in a run's folder that builds its model: ``network.py:network``."""
 
-PICKLE = "network.pickle"
+STRUCTURE = "network.pickle"
 """The structure of the model."""
 
 CODE = "code"
@@ -67,12 +67,12 @@ Executes the code in {code}/, which is a copy of what the script used.
 
 from pathlib import Path
 
-from tui_trainer.models.custom.script_model import read_network
+from tui_trainer.models.custom.script_model import read_script_model
 
 
 def network():
     """The model that {script} trained."""
-    return read_network(Path(__file__).parent)
+    return read_script_model(Path(__file__).parent)
 '''
 
 _DATA_TYPES = {
@@ -102,7 +102,7 @@ _LOADERS = frozenset({"load", "_load_from_bytes", "load_state_dict_from_url", "u
 # --- write
 
 
-def write_network(folder: Path, model: nn.Module, script: str = "") -> str:
+def write_script_model(folder: Path, model: nn.Module, script: str = "") -> str:
     """Write the model of a script to the folder of its run; return why it cannot, or nothing.
 
     The model is unchanged, and none of its weights is copied. Call it after the first forward, for
@@ -119,8 +119,8 @@ def write_network(folder: Path, model: nn.Module, script: str = "") -> str:
         _write_code(folder / CODE, pickler.modules)
         name = Path(script).name or "the script"
         source = _SOURCE.format(script=name.replace("\\", "").replace('"', ""), code=CODE)
-        write_atomically(folder / PICKLE, content)
-        write_atomically(folder / NETWORK, source.encode())
+        write_atomically(folder / STRUCTURE, content)
+        write_atomically(folder / MODEL_FILE, source.encode())
     except Exception as error:  # a model of somebody else can raise anything
         return reason(error) if isinstance(error, InputError) else _why(error)
     return ""
@@ -303,7 +303,7 @@ def _is_custom(module: ModuleType) -> bool:
 
 
 def _closure(modules: Mapping[str, ModuleType]) -> dict[str, ModuleType]:
-    """Return modules and those that they use, as far as they are custom code."""
+    """Return the modules of custom code among these and those that they use."""
     found: dict[str, ModuleType] = {}
     left = [*modules]
     while left:
@@ -415,7 +415,7 @@ def _cell(text: str) -> str:
 # --- read
 
 
-def read_network(folder: Path) -> nn.Module:
+def read_script_model(folder: Path) -> nn.Module:
     """Build the model in the folder of a run, on the CPU.
 
     Its layers have the initial weights that PyTorch gives them, drawn by the global rng.
@@ -423,11 +423,11 @@ def read_network(folder: Path) -> nn.Module:
     Raises:
         InputError: If it cannot be built.
     """
-    content = io.BytesIO(read_at_most(folder / PICKLE, MOST_BYTES))
+    content = io.BytesIO(read_at_most(folder / STRUCTURE, MOST_BYTES))
     try:
         head = _Unpickler(content, None).load()
         if head["format"] != _FORMAT:
-            raise InputError(f"{PICKLE} is of a newer version of mnist-tui; update it")
+            raise InputError(f"{STRUCTURE} is of a newer version of mnist-tui; update it")
         code = _Code(folder, head)
         code.values = _Unpickler(content, code).load()
         unpickler = _Unpickler(content, code)
@@ -435,9 +435,9 @@ def read_network(folder: Path) -> nn.Module:
     except (InputError, ImportError, AttributeError, SyntaxError):
         raise
     except Exception as error:
-        raise InputError(f"{PICKLE} cannot be read: {_why(error)}") from error
+        raise InputError(f"{STRUCTURE} cannot be read: {_why(error)}") from error
     if not isinstance(model, nn.Module):
-        raise InputError(f"{PICKLE} holds no model")
+        raise InputError(f"{STRUCTURE} holds no model")
     for module in model.modules():
         _draw_weights(module)
     return returning_logits(model)
@@ -524,9 +524,11 @@ class _Unpickler(pickle.Unpickler):
         if top in sys.stdlib_module_names:
             is_data = global_name in _DATA_TYPES.get(module_name, ())
             if not (is_data or module_name in _DATA_MODULES):
-                raise InputError(f"{PICKLE} names {module_name}.{global_name}, which is not data")
+                raise InputError(
+                    f"{STRUCTURE} names {module_name}.{global_name}, which is not data"
+                )
         elif self._code is None or global_name in _LOADERS:
-            raise InputError(f"{PICKLE} names {module_name}.{global_name}, which is not data")
+            raise InputError(f"{STRUCTURE} names {module_name}.{global_name}, which is not data")
         return super().find_class(module_name, global_name)
 
     def persistent_load(self, pid: Any) -> Tensor:
@@ -553,14 +555,14 @@ def _on_cpu(*_: Any) -> torch.device:
 
 def _imported(name: str) -> ModuleType:
     if name.partition(".")[0] in sys.stdlib_module_names and name not in ("math", "random"):
-        raise InputError(f"{PICKLE} names the module {name}, which is not data")
+        raise InputError(f"{STRUCTURE} names the module {name}, which is not data")
     return importlib.import_module(name)
 
 
 def _method(owner: Any, name: str) -> Any:
     """Return a method of a module, for an attribute that is one."""
     if not isinstance(owner, nn.Module | type):
-        raise InputError(f"{PICKLE} names an attribute of {type(owner).__name__}")
+        raise InputError(f"{STRUCTURE} names an attribute of {type(owner).__name__}")
     return getattr(owner, name)
 
 
@@ -615,10 +617,10 @@ _CALLED: dict[str, Callable[..., Any]] = {
 
 
 def returning_logits(model: nn.Module) -> nn.Module:
-    """Add a hook so that a model returns logits (N, classes), whatever it returned; return it.
+    """Add a hook that turns a model's output into logits (N, classes); return the model.
 
-    Of a mapping, a named or plain tuple or a list, the logits or else the first tensor are taken. A
-    single logit z becomes (0, z): softmax of the two is sigmoid of the one.
+    Of a mapping, a tuple or a list, it takes the logits, or else the first tensor. A single logit z
+    becomes (0, z): softmax of the two is sigmoid of the one.
     """
     model.register_forward_hook(_logits_hook)
     return model
