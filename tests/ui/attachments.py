@@ -85,6 +85,19 @@ class FakeAttachment:
         self.resumed.append(lr)
 
 
+@dataclass
+class FakeScript:
+    """A script that was started for the window."""
+
+    is_running: bool = True
+    is_ended: bool = False
+    interrupts: int = 0
+
+    def interrupt(self) -> None:
+        """Count the interrupt."""
+        self.interrupts += 1
+
+
 class InspectFirst(AttachApp):
     """The attached window, opened at the Inspect screen."""
 
@@ -99,6 +112,7 @@ def attached(
     views: Views | None = None,
     problem: str = "",
     config: RunConfig | None = None,
+    script: FakeScript | None = None,
 ) -> tuple[AttachApp, FakeAttachment]:
     """Return an attached window; nothing in it depends on the clock."""
     attachment = FakeAttachment(list(record), views, problem)
@@ -110,6 +124,7 @@ def attached(
         theme="midnight",
         governor=Governor(cpu_time=lambda: 0.0),
         runs=Path("no-runs-here"),
+        script=script,
     )
     return app, attachment
 

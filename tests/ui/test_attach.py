@@ -18,6 +18,7 @@ from tests.ui.attachments import (
     ME,
     OTHER,
     FakeAttachment,
+    FakeScript,
     InspectFirst,
     arrive,
     attached,
@@ -38,6 +39,7 @@ from tui_trainer.protocol.events import (
     RecordingStarted,
     RecordRead,
     RunFinished,
+    RunStarted,
     SettingChanged,
     StateChanged,
     StepDone,
@@ -477,6 +479,61 @@ async def test_the_window_closes_without_a_question_and_stops_nothing() -> None:
     first, *_, last = words.splitlines()
     assert first.startswith("era-s6: watched in epoch ")
     assert last == f"the training continues; watch it again with: mnist-tui attach {FOLDER}"
+
+
+async def test_quitting_stops_a_script_that_was_started_for_the_window() -> None:
+    script = FakeScript()
+    app, attachment = attached(TRAINING, script=script)
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        await pressed(pilot, "q")
+        assert "goes on behind the loop" in question(app)
+        await pressed(pilot, "n")
+        assert not script.is_ended
+        await pressed(pilot, "q", "y")
+        await until(pilot, lambda _: bool(attachment.sent), app)
+        assert app.is_running
+        await arrived(pilot, app, finished(reason="stopped"))
+    assert plain(attachment.sent) == [commands.Stop()]
+    assert (script.is_ended, script.interrupts) == (True, 0)
+    assert exit_message(app)[1].startswith("era-s6: stopped in epoch ")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        FINISHED,
+        [
+            replace(event, unavailable=(("Stop", "the loop does not ask"),))
+            if isinstance(event, RunStarted)
+            else event
+            for event in TRAINING
+        ],
+    ],
+)
+async def test_quitting_interrupts_a_script_that_cannot_be_stopped(record: list[Event]) -> None:
+    script = FakeScript()
+    app, attachment = attached(record, script=script)
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        await pressed(pilot, "q")
+        assert "it is interrupted, as with Ctrl+C" in question(app)
+        await pressed(pilot, "y")
+    assert attachment.sent == []
+    assert (script.is_ended, script.interrupts) == (True, 1)
+    assert "the training continues" not in exit_message(app)[1]
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+async def test_quitting_leaves_a_script_running(*, is_running: bool) -> None:
+    script = FakeScript(is_running=is_running)
+    app, attachment = attached(TRAINING, script=script)
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        await pressed(pilot, "q", *(["l"] if is_running else []))
+    assert attachment.sent == []
+    assert (script.is_ended, script.interrupts) == (False, 0)
+    assert "the training continues; watch it again" in exit_message(app)[1]
 
 
 async def test_a_window_that_is_closed_before_the_first_step_shows_what_continues() -> None:

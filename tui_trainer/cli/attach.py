@@ -35,7 +35,7 @@ from tui_trainer.protocol.errors import InputError, path_error
 from tui_trainer.protocol.events import CommandRejected, Event, RecordRead, RunStarted
 from tui_trainer.protocol.exit_codes import ExitCode
 from tui_trainer.recording.folder import RUNS, RunFolder, find_run, list_runs
-from tui_trainer.recording.follower import Follower
+from tui_trainer.recording.follower import Follower, StartedTrainer
 from tui_trainer.recording.lock import Lock
 from tui_trainer.text.fmt import one_line, printable
 
@@ -109,7 +109,7 @@ class Attached:
     def __init__(
         self,
         folder: RunFolder,
-        trainer: Trainer | None = None,
+        trainer: StartedTrainer | None = None,
         *,
         moved: MovedPaths | None = None,
         hooks: Hooks | None = None,

@@ -31,21 +31,22 @@ LOG_BYTES = 4_096
 ERROR = "mnist-tui: error: "
 
 
-class Trainer:
-    """A process that trains a run in the background; it outlives this one.
+class BackgroundProcess:
+    """A process in another session; it outlives this one, and its output is in ``train.log``.
 
     Args:
         folder: The folder of the run, which exists.
-        arguments: The command line, without the name of the program.
+        command: The program and its arguments.
+        variables: What its environment has in addition to that of this process.
 
     Raises:
         InputError: If the process cannot be started.
     """
 
-    def __init__(self, folder: RunFolder, arguments: Sequence[str]) -> None:
+    def __init__(
+        self, folder: RunFolder, command: Sequence[str], variables: Mapping[str, str] | None = None
+    ) -> None:
         self._folder = folder
-        # -P: a file of the current folder must not replace a module of the same name.
-        command = [sys.executable, "-P", "-m", "tui_trainer", *arguments, "--detached"]
         try:
             with folder.train_log.open("ab") as log:
                 self._process = subprocess.Popen(
@@ -54,6 +55,7 @@ class Trainer:
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
+                    env={**os.environ, **(variables or {})},
                 )
         except OSError as error:
             raise InputError(
@@ -69,6 +71,23 @@ class Trainer:
     def is_running(self) -> bool:
         """Whether the process is running."""
         return self._process.poll() is None
+
+
+class Trainer(BackgroundProcess):
+    """A process that trains a run in the background.
+
+    Args:
+        folder: The folder of the run, which exists.
+        arguments: The command line, without the name of the program.
+
+    Raises:
+        InputError: If the process cannot be started.
+    """
+
+    def __init__(self, folder: RunFolder, arguments: Sequence[str]) -> None:
+        # -P: a file of the current folder must not replace a module of the same name.
+        program = [sys.executable, "-P", "-m", "tui_trainer"]
+        super().__init__(folder, [*program, *arguments, "--detached"])
 
     @property
     def problem(self) -> str:
@@ -108,11 +127,11 @@ def given_options(options: Mapping[str, object]) -> list[str]:
     return [f"{option_of(name)}={value}" for name, value in options.items() if value is not None]
 
 
-def reserve_folder(config: RunConfig, out: Path | None) -> tuple[RunFolder, list[Path]]:
+def reserve_folder(name: str, out: Path | None) -> tuple[RunFolder, list[Path]]:
     """Return the folder of a new run for a trainer that is about to be started, and new folders.
 
     Args:
-        config: The settings of the run.
+        name: The model or the script, for the name of a new folder.
         out: The folder; None for a new one in ``runs``.
 
     Raises:
@@ -122,7 +141,7 @@ def reserve_folder(config: RunConfig, out: Path | None) -> tuple[RunFolder, list
     new = missing_folders(RUNS if out is None else out)
     try:
         if out is None:
-            out = new_folder(RUNS, config.model, datetime.now())
+            out = new_folder(RUNS, name, datetime.now())
             new.insert(0, out)
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -29,6 +29,7 @@ from tui_trainer.cli.options import EPILOG, PlainCommand, SectionedGroup
 from tui_trainer.cli.predict import predict
 from tui_trainer.cli.replay import replay
 from tui_trainer.cli.resume import resume
+from tui_trainer.cli.run_script import SCRIPT_ARGUMENTS, run
 from tui_trainer.cli.runs import runs
 from tui_trainer.cli.send import send
 from tui_trainer.cli.train import new_run
@@ -84,6 +85,7 @@ for command in (
     keys,
 ):
     app.command(cls=PlainCommand)(reserving_stdout(command))
+app.command(cls=PlainCommand, context_settings=SCRIPT_ARGUMENTS)(reserving_stdout(run))
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tui_trainer.headless.hooks import Hooks
     from tui_trainer.recording.folder import RunFolder
     from tui_trainer.ui.app import MnistTui
-    from tui_trainer.ui.runs.attached_run import Attachment
+    from tui_trainer.ui.runs.attached_run import Attachment, StartedScript
     from tui_trainer.ui.terminal.output_log import OutputLog
 
 MIN_COLUMNS, MIN_LINES = 60, 16
@@ -148,6 +148,7 @@ def run_attached(
     notify: str | None,
     read_only: bool = False,
     hooks: Hooks | None = None,
+    script: StartedScript | None = None,
 ) -> int:
     """Open the window on a run of another process, and return the exit code after it is closed."""
     from tui_trainer.ui.terminal.graphics_protocol import detect_graphics
@@ -165,6 +166,7 @@ def run_attached(
                 read_only=read_only,
                 theme=theme,
                 notify=notify or "auto",
+                script=script,
             )
         _show(window, outputs, hooks)
     return _leave(window, outputs, hooks)

@@ -88,7 +88,7 @@ def new_run(
 
         if no_save:
             raise InputError("--no-save: cannot be used with --detach, which needs a folder")
-        folder, new = reserve_folder(run, out)
+        folder, new = reserve_folder(run.model, out)
         options = {"out": folder.path, **hooks.options}
         arguments = ["--no-ui", *arguments_of(run), *given_options(options)]
         code = watch_new(folder, new, arguments, run, theme=theme, notify=notify, no_ui=no_ui)

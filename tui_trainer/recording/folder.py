@@ -30,6 +30,9 @@ from tui_trainer.text.fmt import printable
 RUNS = Path("runs")
 """The default folder of runs."""
 
+RUN_VARIABLE = "MNIST_TUI_RUN"
+"""The environment variable in which ``mnist-tui run`` gives a script the folder of its run."""
+
 _TIME = "%Y-%m-%d-%H%M"
 """The format of the local time in the name of a run's folder."""
 

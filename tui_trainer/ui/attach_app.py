@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tui_trainer.protocol.commands import Stop
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
-from tui_trainer.protocol.events import Event, StateChanged
+from tui_trainer.protocol.events import Event, RunFailed, RunFinished, StateChanged
 from tui_trainer.recording.folder import RUNS
 from tui_trainer.ui.app import TRAINING_ACTIONS, MnistTui
 from tui_trainer.ui.keys.keymap import with_keys
 from tui_trainer.ui.pacing import Governor
-from tui_trainer.ui.runs.attached_run import AttachedRun, Attachment
+from tui_trainer.ui.run_actions import EXIT_TIMEOUT
+from tui_trainer.ui.runs.attached_run import AttachedRun, Attachment, StartedScript
 from tui_trainer.ui.screens.dialogs import Answer, ConfirmScreen
 from tui_trainer.ui.screens.run_screen import TrainScreen
 
@@ -19,7 +21,20 @@ TRAINER_GONE = "no process trains this run, and it has not ended"
 
 
 class AttachApp(MnistTui):
-    """Shows the run of another process, and sends commands to its trainer."""
+    """Shows the run of another process, and sends commands to its trainer.
+
+    Args:
+        attachment: The connection to the run.
+        config: The settings of the run.
+        by: The sender of commands.
+        read_only: Whether no key changes the run.
+        theme: The name or the file of the theme.
+        notify: How to notify the user.
+        pictures: The folder for pictures of the window.
+        governor: Limits how often the window is drawn.
+        runs: The folder of runs.
+        script: The script that was started for this window; quitting asks what to do with it.
+    """
 
     def __init__(
         self,
@@ -33,7 +48,9 @@ class AttachApp(MnistTui):
         pictures: Path | None = None,
         governor: Governor | None = None,
         runs: Path = RUNS,
+        script: StartedScript | None = None,
     ) -> None:
+        self._script = script
         self._attachment = attachment
         self._read_only = read_only
         self._resume_question: ConfirmScreen | None = None
@@ -91,6 +108,8 @@ class AttachApp(MnistTui):
             self.call_later(self.offer_resume)
         elif not self.attached_run.can_resume:
             self._dismiss_resume()
+        if isinstance(event, RunFinished | RunFailed) and self.ends_script:
+            self.exit()
 
     def offer_resume(self) -> None:
         """Ask whether to continue a run whose trainer is gone."""
@@ -137,5 +156,46 @@ class AttachApp(MnistTui):
             super().action_apply_fix()
 
     async def action_quit(self) -> None:
-        """Quit without a question: the training continues."""
+        """Quit: the training continues. Ask first about a script that was started for this."""
+        script = self._script
+        if script is None or not script.is_running or self.ends_script:
+            self.exit()
+        elif not isinstance(self.screen, ConfirmScreen):
+            question = ConfirmScreen(
+                "Quit while the script is running?",
+                f"{self._end_of_script}. Left running, it continues in the background.",
+                "stop it",
+                other="leave it running",
+            )
+            self.push_screen(question, self._leave_script)
+
+    @property
+    def ends_script(self) -> bool:
+        """Whether this window ends the script that was started for it."""
+        return self._script is not None and self._script.is_ended
+
+    @property
+    def _can_stop(self) -> bool:
+        """Whether the run of the script takes a stop; otherwise the script is interrupted."""
+        started = self.live_run.history.started
+        is_possible = started is not None and Stop.__name__ not in dict(started.unavailable)
+        return is_possible and not self.live_run.history.is_over
+
+    @property
+    def _end_of_script(self) -> str:
+        if self._can_stop:
+            return "Stopped, it ends its training after this batch and goes on behind the loop"
+        return "Stopped, it is interrupted, as with Ctrl+C"
+
+    def _leave_script(self, answer: Answer | None) -> None:
+        script = self._script
+        if not answer or script is None:
+            return
+        script.is_ended = answer != "other"
+        if script.is_ended and self._can_stop:
+            self.notify("finishing the batch …", timeout=EXIT_TIMEOUT)
+            self.live_run.send(Stop())
+            return
+        if script.is_ended:
+            script.interrupt()
         self.exit()

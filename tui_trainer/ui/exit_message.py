@@ -18,7 +18,7 @@ def exit_message(window: MnistTui) -> tuple[ExitCode, str]:
         return ExitCode.FAILED, f"mnist-tui: training failed: {history.failure.message}"
     started, step = history.started, history.last_step
     continues = ""
-    if isinstance(window, AttachApp) and not history.is_over:
+    if isinstance(window, AttachApp) and not (history.is_over or window.ends_script):
         continues = (
             f"the training continues; watch it again with: mnist-tui attach {window.run_name}"
         )

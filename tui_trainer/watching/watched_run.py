@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from tui_trainer.protocol.errors import InputError
+from tui_trainer.recording.folder import RUN_VARIABLE
 from tui_trainer.text.fmt import one_line
 from tui_trainer.watching.evaluation import Validated, evaluate_loader
 from tui_trainer.watching.loaders import as_loader
@@ -27,9 +28,6 @@ from tui_trainer.watching.snapshots import Stateful
 from tui_trainer.watching.watcher import Watcher
 
 T = TypeVar("T")
-
-RUN_FOLDER = "MNIST_TUI_RUN"
-"""The environment variable with which ``mnist-tui run`` names the folder of a script's run."""
 
 
 def watch(
@@ -84,7 +82,7 @@ def watch(
         raise TypeError(f"watch: epochs is a number of epochs from 1, not {epochs!r}")
     run = WatchedRun(model, epochs)
     if is_first_process():
-        folder = out or os.environ.pop(RUN_FOLDER, None)
+        folder = os.environ.pop(RUN_VARIABLE, None) or out
         try:
             run.attach(
                 Watcher(
@@ -360,7 +358,10 @@ def _described(error: Exception) -> str:
 
 
 class Batches(Generic[T]):
-    """The batches of an epoch, as the loader gives them, and its length."""
+    """The batches of an epoch, as the loader gives them, with its length and attributes.
+
+    It can stand in for the loader in a whole script: each pass over it is an epoch.
+    """
 
     def __init__(self, run: WatchedRun, loader: Iterable[T]) -> None:
         self._run = run
@@ -380,3 +381,8 @@ class Batches(Generic[T]):
                 return
             began = time.perf_counter()
         run.end_pass()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "_loader":  # a copy has no loader yet
+            raise AttributeError(name)
+        return getattr(self._loader, name)

@@ -53,6 +53,23 @@ class Attachment(Protocol):
         """
 
 
+class StartedScript(Protocol):
+    """A training script that was started for this window.
+
+    Attributes:
+        is_ended: Whether the window ends it; otherwise it is left running.
+    """
+
+    is_ended: bool
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its process is running."""
+
+    def interrupt(self) -> None:
+        """Interrupt the script, as Ctrl+C in a terminal does."""
+
+
 class CheckpointQuestions(ExhibitQuestions):
     """Asks again in the background only when there is another checkpoint to ask about."""
 
