@@ -303,7 +303,7 @@ def _is_custom(module: ModuleType) -> bool:
 
 
 def _closure(modules: Mapping[str, ModuleType]) -> dict[str, ModuleType]:
-    """Return the modules of custom code among these and those that they use."""
+    """Return the modules, and those that they use, where they are custom code."""
     found: dict[str, ModuleType] = {}
     left = [*modules]
     while left:
