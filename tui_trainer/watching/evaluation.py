@@ -163,7 +163,10 @@ def inner(model: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def evaluate_loader(
-    model: nn.Module, loader: Iterable[Any], forward: Forward | None = None
+    model: nn.Module,
+    loader: Iterable[Any],
+    forward: Forward | None = None,
+    seen: Callable[[Any, Tensor], None] | None = None,
 ) -> Validated:
     """Evaluate a model on a loader; the states of the random generators are restored.
 
@@ -171,6 +174,7 @@ def evaluate_loader(
         model: Called as in training, in evaluation mode; a wrapper of several processes is not.
         loader: Yields batches of inputs and labels.
         forward: Maps a batch to logits and labels.
+        seen: Receives the inputs and the labels of each batch, before the model does.
     """
     model = inner(model)
     device = device_of(model)

@@ -193,11 +193,14 @@ class WatchedRun:
         """
         self._do(lambda watcher: watcher.begin_validation(), None)
         try:
-            result = evaluate_loader(self._model, loader, forward)
+            result = evaluate_loader(self._model, loader, forward, self._seen)
         finally:
             self._do(lambda watcher: watcher.end_validation(), None)
         self._do(lambda watcher: watcher.validated(result), None)
         return result
+
+    def _seen(self, inputs: Any, labels: Tensor) -> None:
+        self._do(lambda watcher: watcher.validation_batch(inputs, labels), None)
 
     def log(
         self,

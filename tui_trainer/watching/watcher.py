@@ -51,6 +51,7 @@ from tui_trainer.watching.knobs import Knobs
 from tui_trainer.watching.loaders import examples_in, sampler_of
 from tui_trainer.watching.loop_probes import LoopProbes
 from tui_trainer.watching.resuming import EPOCH_END, Earlier, earlier_run, free_folder
+from tui_trainer.watching.run_files import RunFiles
 from tui_trainer.watching.script import failure_of, script_path
 from tui_trainer.watching.sink import Sink, attach_hint
 from tui_trainer.watching.snapshots import (
@@ -226,9 +227,14 @@ class Watcher:
         self._enter("validating")
         self.probes.begin_validation()
 
+    def validation_batch(self, inputs: Any, labels: Tensor) -> None:
+        """Keep a batch of a validation, as the model got it."""
+        self.probes.collector.validation_batch(inputs, labels)
+
     def end_validation(self) -> None:
         """End it."""
         self.probes.end_validation()
+        self.probes.collector.end_validation()
         self._enter("training")
 
     def validated(self, result: Validated) -> None:
@@ -298,6 +304,7 @@ class Watcher:
         self._store = CheckpointStore(recorder.folder.checkpoints, recorder.position)
         self._commands = CommandFile(recorder.folder, self._control.inbox.send)
         self._commands.start()
+        self._files = RunFiles(recorder.folder.path, self._inner, self.probes.collector)
         sink.begin()
         sink.print_line(attach_hint(str(recorder.folder.path)))
         if self._resumed is not None:
@@ -322,8 +329,9 @@ class Watcher:
             epoch_size=self._epoch_size,
             unavailable=self._unavailable,
         )
-        model = f"{script_path()}:{self._name}"
-        for failed in sink.recorder.configure(settings_of(self._optimizers, knobs, model=model)):
+        self._files.write_model()
+        files = {"model": f"{script_path()}:{self._name}", **self._files.settings}
+        for failed in sink.recorder.configure(settings_of(self._optimizers, knobs, **files)):
             sink.show(failed)
         sink.emit(self._started)
         self._enter("training")
@@ -331,9 +339,10 @@ class Watcher:
     @property
     def _unavailable(self) -> dict[str, str]:
         """What commands cannot change, with the reasons."""
-        return unavailable_commands(
+        reasons = unavailable_commands(
             self._knobs.loader, has_epochs=self._has_epochs, is_asked=self._is_asked
         )
+        return {**reasons, "Ask": self._files.problem} if self._files.problem else reasons
 
     def _first_input(self) -> Tensor | None:
         """Return the first tensor that the model got."""
@@ -452,6 +461,7 @@ class Watcher:
             "model": self._name,
             "script_path": script_path(),
             "lines": self._store.lines(),
+            **self._files.metadata(),
         }
         rng = getattr(self._knobs.loader, "generator", None)
         state = capture(self._inner, self._parts, rng, metadata)
