@@ -75,6 +75,8 @@ def watch(
     optimizers = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer)
     if not isinstance(model, nn.Module):
         raise TypeError(f"watch: the model is no torch.nn.Module, but {type(model).__name__}")
+    if not optimizers:
+        raise TypeError("watch: no optimizer")
     for each in optimizers:
         if not isinstance(each, Optimizer):
             raise TypeError(f"watch: no torch.optim.Optimizer, but {type(each).__name__}")
@@ -119,14 +121,15 @@ class WatchedRun:
 
     def attach(self, watcher: Watcher) -> None:
         """Take the watcher that does the work; without one the run does nothing."""
-        self._watcher, self._folder = watcher, watcher.folder
+        self._watcher = watcher
         atexit.register(self._at_exit)
 
     # --- the loop
 
     @property
     def folder(self) -> Path | None:
-        """The folder of the run; None if it is not recorded."""
+        """The folder of the run, made now if it was not before; None if it is not recorded."""
+        self._folder = self._do(lambda watcher: watcher.folder, self._folder)
         return self._folder
 
     @property
@@ -337,7 +340,7 @@ class WatchedRun:
         """Say once why the training goes on unwatched, and stop watching."""
         watcher = self._watcher
         self._release()
-        where = "" if watcher is None or watcher.folder is None else f" ({watcher.folder})"
+        where = "" if self._folder is None else f" ({self._folder})"
         problem = str(error) if isinstance(error, InputError) else _described(error)
         line = f"mnist-tui: not watched any more: {problem}; the training goes on{where}"
         try:
@@ -348,6 +351,8 @@ class WatchedRun:
             return  # there is no place left to say it
 
     def _release(self) -> None:
+        if self._watcher is not None:
+            self._folder = self._watcher.opened
         self._watcher = None
         atexit.unregister(self._at_exit)
 

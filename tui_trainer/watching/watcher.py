@@ -23,6 +23,7 @@ from tui_trainer.protocol.commands import Command, Inbox, name_of
 from tui_trainer.protocol.events import (
     CommandApplied,
     CommandRejected,
+    DatasetWarning,
     Diverged,
     Event,
     RunFailed,
@@ -37,7 +38,12 @@ from tui_trainer.recording.command_file import CommandFile
 from tui_trainer.recording.folder import RUNS
 from tui_trainer.recording.recorder import Recorder
 from tui_trainer.watching.commands import apply
-from tui_trainer.watching.description import settings_of, started, unavailable_commands
+from tui_trainer.watching.description import (
+    UNKNOWN_SIZE,
+    settings_of,
+    started,
+    unavailable_commands,
+)
 from tui_trainer.watching.epoch import Epoch, known
 from tui_trainer.watching.evaluation import (
     Validated,
@@ -65,6 +71,11 @@ from tui_trainer.watching.snapshots import (
 NON_FINITE_STEPS = 3
 """Steps in a row without a finite loss after which a run has diverged: a ``GradScaler`` skips
 single ones on purpose."""
+
+NO_LENGTH = (
+    f"the loader has no length, so an epoch is shown as {UNKNOWN_SIZE:,} examples until the first "
+    "has ended; say it with watch(epoch_size=…)"
+)
 
 
 class Watcher:
@@ -124,6 +135,11 @@ class Watcher:
         return self._open().recorder.folder.path
 
     @property
+    def opened(self) -> Path | None:
+        """The folder of the run; None if there is none yet."""
+        return None if self._sink is None else self._sink.recorder.folder.path
+
+    @property
     def epochs(self) -> int:
         """How many epochs the loop trains."""
         return self._knobs.epochs
@@ -146,6 +162,8 @@ class Watcher:
         """Begin an epoch; the one before is over."""
         self._check()
         self.end_epoch()
+        if self._resumed is not None:
+            self._open()
         self.stopwatch.start()
         self.progress.begin_epoch(self.stopwatch.seconds)
         self._counted = 0
@@ -334,6 +352,8 @@ class Watcher:
         for failed in sink.recorder.configure(settings_of(self._optimizers, knobs, **files)):
             sink.show(failed)
         sink.emit(self._started)
+        if self._epoch_size is None:
+            sink.emit(DatasetWarning(folder=self._started.script, message=NO_LENGTH))
         self._enter("training")
 
     @property
