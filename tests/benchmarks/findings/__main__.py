@@ -2,7 +2,7 @@
 
 ``train`` trains the suite and records the events of each run; ``judge`` applies the current rules
 to these records, as often as needed; ``check`` runs the preflight check on the public faults and on
-healthy trainings.
+healthy trainings. ``loops`` runs user loops that ``tui_trainer.watch`` watches, and judges them.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tests.benchmarks.findings import cause_table, table
 from tests.benchmarks.findings.effects import Named, compare
 from tests.benchmarks.findings.files import read_meta, recorded_runs
 from tests.benchmarks.findings.judge import JUDGED_BY_TRUTH, Judged, judge_files
+from tests.benchmarks.findings.loops import command as loops
 from tests.benchmarks.findings.suite import FIRST_SEEDS, Case, healthy_cases, is_healthy
 from tests.benchmarks.options import UNUSABLE, Parser, whole
 
@@ -37,7 +38,9 @@ FAMILIES = ("presets", "presets-short", "healthy")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one of the commands and return its exit code."""
     chosen = _parser().parse_args(arguments)
-    command = {"train": _train, "judge": _judge, "check": _check}[chosen.command]
+    command = {"train": _train, "judge": _judge, "check": _check, "loops": loops.run}[
+        chosen.command
+    ]
     return command(chosen)
 
 
@@ -83,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME,NAME",
         help="print figures of each run, to choose thresholds; without a name, all figures",
     )
+    loops.add_command(commands, DEFAULT_FOLDER)
     return parser
 
 

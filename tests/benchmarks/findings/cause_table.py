@@ -95,7 +95,7 @@ def by_fault(compared: Iterable[Compared]) -> list[Row]:
         rows.append(
             (
                 one.run.name,
-                "no number" if one.effect is None else f"{one.effect:.1f}",
+                _effect(one),
                 _shown(one.run),
                 ", ".join(leading.causes) if leading else "",
                 _verdict(one),
@@ -103,6 +103,12 @@ def by_fault(compared: Iterable[Compared]) -> list[Row]:
             )
         )
     return rows
+
+
+def _effect(one: Compared) -> str:
+    if one.effect is None:
+        return "no number"
+    return f"{one.effect:.1f}" if one.unit == "points" else f"{one.effect:.0f} {one.unit}"
 
 
 def _shown(run: Judged) -> str:
@@ -170,6 +176,7 @@ FAMILIES: Mapping[str, str] = {
     "custom": "custom models of every kind",
     "fashion": "Fashion-MNIST",
     "twin": "clean twins",
+    "loop": "user loops",
 }
 """The families of healthy runs."""
 

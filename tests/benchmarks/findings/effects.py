@@ -32,12 +32,17 @@ class Compared:
         run: The faulty run.
         causes: The true causes; empty if the set names none that a finding could give.
         effect: The points of accuracy that the fault costs, or by which it makes the validation
-            accuracy false; None if its run has no number: it diverged.
+            accuracy false; None if its run has no number: it diverged. Of a user loop it can be
+            time or memory.
+        least: The effect from which it counts.
+        unit: The unit of the effect.
     """
 
     run: Judged
     causes: tuple[str, ...]
     effect: float | None
+    least: float = LEAST_EFFECT
+    unit: str = "points"
 
     @property
     def origin(self) -> str:
@@ -46,13 +51,17 @@ class Compared:
 
     @property
     def has_effect(self) -> bool:
-        """Whether it costs a point or more, or leaves no number."""
-        return self.effect is None or self.effect >= LEAST_EFFECT
+        """Whether it costs a point (or ``least``) or more, or leaves no number."""
+        return self.effect is None or self.effect >= self.least
 
     @property
     def is_small(self) -> bool:
         """Whether its effect is below ten points."""
-        return self.effect is not None and LEAST_EFFECT <= self.effect < SMALL_EFFECT
+        return (
+            self.unit == "points"
+            and self.effect is not None
+            and LEAST_EFFECT <= self.effect < SMALL_EFFECT
+        )
 
     @property
     def first(self) -> Reported | None:

@@ -1,0 +1,113 @@
+"""The kinds of fault of user loops: what names each, and the loops that have it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tests.benchmarks.findings.loops import (
+    tuning_data,
+    tuning_losses,
+    tuning_schedules,
+    tuning_updates,
+)
+from tests.benchmarks.findings.loops.suite import CONV, MODES, PLAIN, SCALED, Kind
+
+_BODIES = ("cnn", "bn", "resnet", "mlp", "lstm")
+
+KINDS: Mapping[str, Kind] = {
+    "never-cleared": Kind(
+        ("no_zero_grad",),
+        (tuning_updates.never_cleared, tuning_updates.cleared_once_per_epoch),
+    ),
+    "cleared-before-step": Kind(("cleared_before_step",), (tuning_updates.cleared_after_backward,)),
+    "step-before-backward": Kind(
+        ("step_before_backward",), (tuning_updates.stepped_before_backward,)
+    ),
+    "rebuilt-model": Kind(("not_updated",), (tuning_updates.rebuilt_for_training,)),
+    "replaced-parameters": Kind(("not_updated",), (tuning_updates.head_replaced,)),
+    "evaluation-mode": Kind(
+        ("evaluation_mode",),
+        (tuning_data.eval_never_left, tuning_data.eval_from_the_start),
+        architectures=MODES,
+    ),
+    "training-mode": Kind(
+        ("training_mode",), (tuning_data.validated_in_training_mode,), architectures=MODES
+    ),
+    "leak": Kind(
+        ("leak",),
+        (
+            tuning_data.overlapping_subsets,
+            tuning_data.validated_on_training_set,
+            tuning_data.augmented_copies,
+        ),
+        architectures=("cnn", "bn", "mlp", "resnet"),
+        optimizers=("momentum", "adam", "adamw"),
+    ),
+    "detached-loss": Kind(
+        ("loss_detached", "no_gradient"),
+        (tuning_losses.loss_wrapped_again, tuning_losses.logits_detached),
+    ),
+    "summed-loss": Kind(
+        ("loss_summed",), (tuning_losses.loss_summed,), architectures=PLAIN, optimizers=SCALED
+    ),
+    "another-batch": Kind(("loss_other_batch",), (tuning_losses.labels_of_last_batch,)),
+    "softmax-before-loss": Kind(
+        ("softmax_before_loss",), (tuning_losses.softmax_in_model, tuning_losses.softmax_in_loop)
+    ),
+    "sigmoid-before-loss": Kind(("sigmoid_before_loss",), (tuning_losses.sigmoid_before_bce,)),
+    "softmax-axis": Kind(
+        ("softmax_axis", "depends_on_batch"),
+        (tuning_losses.log_softmax_over_batch, tuning_losses.softmax_over_batch_in_model),
+    ),
+    "labels-off": Kind(
+        ("labels_shuffled", "labels_shifted"),
+        (tuning_losses.labels_shifted, tuning_data.labels_of_next_image),
+    ),
+    "scheduler-first": Kind(("scheduler_first",), (tuning_schedules.scheduler_first,)),
+    "scheduler-every-batch": Kind(
+        ("schedule",),
+        (tuning_schedules.step_lr_every_batch, tuning_schedules.exponential_every_batch),
+    ),
+    "always-clipped": Kind(
+        ("always_clipped",),
+        (tuning_schedules.always_clipped,),
+        architectures=PLAIN,
+        optimizers=SCALED,
+    ),
+    "kept-graph": Kind(
+        ("graph_kept",),
+        (tuning_losses.losses_in_a_list,),
+        architectures=("cnn", "bn", "resnet", "lstm"),
+        measure="memory_mb",
+    ),
+    "double-precision": Kind(
+        ("double_precision",), (tuning_schedules.doubles,), measure="cpu_seconds"
+    ),
+    "not-shuffled": Kind(
+        ("not_shuffled",), (tuning_data.sorted_without_shuffle, tuning_data.same_order)
+    ),
+    "loader-waits": Kind(
+        ("input_bound",), (tuning_data.slow_files,), architectures=PLAIN, measure="seconds"
+    ),
+    "frozen": Kind(
+        ("frozen", "no_gradient"),
+        (tuning_updates.body_frozen, tuning_updates.backbone_without_grad),
+        architectures=_BODIES,
+    ),
+    "maximized": Kind(("gradient_sign",), (tuning_updates.maximized,)),
+    "learning-rate-high": Kind(("learning_rate_high",), (tuning_schedules.lr_high,)),
+    "learning-rate-low": Kind(("learning_rate_low",), (tuning_schedules.lr_low,)),
+    "wrong-reshape": Kind(
+        ("depends_on_batch", "input_destroyed"),
+        (tuning_data.reshaped_channels, tuning_data.reshaped_rows),
+        architectures=CONV,
+        optimizers=("adam", "adamw", "rmsprop"),
+    ),
+    "other-optimizer-cleared": Kind(("no_zero_grad",), (tuning_updates.other_optimizer_cleared,)),
+    "undivided-accumulation": Kind(
+        ("loss_summed", "learning_rate_high"),
+        (tuning_updates.undivided_accumulation,),
+        architectures=PLAIN,
+        optimizers=SCALED,
+    ),
+}
