@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 
@@ -13,6 +14,21 @@ def script_path() -> str:
     """Return the absolute path of the script that is running; ``notebook`` without a file."""
     path = getattr(sys.modules.get("__main__"), "__file__", None)
     return os.path.abspath(path) if path else "notebook"
+
+
+def model_reference(name: str) -> str:
+    """Return a reference to a model of the script, as settings have it.
+
+    ``pytest`` and other scripts have no suffix, and a name may be any text.
+    """
+    path, name = script_path(), _identifier(name)
+    is_file = path.lower().endswith(".py")
+    return f"{path if is_file else _identifier(os.path.basename(path))}:{name}"
+
+
+def _identifier(text: str) -> str:
+    word = re.sub(r"\W", "_", text)
+    return word if word.isidentifier() else f"_{word}"
 
 
 def is_first_process() -> bool:

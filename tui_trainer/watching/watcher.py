@@ -58,7 +58,7 @@ from tui_trainer.watching.loaders import examples_in, sampler_of
 from tui_trainer.watching.loop_probes import LoopProbes
 from tui_trainer.watching.resuming import EPOCH_END, Earlier, earlier_run, free_folder
 from tui_trainer.watching.run_files import RunFiles
-from tui_trainer.watching.script import failure_of, script_path
+from tui_trainer.watching.script import failure_of, model_reference, script_path
 from tui_trainer.watching.sink import Sink, attach_hint
 from tui_trainer.watching.snapshots import (
     Stateful,
@@ -309,7 +309,7 @@ class Watcher:
         """Return the sink; create the run's folder at first."""
         if self._sink is not None:
             return self._sink
-        model = f"{script_path()}:{self._name}"
+        model = model_reference(self._name)
         config = settings_of(self._optimizers, self._knobs, model=model)
         past: tuple[Event, ...] = ()
         if self._resumed is not None:
@@ -348,7 +348,7 @@ class Watcher:
             unavailable=self._unavailable,
         )
         self._files.write_model()
-        files = {"model": f"{script_path()}:{self._name}", **self._files.settings}
+        files = {"model": model_reference(self._name), **self._files.settings}
         for failed in sink.recorder.configure(settings_of(self._optimizers, knobs, **files)):
             sink.show(failed)
         sink.emit(self._started)
