@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from tests.benchmarks.findings import cause_table, table
 from tests.benchmarks.findings.effects import Compared, effect
@@ -32,6 +33,10 @@ LEAST: Mapping[Measure, tuple[float, str]] = {
     "memory_mb": (20.0, "MB"),
 }
 """The effect from which a fault counts, and its unit."""
+
+
+SMALL = 5.0
+"""An effect below so many points is measured again, with more seeds."""
 
 
 def add_command(
@@ -69,18 +74,24 @@ def run(chosen: argparse.Namespace) -> int:
         return 0
     if chosen.action == "judge":
         return _judge(faulty, twins, healthy, watched, effects, chosen)
-    from tests.benchmarks.findings.loops.record import measure_all
+    from tests.benchmarks.findings.loops.record import REPEATS, measure_all
 
-    is_watched = chosen.action == "train"
-    measured = (
-        [*faulty, *healthy, *(twins if chosen.twins else ())]
-        if is_watched
-        else [*faulty, *twins, *healthy]
-    )
-    folder = watched if is_watched else effects
-    again = chosen.again
-    measure_all(measured, folder, chosen.workers, _log, watched=is_watched, again=again)
+    if chosen.action == "train":
+        cases = [*faulty, *healthy, *(twins if chosen.twins else ())]
+        measure_all(cases, watched, chosen.workers, _log, watched=True, again=chosen.again)
+        return 0
+    cases = [*faulty, *twins]
+    measure_all(cases, effects, chosen.workers, _log, watched=False, again=chosen.again)
+    small = [case for case in faulty if _is_small(case, KINDS[case.kind].measure, effects)]
+    cases = [*small, *(replace(case, faulty=False) for case in small)]
+    more: Any = {"watched": False, "again": True, "repeats": REPEATS}
+    measure_all(cases, effects, chosen.workers, _log, **more)
     return 0
+
+
+def _is_small(case: LoopCase, measure: Measure, folder: Path) -> bool:
+    cost = _effect(case, measure, folder)
+    return measure == "accuracy" and not isinstance(cost, str) and cost < SMALL
 
 
 def _matching(cases: Sequence[LoopCase], pattern: str) -> list[LoopCase]:
@@ -147,7 +158,15 @@ def judged(case: LoopCase, folder: Path) -> Judged | None:
     events = recorded_events(path) if path.with_suffix(".jsonl").exists() else []
     sane = 0.0 if case.faulty else SANE
     run = judge_events(events, name=case.stem, kind=case.run_kind, sane=sane)
-    return replace(run, error=cost.error, test_accuracy=cost.test_accuracy)
+    run = replace(run, error=cost.error, test_accuracy=cost.test_accuracy)
+    is_true = not case.faulty and _has_memorized(run)
+    return replace(run, true_codes=frozenset({"memorizing"})) if is_true else run
+
+
+def _has_memorized(run: Judged) -> bool:
+    """Return whether test images confirm it: 2 points, and four times the errors."""
+    train, test = max(run.train_accuracies, default=0.0), run.test_accuracy
+    return test is not None and train - test >= 0.02 and 1 - test >= 4 * (1 - train)
 
 
 def compare(

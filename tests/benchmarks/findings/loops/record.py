@@ -29,7 +29,7 @@ LIMIT_S = 90.0
 """After so many seconds a process is ended: a run takes 2 to 8 on a quiet machine."""
 
 REPEATS = 3
-"""An effect is the mean over so many random seeds: a single run is off by a point or two."""
+"""A small effect is the mean over so many random seeds: a single run is off by a point or two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +96,13 @@ def _mean(costs: Sequence[Cost]) -> Cost:
     )
 
 
-def _measure(case: LoopCase, path: Path, *, watched: bool) -> None:
+def _measure(case: LoopCase, path: Path, repeats: int, *, watched: bool) -> None:
     """Run a loop and write its files; the body of a child process."""
-    os.nice(5)
     folder = path.with_suffix(".run")
     shutil.rmtree(folder, ignore_errors=True)
     watch = partial(tui_trainer.watch, out=folder, progress=False) if watched else Unwatched
     try:
-        repeats = range(1 if watched else REPEATS)
-        cost = _mean([run_loop(case, watch, repeat) for repeat in repeats])
+        cost = _mean([run_loop(case, watch, repeat) for repeat in range(repeats)])
     except Exception:
         cost = Cost(error=traceback.format_exc())
     if (events := folder / "events.jsonl").exists():
@@ -114,14 +112,14 @@ def _measure(case: LoopCase, path: Path, *, watched: bool) -> None:
     path.write_text(json.dumps(written, indent=1), encoding="utf-8")
 
 
-def measure(case: LoopCase, path: Path, *, watched: bool) -> Cost:
+def measure(case: LoopCase, path: Path, repeats: int, *, watched: bool) -> Cost:
     """Run a loop in its own process, and read what it has written."""
     path.unlink(missing_ok=True)
     child = get_context("fork").Process(
-        target=_measure, args=(case, path), kwargs={"watched": watched}
+        target=_measure, args=(case, path, repeats), kwargs={"watched": watched}
     )
     child.start()
-    child.join(LIMIT_S)
+    child.join(repeats * LIMIT_S)
     if child.is_alive():
         child.kill()
         child.join()
@@ -145,6 +143,7 @@ def measure_all(
     *,
     watched: bool,
     again: bool = False,
+    repeats: int = 1,
 ) -> None:
     """Run every loop that has no record yet, or all of them."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -154,7 +153,7 @@ def measure_all(
     log(f"{len(due)} of {len(cases)} loops to run, into {folder}")
     with ThreadPoolExecutor(workers) as pool:
         jobs = {
-            pool.submit(measure, case, folder / f"{case.stem}.json", watched=watched): case
+            pool.submit(measure, case, folder / f"{case.stem}.json", repeats, watched=watched): case
             for case in due
         }
         for count, job in enumerate(as_completed(jobs), start=1):
