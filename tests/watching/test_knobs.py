@@ -220,7 +220,7 @@ def by_step_alone(model: Net, run: WatchedRun) -> None:
         run.step(loss, labels=labels)
 
 
-def own_sampler() -> DataLoader[Any]:
+def custom_sampler() -> DataLoader[Any]:
     class Blocks(BatchSampler):
         pass
 
@@ -234,7 +234,7 @@ def own_sampler() -> DataLoader[Any]:
         (commands.SetAugmentation(True), by_batches(), "the script prepares its own images"),
         (commands.EvaluateTest(), by_batches(), "the script has its own test set"),
         (commands.Rewind(0.1), by_batches(), "a script cannot go back; start it again, with"),
-        (commands.SetBatchSize(32), by_batches(own_sampler()), "a custom batch sampler"),
+        (commands.SetBatchSize(32), by_batches(custom_sampler()), "a custom batch sampler"),
         (commands.SetBatchSize(32), by_batches(list(train_loader())), "give a DataLoader"),
         (commands.SetEpochs(3), by_step_alone, "does not use run.epochs()"),
         (commands.RunEpoch(), by_step_alone, "does not say where an epoch ends"),
