@@ -170,6 +170,15 @@ COMPARISONS = (
         rounds.watching_headless,
     ),
     Comparison(
+        "loop-watched/loop",
+        "the training loop of a script over tensors: with tui_trainer.watch against without",
+        (
+            Entry("loop-watched/loop", SPEED, *_ratio("≥ 0.98", lambda r: r >= 0.98)),
+            Entry("loop-watched-small/loop", SPEED, *_ratio("≥ 0.98", lambda r: r >= 0.98)),
+        ),
+        rounds.loop_watched,
+    ),
+    Comparison(
         "lightning/bare",
         "Lightning with its progress bar, over tensors, against a bare loop over tensors",
         (Entry("lightning/bare", SPEED),),

@@ -20,7 +20,7 @@ from tui_trainer.protocol.commands import Inbox, Stop
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import Event, RunStarted, SettingChanged, StepDone
 
-NAMES = ("script", "plain", "bare", "engine", "unsaved", "app", "lightning")
+NAMES = ("script", "plain", "bare", "engine", "unsaved", "app", "loop", "loop-watched", "lightning")
 SETTINGS = {"model": str, "batch_size": int, "augment": str, "threads": int, "lr": float}
 
 
@@ -37,6 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             engine(config, meter, None)
         case "app":
             app(config, meter, folder)
+        case "loop-watched":
+            from tests.benchmarks import peers
+
+            peers.loop(config, meter, folder)
         case name:
             from tests.benchmarks import peers
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
+import tui_trainer
 from tests.benchmarks.meter import Meter
 from tui_trainer.data.augment import augment
 from tui_trainer.data.dataset import Data
@@ -164,6 +166,47 @@ def bare(config: RunConfig, meter: Meter) -> None:
             if steps % READ_EVERY == 0:
                 loss_sum.item(), correct_sum.item()
             if meter.step(len(indices)):
+                return
+
+
+class Slices:
+    """A loader of images in memory, the fastest that a script has: shuffled, without workers."""
+
+    def __init__(self, images: Tensor, labels: Tensor, batch_size: int) -> None:
+        self._images, self._labels, self._batch_size = images, labels, batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self._labels) // self._batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        order = torch.randperm(len(self._labels))
+        for indices in order.split(self._batch_size):  # type: ignore[no-untyped-call]
+            yield self._images[indices], self._labels[indices]
+
+
+def loop(config: RunConfig, meter: Meter, folder: Path | None = None) -> None:
+    """Train as a script of a user does, over tensors; with a folder, watched and recorded there."""
+    set_threads(config, meter)
+    keep_freed_memory()
+    data = resident(config)
+    model = new_model(config)
+    optimizer = usual_optimizer(model, config)
+    loader = Slices(data.prepare(data.train.images), data.train.labels, config.batch_size)
+    run = None
+    if folder is not None:
+        run = tui_trainer.watch(model, optimizer, epochs=config.epochs, out=folder)
+    while True:
+        for images, labels in loader if run is None else run.batches(loader):
+            optimizer.zero_grad()
+            logits = model(images)
+            loss = functional.cross_entropy(logits, labels)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            if run is None:
+                loss.item()  # a script that prints its loss reads it
+            else:
+                run.step(loss, logits, labels)
+            if meter.step(len(labels)):
                 return
 
 

@@ -85,6 +85,15 @@ def headless_bare(runner: ContenderRunner, number: int) -> Mapping[str, Pair]:
     return {"headless/bare": (ours.images_per_second, bare.images_per_second)}
 
 
+def loop_watched(runner: ContenderRunner, number: int) -> Mapping[str, Pair]:
+    pairs = {}
+    for name, model in (("loop-watched", ERA), ("loop-watched-small", SMALL)):
+        options = (*model, *runner.threads)
+        watched, alone = runner.train("loop-watched", *options), runner.train("loop", *options)
+        pairs[f"{name}/loop"] = (watched.images_per_second, alone.images_per_second)
+    return pairs
+
+
 def app_bare(runner: ContenderRunner, number: int) -> Mapping[str, Pair]:
     threads = runner.threads
     ours, shown = runner.window(*ERA, *threads)
