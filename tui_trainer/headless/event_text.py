@@ -122,10 +122,14 @@ def live_cells(run: RunState, width: int, *, activity: str = "", ascii_only: boo
     return [kept[0], Cell(f" {drawn}", rank=9, style="train"), *kept[1:]]
 
 
-def summary(event: RunFinished, last_epoch: EpochDone | None) -> list[str]:
-    """Return the result of a run: test, validation, then its end."""
+def summary(
+    event: RunFinished, last_epoch: EpochDone | None, *, is_script: bool = False
+) -> list[str]:
+    """Return the result of a run: test, validation, then its end; a script has its own test."""
     lines = []
-    if event.test_accuracy is None:
+    if event.test_accuracy is None and is_script:
+        pass
+    elif event.test_accuracy is None:
         lines.append(f"test not evaluated: {_NOT_READ.get(event.reason, 'not requested')}")
     else:
         accuracy = fmt.accuracy_with_interval(event.test_accuracy, event.test_interval)

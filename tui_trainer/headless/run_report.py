@@ -142,7 +142,8 @@ class Report:
     def _report_summary(self, event: RunFinished) -> None:
         """Print the result, unless it is printed as a JSON event, and the run's folder."""
         if not self._json_lines:
-            for line in event_text.summary(event, self.run.last_epoch):
+            is_script = self.run.started is not None and bool(self.run.started.script)
+            for line in event_text.summary(event, self.run.last_epoch, is_script=is_script):
                 self._data.line(line)
         self._report_folder(event)
 

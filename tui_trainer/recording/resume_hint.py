@@ -14,6 +14,9 @@ def recorded_line(run: RunState, *, is_resumable: bool) -> str:
     name, step, more = fmt.printable(run.folder or ""), run.step, ""
     if not is_resumable:
         return f"recorded in {name}"
+    if run.started is not None and run.started.script:
+        again = "the script continues it with run.resume() after its last complete epoch"
+        return f"recorded in {name}; {again if run.epochs else 'no epoch is complete'}"
     if run.divergence is not None:
         found = run.findings.get("divergence")
         lr = found.fix_value if found is not None else None

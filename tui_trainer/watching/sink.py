@@ -13,6 +13,7 @@ from tui_trainer.headless.run_report import Report
 from tui_trainer.headless.streams import Console, DataOut
 from tui_trainer.protocol.events import Event, FolderNotLocked, RecordingStarted, RunFailed
 from tui_trainer.recording.recorder import Recorder
+from tui_trainer.recording.resume_hint import recorded_line
 from tui_trainer.terminal.capabilities import is_terminal
 
 
@@ -26,7 +27,6 @@ class Sink:
     def __init__(self, recorder: Recorder, *, progress: bool, past: Iterable[Event] = ()) -> None:
         self.recorder = recorder
         self._findings = Findings(past)
-        self._console: Console | None = None
         self._outputs: list[_Output] = []
         stream = sys.stderr if progress else None
         self._console = Console(stream, time.monotonic)
@@ -63,20 +63,21 @@ class Sink:
 
     def print_line(self, text: str) -> None:
         """Print a line."""
-        if self._console is not None:
-            self._console.print(text)
+        self._console.print(text)
+
+    def end(self) -> None:
+        """Print where a run is recorded that has not finished."""
+        self.print_line(recorded_line(self._report.run, is_resumable=True))
 
     def clear(self) -> None:
         """Erase the live line, as the loop may wait now."""
-        if self._console is not None:
-            self._console.clear()
+        self._console.clear()
 
     def close(self) -> None:
         """Close the run folder and leave the terminal to the script."""
         self.recorder.discard_if_empty()
         self.recorder.close()
-        if self._console is not None:
-            self._console.clear()
+        self._console.clear()
         for output in self._outputs:
             output.restore()
 

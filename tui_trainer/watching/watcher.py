@@ -562,6 +562,7 @@ class Watcher:
             self._save("last")
             trace = "".join(traceback.format_exception(error))
             self._sink.emit(RunFailed(message=failure_of(error), traceback=trace))
+            self._sink.end()
         self.close()
 
     def give_up(self) -> None:
