@@ -127,10 +127,9 @@ def summary(
 ) -> list[str]:
     """Return the result of a run: test, validation, then its end; a script has its own test."""
     lines = []
-    if event.test_accuracy is None and is_script:
-        pass
-    elif event.test_accuracy is None:
-        lines.append(f"test not evaluated: {_NOT_READ.get(event.reason, 'not requested')}")
+    if event.test_accuracy is None:
+        why = _NOT_READ.get(event.reason, "not requested")
+        lines += [] if is_script else [f"test not evaluated: {why}"]
     else:
         accuracy = fmt.accuracy_with_interval(event.test_accuracy, event.test_interval)
         right = _of(event.test_correct, event.test_total)

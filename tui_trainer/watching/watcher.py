@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from tui_trainer.engine.checkpoint_store import CheckpointStore
+from tui_trainer.engine.checkpoints import MAX_BYTES
 from tui_trainer.engine.prepare import ACCELERATOR_FLUSH
 from tui_trainer.engine.progress import Progress, Stopwatch
 from tui_trainer.engine.run import Control
@@ -72,6 +73,12 @@ NON_FINITE_STEPS = 3
 """Steps in a row without a finite loss after which a run has diverged: a ``GradScaler`` skips
 single ones on purpose."""
 
+MID_EPOCH, AT_EPOCHS = 0.01, 0.05
+"""The most of the time that checkpoints take, within epochs and at their ends."""
+
+UNNOTICED = 0.1
+"""Seconds of a checkpoint at the end of an epoch that nobody notices."""
+
 NO_LENGTH = (
     f"the loader has no length, so an epoch is shown as {UNKNOWN_SIZE:,} examples until the first "
     "has ended; say it with watch(epoch_size=…)"
@@ -126,6 +133,8 @@ class Watcher:
         self._counted = 0
         self._non_finite_steps = 0
         self._is_over = False
+        self._saved_at, self._save_seconds = -math.inf, 0.0
+        self._bytes: int | None = None
 
     # --- the loop
 
@@ -233,7 +242,7 @@ class Watcher:
         for probe in self.probes.end_step(loss, logits, labels, lr):
             self._flush(sink)
             sink.emit(probe)
-        if self._store.is_due(self.stopwatch.seconds):
+        if self._store.is_due(self.stopwatch.seconds) and self._may_save(MID_EPOCH):
             self._flush(sink)
             self._save("last")
         self._epoch.end_step()
@@ -290,7 +299,10 @@ class Watcher:
         if self._control.pause_after_epoch:
             self._control.paused, self._control.pause_after_epoch = True, False
         sink.emit(self._epoch.done(self._started.classes))
-        self._save("last", EPOCH_END, *(["best"] if self._epoch.is_best() else []), announce=True)
+        is_last = progress.epochs_done >= self._knobs.epochs
+        if is_last or self._save_seconds <= UNNOTICED or self._may_save(AT_EPOCHS):
+            best = ["best"] if self._epoch.is_best() else []
+            self._save("last", EPOCH_END, *best, announce=True)
         self._process_commands(sink)
 
     def _learn_epoch_size(self, sink: Sink) -> None:
@@ -457,10 +469,12 @@ class Watcher:
 
     def _save(self, *names: str, announce: bool = False) -> None:
         """Save a checkpoint, unless a weight is not finite."""
-        if self._sink is None or not all(
-            is_finite(t) for t in state_tensors(self._inner).values() if t.is_floating_point()
-        ):
+        if self._sink is None or self._is_too_large(self._sink):
             return
+        weights = state_tensors(self._inner).values()
+        if not all(is_finite(t) for t in weights if t.is_floating_point()):
+            return
+        began = self.stopwatch.now
         progress, started = self.progress, self._started
         metadata = {
             "step": progress.step,
@@ -487,6 +501,27 @@ class Watcher:
         state = capture(self._inner, self._parts, rng, metadata)
         for event in self._store.keep(state, names, self.stopwatch.seconds, announce=announce):
             self._sink.emit(event)
+        self._saved_at, self._save_seconds = self.stopwatch.now, self.stopwatch.now - began
+
+    def _may_save(self, share: float) -> bool:
+        """Whether another checkpoint takes at most this share of the time since the last one."""
+        return self._save_seconds <= share * (self.stopwatch.now - self._saved_at)
+
+    def _is_too_large(self, sink: Sink) -> bool:
+        """Whether a checkpoint of model and optimizers cannot be read again; reported once."""
+        if self._bytes is None:
+            self._bytes = sum(t.nbytes for t in state_tensors(self._inner).values()) + sum(
+                value.nbytes
+                for optimizer in self._optimizers
+                for state in optimizer.state.values()
+                for value in state.values()
+                if isinstance(value, Tensor)
+            )
+            if self._bytes > MAX_BYTES:
+                size = f"{self._bytes / 1e9:.1f} GB with its optimizer"
+                message = f"the model is not saved: {size}; curves, findings and knobs work"
+                sink.emit(DatasetWarning(folder=self._name, message=message))
+        return self._bytes > MAX_BYTES
 
     def resume(self, folder: Path | None) -> bool:
         """Restore the state of the last complete epoch; return whether there was one.
