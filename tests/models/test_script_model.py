@@ -164,7 +164,7 @@ def script_in(folder: Path, text: str) -> tuple[nn.Module, str]:
 
 def rebuilt(run: Path, model: nn.Module, inputs: Tensor = IMAGES, classes: int = 4) -> nn.Module:
     """Build the model of a run's folder, with the weights of another one."""
-    reference = f"{run / MODEL_FILE}:network"
+    reference = f"{run / MODEL_FILE}:{type(model).__name__}"
     found = build_model(reference, image_size=InputSpec.of(inputs), classes=classes)
     load_state(found, state_tensors(model))
     return found
@@ -231,4 +231,4 @@ def test_the_unpickler_does_not_run_commands(tmp_path: Path) -> None:
     path = tmp_path / STRUCTURE
     path.write_bytes(path.read_bytes().split(b".", 1)[0] + b"." + pickle.dumps(Evil()))
     with pytest.raises(InputError, match=r"builtins\.eval"):
-        build_model(f"{tmp_path / MODEL_FILE}:network", image_size=InputSpec((2,)), classes=2)
+        build_model(f"{tmp_path / MODEL_FILE}:Linear", image_size=InputSpec((2,)), classes=2)

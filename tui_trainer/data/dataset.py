@@ -122,6 +122,16 @@ class Data:
         return self.image_size**2
 
     @property
+    def black(self) -> float:
+        """The value of a black pixel in the input of the model."""
+        return float(self.prepare(torch.zeros(1, 1, 1, dtype=torch.uint8)))
+
+    @property
+    def white(self) -> float:
+        """The value of a white pixel in the input of the model."""
+        return float(self.prepare(torch.full((1, 1, 1), 255, dtype=torch.uint8)))
+
+    @property
     def fingerprint(self) -> str:
         """An identification of the data: name, sizes, and statistics of the pixels."""
         sizes = f"{len(self.train)}+{len(self.val)}+{len(self.test)}"
@@ -142,6 +152,10 @@ class Data:
         if augmentation is not None and rng is not None:
             pixels = augment(pixels, augmentation, rng)
         return pixels.mul_(1 / (255 * self.std)).sub_(self.mean / self.std)
+
+    def pictures(self, images: Tensor) -> Tensor:
+        """Return images as grays (N, H, W) from 0 to 255, to draw them."""
+        return images
 
 
 class BatchStream:

@@ -86,6 +86,48 @@ class RecordedInputs(Data):
         """Return a copy of inputs (N, ...), unchanged: the training loop prepared them."""
         return images.clone()
 
+    @property
+    def black(self) -> float:
+        """The smallest value of the inputs."""
+        return float(self._examples.images.min())
+
+    @property
+    def white(self) -> float:
+        """The largest value of the inputs."""
+        return float(self._examples.images.max())
+
+    def pictures(self, images: Tensor) -> Tensor:
+        """Return inputs as grays (N, H, W) from 0 to 255: the mean of their channels.
+
+        A sequence has a row for each step, other inputs are one row.
+        """
+        grays = images.float()
+        if self.is_image:
+            grays = grays.mean(dim=1)
+        elif len(self.spec.shape) != 2:
+            grays = grays.reshape(len(images), 1, -1)
+        low, high = self.black, self.white
+        return (grays - low) * (255 / (high - low or 1.0))
+
+    @property
+    def about_pictures(self) -> str:
+        """What a picture of an input shows; empty for images with one channel."""
+        shape, words = self.spec.shape, shape_words(self.spec.shape)
+        if self.is_image:
+            channels = f"The inputs have {shape[0]} channels: pictures show their mean."
+            return channels if shape[0] > 1 else ""
+        if len(shape) == 2:
+            return f"The inputs are no images: pictures have {shape[0]} rows of {shape[1]} values."
+        return f"The inputs are no images: pictures are a row of their {words} values."
+
+    def cannot_show(self, view: str) -> str:
+        """Return why a view cannot show these inputs; empty if it can."""
+        if view in ("draw", "robustness"):
+            return "the script prepares its own images, and how it does is not recorded"
+        if view in ("attribution", "activation") and not self.is_image:
+            return f"needs images, and the inputs of this model are {self.spec.words}"
+        return ""
+
     def save(self, folder: Path) -> None:
         """Write the inputs to a folder, which is created if needed; :func:`read_inputs` reads it.
 
@@ -212,6 +254,10 @@ class InputCollector:
         self.left_out = 0
         self._train, self._val = _Kept(MOST_TRAINING), _Kept(MOST_VALIDATION)
         self._like: Tensor | None = None
+
+    def describe(self, name: str, classes: int) -> None:
+        """Set the name of the dataset and the number of classes."""
+        self.name, self.classes = name, classes
 
     @property
     def wants_training(self) -> bool:

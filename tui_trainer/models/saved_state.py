@@ -86,8 +86,11 @@ def _check_older(model: nn.Module, metadata: Mapping[str, Any], path: Path) -> N
     Raises:
         InputError: If the model has tensors that the checkpoint does not contain.
     """
-    if metadata["model"] not in zoo.REGISTRY and (
-        unregistered := UnregisteredState(model).tensors()
+    # A script's model comes with them: models/custom/script_model.py.
+    if (
+        metadata["model"] not in zoo.REGISTRY
+        and not metadata.get("script")
+        and (unregistered := UnregisteredState(model).tensors())
     ):
         raise path_error(
             path,

@@ -161,6 +161,27 @@ def inner(model: nn.Module) -> nn.Module:
             return model
 
 
+class _Got:
+    """Keeps what a model gets; without a model it keeps nothing."""
+
+    def __init__(self, model: nn.Module | None) -> None:
+        self.inputs: Any = None
+        self._model = model
+
+    def __enter__(self) -> None:
+        if self._model is not None:
+            self._handle = self._model.register_forward_pre_hook(
+                self._keep, with_kwargs=True, prepend=True
+            )
+
+    def __exit__(self, *_: object) -> None:
+        if self._model is not None:
+            self._handle.remove()
+
+    def _keep(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.inputs = kwargs or args
+
+
 @torch.no_grad()
 def evaluate_loader(
     model: nn.Module,
@@ -174,12 +195,12 @@ def evaluate_loader(
         model: Called as in training, in evaluation mode; a wrapper of several processes is not.
         loader: Yields batches of inputs and labels.
         forward: Maps a batch to logits and labels.
-        seen: Receives the inputs and the labels of each batch, before the model does.
+        seen: Receives what the model got of each batch, and the labels.
     """
     model = inner(model)
     device = device_of(model)
-    parts = []
-    with preserve_rng_state(device), evaluating(model):
+    parts, got = [], _Got(model if seen is not None else None)
+    with got, preserve_rng_state(device), evaluating(model):
         for batch in loader:
             if forward is not None:
                 output, labels = forward(batch)
@@ -192,6 +213,8 @@ def evaluate_loader(
             found = None if logits is None else per_example(logits, labels)
             if found is None:
                 return Validated()
+            if seen is not None:
+                seen(got.inputs, labels)
             parts.append(found)
     if not parts:
         return Validated()

@@ -35,10 +35,8 @@ class RunFiles:
 
     @property
     def settings(self) -> dict[str, str]:
-        """The settings that name the files; none if the model cannot be built from them."""
-        if self.problem:
-            return {}
-        model = f"{self._folder.absolute() / MODEL_FILE}:network"
+        """The settings that name the files."""
+        model = f"{self._folder.absolute() / MODEL_FILE}:{type(self._model).__name__}"
         return {"model": model, "data_dir": str(self._folder.absolute() / INPUTS)}
 
     def metadata(self) -> dict[str, Any]:
@@ -51,5 +49,6 @@ class RunFiles:
             **self._input,
             "dropout": dropout_of(self._model),
             "built_dropout": None,
+            "no_model": self.problem,
             "no_inputs": self._collector.unavailable,
         }

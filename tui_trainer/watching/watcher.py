@@ -360,9 +360,10 @@ class Watcher:
             unavailable=self._unavailable,
         )
         self._files.write_model()
-        files = {"model": model_reference(self._name), **self._files.settings}
-        for failed in sink.recorder.configure(settings_of(self._optimizers, knobs, **files)):
+        settings = settings_of(self._optimizers, knobs, **self._files.settings)
+        for failed in sink.recorder.configure(settings):
             sink.show(failed)
+        self.probes.collector.describe(self._started.dataset, self._started.classes)
         sink.emit(self._started)
         if self._epoch_size is None:
             sink.emit(DatasetWarning(folder=self._started.script, message=NO_LENGTH))

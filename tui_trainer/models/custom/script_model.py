@@ -39,7 +39,7 @@ from tui_trainer.protocol.errors import InputError, reason
 from tui_trainer.recording.atomic import read_at_most, write_atomically
 
 MODEL_FILE = "network.py"
-"""The file in a run's folder that builds its model: ``network.py:network``."""
+"""The file in a run's folder that builds its model: ``network.py:Net``, after its class."""
 
 STRUCTURE = "network.pickle"
 """The structure of the model."""
@@ -70,7 +70,7 @@ from pathlib import Path
 from tui_trainer.models.custom.script_model import read_script_model
 
 
-def network():
+def {name}():
     """The model that {script} trained."""
     return read_script_model(Path(__file__).parent)
 '''
@@ -118,7 +118,8 @@ def write_script_model(folder: Path, model: nn.Module, script: str = "") -> str:
         content = pickler.content()
         _write_code(folder / CODE, pickler.modules)
         name = Path(script).name or "the script"
-        source = _SOURCE.format(script=name.replace("\\", "").replace('"', ""), code=CODE)
+        name = name.replace("\\", "").replace('"', "")
+        source = _SOURCE.format(script=name, code=CODE, name=type(model).__name__)
         write_atomically(folder / STRUCTURE, content)
         write_atomically(folder / MODEL_FILE, source.encode())
     except Exception as error:  # a model of somebody else can raise anything
