@@ -25,7 +25,12 @@ from tui_trainer.cli.moved_paths import (
     with_current_paths,
 )
 from tui_trainer.cli.options import Notify, OnEnd, OnFinding, Theme, option
-from tui_trainer.cli.saved import SavedRun, checkpoint_of
+from tui_trainer.cli.saved import (
+    SavedRun,
+    check_resumable,
+    check_script_files,
+    checkpoint_of,
+)
 from tui_trainer.headless.hooks import Hooks
 from tui_trainer.headless.streams import Console, standard_output
 from tui_trainer.protocol.answers import Answered
@@ -34,6 +39,7 @@ from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError, path_error
 from tui_trainer.protocol.events import CommandRejected, Event, RecordRead, RunStarted
 from tui_trainer.protocol.exit_codes import ExitCode
+from tui_trainer.recording.checkpoint_head import read_metadata
 from tui_trainer.recording.folder import RUNS, RunFolder, find_run, list_runs
 from tui_trainer.recording.follower import Follower, StartedTrainer
 from tui_trainer.recording.lock import Lock
@@ -162,6 +168,7 @@ class Attached:
         # Not a SavedRun: a long record, which the follower has read already, takes 2 GB at once.
         config = with_current_paths(self.folder.read_config(), self.folder, self._moved)
         path = checkpoint_of(self.folder, "last")
+        check_script_files(read_metadata(path), self.folder)
         check_model_path(config)
         check_data_path(config)
 
@@ -181,8 +188,10 @@ class Attached:
             lr: Another base learning rate, for a diverged run.
 
         Raises:
-            InputError: If another process trains it, or the process cannot be started.
+            InputError: If another process trains it, the process cannot be started, or the run is
+                of a script.
         """
+        check_resumable(read_metadata(checkpoint_of(self.folder, "last")), self.folder)
         trainer = self._follower.trainer
         if trainer is not None and trainer.is_running:
             raise InputError(f"{self.name}: its trainer is starting or ending; try again soon")

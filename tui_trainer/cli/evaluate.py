@@ -70,6 +70,11 @@ def evaluate(
             "with --test"
         )
     found = saved_run(run, checkpoint, moved=MovedPaths(model, data_dir))
+    if test and found.is_of_script:
+        raise InputError(
+            f"--test: {found.folder.name} has no test set, because its script keeps it; leave it "
+            "out to evaluate the recorded validation examples"
+        )
     config = found.settings(threads=threads, batch_size=batch_size)
     if report is not None:
         _check_report(report)

@@ -22,7 +22,7 @@ from tui_trainer.cli.moved_paths import (
     check_model_path,
 )
 from tui_trainer.cli.options import option
-from tui_trainer.cli.saved import RunName, SavedRun, saved_run
+from tui_trainer.cli.saved import RunName, SavedRun, check_script_files, saved_run
 from tui_trainer.headless.streams import Console, standard_output
 from tui_trainer.protocol.errors import InputError, reason
 from tui_trainer.protocol.events import Event, RunStarted
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from tui_trainer.export.comparison import Comparison
+    from tui_trainer.models.input_spec import InputSize
 
 
 @dataclass
@@ -56,9 +57,17 @@ class _Source:
         """Return the checkpoint's model, built again: this makes its modules importable."""
         from tui_trainer.lab.saved_model import load_model
 
+        check_script_files(self.found.metadata, self.found.folder)
         check_model_path(self.found.config)
         with redirect_stdout(sys.stderr):
             return load_model(self.found.checkpoint, self.found.config.model)
+
+    @property
+    def input_size(self) -> InputSize:
+        """The input of the model."""
+        from tui_trainer.models.input_spec import InputSpec
+
+        return InputSpec.read(self.found.metadata)
 
     def custom_code(self) -> AbstractContextManager[None]:
         """Run the model's code: its modules are importable, its output goes to stderr."""
@@ -81,7 +90,7 @@ class _Source:
             seed_all(metadata.get("seed", 0) + 1)
             return build_model(
                 self.found.config.model,
-                image_size=metadata["image_size"],
+                image_size=self.input_size,
                 classes=metadata["classes"],
                 dropout=metadata.get("built_dropout", metadata["dropout"]),
             )
@@ -91,8 +100,7 @@ class _Source:
         """The run's test images as model input, their kind, and why they are missing.
 
         Their labels are not used, so this is no test evaluation. If the dataset cannot be read,
-        fixed
-        noise images replace them.
+        fixed noise images replace them. Of a script's run they are its recorded inputs.
 
         Raises:
             InputError: If the dataset cannot be read from the given folder.
@@ -109,16 +117,23 @@ class _Source:
                 next(loading)
         except StopIteration as done:
             data = done.value
+            if self.found.is_of_script:
+                split = data.val if len(data.val) else data.train
+                return data.prepare(split.images), "recorded inputs", ""
             return data.prepare(data.test.shown().images), "test images", ""
         except InputError as error:
             if self.data_dir is not None:
                 raise
-            noise = fixed_images(self.found.metadata["image_size"])
+            noise = fixed_images(self.input_size)
             return noise, "noise images", f"test images cannot be read: {error}"
 
     @property
     def input_form(self) -> str:
         """The normalization of the model's input."""
+        if self.found.is_of_script:
+            from tui_trainer.models.input_spec import spec_of
+
+            return f"input: {spec_of(self.input_size).words}, as the script prepares it"
         began = next(event for event in self.found.past if isinstance(event, RunStarted))
         return f"input: (pixel / 255 - {began.mean:.6g}) / {began.std:.6g}"
 
@@ -154,7 +169,7 @@ def _weights(source: _Source, path: Path) -> str:
     new, model = source.new_model(), source.model()
     with replacing(path) as part, source.custom_code():
         model_files.write_weights(model, part)
-        words = model_files.check_weights(model, part, new, metadata["image_size"])
+        words = model_files.check_weights(model, part, new, source.input_size)
     return f"{model_name(metadata['model'])}, step {count(metadata['step'])}; {words}"
 
 
@@ -175,7 +190,7 @@ def _torch(source: _Source, path: Path) -> str:
 def _write_program(
     source: _Source,
     path: Path,
-    write: Callable[[nn.Module, int, Path], str],
+    write: Callable[[nn.Module, InputSize, Path], str],
     compare: Callable[[nn.Module, Path, Tensor], Comparison],
 ) -> str:
     """Write the model as a program; keep the file only if its outputs equal the model's."""
@@ -183,7 +198,7 @@ def _write_program(
 
     model, (images, kind, shortage) = source.model(), source.images
     with replacing(path) as part, source.custom_code():
-        note = write(model, source.found.metadata["image_size"], part)
+        note = write(model, source.input_size, part)
         result = replace(compare(model, part, images), image_kind=kind)
         if result.is_wrong:
             raise InputError(f"its outputs differ from the model's: {result.words}")

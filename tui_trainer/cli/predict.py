@@ -12,6 +12,7 @@ from tui_trainer.cli.moved_paths import ModelPath, MovedPaths, check_model_path,
 from tui_trainer.cli.options import Debug, choice, option
 from tui_trainer.cli.saved import checkpoint_of
 from tui_trainer.protocol.errors import InputError
+from tui_trainer.recording.checkpoint_head import read_metadata
 from tui_trainer.recording.folder import find_run
 from tui_trainer.text.fmt import clip, printable
 
@@ -58,6 +59,12 @@ def predict(
     folder = find_run(run)
     names = list(dict.fromkeys(checkpoints or ["last"]))
     files = {name: checkpoint_of(folder, name) for name in names}
+    if read_metadata(files[names[0]]).get("script"):
+        raise InputError(
+            f"{folder.name}: its script prepares its own images, and how it does is not recorded; "
+            "predict pictures with the script, or export the model: mnist-tui export "
+            f"{folder.name} --as torch"
+        )
     config = with_current_paths(folder.read_config(), folder, MovedPaths(model))
     check_model_path(config)
     from tui_trainer.headless.prediction_text import print_predictions

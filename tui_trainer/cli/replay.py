@@ -11,7 +11,7 @@ import typer
 
 from tui_trainer.cli.moved_paths import DataPath, ModelPath, MovedPaths
 from tui_trainer.cli.options import HOW, Debug, JsonLines, RecordedThreads, Theme, option
-from tui_trainer.cli.saved import RunName, SavedRun, saved_run
+from tui_trainer.cli.saved import RunName, SavedRun, check_resumable, saved_run
 from tui_trainer.headless.streams import Console
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.exit_codes import ExitCode
@@ -44,6 +44,7 @@ def replay(
     check_window(theme, no_ui=no_ui, json_lines=json_lines, paused=False)
     if no_ui:
         found = saved_run(run, moved=MovedPaths(model, data_dir))
+        check_resumable(found.metadata, found.folder)
         settings = found.settings(threads=threads)
         raise typer.Exit(_train_again(found, settings, out, json_lines=json_lines, debug=debug))
     raise typer.Exit(run_replay(run, speed=speed, theme=theme))

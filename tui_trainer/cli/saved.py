@@ -86,6 +86,11 @@ class SavedRun:
         )
 
     @property
+    def is_of_script(self) -> bool:
+        """Whether a script trained it, which :func:`tui_trainer.watch` has watched."""
+        return bool(self.metadata.get("script"))
+
+    @property
     def is_complete(self) -> bool:
         """Whether all epochs are done."""
         return bool(self.metadata["epochs_done"] >= self.metadata["epochs"])
@@ -124,6 +129,10 @@ def saved_run(
     folder = find_run(name, to_resume=to_resume)
     path = checkpoint_of(folder, checkpoint)
     metadata = read_metadata(path)
+    if to_resume:
+        check_resumable(metadata, folder)
+    elif moved is not None and checked:
+        check_script_files(metadata, folder)
     for number in ("step", "epoch", "epochs", "epochs_done", "threads"):
         if not isinstance(metadata.get(number), int):
             raise InputError(f"{printable(path)}: incomplete checkpoint, {number} is missing")
@@ -140,6 +149,35 @@ def saved_run(
             f"{printable(folder.events)}: incomplete record, its first event is missing"
         )
     return SavedRun(folder, config, recorded, past, path, metadata)
+
+
+def check_script_files(metadata: Mapping[str, Any], folder: RunFolder) -> None:
+    """Check that the model of a script's run can be built and tried without the script.
+
+    Raises:
+        InputError: If not; it says why.
+    """
+    if not metadata.get("script"):
+        return
+    if why := metadata.get("no_model"):
+        raise InputError(f"{folder.name}: its model cannot be built without its script: {why}")
+    if metadata.get("input") is None:
+        why = metadata.get("no_inputs") or "the run ended before its first checkpoint with labels"
+        raise InputError(f"{folder.name}: has no recorded inputs: {why}")
+
+
+def check_resumable(metadata: Mapping[str, Any], folder: RunFolder) -> None:
+    """Check that mnist-tui itself can train a run further, or again.
+
+    Raises:
+        InputError: If a script trained it; it says what to do.
+    """
+    if metadata.get("script"):
+        script = printable(str(metadata.get("script_path", "")))
+        raise InputError(
+            f"{folder.name}: was trained by the loop of a script; run it again, with run.resume() "
+            f"before its loop: python {script}"
+        )
 
 
 def checkpoint_of(folder: RunFolder, name: str) -> Path:

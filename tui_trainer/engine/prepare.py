@@ -54,14 +54,14 @@ def prepare(
     yield StateChanged(state="preparing", step=0, detail="building the model")
     seed_all(config.seed)
     model = build_model(
-        config.model, image_size=data.image_size, classes=data.classes, dropout=config.dropout
+        config.model, image_size=data.input_size, classes=data.classes, dropout=config.dropout
     )
     layers, review = assistant.describe(model, data.shape, data.classes, config.budget)
     model = model.to(device)
     if device.type == "cpu":
         # Not on mps: batch norm's gradients are wrong there
         # (github.com/pytorch/pytorch/issues/175189).
-        model = to_channels_last(model, data.image_size)
+        model = to_channels_last(model, data.input_size)
         if config.threads is None and threads > 1:
             yield StateChanged(state="preparing", step=0, detail="timing numbers of threads")
             count = min(config.batch_size, MOST_IMAGES)

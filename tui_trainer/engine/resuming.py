@@ -15,7 +15,7 @@ from tui_trainer.engine.run import Run
 from tui_trainer.engine.snapshots import COUNTERS, restore
 from tui_trainer.models.build import is_custom
 from tui_trainer.models.saved_state import check_same_model
-from tui_trainer.models.state import mismatch
+from tui_trainer.models.state import load_state, mismatch
 from tui_trainer.models.tensors import gradient_size
 from tui_trainer.protocol.errors import SettingError, path_error, reason
 
@@ -50,6 +50,9 @@ def resume_from(run: Run, resume: Resumption) -> None:
     Raises:
         InputError: If the checkpoint is of another model or other data.
     """
+    if resume.state.metadata.get("script"):
+        restore_weights(run, resume.state, resume.path)
+        return
     check_fits(run, resume.state, resume.path)
     try:
         restore(run, resume.state)
@@ -67,6 +70,26 @@ def resume_from(run: Run, resume: Resumption) -> None:
         run.store.begin_from(state, is_saved=False)
     else:
         run.store.begin_from(resume.state)
+
+
+def restore_weights(run: Run, state: Checkpoint, path: Path) -> None:
+    """Restore the model that a script has trained, to examine it: only the script can continue.
+
+    Raises:
+        InputError: If the checkpoint is of another model.
+    """
+    metadata = state.metadata
+    if problem := mismatch(run.model, state.part("model")):
+        raise path_error(path, f"does not fit: {problem}")
+    run.assistant.check(state, path)
+    load_state(run.model, state.part("model"))
+    for name in ("step", "epoch", "epochs_done", "images"):
+        setattr(run.progress, name, metadata[name])
+    run.config = replace(run.config, epochs=metadata["epochs"])
+    run.base_lr, run.batches.batch_size = metadata["base_lr"], metadata["batch_size"]
+    run.stopwatch.resume_at(metadata["seconds"])
+    run.store.begin_from(state)
+    run.assistant.restore(state)
 
 
 def check_fits(run: Run, state: Checkpoint, path: Path) -> None:

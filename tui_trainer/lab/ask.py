@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 
 import torch
@@ -13,13 +13,14 @@ from torch import Tensor
 from tui_trainer.anatomy.description import layers_of, review_of
 from tui_trainer.anatomy.measured import effective_field, measured_field
 from tui_trainer.course.lesson import SLUGS, folder_of
+from tui_trainer.data.recorded_inputs import RecordedInputs
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Show, with_controls
 from tui_trainer.lab.preflight import TOTAL, check
 from tui_trainer.models.build import build_model, summary_of
 from tui_trainer.protocol.answers import Content, MeasuredField, ModelDescription
 from tui_trainer.protocol.commands import Ask
-from tui_trainer.protocol.exhibit import Choices, Exhibit
+from tui_trainer.protocol.exhibit import Choices, Exhibit, Pictures, Words
 from tui_trainer.protocol.inspection import NAMES
 from tui_trainer.protocol.reference import model_name
 from tui_trainer.text.fmt import one_line
@@ -98,8 +99,25 @@ def _show(kind: str, name: str, names: Collection[str], module: str) -> Experime
 
 
 def _exhibits(context: Context, question: Ask) -> Parts:
-    show = view_named(question.name) if question.kind == "view" else experiment(question.name)
-    return show(context, dict(question.choices), question.mode == "confirmed")
+    choices, is_confirmed = dict(question.choices), question.mode == "confirmed"
+    if question.kind == "lesson":
+        return experiment(question.name)(context, choices, is_confirmed)
+    view = view_named(question.name)
+    if not isinstance(context.data, RecordedInputs):
+        return view(context, choices, is_confirmed)
+    if why := context.data.cannot_show(question.name):
+        text = f"Not available for the run of a script: {why}."
+        return iter((Exhibit(blocks=(Words(text=text, tone="warning"),)),))
+    note = context.data.about_pictures
+    return (_with_note(exhibit, note) for exhibit in view(context, choices, is_confirmed))
+
+
+def _with_note(exhibit: Exhibit | None, note: str) -> Exhibit | None:
+    """Return an exhibit with pictures, and with a note on them."""
+    has_pictures = exhibit is not None and any(isinstance(b, Pictures) for b in exhibit.blocks)
+    if exhibit is None or not note or not has_pictures:
+        return exhibit
+    return replace(exhibit, blocks=(*exhibit.blocks, Words(text=note, tone="muted")))
 
 
 def _check(context: Context, question: Ask) -> Parts:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from tui_trainer.anatomy.description import layers_of, review_of
 from tui_trainer.data.dataset import Data
 from tui_trainer.data.neighbors import probe_data
+from tui_trainer.data.recorded_inputs import RecordedInputs
 from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.engine.evaluation import Evaluation, probabilities_of
 from tui_trainer.engine.process_commands import reject
@@ -66,6 +67,8 @@ class Laboratory(ProbeAssistant):
         Raises:
             InputError: If a step fails.
         """
+        if isinstance(data, RecordedInputs):  # the script has trained on all of its images
+            return ()
         probes: list[Probe] = [try_model(model, data, config)] if is_custom(config.model) else []
         return (probe_data(data), *probes) if config.probes else tuple(probes)
 

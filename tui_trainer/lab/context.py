@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tui_trainer.data.dataset import Data, Split
+from tui_trainer.data.recorded_inputs import RecordedInputs
 from tui_trainer.engine.evaluation import probabilities_of
 from tui_trainer.lab.example_forgetting import ExampleForgetting
 from tui_trainer.lab.predictions import TEST, VALIDATION, Predictions, PredictionStore
@@ -54,8 +55,8 @@ class Digit:
     Attributes:
         number: Its index in the split.
         label: Its class.
-        pixels: Its grays (H, H), 0 to 255.
-        model_input: The normalized input of the model (1, 1, H, H).
+        pixels: Its grays (H, W), 0 to 255.
+        model_input: The normalized input of the model (1, channels, H, W).
     """
 
     number: int
@@ -138,12 +139,12 @@ class Context:
         """Return an image of ``digits`` or of a named split; the index wraps around."""
         split = self.digits if images is None else self.split(images)
         number %= len(split)
-        pixels = split.images[number]
+        chosen = split.images[number].unsqueeze(0)
         return Digit(
             number=number,
             label=int(split.labels[number]),
-            pixels=pixels,
-            model_input=self.data.prepare(pixels.unsqueeze(0)),
+            pixels=self.data.pictures(chosen)[0],
+            model_input=self.data.prepare(chosen),
         )
 
     def sample(self, count: int, *, training: bool = False) -> Split:
@@ -168,7 +169,7 @@ class Context:
         return self.build(
             lambda: build_model(
                 reference or self.config.model,
-                image_size=self.data.image_size,
+                image_size=self.data.input_size,
                 classes=self.data.classes,
                 dropout=self.config.dropout if reference is None else None,
             )
@@ -179,7 +180,7 @@ class Context:
         seed_all(seed)
         model = build().to(self.device)
         if self.device.type == "cpu":
-            model = to_channels_last(model, self.data.image_size)
+            model = to_channels_last(model, self.data.input_size)
         begin_training(model)
         return model
 
@@ -208,7 +209,8 @@ class Context:
     @property
     def images_control(self) -> Control:
         """The control of the evaluated split; training if there is no validation split."""
-        return replace(IMAGES, value=self.split_name, steps=(self.split_name, TEST))
+        steps = (self.split_name, TEST) if len(self.data.test) else (self.split_name,)
+        return replace(IMAGES, value=self.split_name, steps=steps)
 
     def predict(self, images: str) -> Generator[None, None, Predictions | None]:
         """Return the predictions for a split; yield after each slice.
@@ -260,6 +262,8 @@ class Context:
                 reproducible.
             CustomModelError: If a custom model raises; the message names the line.
         """
+        if isinstance(self.data, RecordedInputs):
+            raise InputError("the script has drawn them, and they are not recorded")
         model = self._seeded()
         if is_custom(self.config.model) and not _are_alike(model, self._seeded()):
             raise InputError(
@@ -278,7 +282,7 @@ class Context:
         """Build the model as the run does, with the current state of the global rngs."""
         return build_model(
             self.initial.model,
-            image_size=self.data.image_size,
+            image_size=self.data.input_size,
             classes=self.data.classes,
             dropout=self.initial.dropout,
         )

@@ -8,6 +8,7 @@ from torch import nn
 
 from tui_trainer.engine.checkpoints import Checkpoint, bytes_of, read_checkpoint
 from tui_trainer.models.build import build_model, dropout_of, is_custom, set_dropout
+from tui_trainer.models.input_spec import InputSpec
 from tui_trainer.models.rng import preserve_rng_state, seed_all
 from tui_trainer.models.saved_state import check_same_model, restore_unregistered
 from tui_trainer.models.state import load_state
@@ -38,7 +39,7 @@ def load_model(path: Path, reference: str | None = None) -> nn.Module:
             seed_all(metadata.get("seed", 0))
             model = build_model(
                 reference,  # type: ignore[arg-type]
-                image_size=metadata["image_size"],
+                image_size=InputSpec.read(metadata),
                 classes=metadata["classes"],
                 # The value at construction, not that of the knob: a custom model can have other
                 # layers without dropout.
@@ -56,7 +57,7 @@ def load_model(path: Path, reference: str | None = None) -> nn.Module:
     if metadata["dropout"] not in (None, dropout_of(model)):
         set_dropout(model, metadata["dropout"])
     check_same_model(
-        model, metadata["image_size"], metadata, state.tensors.get("fingerprint"), path
+        model, InputSpec.read(metadata), metadata, state.tensors.get("fingerprint"), path
     )
     return model
 

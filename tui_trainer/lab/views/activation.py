@@ -119,7 +119,8 @@ def _search(
             if len(search.best) < BEST or value > search.best[-1].value:
                 down, along = divmod(int(where[number]), across)
                 box = _box(context, unit, down, along)
-                new = ActivatingImage(part.images[number].float().cpu(), labels[number], value, box)
+                grays = context.data.pictures(part.images[number : number + 1])[0].float().cpu()
+                new = ActivatingImage(grays, labels[number], value, box)
                 search.best = sorted([*search.best, new], key=lambda f: -f.value)[:BEST]
         is_first = start == 0
         yield 0.5 * (start + len(part)) / len(sample) if is_first else -1.0
@@ -140,10 +141,9 @@ def _generate(
     context: Context, model: nn.Module, unit: Unit, search: Search
 ) -> Generator[float, None, None]:
     """Generate images by gradient ascent; yield the share that is done."""
-    side, prepare = context.data.image_size, context.data.prepare
-    ends = torch.tensor([[[0]], [[255]]], dtype=torch.uint8)
-    black, white = prepare(ends).flatten().tolist()
-    noise = torch.rand(GENERATED, 1, side, side) * (NOISE_HIGH - NOISE_LOW) + NOISE_LOW
+    black, white = context.data.black, context.data.white
+    height, width, channels = context.data.shape
+    noise = torch.rand(GENERATED, channels, height, width) * (NOISE_HIGH - NOISE_LOW) + NOISE_LOW
     row: LayerRow | None = None if unit.place is None else context.layers[unit.place]
     seen = None if row is None else row.receptive_field
     part = max(1, min(8, part_size(context, passes=64)))
@@ -168,7 +168,7 @@ def _generate(
             return
         values = found[:, found.shape[1] // 2, found.shape[2] // 2].float().tolist()
         search.generated = [
-            ActivatingImage(255 * image[0].float().cpu(), None, value, box)
+            ActivatingImage(255 * image.mean(dim=0).float().cpu(), None, value, box)
             for image, value in zip(grays, values, strict=True)
         ]
         yield min(1.0, turn * part / STEPS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator
 from math import ceil
 
-import torch
 from torch import Tensor
 
 from tui_trainer.lab.context import Context, Parts
@@ -68,7 +67,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
 
 def black_of(context: Context) -> float:
     """Return the value of a black pixel after normalization."""
-    return float(context.data.prepare(torch.zeros(1, 1, 1, dtype=torch.uint8)))
+    return context.data.black
 
 
 def stride_for(context: Context, patch: int) -> int:

@@ -10,7 +10,7 @@ from torch.nn.functional import interpolate
 
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls
-from tui_trainer.lab.drawing import map_picture
+from tui_trainer.lab.drawing import gray_picture, map_picture
 from tui_trainer.lab.example_forgetting import ExampleForgetting
 from tui_trainer.lab.predictions import VALIDATION, Predictions
 from tui_trainer.protocol.exhibit import Picture, counting
@@ -53,7 +53,9 @@ def page_of(numbers: Sequence[int], controls: Controls) -> Page:
 
 
 def thumbnail(pixels: Tensor, caption: str, *, is_chosen: bool = False) -> Picture:
-    """Return a thumbnail of grays (H, W), cropped to the stroke."""
+    """Return a thumbnail of grays (H, W), cropped to the stroke; whole if it is not square."""
+    if pixels.shape[0] != pixels.shape[1]:
+        return gray_picture(pixels, caption, most=SIDE)
     ink = (pixels >= INK).nonzero()
     shown = pixels.float()
     if len(ink):
@@ -77,9 +79,13 @@ def thumbnails(
     context: Context, images: str, captions: Mapping[int, str], chosen: int | None = None
 ) -> tuple[Picture, ...]:
     """Return thumbnails of images of a split by index; the selected one is framed."""
-    split = context.split(images)
+    split, data = context.split(images), context.data
     return tuple(
-        thumbnail(split.images[number].cpu(), caption, is_chosen=number == chosen)
+        thumbnail(
+            data.pictures(split.images[number : number + 1])[0].cpu(),
+            caption,
+            is_chosen=number == chosen,
+        )
         for number, caption in captions.items()
     )
 

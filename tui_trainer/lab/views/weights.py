@@ -99,7 +99,7 @@ def weights_of(context: Context, model: nn.Module) -> tuple[list[Weights], str]:
         The weights in layer order; the reason, empty if the initial weights are available.
     """
     side, rows = context.data.image_size, context.layers
-    black = context.data.prepare(torch.zeros(1, side, side, dtype=torch.uint8))
+    black = context.data.prepare(context.digits.images[:1])
     now = _used(model, rows, black.to(context.device), side)
     start, reason = dict[int, Tensor](), ""
     try:
