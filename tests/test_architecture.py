@@ -16,6 +16,7 @@ def test_every_station_of_each_walk_is_there() -> None:
         "From a batch to a pixel",
         "From a key to the optimizer",
         "From another process to the optimizer",
+        "From a loop that somebody else wrote to the run folder",
     }
 
 
