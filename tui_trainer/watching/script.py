@@ -9,11 +9,14 @@ import traceback
 
 from tui_trainer.text.fmt import one_line
 
+NOTEBOOK = "notebook"
+"""The name of a script without a file: the cells of a notebook."""
+
 
 def script_path() -> str:
     """Return the absolute path of the script that is running; ``notebook`` without a file."""
-    path = getattr(sys.modules.get("__main__"), "__file__", None)
-    return os.path.abspath(path) if path else "notebook"
+    path = getattr(sys.modules.get("__main__"), "__file__", None) or "<none>"
+    return NOTEBOOK if path.startswith("<") else os.path.abspath(path)  # <stdin>
 
 
 def model_reference(name: str) -> str:

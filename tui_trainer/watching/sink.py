@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from tui_trainer.findings import Findings
 from tui_trainer.headless.run_report import Report
@@ -28,7 +28,7 @@ class Sink:
         self.recorder = recorder
         self._findings = Findings(past)
         self._outputs: list[_Output] = []
-        stream = sys.stderr if progress else None
+        stream = cast(TextIO, _Unfailing(sys.stderr)) if progress and sys.stderr else None
         self._console = Console(stream, time.monotonic)
         self._report = Report(
             DataOut(stream, self._console), self._console, json_lines=False, quiet=False
@@ -80,6 +80,34 @@ class Sink:
         self._console.clear()
         for output in self._outputs:
             output.restore()
+
+
+class _Unfailing:
+    """A stream of the script whose errors end the output on it, and nothing else.
+
+    It may be a pipe that its reader has closed, or one that a test or a notebook has replaced.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream, self._has_failed = stream, False
+
+    def write(self, text: str) -> int:
+        """Write, unless an earlier write has failed."""
+        return int(self._try(lambda: self._stream.write(text)))
+
+    def flush(self) -> None:
+        """Flush, unless an earlier write has failed."""
+        self._try(self._stream.flush)
+
+    def _try(self, work: Callable[[], Any]) -> Any:
+        try:
+            return 0 if self._has_failed else work()
+        except (OSError, ValueError):
+            self._has_failed = True
+            return 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 class _Output:

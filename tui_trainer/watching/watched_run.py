@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ from tui_trainer.recording.folder import RUN_VARIABLE
 from tui_trainer.text.fmt import one_line
 from tui_trainer.watching.evaluation import Validated, evaluate_loader
 from tui_trainer.watching.loaders import as_loader
-from tui_trainer.watching.script import is_first_process
+from tui_trainer.watching.script import NOTEBOOK, is_first_process, script_path
 from tui_trainer.watching.snapshots import Stateful
 from tui_trainer.watching.watcher import Watcher
 
@@ -82,6 +83,9 @@ def watch(
             raise TypeError(f"watch: no torch.optim.Optimizer, but {type(each).__name__}")
     if type(epochs) is not int or epochs < 1:
         raise TypeError(f"watch: epochs is a number of epochs from 1, not {epochs!r}")
+    for earlier in [*_open_runs]:
+        if earlier._is_replaced_by(model):
+            earlier._end_at_exit()
     run = WatchedRun(model, epochs)
     if is_first_process():
         folder = os.environ.pop(RUN_VARIABLE, None) or out
@@ -109,6 +113,10 @@ def watch(
     return run
 
 
+_open_runs: list[WatchedRun] = []
+"""The runs that have not ended."""
+
+
 class WatchedRun:
     """A training loop that is watched. Made by :func:`watch`."""
 
@@ -118,11 +126,13 @@ class WatchedRun:
         self._epochs = epochs
         self._stops = False
         self._folder: Path | None = None
+        self._thread = 0
 
     def attach(self, watcher: Watcher) -> None:
         """Take the watcher that does the work; without one the run does nothing."""
-        self._watcher = watcher
-        atexit.register(self._at_exit)
+        self._watcher, self._thread = watcher, threading.get_ident()
+        _open_runs.append(self)
+        atexit.register(self._end_at_exit)
 
     # --- the loop
 
@@ -322,9 +332,19 @@ class WatchedRun:
             self._do(lambda watcher: watcher.fail(error), None)
             self._release()
 
-    def _at_exit(self) -> None:
-        """End a run whose script has ended without doing it."""
-        self.end_with(getattr(sys, "last_exc", None) or getattr(sys, "last_value", None))
+    def _end_at_exit(self) -> None:
+        """End a run whose script has ended without doing it.
+
+        In a notebook the last exception may be that of another cell.
+        """
+        error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+        is_done = self._do(lambda watcher: watcher.is_done, False)
+        self.end_with(None if is_done and script_path() == NOTEBOOK else error)
+
+    def _is_replaced_by(self, model: nn.Module) -> bool:
+        """Whether a run of this model ends this one: the cell of a notebook is run again."""
+        is_here = script_path() == NOTEBOOK and self._thread == threading.get_ident()
+        return self._model is model or is_here
 
     def _do(self, work: Callable[[Watcher], T], otherwise: T) -> T:
         """Do something of ours; an exception of it never reaches the loop."""
@@ -354,7 +374,9 @@ class WatchedRun:
         if self._watcher is not None:
             self._folder = self._watcher.opened
         self._watcher = None
-        atexit.unregister(self._at_exit)
+        atexit.unregister(self._end_at_exit)
+        if self in _open_runs:
+            _open_runs.remove(self)
 
 
 def _described(error: Exception) -> str:

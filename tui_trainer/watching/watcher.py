@@ -149,6 +149,11 @@ class Watcher:
         return None if self._sink is None else self._sink.recorder.folder.path
 
     @property
+    def is_done(self) -> bool:
+        """Whether all epochs are trained."""
+        return self.progress.epochs_done + (self._is_open and self._is_complete) >= self.epochs
+
+    @property
     def epochs(self) -> int:
         """How many epochs the loop trains."""
         return self._knobs.epochs
