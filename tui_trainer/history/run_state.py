@@ -32,6 +32,7 @@ from tui_trainer.protocol.events import (
     StepDone,
     TestEvaluated,
 )
+from tui_trainer.protocol.loop_probed import LoopProbed
 from tui_trainer.protocol.probed import (
     DataProbed,
     ModelProbed,
@@ -75,7 +76,7 @@ class RunState:
 
     ``folder`` is where the run is recorded, ``unsaved`` are the files that cannot be written, with
     the reason, ``saved`` is the last reported checkpoint. ``divergence`` is reset by a rewind.
-    ``updates`` and ``samples`` are the latest probes, ``data_probe`` and ``model_probe`` the
+    ``updates``, ``samples`` and ``loops`` are the latest probes, ``data_probe`` and ``model_probe`` the
     checks of images, labels and model before the first step, ``updates_tried`` the trial of a model
     that learns nothing. ``findings`` are the active ones by code, ``past_findings`` the cleared
     ones.
@@ -101,6 +102,7 @@ class RunState:
     rejection: CommandRejected | None = None
     updates: deque[UpdateProbed] = field(default_factory=lambda: deque(maxlen=PROBES_KEPT))
     samples: deque[SampleProbed] = field(default_factory=lambda: deque(maxlen=PROBES_KEPT))
+    loops: deque[LoopProbed] = field(default_factory=lambda: deque(maxlen=PROBES_KEPT))
     data_probe: DataProbed | None = None
     model_probe: ModelProbed | None = None
     updates_tried: UpdatesTried | None = None
@@ -133,6 +135,8 @@ class RunState:
                 self.updates.append(event)
             case SampleProbed():
                 self.samples.append(event)
+            case LoopProbed():
+                self.loops.append(event)
             case ModelProbed():
                 self.model_probe = event
             case DataProbed():
@@ -233,7 +237,7 @@ class RunState:
                 epoch_images=event.images - before,
             )
         self.epochs = [epoch for epoch in self.epochs if epoch.step <= event.step]
-        for probes in (self.updates, self.samples):
+        for probes in (self.updates, self.samples, self.loops):
             while probes and probes[-1].step > event.step:
                 probes.pop()
         for change in reversed(self.interventions):

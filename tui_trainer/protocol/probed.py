@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tui_trainer.protocol.loop_probed import LoopProbed
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterProbe:
@@ -377,4 +379,4 @@ class UpdatesTried:
     without_decay: float | None = None
 
 
-Probe = DataProbed | ModelProbed | UpdateProbed | SampleProbed | UpdatesTried
+Probe = DataProbed | ModelProbed | UpdateProbed | SampleProbed | UpdatesTried | LoopProbed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -51,10 +53,15 @@ class UpdateProbe:
 
     def record_zero_grad(self, optimizer: Optimizer) -> None:
         """Record whether gradients are left that the backward pass will add to."""
-        mine = {id(p) for p in optimizer.parameters}
-        self._optimized = frozenset(n for n, p in self._parameters.items() if id(p) in mine)
+        mine = self.record_parameters(optimizer.parameters)
         left = [p.grad for p in self._parameters.values() if p.grad is not None and id(p) in mine]
         self._accumulated = any(bool(gradient.any()) for gradient in left)
+
+    def record_parameters(self, optimized: Iterable[Tensor]) -> set[int]:
+        """Record which tensors the optimizer has; return their ids."""
+        mine = {id(p) for p in optimized}
+        self._optimized = frozenset(n for n, p in self._parameters.items() if id(p) in mine)
+        return mine
 
     @torch.no_grad()
     def record_gradients(self, replaced: frozenset[str]) -> None:
@@ -68,6 +75,14 @@ class UpdateProbe:
         self._gradients = [gradient_of(p) for p in parameters]
         self._before = [p.detach().clone() for p in parameters]
         self.gradient = flat_gradient(self._model)
+
+    @torch.no_grad()
+    def record_again(self, parameters: Collection[int]) -> None:
+        """Record the gradients of some parameters, by their ids, as they are now."""
+        pairs = zip(self._gradients, self._parameters.values(), strict=True)
+        self._gradients = [gradient_of(p) if id(p) in parameters else old for old, p in pairs]
+        named = zip(self._gradients, self._parameters.values(), strict=True)
+        self.gradient = flat([torch.zeros(size_of(p), device=p.device) if old is None else old for old, p in named])
 
     @torch.no_grad()
     def result(self, progress: Progress, lr: float) -> UpdateProbed:
