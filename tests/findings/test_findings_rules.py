@@ -14,17 +14,20 @@ import pytest
 
 from tests.protocol import facts
 from tests.protocol.facts import (
+    TRAIN,
     changed,
     data_probe,
     epoch_done,
     evaluated,
     even,
     layer,
+    loop,
     mixed,
     neighbors,
     parameter,
     row,
     sample,
+    scheduler,
     started,
     step,
     tried,
@@ -113,6 +116,25 @@ def epochs(count: int, **changes: object) -> list[Event]:
     return [epoch_done(number, **changes) for number in range(1, count + 1)]
 
 
+def loops(*steps: int, **changes: object) -> list[Event]:
+    """Return probes of a user's training loop after these steps, all equal."""
+    return [loop(number, **changes) for number in steps or (2, 5, 10)]
+
+
+def labels(**changes: object) -> list[Event]:
+    """Return probes of a loop whose loss has other labels."""
+    return loops(loss={"agreement": 0.1, "shift": None, "is_relabeled": False, **changes})
+
+
+def scheduled(*events: Event, step: int = 50, **changes: object) -> list[Event]:
+    """Return events, and the probe of a loop with a scheduler."""
+    return [*events, loop(step, schedulers=(scheduler(**changes),))]
+
+
+SUMMED = loops(loss={"ratio": 100.0, "guess_loss": 230.0})
+SCRIPT = started(epochs=20, script="train.py")
+TINY = [update(n, parameters=_moved(1e-6)) for n in (2, 5, 10)]
+
 MOVED = [update(n, parameters=_moved(0.005)) for n in (2, 5, 10, 20, 40, 80)]
 SHRINKING = [
     update(n, parameters=(parameter(gradient_norm=0.1, update_norm=0.01 / n),))
@@ -121,7 +143,123 @@ SHRINKING = [
 SCALED = tuple(layer(f"fc{i}", kind="fully connected", std=0.1) for i in (1, 2))
 UNLEARNED = epochs(3, train_loss=1.0, train_accuracy=0.5)
 
+LOOP_TWINS = [
+    Twins("other_parameters", loops(optimized=0, foreign=8), loops(foreign=2), "error", "0 of"),
+    Twins("no_update", loops(40, updates=0, has_moved=False), loops(5, updates=0), "error", "40"),
+    Twins("no_loss_gradient", loops(is_reached=False), loops(), "error", "no parameter"),
+    Twins(
+        "cleared_gradients",
+        loops(update_gradient_norm=0.0),
+        loops(gradient_norm=0.0, update_gradient_norm=0.0),
+        "error",
+        "0.8 after",
+    ),
+    Twins(
+        "step_before_backward",
+        [loop(n, stale_updates=n) for n in (2, 5, 10)],
+        loops(stale_updates=1),
+        "warning",
+        "5 of 5",
+    ),
+    Twins("loss_negated", loops(loss={"direction": -1}), loops(loss={"direction": 0}), "error"),
+    Twins("softmax_axis", loops(loss={"axis": 0}), loops(loss={"axis": -1}), "error", "dim=0"),
+    Twins(
+        "loss_without_log",
+        loops(loss={"is_raw": True}),
+        loops(loss={"activations": ("softmax",), "is_log": True}),
+        "error",
+        "outputs",
+    ),
+    Twins("loss_labels", labels(), labels(is_relabeled=True), "error", "10 %"),
+    Twins("loss_labels", labels(previous=1.0), labels(agreement=0.9), "error", "batch before"),
+    Twins("loss_labels", labels(rolled=1.0), labels(agreement=None), "error", "by one example"),
+    Twins(
+        "loss_labels",
+        labels(is_relabeled=True, shift=-1),
+        labels(is_relabeled=True, shift=-1, label_range=(1, 10)),
+        "error",
+        "minus 1",
+    ),
+    Twins(
+        "loss_summed",
+        [*SUMMED, *learning(50, loss=200.0), *SUMMED],
+        [*SUMMED, *learning(50, loss=9.0), *SUMMED],
+        "warning",
+        "100 times",
+    ),
+    Twins(
+        "clipped_gradients",
+        [*TINY, *loops(gradient_norm=9.0)],
+        [*TINY, *loops(gradient_norm=0.8 * 2**10)],
+        "warning",
+        "8.9 %",
+    ),
+    Twins(
+        "validation_in_training_mode",
+        loops(is_epoch=True, training_mode_images=500, evaluated_images=500),
+        loops(is_epoch=True, training_mode_images=500, evaluated_images=600),
+        "warning",
+        "500 of 500",
+    ),
+    Twins("kept_graph", loops(kept_graphs=4), loops(kept_graphs=1), "warning", "4 of the last 4"),
+    Twins("double_precision", loops(dtype="float64"), loops(dtype="bfloat16"), "note"),
+    Twins("scheduler_order", scheduled(is_early=True), scheduled(), "warning", "StepLR"),
+    Twins("scheduler_pace", scheduled(steps=50), scheduled(steps=5), "warning", "50 times"),
+    Twins(
+        "scheduler_pace",
+        scheduled(*epochs(3), name="OneCycleLR", steps=3, length=200, decay=None),
+        scheduled(*epochs(3), name="OneCycleLR", steps=50, length=200, decay=None),
+        "warning",
+        "made for 200 steps",
+    ),
+    Twins("scheduler_unused", scheduled(*epochs(3), steps=0), scheduled(*epochs(3)), "warning"),
+    Twins(
+        "same_order",
+        loops(sampler="SequentialSampler"),
+        loops(sampler="WeightedRandomSampler"),
+        "note",
+    ),
+    Twins(
+        "probabilities",
+        loops(loss={"activations": ("log_softmax", "softmax")}),
+        [sample(are_probabilities=True), *loops(loss={"head": "mse", "activations": ("softmax",)})],
+        "error",
+        "graph of the loss",
+        SCRIPT,
+    ),
+    Twins(
+        "leak",
+        loops(is_epoch=True, overlap=50, overlap_size=500),
+        loops(is_epoch=True, overlap=0, overlap_size=500),
+        "error",
+        "50 of 500",
+    ),
+    Twins(
+        "leak",
+        loops(
+            *(9, 10),
+            is_epoch=True,
+            shared_images=50,
+            validation_sampled=500,
+            training_sampled=500,
+            training_size=TRAIN,
+        ),
+        loops(
+            *(9, 10),
+            is_epoch=True,
+            shared_images=4,
+            validation_sampled=500,
+            training_sampled=500,
+            training_size=TRAIN,
+        ),
+        "error",
+        "about 20 %",
+    ),
+]
+"""The twins of rules about a user's own training loop."""
+
 TWINS = [
+    *LOOP_TWINS,
     Twins(
         "labels_shuffled",
         [data_probe(neighbors=neighbors(agreeing=110, linear_agreeing=100))],
@@ -800,7 +938,7 @@ def test_the_evaluable_rules_depend_on_what_was_recorded() -> None:
     assert set(few) < set(evaluable_rules(history))
     assert "dead ReLUs" in evaluable_rules(history)
     full = History()
-    for event in (START, data_probe(), tried(), sample(), update(2)):
+    for event in (START, data_probe(), tried(), sample(), update(2), loop(2)):
         full.apply(event)
     assert len(evaluable_rules(full)) == len(RULES)
 

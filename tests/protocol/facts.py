@@ -20,6 +20,7 @@ from tui_trainer.protocol.events import (
     TestEvaluated,
 )
 from tui_trainer.protocol.layers import LayerRow
+from tui_trainer.protocol.loop_probed import LoopProbed, LossProbe, SchedulerProbe
 from tui_trainer.protocol.probed import (
     DataProbed,
     LayerProbe,
@@ -232,6 +233,48 @@ def update(number: int, **changes: Any) -> UpdateProbed:
         input_share=0.1,
     )
     return replace(probe, **changes)
+
+
+def loop(number: int = 50, **changes: Any) -> LoopProbed:
+    """Return a probe of a healthy training loop; ``loss`` can be the fields of its loss."""
+    loss = LossProbe(
+        head="nll",
+        activations=("log_softmax",),
+        axis=1,
+        has_graph=True,
+        guess_loss=math.log(10),
+        ratio=1.0,
+        direction=1,
+        agreement=1.0,
+        shift=0,
+        label_range=(0, 9),
+        is_relabeled=True,
+    )
+    return replace(
+        LoopProbed(
+            step=number,
+            epoch=1,
+            images=number * BATCH,
+            optimizer="SGD",
+            updates=number,
+            backwards=number,
+            gradient_norm=0.8,
+            update_gradient_norm=0.8,
+            parameters=8,
+            optimized=8,
+            loss=replace(loss, **changes.pop("loss", {})),
+            mode_layers=("norm1",),
+            kept_graphs=0,
+            sampled_graphs=4,
+            sampler="RandomSampler",
+        ),
+        **changes,
+    )
+
+
+def scheduler(**changes: Any) -> SchedulerProbe:
+    """Return a scheduler that was stepped once."""
+    return replace(SchedulerProbe(name="StepLR", steps=1, length=5, decay=0.63), **changes)
 
 
 def even(correct: int = 38, wrong: int = 2) -> tuple[tuple[int, ...], ...]:

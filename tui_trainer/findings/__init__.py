@@ -19,6 +19,9 @@ from tui_trainer.findings import (
     label_counts,
     learning,
     learning_rates,
+    loop_checks,
+    loop_loss,
+    loop_updates,
     mode_gaps,
     model_checks,
     overfitting,
@@ -29,6 +32,7 @@ from tui_trainer.findings.rule import (
     CHECK_EVERY,
     DATA,
     EPOCHS,
+    LOOPS,
     SAMPLES,
     STEPS,
     TESTS,
@@ -55,6 +59,9 @@ _CAUSES = (
     *("gradient_sign", "loss_function", "equal_units", "not_registered", "hidden_softmax"),
     *("logits_bounded", "input_destroyed", "input_scale", "init_small", "logits_scaled"),
     *("no_zero_grad", "weights_replaced", "low_precision", "schedule"),
+    *("other_parameters", "no_update", "no_loss_gradient", "cleared_gradients"),
+    *("step_before_backward", "loss_negated", "loss_labels", "loss_without_log", "softmax_axis"),
+    *("loss_summed", "clipped_gradients", "scheduler_pace"),
 )
 """Causes that a measurement shows: they explain a run that does not learn, or loses what it has."""
 
@@ -68,6 +75,39 @@ _NOT_COMPARABLE = (
 """Findings that make a comparison of training and validation meaningless."""
 
 RULES: tuple[Rule, ...] = (
+    # A user's own training loop.
+    Rule(loop_updates.other_parameters, LOOPS, "an optimizer of other parameters"),
+    Rule(loop_updates.no_update, LOOPS, "missing optimizer.step()", ("other_parameters",)),
+    Rule(
+        loop_updates.no_loss_gradient,
+        LOOPS,
+        "a loss without a gradient",
+        ("other_parameters", "no_update"),
+    ),
+    Rule(loop_updates.cleared_gradients, LOOPS, "gradients cleared before the update"),
+    Rule(loop_updates.step_before_backward, LOOPS, "updates before the backward pass"),
+    Rule(loop_loss.loss_negated, LOOPS, "a negated loss"),
+    Rule(loop_loss.softmax_axis, LOOPS, "softmax over the batch"),
+    Rule(loop_loss.loss_without_log, LOOPS, "a likelihood without a logarithm"),
+    Rule(loop_loss.loss_labels, LOOPS, "other labels in the loss"),
+    Rule(
+        loop_loss.loss_summed,
+        (*LOOPS, *UPDATES, Diverged),
+        "a loss that is summed",
+        ("loss_negated", "loss_without_log", "softmax_axis"),
+    ),
+    Rule(
+        loop_updates.clipped_gradients,
+        (*LOOPS, *UPDATES),
+        "clipping in every update",
+        ("loss_summed",),
+    ),
+    Rule(loop_checks.validation_in_training_mode, LOOPS, "validation in training mode"),
+    Rule(loop_checks.kept_graph, LOOPS, "graphs that stay in memory"),
+    Rule(loop_checks.scheduler_order, LOOPS, "a scheduler before the optimizer"),
+    Rule(loop_checks.scheduler_pace, LOOPS, "a scheduler stepped at the wrong pace"),
+    Rule(loop_checks.scheduler_unused, LOOPS, "a scheduler that is not stepped"),
+    Rule(loop_checks.double_precision, LOOPS, "double precision"),
     # The data, before the first step.
     Rule(label_counts.constant_labels, (*DATA, *SAMPLES), "constant labels"),
     Rule(data_checks.classes_overlap, DATA, "identical images with different labels"),
@@ -78,7 +118,7 @@ RULES: tuple[Rule, ...] = (
         "classes with mixed labels",
         ("labels_shuffled", "classes_overlap"),
     ),
-    Rule(data_checks.leak, DATA, "validation images in the training split"),
+    Rule(data_checks.leak, (*DATA, *LOOPS, *EPOCHS), "validation images in the training split"),
     Rule(data_checks.class_imbalance, DATA, "rare classes"),
     Rule(data_checks.blank_images, DATA, "blank images"),
     # Errors that show at once.
@@ -95,12 +135,17 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(mode_gaps.depends_on_batch, TRIED, "logits that depend on the batch"),
     Rule(model_checks.bn_momentum, TRIED, "batch norm without running statistics"),
-    Rule(mode_gaps.probabilities, SAMPLES, "softmax before the loss"),
+    Rule(mode_gaps.probabilities, (*SAMPLES, *LOOPS), "softmax before the loss"),
     Rule(model_checks.logits_bounded, SAMPLES, "bounded logits", ("probabilities",)),
     Rule(model_checks.hidden_softmax, TRIED, "softmax in a hidden layer"),
     Rule(model_checks.linear_model, TRIED, "linear model"),
     Rule(mode_gaps.evaluation_mode, UPDATES, "evaluation mode while training"),
-    Rule(updates.not_updated, UPDATES, "parameters missing from the optimizer"),
+    Rule(
+        updates.not_updated,
+        UPDATES,
+        "parameters missing from the optimizer",
+        ("other_parameters",),
+    ),
     Rule(updates.no_zero_grad, UPDATES, "missing zero_grad()"),
     Rule(updates.weights_replaced, UPDATES, "replaced weights"),
     Rule(images.input_scale, SAMPLES, "unnormalized input"),
@@ -119,6 +164,7 @@ RULES: tuple[Rule, ...] = (
         (*_BROKEN, "augmentation_labels"),
     ),
     Rule(label_counts.not_shuffled, UPDATES, "unshuffled data", ("constant_labels",)),
+    Rule(loop_checks.same_order, LOOPS, "the same order in every epoch", ("not_shuffled",)),
     # The layers.
     Rule(
         initialization.logits_scaled,
@@ -143,7 +189,7 @@ RULES: tuple[Rule, ...] = (
     Rule(gradients.vanishing_gradients, UPDATES, "vanishing gradients", ("dead_units", *_CAUSES)),
     # Optimization.
     Rule(gradients.uphill, UPDATES, "gradient ascent", ("learning_rate_high", "gradient_sign")),
-    Rule(updates.schedule, UPDATES, "learning rate near 0", ("not_updated",)),
+    Rule(updates.schedule, UPDATES, "learning rate near 0", ("not_updated", "scheduler_pace")),
     Rule(
         updates.low_precision, UPDATES, "updates that are rounded away", ("not_updated", "schedule")
     ),

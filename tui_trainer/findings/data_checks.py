@@ -48,6 +48,9 @@ LESS_THAN = 3.0
 LEAKED, MIN_LEAKED = 0.05, 5
 """The share and the number of validation images in the training split that make a leak."""
 
+ALL_LEAKED = 0.97
+"""The share of the examples that a user's loop evaluates itself: it evaluates no others."""
+
 LEAKED_NEAR = 0.1
 """The same share of near-duplicates: drawings and renderings resemble each other naturally."""
 
@@ -263,6 +266,8 @@ def leak(history: History) -> FindingRaised | None:
     """
     data = history.data_probe
     total = sum(data.val_counts) if data else 0
+    if history.loops:
+        return _leak_in_loop(history)
     if data is None or not total or not _total(data):
         return None
     shared = data.shared_images - data.val_blank_images
@@ -296,6 +301,37 @@ def leak(history: History) -> FindingRaised | None:
         ),
         step=0,
     )
+
+
+def _leak_in_loop(history: History) -> FindingRaised | None:
+    """Find validation examples that are training examples, in a script's loop."""
+    probes = [probe for probe in history.loops if probe.is_epoch]
+    if not probes:
+        return None
+    now = probes[-1]
+    if now.overlap is not None:
+        if now.overlap < max(MIN_LEAKED, LEAKED * now.overlap_size):
+            return None
+        evidence = (
+            f"{now.overlap:,} of {now.overlap_size:,} validation examples are training examples, "
+            "by their indices in the same dataset"
+        )
+        return finding("leak", evidence=evidence, step=now.step)
+    searched = now.training_sampled / max(1, now.training_size)
+    share = now.shared_images / max(1, now.validation_sampled) / max(searched, 1e-9)
+    if now.shared_images < MIN_LEAKED or share < LEAKED:
+        return None
+    if now.is_by_loop:
+        # It may evaluate training examples next to the others, for the training accuracy.
+        results = [each for e in history.epochs for each in (e.val_loss, e.val_accuracy)]
+        if all(each is None for each in results) or share < ALL_LEAKED:
+            return None
+    evidence = (
+        f"{now.shared_images:,} of {now.validation_sampled:,} sampled validation examples are one "
+        f"of {now.training_sampled:,} sampled training examples, value by value: about "
+        f"{fmt.percent(min(1.0, share), 0)} of all"
+    )
+    return finding("leak", evidence=evidence, step=now.step)
 
 
 def class_imbalance(history: History) -> FindingRaised | None:

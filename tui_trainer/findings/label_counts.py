@@ -21,6 +21,9 @@ MIN_IMAGES = 16
 UNEVEN = 6.0
 """Standard deviations by which a batch's class counts may differ from a random draw."""
 
+MANY_BATCHES = 6
+"""Sampled batches of a user's own loop that must have the same label for it to be the only one."""
+
 MIN_ERRORS = 20
 """The minimum number of errors to judge their spread over the class pairs."""
 
@@ -60,6 +63,11 @@ def constant_labels(history: History) -> FindingRaised | None:
     there = [label for label, count in enumerate(counts) if count]
     if len(there) != 1 or sum(counts) < MIN_IMAGES:
         return None
+    if history.started is not None and history.started.script:
+        # The sample are the first examples of the loop: later ones may have other labels.
+        seen = {c for u in history.updates for c, n in enumerate(u.label_counts) if n}
+        if len(seen) != 1 or len(history.updates) < MANY_BATCHES:
+            return None
     return finding(
         "constant_labels",
         title=f"every label is {there[0]}",
@@ -75,7 +83,9 @@ def not_shuffled(history: History) -> FindingRaised | None:
     against the sample; three of four must be far beyond what shuffling gives.
     """
     updates = [update for update in recent_updates(history, 4) if update.batch_size >= MIN_IMAGES]
-    if len(updates) < 4 or not history.samples:
+    if len(updates) < 4 or not history.samples or not all(u.label_counts for u in updates):
+        return None
+    if _is_sampled_otherwise(history):
         return None
     rows = [sum(row) for row in history.samples[-1].confusion]
     deviations = [_unevenness(update.label_counts, rows) for update in updates]
@@ -93,6 +103,12 @@ def not_shuffled(history: History) -> FindingRaised | None:
         step=updates[0].step,
         plot=tuple(float(count) for count in counts),
     )
+
+
+def _is_sampled_otherwise(history: History) -> bool:
+    """Whether the loader of a script shuffles, or draws its batches by another rule."""
+    now = history.loops[-1] if history.loops else None
+    return now is not None and now.sampler not in ("", "SequentialSampler")
 
 
 def labels_noisy(history: History) -> FindingRaised | None:

@@ -12,6 +12,7 @@ from tui_trainer.findings.rule import (
     finding,
     images_at_high_lr,
     images_seen,
+    of_classes,
     path_length,
     recent_updates,
     relative_loss,
@@ -107,7 +108,7 @@ def not_learning(history: History) -> FindingRaised | None:
         "not_learning",
         evidence=(
             f"training loss {history.smoothed_loss:.3f} after {fmt.count(step.images)} images; "
-            f"random guessing gives {history.guessing_loss:.3f} = ln {started.classes}"
+            f"random guessing gives {history.guessing_loss:.3f}{of_classes(history)}"
             + (f"; the weights moved {path:.1f} times their norm in total" if path else "")
         ),
         step=step.step,
@@ -192,7 +193,7 @@ def underfitting(history: History) -> FindingRaised | None:
     falls = [1 - b / a for a, b in itertools.pairwise(losses) if a > 0]
     if (
         wilson(sample.correct, sample.sample_size)[1] >= POOR
-        or max(falls) > STALLED
+        or max(falls, default=1.0) > STALLED
         or not (relative_loss(history) <= BEGUN or _is_half_over(history))
     ):
         return None

@@ -15,6 +15,7 @@ from tui_trainer.findings.rule import (
     decay_share,
     finding,
     images_seen,
+    of_classes,
     recent_updates,
     relative_loss,
     scale_lr,
@@ -70,7 +71,8 @@ DIVERGES_BY = (
         causes.from_finding,
         (
             *("gradient_sign", "loss_function", "logits_scaled", "exploding_logits", "input_scale"),
-            *("no_zero_grad", "weights_replaced", "equal_units"),
+            *("no_zero_grad", "weights_replaced", "equal_units", "loss_negated", "softmax_axis"),
+            *("loss_without_log", "loss_labels", "loss_summed", "uphill"),
         ),
     ),
     causes.momentum_high,
@@ -110,7 +112,7 @@ def divergence(history: History) -> FindingRaised | None:
         title, evidence = (
             "diverging",
             f"training loss {history.smoothed_loss:.2f}, worse than random guessing "
-            f"({guessing:.2f} = ln {started.classes}), at learning rate {step.lr:.3g}",
+            f"({guessing:.2f}{of_classes(history)}), at learning rate {step.lr:.3g}",
         )
     else:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 
+from tui_trainer.findings.loop_loss import double_activation
 from tui_trainer.findings.model_checks import UNEQUAL
 from tui_trainer.findings.rule import (
     EARLY_STEPS,
@@ -81,10 +82,20 @@ def _share(gap: float) -> str:
 def probabilities(history: History) -> FindingRaised | None:
     """Find outputs that are probabilities, though cross-entropy expects logits.
 
-    The outputs of each image sum to 1 and none is below 0.
+    The outputs of each image sum to 1 and none is below 0. In a user's own loop the graph of the
+    loss decides: it shows an activation in the loop as well, and a loss that wants probabilities.
     """
     sample = history.last_sample
-    if sample is None or not sample.are_probabilities:
+    if doubled := double_activation(history):
+        return finding(
+            "probabilities",
+            title=f"{doubled} before the loss",
+            evidence=f"the graph of the loss has a {doubled} before the activation of the loss "
+            f"itself, since step {fmt.count(history.loops[0].step)}",
+            step=history.loops[0].step,
+            **(_SIGMOID if doubled == "sigmoid" else {}),
+        )
+    if sample is None or not sample.are_probabilities or not _wants_logits(history):
         return None
     return finding(
         "probabilities",
@@ -94,6 +105,23 @@ def probabilities(history: History) -> FindingRaised | None:
         ),
         step=sample.step,
     )
+
+
+_SIGMOID = {
+    "cause": "the loss applies its own activation: after a sigmoid the outputs differ by at most "
+    "1, and the gradient is flat",
+    "advice": "remove the sigmoid: give the loss the logits",
+}
+
+
+def _wants_logits(history: History) -> bool:
+    """Whether the loss expects logits; so does that of every run of this program."""
+    found = [probe.loss for probe in history.loops if probe.loss is not None]
+    if history.started is None or not history.started.script:
+        return True
+    if not found or found[-1].has_graph:
+        return False
+    return found[-1].ratio is not None and abs(found[-1].ratio - 1) < 0.02
 
 
 def evaluation_mode(history: History) -> FindingRaised | None:

@@ -23,6 +23,7 @@ from tui_trainer.protocol.events import (
     StepDone,
     TestEvaluated,
 )
+from tui_trainer.protocol.loop_probed import LoopProbed
 from tui_trainer.protocol.probed import (
     DataProbed,
     ModelProbed,
@@ -79,12 +80,15 @@ class Rule:
         """Whether the run records what the rule reads; a zoo model needs no model probe."""
         if history.started is None:
             return False
+        if self.on[0] is LoopProbed:
+            return bool(history.loops)
         if StepDone in self.on:
             return True
         available: dict[type[Event], object] = {
             DataProbed: history.data_probe,
             UpdateProbed: history.updates,
             SampleProbed: history.samples,
+            LoopProbed: history.loops,
             ModelProbed: history.model_probe or history.started.model in MODELS,
             EpochDone: history.started.val_size,
             TestEvaluated: history.tests or history.started.val_size,
@@ -99,6 +103,7 @@ SAMPLES = (SampleProbed,)
 DATA = (DataProbed,)
 TRIED = (ModelProbed,)
 TESTS = (TestEvaluated,)
+LOOPS = (LoopProbed,)
 
 
 def recent_updates(history: History, count: int = RECENT) -> list[UpdateProbed]:
@@ -116,7 +121,8 @@ def update_ratio(update: UpdateProbed) -> float:
 
     About 0.001 is usual: A. Karpathy, "Neural networks part 3", notes of the course CS231n.
     """
-    ratios = [p.update_norm / p.weight_norm for p in weights(update) if p.weight_norm > 0]
+    trained = [p for p in weights(update) if p.optimized is not False and p.weight_norm > 0]
+    ratios = [p.update_norm / p.weight_norm for p in trained]
     return statistics.median(ratios) if ratios else 0.0
 
 
@@ -164,6 +170,13 @@ def relative_loss(history: History) -> float:
     """Return the training loss, smoothed and spikes capped, as a share of random guessing's."""
     loss = history.capped_loss
     return 1.0 if loss is None else loss / history.guessing_loss
+
+
+def of_classes(history: History) -> str:
+    """Return `` = ln 10`` where that is random guessing's loss; empty for other losses."""
+    classes = history.started.classes if history.started else 0
+    is_log = classes > 0 and math.isclose(history.guessing_loss, math.log(classes))
+    return f" = ln {classes}" if is_log else ""
 
 
 def images_at_high_lr(history: History) -> float:

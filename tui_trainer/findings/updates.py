@@ -5,8 +5,19 @@ from __future__ import annotations
 import itertools
 
 from tui_trainer.findings.gradients import each
-from tui_trainer.findings.rule import RECENT, finding, recent_updates, relative_loss, weights
+from tui_trainer.findings.loop_updates import parameters_left_out
+from tui_trainer.findings.rule import (
+    EARLY_STEPS,
+    NOT_LEARNED,
+    RECENT,
+    finding,
+    recent_updates,
+    relative_loss,
+    weights,
+)
 from tui_trainer.history.history import History
+from tui_trainer.protocol.config import OPTIMIZERS
+from tui_trainer.protocol.diagnosis import Severity
 from tui_trainer.protocol.events import FindingRaised
 from tui_trainer.protocol.probed import ParameterProbe, UpdateProbed
 from tui_trainer.text import fmt
@@ -56,6 +67,7 @@ def not_updated(history: History) -> FindingRaised | None:
         state = state.replace("has a", "have a").replace("have it", "have them")
     return finding(
         "not_updated",
+        severity=_severity(history),
         title=f"not trained: {fmt.listed(still, 2)}",
         evidence=(
             f"{fmt.listed(still, 3)} {state} in any sampled update since step "
@@ -63,6 +75,17 @@ def not_updated(history: History) -> FindingRaised | None:
         ),
         step=updates[0].step,
     )
+
+
+def _severity(history: History) -> Severity:
+    """Return how bad it is. A user's optimizer can leave parameters out to freeze them."""
+    if not parameters_left_out(history.loops):
+        return "error"
+    return "warning" if history.step >= EARLY_STEPS and _has_not_learned(history) else "note"
+
+
+def _has_not_learned(history: History) -> bool:
+    return relative_loss(history) >= NOT_LEARNED
 
 
 def _is_not_optimized(parameter: ParameterProbe) -> bool:
@@ -170,6 +193,8 @@ def _shrunk_times(history: History) -> float | None:
 
     They shrink from update to update, or have done so until nothing is left.
     """
+    if history.started is None or history.started.optimizer not in OPTIMIZERS:
+        return None
     sizes = [_step_size(history, update) for update in history.updates]
     known = [size for size in sizes if size is not None]
     is_sgd = history.started is not None and history.started.optimizer == "sgd"

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from tui_trainer.history.run_state import RunState
 from tui_trainer.history.series import MovingAverage, Series
 from tui_trainer.protocol.events import Rewound, RunResumed, RunStarted, StepDone
+from tui_trainer.protocol.loop_probed import LoopProbed
 
 SMOOTHING_IMAGES = 1_500
 """Half-life of the moving averages of the training curves, in images …"""
@@ -47,7 +48,6 @@ class History(RunState):
     train_loss: Series = field(default_factory=Series)
     train_accuracy: Series = field(default_factory=Series)
     lr: Series = field(default_factory=Series)
-    _most_loss: float = math.inf
     _loss_trend: MovingAverage = field(default_factory=lambda: MovingAverage(SMOOTHING_IMAGES))
     _accuracy_trend: MovingAverage = field(default_factory=lambda: MovingAverage(SMOOTHING_IMAGES))
     _steady_trend: MovingAverage = field(default_factory=lambda: MovingAverage(SMOOTHING_IMAGES))
@@ -57,7 +57,6 @@ class History(RunState):
         # With few images the usual half-life would span many epochs, and the average would lag.
         half_life = min(SMOOTHING_IMAGES, event.train_size * SMOOTHING_SHARE)
         self._loss_trend, self._accuracy_trend = MovingAverage(half_life), MovingAverage(half_life)
-        self._most_loss = LOSS_CAP * self.guessing_loss
 
     def _go_back(self, event: Rewound | RunResumed) -> None:
         super()._go_back(event)
@@ -70,6 +69,12 @@ class History(RunState):
         ):
             trend.restart(curve.trend[-1] if curve.trend else None)
 
+    def _probe_loop(self, event: LoopProbed) -> None:
+        before = self.guessing_loss
+        super()._probe_loop(event)
+        if not 0.5 < self.guessing_loss / before < 2:
+            self._steady_trend.restart(None)  # it was capped by another scale
+
     def _step(self, event: StepDone) -> None:
         super()._step(event)
         x = self.epochs_at(event.images)
@@ -78,7 +83,8 @@ class History(RunState):
             self.train_loss.append(x, event.loss, trend)
             trend = self._accuracy_trend.add(event.accuracy, event.batch_size)
             self.train_accuracy.append(x, event.accuracy, trend)
-            self._steady_trend.add(min(event.loss, self._most_loss), event.batch_size)
+            most = LOSS_CAP * self.guessing_loss
+            self._steady_trend.add(min(event.loss, most), event.batch_size)
         self.lr.append(x, event.lr)
 
     @property

@@ -76,10 +76,10 @@ class RunState:
 
     ``folder`` is where the run is recorded, ``unsaved`` are the files that cannot be written, with
     the reason, ``saved`` is the last reported checkpoint. ``divergence`` is reset by a rewind.
-    ``updates``, ``samples`` and ``loops`` are the latest probes, ``data_probe`` and ``model_probe`` the
-    checks of images, labels and model before the first step, ``updates_tried`` the trial of a model
-    that learns nothing. ``findings`` are the active ones by code, ``past_findings`` the cleared
-    ones.
+    ``updates``, ``samples`` and ``loops`` are the latest probes, ``data_probe`` and ``model_probe``
+    the checks of images, labels and model before the first step, ``updates_tried`` the trial of a
+    model that learns nothing. ``findings`` are the active ones by code, ``past_findings`` the
+    cleared ones.
     """
 
     state: State = "preparing"
@@ -109,6 +109,8 @@ class RunState:
     images_per_second: float = 0.0
     batches_in_epoch: int = 0
     _raised: dict[str, tuple[int, int]] = field(default_factory=dict)
+    _guess_loss: float | None = None
+    _first_loss: float = 0.0
     _loss_sum: float = 0.0
     _correct: float = 0.0
     _counted: int = 0
@@ -136,7 +138,7 @@ class RunState:
             case SampleProbed():
                 self.samples.append(event)
             case LoopProbed():
-                self.loops.append(event)
+                self._probe_loop(event)
             case ModelProbed():
                 self.model_probe = event
             case DataProbed():
@@ -180,6 +182,15 @@ class RunState:
                 self.saved = event
             case CommandRejected():
                 self.rejection = event
+
+    def _probe_loop(self, event: LoopProbed) -> None:
+        self.loops.append(event)
+        if event.loss is None:
+            return
+        if event.loss.guess_loss is not None:
+            self._guess_loss = event.loss.guess_loss
+        elif self._guess_loss is None and self._first_loss > 0:
+            self._guess_loss = self._first_loss
 
     def _read(self, record: RecordRead) -> None:
         if not record.continues:
@@ -249,6 +260,8 @@ class RunState:
 
     def _step(self, event: StepDone) -> None:
         before, marks = self.last_step, self._speed_marks
+        if before is None and math.isfinite(event.loss):
+            self._first_loss = event.loss
         if before is None or event.epoch != before.epoch:
             self.batches_in_epoch = self._counted = 0
             self._loss_sum = self._correct = 0.0
@@ -294,7 +307,12 @@ class RunState:
 
     @property
     def guessing_loss(self) -> float:
-        """The chance-level loss: ln(classes), that of equal logits for all classes."""
+        """The chance-level loss: ln(classes), that of equal logits for all classes.
+
+        In a user's own loop, that of its kind of loss; of an unknown kind, the first loss.
+        """
+        if self._guess_loss is not None:
+            return self._guess_loss
         return math.log(self.started.classes) if self.started else math.inf
 
     @property

@@ -10,7 +10,7 @@ class LossProbe:
     """The loss of one sampled step: how it was computed, and from which labels.
 
     The autograd graph of the loss shows its functions; the gradient of the logits shows its
-    direction and the labels, whatever the loss is called.
+    direction and the labels.
 
     Attributes:
         head: The function that compares outputs and labels: ``nll``, ``bce``, ``bce_logits`` or
@@ -19,13 +19,15 @@ class LossProbe:
         axis: The dimension of the last softmax or log-softmax; None without one.
         is_log: Whether a logarithm of probabilities was taken before ``nll``.
         has_graph: Whether the loss that the script passed has an autograd graph.
+        is_connected: Whether that graph leads to the outputs of the model.
         is_raw: Whether the loss is the negative mean of the labels' outputs themselves: ``nll``
             without a logarithm of probabilities.
-        chance: The loss of equal outputs for all classes; None if the kind is not known.
+        guess_loss: The loss of equal outputs for all classes; None if the kind is not known.
         label_range: The lowest and the highest label of the batch.
         ratio: The loss, divided by the mean loss of the same kind on these logits and labels: the
             batch size for a sum, -1 for a negated loss. None if the kind is not known.
-        direction: 1 if the gradient lowers the loss of the labels, -1 if it raises it, 0 if unknown.
+        direction: 1 if the gradient raises the outputs of the labels, -1 if it lowers them, 0 if
+            unknown.
         agreement: The share of the examples whose label in the loss is the batch's label. None
             where the gradient does not show the labels, as below.
         previous: The same for the labels of the batch before.
@@ -40,8 +42,9 @@ class LossProbe:
     axis: int | None = None
     is_log: bool = False
     has_graph: bool = False
+    is_connected: bool = True
     is_raw: bool = False
-    chance: float | None = None
+    guess_loss: float | None = None
     label_range: tuple[int, int] | None = None
     ratio: float | None = None
     direction: int = 0
@@ -111,6 +114,8 @@ class LoopProbed:
         validation_sampled: How many validation examples were compared …
         training_sampled: … with how many training examples …
         training_size: … of so many in an epoch.
+        is_by_loop: Whether the loop evaluated them itself: they can be training examples on
+            purpose.
         overlap: Validation examples that are training examples by their indices in the same
             dataset; None if the datasets do not show that.
         overlap_size: The validation examples of these datasets.
@@ -146,5 +151,6 @@ class LoopProbed:
     validation_sampled: int = 0
     training_sampled: int = 0
     training_size: int = 0
+    is_by_loop: bool = False
     overlap: int | None = None
     overlap_size: int = 0

@@ -18,6 +18,7 @@ from tui_trainer.protocol.diagnosis import Cause, Diagnosis
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Event, RecordRead, SettingChanged
 from tui_trainer.protocol.layers import LayerRow
+from tui_trainer.protocol.loop_probed import LossProbe, SchedulerProbe
 from tui_trainer.protocol.probed import LayerProbe, NeighborLabels, ParameterProbe, TriedRate
 from tui_trainer.protocol.schema import upgraded
 
@@ -27,7 +28,10 @@ _TEST_EVALUATED = '{"event": "TestEvaluated"'
 PART = 1 << 21
 """Bytes of a part of a long record: some 10,000 steps, which a window applies in 0.1 s."""
 
-_PARTS = (LayerRow, Diagnosis, Cause, ParameterProbe, LayerProbe, NeighborLabels, TriedRate)
+_PARTS = (
+    *(LayerRow, Diagnosis, Cause, ParameterProbe, LayerProbe, NeighborLabels, TriedRate),
+    *(LossProbe, SchedulerProbe),
+)
 """The dataclasses nested in events."""
 
 _KINDS: dict[str, type[Event]] = {

@@ -208,7 +208,7 @@ class WatchedRun:
         try:
             result = evaluate_loader(self._model, loader, forward, self._seen)
         finally:
-            self._do(lambda watcher: watcher.end_validation(), None)
+            self._do(lambda watcher: watcher.end_validation(loader), None)
         self._do(lambda watcher: watcher.validated(result), None)
         return result
 

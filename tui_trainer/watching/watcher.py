@@ -263,9 +263,9 @@ class Watcher:
         """Keep a batch of a validation, as the model got it."""
         self.probes.collector.validation_batch(inputs, labels)
 
-    def end_validation(self) -> None:
+    def end_validation(self, loader: Any = None) -> None:
         """End it."""
-        self.probes.end_validation()
+        self.probes.end_validation(loader)
         self.probes.collector.end_validation()
         self._enter("training")
 

@@ -82,7 +82,9 @@ class UpdateProbe:
         pairs = zip(self._gradients, self._parameters.values(), strict=True)
         self._gradients = [gradient_of(p) if id(p) in parameters else old for old, p in pairs]
         named = zip(self._gradients, self._parameters.values(), strict=True)
-        self.gradient = flat([torch.zeros(size_of(p), device=p.device) if old is None else old for old, p in named])
+        self.gradient = flat(
+            [torch.zeros(size_of(p), device=p.device) if old is None else old for old, p in named]
+        )
 
     @torch.no_grad()
     def result(self, progress: Progress, lr: float) -> UpdateProbed:

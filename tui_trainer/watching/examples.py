@@ -1,0 +1,158 @@
+"""Which examples a loop trains on and evaluates: fingerprints, and the indices of its loaders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Subset
+
+MOST_VALUES = 1_024
+"""Values of an example that its fingerprint is made of."""
+
+OF_A_BATCH = 64
+"""Examples of a batch whose fingerprints are kept …"""
+
+MOST = 32_768
+"""… and the most of training, and of validation."""
+
+EVERY = 4
+"""One training batch of so many is kept after the first ones …"""
+
+FIRST = 16
+"""… which all are."""
+
+
+@torch.no_grad()
+def fingerprints(inputs: Tensor) -> Tensor:
+    """Return a number for each example (N, ...), equal for equal examples, on their device.
+
+    It is exact and does not depend on the batch: a sum of integers modulo 2⁶⁴. A constant example
+    gets 0.
+    """
+    flat = inputs.detach()[:OF_A_BATCH].reshape(min(OF_A_BATCH, len(inputs)), -1)
+    stride = max(1, flat.shape[1] // MOST_VALUES)
+    flat = flat[:, ::stride]
+    is_constant = (flat == flat[:, :1]).all(dim=1)
+    if flat.is_floating_point():
+        flat = flat.to(torch.float32).contiguous().view(torch.int32)
+    places = torch.arange(1, flat.shape[1] + 1, device=flat.device, dtype=torch.int64)
+    factors = places * 81_006 + 1
+    mixed = (flat.to(torch.int64) * 2_654_435_761 + 12_345) * factors
+    mixed = mixed ^ (mixed >> 29)
+    found = (mixed * factors).sum(dim=1)
+    return torch.where(is_constant, torch.zeros_like(found), found)
+
+
+class Examples:
+    """Compares the examples of training with those of validation, and of two epochs.
+
+    Fingerprints stay on the device until the end of an epoch.
+    """
+
+    def __init__(self) -> None:
+        self._training: list[Tensor] = []
+        self._validation: list[Tensor] = []
+        self._seen: set[int] = set()
+        self._validated: set[int] = set()
+        self._first: Tensor | None = None
+        self._batches = 0
+        self._epoch = 0
+        self.repeats_order = False
+
+    def begin_epoch(self) -> None:
+        """Begin an epoch of training."""
+        self._epoch += 1
+        self._batches = 0
+
+    def train(self, inputs: Tensor) -> None:
+        """Take the inputs of a training batch."""
+        number, self._batches = self._batches, self._batches + 1
+        if self._epoch > 1 and number == 0 and self._first is not None:
+            now = fingerprints(inputs)
+            same = now.shape == self._first.shape and len(now) > 1
+            self.repeats_order = same and bool((now == self._first).all()) and bool(now.any())
+        elif self._epoch <= 1 and len(self._seen) + OF_A_BATCH * len(self._training) < MOST:
+            if number < FIRST or number % EVERY == 0:
+                found = fingerprints(inputs)
+                self._training.append(found)
+                self._first = found if number == 0 else self._first
+
+    def validate(self, inputs: Tensor) -> None:
+        """Take the inputs of a validation batch."""
+        if len(self._validated) + OF_A_BATCH * len(self._validation) < MOST:
+            self._validation.append(fingerprints(inputs))
+
+    def compared(self) -> tuple[int, int, int]:
+        """Return how many validation examples are training examples, and the numbers of both."""
+        for tensors, known in (
+            (self._training, self._seen),
+            (self._validation, self._validated),
+        ):
+            if tensors:
+                known.update(torch.cat([t.cpu() for t in tensors]).tolist())
+                known.discard(0)
+                tensors.clear()
+        return len(self._seen & self._validated), len(self._validated), len(self._seen)
+
+    def forget_validation(self) -> None:
+        """Drop the validation examples: they were none, or are compared."""
+        self._validation.clear()
+        self._validated.clear()
+
+
+def sampler_name(loader: Any) -> str:
+    """Return the class of a loader's sampler; empty if it has none."""
+    batch_sampler = getattr(loader, "batch_sampler", None)
+    if batch_sampler is not None and type(batch_sampler).__name__ != "BatchSampler":
+        return type(batch_sampler).__name__
+    sampler = getattr(loader, "sampler", None)
+    return "" if sampler is None else type(sampler).__name__
+
+
+def overlap(training: Any, validation: Any) -> tuple[int, int] | None:
+    """Return how many validation examples are training examples, by their indices, and of how many.
+
+    None if the two loaders do not use the same dataset, or do not show what they take of it.
+    """
+    one, other = _taken(training), _taken(validation)
+    if one is None or other is None or not _is_same(one[0], other[0]):
+        return None
+    mine, theirs = one[1], other[1]
+    return len(mine & theirs), len(theirs)
+
+
+def _taken(loader: Any) -> tuple[Any, set[int]] | None:
+    """Return the dataset behind a loader, and the indices that it takes of it."""
+    dataset = getattr(loader, "dataset", None)
+    sampler = getattr(loader, "sampler", None)
+    kind = type(sampler).__name__
+    if not isinstance(dataset, Dataset):
+        return None
+    try:
+        if kind == "SubsetRandomSampler":
+            places = [int(i) for i in sampler.indices]  # type: ignore[union-attr]
+        elif kind in ("RandomSampler", "SequentialSampler", "DistributedSampler"):
+            places = list(range(len(dataset)))  # type: ignore[arg-type]
+        else:
+            return None
+        while isinstance(dataset, Subset):
+            places = [int(dataset.indices[i]) for i in places]
+            dataset = dataset.dataset
+    except (TypeError, IndexError, ValueError):
+        return None
+    return dataset, set(places)
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether two datasets hold the same examples: one object, or the same tensors or arrays."""
+    if one is other:
+        return True
+    tensors, others = getattr(one, "tensors", None), getattr(other, "tensors", None)
+    if tensors and others:
+        return tensors[0] is others[0]
+    if type(one) is not type(other):
+        return False
+    names = [name for name in ("root", "train", "split", "data_dir") if hasattr(one, name)]
+    return "root" in names and all(getattr(one, n) == getattr(other, n) for n in names)
