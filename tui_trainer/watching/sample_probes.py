@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -73,7 +74,8 @@ class SampleProbes:
                     return None
                 self._sample = Sample(data, self.layers, _traced, is_custom=True)
             batches = _Batches(max(1, self._batch_size))
-            return self._sample.probe(self._model, batches, self._progress)  # type: ignore[arg-type]
+            probed = self._sample.probe(self._model, batches, self._progress)  # type: ignore[arg-type]
+            return probed if math.isfinite(probed.loss) else None
         except Exception:  # the model needs more than its inputs, or has no copy
             self._is_possible = False
             return None

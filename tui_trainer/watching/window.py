@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
@@ -148,12 +149,12 @@ class Window:
     @property
     def gradient_norm(self) -> float | None:
         """The norm of the gradient after the backward pass; None without one."""
-        return float(_together(list(self._norms.values()))) if self._norms else None
+        return _finite(_together(list(self._norms.values()))) if self._norms else None
 
     @property
     def update_gradient_norm(self) -> float | None:
         """The norm of the gradient at the update."""
-        return None if self._update_norm is None else float(self._update_norm)
+        return None if self._update_norm is None else _finite(self._update_norm)
 
     @property
     def is_accumulated(self) -> bool:
@@ -192,12 +193,16 @@ class Window:
     def result(
         self, progress: Progress, lr: float, waited: float | None, batch_size: int
     ) -> UpdateProbed | None:
-        """Return the measured update; None if not all optimizers have made one."""
+        """Return the measured update; None if not all optimizers have made one, or it is NaN."""
         if len(self._updated) < len(self._optimizers) or not self._shared:
             return None
         if self._labels is not None and self._labels.ndim == 1:
             self._probe.record_batch(self._labels)
         found = self._probe.result(progress, lr)
+        if not all(math.isfinite(p.update_norm + p.weight_norm) for p in found.parameters):
+            return None
+        if not math.isfinite(found.gradient_norm):
+            return None
         return replace(
             found,
             accumulated=self.is_accumulated,
@@ -218,6 +223,11 @@ class Window:
     def gradient(self) -> Any:
         """The flat gradient of the update."""
         return self._probe.gradient
+
+
+def _finite(norm: Tensor) -> float | None:
+    value = float(norm)
+    return value if math.isfinite(value) else None
 
 
 def _together(norms: list[Tensor]) -> Tensor:
