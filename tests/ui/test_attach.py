@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
@@ -107,6 +108,13 @@ def change(setting: str, old: float, new: float, by: str = ME) -> SettingChanged
     return SettingChanged(
         setting=setting, old=old, new=new, step=STEP.step, epoch=STEP.epoch, images=1, by=by
     )
+
+
+def of_script(record: Iterable[Event], **changes: Any) -> list[Event]:
+    """Return the record of a script's run."""
+    return [
+        replace(event, **changes) if isinstance(event, RunStarted) else event for event in record
+    ]
 
 
 # Commands
@@ -501,15 +509,7 @@ async def test_quitting_stops_a_script_that_was_started_for_the_window() -> None
 
 @pytest.mark.parametrize(
     "record",
-    [
-        FINISHED,
-        [
-            replace(event, unavailable=(("Stop", "the loop does not ask"),))
-            if isinstance(event, RunStarted)
-            else event
-            for event in TRAINING
-        ],
-    ],
+    [FINISHED, of_script(TRAINING, unavailable=(("Stop", "the loop does not ask"),))],
 )
 async def test_quitting_interrupts_a_script_that_cannot_be_stopped(record: list[Event]) -> None:
     script = FakeScript()
@@ -534,6 +534,18 @@ async def test_quitting_leaves_a_script_running(*, is_running: bool) -> None:
     assert attachment.sent == []
     assert (script.is_ended, script.interrupts) == (False, 0)
     assert "the training continues; watch it again" in exit_message(app)[1]
+
+
+@pytest.mark.parametrize("last", [KILLED, finished(reason="diverged")])
+async def test_a_window_does_not_resume_the_run_of_a_script(last: Event) -> None:
+    app, attachment = attached(of_script(DIVERGED, script="train.py"))
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        await arrived(pilot, app, last)
+        assert isinstance(app.screen, TrainScreen)
+        assert "resume" not in line(app, KeyFooter)
+        await pressed(pilot, "R", "f")
+    assert attachment.resumed == []
 
 
 async def test_a_window_that_is_closed_before_the_first_step_shows_what_continues() -> None:

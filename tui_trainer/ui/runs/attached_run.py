@@ -150,10 +150,16 @@ class AttachedRun(LiveRun):
 
     @property
     def can_resume(self) -> bool:
-        """Whether the run has ended before its last epoch was done."""
+        """Whether the run has ended before its last epoch was done; only a script continues its."""
         history = self.history
         is_complete = history.finished is not None and history.finished.reason == "completed"
-        return history.is_over and not is_complete and not self.read_only
+        return history.is_over and not (is_complete or self.read_only or self.is_of_script)
+
+    @property
+    def is_of_script(self) -> bool:
+        """Whether a script trains the run with its loop."""
+        started = self.history.started
+        return started is not None and bool(started.script)
 
     def is_source(self, bridge: Bridge) -> bool:
         """Whether a bridge belongs to this run."""
@@ -180,7 +186,7 @@ class AttachedRun(LiveRun):
             return None
         ended = self.history.finished
         if ended is not None and ended.reason == "diverged":
-            return self.divergence
+            return None if self.is_of_script else self.divergence
         return None if self.history.is_over else super().fixable()
 
     def end(self, timeout: float = 5.0, reason: str = "stopped") -> bool:
