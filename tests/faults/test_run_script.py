@@ -49,9 +49,7 @@ def run(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
         window.close()
 
 
-def test_a_script_is_stopped_with_its_window_and_goes_on_behind_its_loop(
-    run: Open, path: Path
-) -> None:
+def test_a_script_that_its_window_stops_ends_in_order(run: Open, path: Path) -> None:
     window = run("print('saved the weights')\nsys.exit(5)\n")
     assert b"loading" in window.shown.partition(b"\x1b[?1049h")[0]
     assert process_of(path) is not None
