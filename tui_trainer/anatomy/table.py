@@ -18,6 +18,7 @@ from tui_trainer.anatomy.multiply_adds import Counter, StepCounter
 from tui_trainer.anatomy.operations import operation_of, unreached, window_of
 from tui_trainer.anatomy.sliding import Window, reduced_window
 from tui_trainer.anatomy.trace import Step, cached_folding, folded, trace_steps
+from tui_trainer.models.input_spec import ImageShape, InputSpec
 from tui_trainer.models.rng import noise
 from tui_trainer.models.unused import used_in_training
 from tui_trainer.protocol.layers import LayerRow
@@ -29,10 +30,10 @@ UNUSED = "not used in the forward pass"
 TRAINING_ONLY = "used only in training mode"
 """The name of the row for parameters that operations read in training mode only."""
 
-Shape = tuple[int, int, int]
+Shape = ImageShape
 
 
-def layer_table(model: nn.Module, input_shape: Shape) -> tuple[LayerRow, ...]:
+def layer_table(model: nn.Module, input_shape: Shape | InputSpec) -> tuple[LayerRow, ...]:
     """Run a model once on a noise image, and return every operation between image and logits.
 
     The model must be on the CPU. It runs in evaluation mode and is left unchanged: modes, running
@@ -40,7 +41,7 @@ def layer_table(model: nn.Module, input_shape: Shape) -> tuple[LayerRow, ...]:
 
     Args:
         model: Maps (N, channels, height, width) to logits (N, classes).
-        input_shape: Height, width and channels of the image.
+        input_shape: Height, width and channels of the image, or an input of any shape.
 
     Returns:
         The input, then one row per operation in execution order; a loop that repeats many times has
@@ -68,7 +69,7 @@ def layer_table(model: nn.Module, input_shape: Shape) -> tuple[LayerRow, ...]:
     return tuple(rows)
 
 
-def multiply_adds_of(model: nn.Module, input_shape: Shape) -> int:
+def multiply_adds_of(model: nn.Module, input_shape: Shape | InputSpec) -> int:
     """Return the multiply-adds of a model that cannot be traced, without biases; 0 if unknown."""
     counter = Counter()
     try:
@@ -79,12 +80,16 @@ def multiply_adds_of(model: nn.Module, input_shape: Shape) -> int:
     return counter.total // 2
 
 
-def _noise(input_shape: Shape, images: int) -> Tensor:
+def _noise(input_shape: Shape | InputSpec, images: int) -> Tensor:
+    if isinstance(input_shape, InputSpec):
+        return input_shape.noise(images)
     height, width, channels = input_shape
     return noise(images, channels, height, width)
 
 
-def _traced(model: nn.Module, input_shape: Shape, images: int) -> tuple[list[Step], list[int]]:
+def _traced(
+    model: nn.Module, input_shape: Shape | InputSpec, images: int
+) -> tuple[list[Step], list[int]]:
     """Return a model's rows as steps, and the multiply-adds of each row for one image."""
     image = _noise(input_shape, images)
     work = StepCounter()
@@ -172,7 +177,8 @@ def _is_over_batch(call: Call) -> bool:
     return -len(call.shapes[0]) in dims
 
 
-def _input_row(shape: Shape) -> LayerRow:
+def _input_row(given: Shape | InputSpec) -> LayerRow:
+    shape = given.image_shape if isinstance(given, InputSpec) else given
     return LayerRow(
         name="input",
         kind="input",

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tui_trainer.data.augment import augment
 from tui_trainer.data.idx import RawDataset, content_digest
-from tui_trainer.models.input_spec import InputSize
+from tui_trainer.models.input_spec import ImageShape, InputSize, InputSpec
 from tui_trainer.protocol.config import Augmentation, RunConfig
 from tui_trainer.protocol.errors import InputError
 
@@ -115,6 +115,11 @@ class Data:
     def input_size(self) -> InputSize:
         """The input of the model."""
         return self.image_size
+
+    @property
+    def example(self) -> ImageShape | InputSpec:
+        """One input of the model, for its layer table: height, width and channels of an image."""
+        return self.shape
 
     @property
     def values(self) -> int:

@@ -65,17 +65,18 @@ class RecordedInputs(Data):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of an image.
+        """Height, width and channels of an image; see :attr:`InputSpec.image_shape`."""
+        return self.spec.image_shape
 
-        Of a sequence of vectors (steps, features): 1, steps and features; of other inputs 1, 1 and
-        the number of values.
-        """
-        return _image_shape(self.spec)
+    @property
+    def example(self) -> InputSpec:
+        """One input, for the layer table."""
+        return self.spec
 
     @property
     def is_image(self) -> bool:
-        """Whether the inputs are images: floats (channels, height, width)."""
-        return self.spec.dtype.is_floating_point and len(self.spec.shape) == 3
+        """Whether the inputs are images."""
+        return self.spec.is_image
 
     def prepare(
         self,
@@ -120,14 +121,6 @@ class RecordedInputs(Data):
             return f"The inputs are no images: pictures have {shape[0]} rows of {shape[1]} values."
         return f"The inputs are no images: pictures are a row of their {words} values."
 
-    def cannot_show(self, view: str) -> str:
-        """Return why a view cannot show these inputs; empty if it can."""
-        if view in ("draw", "robustness"):
-            return "the script prepares its own images, and how it does is not recorded"
-        if view in ("attribution", "activation") and not self.is_image:
-            return f"needs images, and the inputs of this model are {self.spec.words}"
-        return ""
-
     def save(self, folder: Path) -> None:
         """Write the inputs to a folder, which is created if needed; :func:`read_inputs` reads it.
 
@@ -155,7 +148,7 @@ def recorded_inputs(name: str, classes: int, train: Split, val: Split) -> Record
         mean, std = mean_and_std(train.images)
     spec = InputSpec.of((train if len(train) else val).images)
     empty = Split(train.images[:0], train.labels[:0])
-    image_size = max(_image_shape(spec)[:2])
+    image_size = max(spec.image_shape[:2])
     return RecordedInputs(
         name=name,
         classes=classes,
@@ -166,14 +159,6 @@ def recorded_inputs(name: str, classes: int, train: Split, val: Split) -> Record
         mean=mean,
         std=std or 1.0,
     )
-
-
-def _image_shape(spec: InputSpec) -> tuple[int, int, int]:
-    if spec.dtype.is_floating_point and len(spec.shape) == 3:
-        return spec.shape[1], spec.shape[2], spec.shape[0]
-    if spec.dtype.is_floating_point and len(spec.shape) == 2:
-        return 1, spec.shape[0], spec.shape[1]
-    return 1, 1, spec.values
 
 
 def holds_inputs(folder: Path) -> bool:

@@ -56,7 +56,7 @@ def prepare(
     model = build_model(
         config.model, image_size=data.input_size, classes=data.classes, dropout=config.dropout
     )
-    layers, review = assistant.describe(model, data.shape, data.classes, config.budget)
+    layers, review = assistant.describe(model, data.example, data.classes, config.budget)
     model = model.to(device)
     if device.type == "cpu":
         # Not on mps: batch norm's gradients are wrong there

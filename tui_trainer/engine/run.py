@@ -19,6 +19,7 @@ from tui_trainer.engine.optimizers import Optimizer
 from tui_trainer.engine.probes import Probes
 from tui_trainer.engine.progress import Progress, Stopwatch
 from tui_trainer.models.build import dropout_of, summary_of
+from tui_trainer.models.input_spec import ImageShape, InputSpec
 from tui_trainer.models.state import finite_names, is_finite, state_tensors
 from tui_trainer.models.unregistered_state import UnregisteredState
 from tui_trainer.protocol import commands
@@ -59,7 +60,7 @@ class Assistant:
     """
 
     def describe(
-        self, model: nn.Module, image: tuple[int, int, int], classes: int, budget: int
+        self, model: nn.Module, image: ImageShape | InputSpec, classes: int, budget: int
     ) -> tuple[tuple[LayerRow, ...], tuple[Diagnosis, ...]]:
         """Return the layer table and the design review for images (height, width, channels)."""
         return (), ()

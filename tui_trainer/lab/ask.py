@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import import_module
 
 import torch
@@ -17,10 +17,11 @@ from tui_trainer.data.recorded_inputs import RecordedInputs
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Show, with_controls
 from tui_trainer.lab.preflight import TOTAL, check
+from tui_trainer.lab.recorded_views import check_recorded, with_notes
 from tui_trainer.models.build import build_model, summary_of
 from tui_trainer.protocol.answers import Content, MeasuredField, ModelDescription
 from tui_trainer.protocol.commands import Ask
-from tui_trainer.protocol.exhibit import Choices, Exhibit, Pictures, Words
+from tui_trainer.protocol.exhibit import Choices, Exhibit
 from tui_trainer.protocol.inspection import NAMES
 from tui_trainer.protocol.reference import model_name
 from tui_trainer.text.fmt import one_line
@@ -100,24 +101,12 @@ def _show(kind: str, name: str, names: Collection[str], module: str) -> Experime
 
 def _exhibits(context: Context, question: Ask) -> Parts:
     choices, is_confirmed = dict(question.choices), question.mode == "confirmed"
-    if question.kind == "lesson":
-        return experiment(question.name)(context, choices, is_confirmed)
-    view = view_named(question.name)
-    if not isinstance(context.data, RecordedInputs):
-        return view(context, choices, is_confirmed)
-    if why := context.data.cannot_show(question.name):
-        text = f"Not available for the run of a script: {why}."
-        return iter((Exhibit(blocks=(Words(text=text, tone="warning"),)),))
-    note = context.data.about_pictures
-    return (_with_note(exhibit, note) for exhibit in view(context, choices, is_confirmed))
-
-
-def _with_note(exhibit: Exhibit | None, note: str) -> Exhibit | None:
-    """Return an exhibit with pictures, and with a note on them."""
-    has_pictures = exhibit is not None and any(isinstance(b, Pictures) for b in exhibit.blocks)
-    if exhibit is None or not note or not has_pictures:
-        return exhibit
-    return replace(exhibit, blocks=(*exhibit.blocks, Words(text=note, tone="muted")))
+    is_view = question.kind == "view"
+    show = view_named(question.name) if is_view else experiment(question.name)
+    if isinstance(context.data, RecordedInputs):
+        check_recorded(context.data, question)
+        return with_notes(context, question, show(context, choices, is_confirmed))
+    return show(context, choices, is_confirmed)
 
 
 def _check(context: Context, question: Ask) -> Parts:
@@ -131,6 +120,8 @@ def _field(context: Context, question: Ask) -> Parts:
         ValueError: If there is no such layer or feature, or it cannot be measured.
     """
     data, layers, choices = context.data, context.layers, dict(question.choices)
+    if isinstance(data, RecordedInputs):
+        check_recorded(data, question)
     place, row, column = (int(choices[name]) for name in ("place", "row", "column"))
     if not 0 <= place < len(layers):
         raise ValueError(f"there is no layer {place}; the last is {len(layers) - 1}")
@@ -175,8 +166,8 @@ def _model(context: Context, question: Ask) -> Parts:
         InputError: If it cannot be built.
     """
     data, reference = context.data, str(dict(question.choices)["model"])
-    model = build_model(reference, image_size=data.image_size, classes=data.classes)
-    layers = layers_of(model, data.shape, data.classes)
+    model = build_model(reference, image_size=data.input_size, classes=data.classes)
+    layers = layers_of(model, data.example, data.classes)
     yield ModelDescription(
         model=model_name(reference),
         about=summary_of(reference),

@@ -23,6 +23,7 @@ from tui_trainer.lab.predictions import TEST, VALIDATION, Predictions, Predictio
 from tui_trainer.lab.preflight.custom_trial import try_batch_size, try_model
 from tui_trainer.lab.probe_assistant import ProbeAssistant
 from tui_trainer.models.build import custom_model_error, is_custom
+from tui_trainer.models.input_spec import ImageShape, InputSpec
 from tui_trainer.models.rng import preserve_rng_state, seed_all
 from tui_trainer.models.unregistered_state import preserve_globals
 from tui_trainer.protocol.answers import Answered
@@ -55,7 +56,7 @@ class Laboratory(ProbeAssistant):
         self.prediction_store = PredictionStore()
 
     def describe(
-        self, model: nn.Module, image: tuple[int, int, int], classes: int, budget: int
+        self, model: nn.Module, image: ImageShape | InputSpec, classes: int, budget: int
     ) -> tuple[tuple[LayerRow, ...], tuple[Diagnosis, ...]]:
         """Return layer table and design review of a model for images (height, width, channels)."""
         layers = layers_of(model, image, classes)

@@ -55,6 +55,24 @@ class InputSpec:
         return prod(self.shape)
 
     @property
+    def is_image(self) -> bool:
+        """Whether it is an image: floats (channels, height, width)."""
+        return self.dtype.is_floating_point and len(self.shape) == 3
+
+    @property
+    def image_shape(self) -> ImageShape:
+        """Height, width and channels of an image.
+
+        Of a sequence of vectors (steps, features): 1, steps and features; of other inputs 1, 1 and
+        the number of values.
+        """
+        if self.is_image:
+            return self.shape[1], self.shape[2], self.shape[0]
+        if self.dtype.is_floating_point and len(self.shape) == 2:
+            return 1, self.shape[0], self.shape[1]
+        return 1, 1, self.values
+
+    @property
     def words(self) -> str:
         """The input in words: ``3×32×32 float32``."""
         return f"{shape_words(self.shape)} {str(self.dtype).removeprefix('torch.')}"
@@ -71,6 +89,9 @@ class InputSpec:
         draw = torch.randn if normal else torch.rand
         return draw(shape, generator=rng, dtype=torch.float32).to(self.dtype)
 
+
+ImageShape = tuple[int, int, int]
+"""Height, width and channels of an image."""
 
 InputSize = InputSpec | int
 """A model's input; an integer is the side of square images, which have one channel."""

@@ -10,9 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from tui_trainer.anatomy.description import layers_of
 from tui_trainer.models.build import dropout_of
+from tui_trainer.models.copies import copy_model
+from tui_trainer.models.input_spec import InputSpec
+from tui_trainer.models.rng import preserve_rng_state
+from tui_trainer.models.unregistered_state import preserve_globals
 from tui_trainer.protocol.config import MAX_BATCH_SIZE, MAX_EPOCHS, OPTIMIZERS, RunConfig
 from tui_trainer.protocol.events import RunStarted
+from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.watching.evaluation import device_of
 from tui_trainer.watching.knobs import Knobs
 from tui_trainer.watching.loaders import dataset_name, fixed_batch_size
@@ -21,6 +27,9 @@ from tui_trainer.watching.snapshots import Stateful
 
 UNKNOWN_SIZE = 60_000
 """Examples of an epoch whose length nobody knows, until the first has ended."""
+
+MOST_PARAMETERS = 50_000_000
+"""Parameters of a model above which no copy of it is traced."""
 
 EVERYTHING = (
     *("base_lr", "batch_size", "epochs", "dropout"),
@@ -83,13 +92,14 @@ def started(
     """
     group = optimizer.param_groups[0]
     is_image = inputs is not None and inputs.ndim == 4
+    classes = 2 if logits is None or logits.ndim < 2 else max(2, int(logits.shape[1]))
     return RunStarted(
         model=name,
         dataset="script" if knobs.loader is None else dataset_name(knobs.loader),
-        classes=2 if logits is None or logits.ndim < 2 else max(2, int(logits.shape[1])),
+        classes=classes,
         image_size=int(inputs.shape[-1]) if inputs is not None and is_image else 0,
         parameters=sum(p.numel() for p in model.parameters()),
-        layers=(),
+        layers=layers_of_model(model, inputs, classes),
         train_size=epoch_size or UNKNOWN_SIZE,
         val_size=0,
         test_size=0,
@@ -110,6 +120,23 @@ def started(
         script=os.path.basename(script_path()),
         unavailable=tuple(unavailable.items()),
     )
+
+
+def layers_of_model(model: nn.Module, inputs: Tensor | None, classes: int) -> tuple[LayerRow, ...]:
+    """Return the layer table of a model, traced on a copy; empty where it cannot be.
+
+    Args:
+        model: The model, without wrappers.
+        inputs: A batch of its input; None if it takes none or several tensors.
+        classes: The number of classes.
+    """
+    if inputs is None or sum(p.numel() for p in model.parameters()) > MOST_PARAMETERS:
+        return ()
+    try:
+        with preserve_rng_state(device_of(model)), preserve_globals(model):
+            return layers_of(copy_model(model).cpu(), InputSpec.of(inputs), classes)
+    except Exception:  # of a model that somebody else wrote; its run needs no table
+        return ()
 
 
 def unavailable_commands(loader: Any, *, has_epochs: bool, is_asked: bool) -> dict[str, str]:

@@ -17,6 +17,9 @@ from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.exhibit import Exhibit, Words
 from tui_trainer.protocol.layers import LayerRow
 
+_DRAWN = ("conv1d", "conv2d", "linear")
+"""The functions whose weights are drawn."""
+
 WEIGHTED = (*CONVOLUTIONS, "fully connected")
 """The kinds of layers whose weights are shown."""
 
@@ -126,7 +129,9 @@ def _used(
         weight = step.call.arguments.get("weight")
         if place >= len(rows) or rows[place].kind not in WEIGHTED or not torch.is_tensor(weight):
             return
-        if step.call.name not in ("conv2d", "linear") or any(weight is other for other in taken):
+        if step.call.name not in ("conv1d", "conv2d", "linear") or any(
+            weight is other for other in taken
+        ):
             return
         taken.append(weight)
         values = magnitudes(weight).clone().cpu()
@@ -134,6 +139,8 @@ def _used(
             is_image = values.shape[1] == side * side and _reads_image(rows, place)
             shape = (1, side, side) if is_image else (-1, 1, 1)
             values = values.reshape(len(values), *shape)
+        elif values.ndim == 3:  # of conv1d: kernels of one row
+            values = values.unsqueeze(2)
         if values.ndim == 4:
             found[place] = values
 
