@@ -89,11 +89,17 @@ def check_data_path(config: RunConfig) -> None:
 
 
 def _path_after_move(place: str, folder: RunFolder) -> str:
-    """Return the path of a file that moved together with its run; the old path if not found."""
-    if os.path.exists(place):
-        return place
-    with suppress(InputError, OSError, ValueError):  # on Windows, another drive
+    """Return the path of a file that moved together with its run; the old path if not found.
+
+    A file in the folder of the run itself belongs to that folder, wherever it is now.
+    """
+    recorded_in = ""
+    with suppress(InputError):
         recorded_in = folder.read_summary().recorded_in
+    is_inside = bool(recorded_in) and Path(place).is_relative_to(recorded_in)
+    if os.path.exists(place) and not is_inside:
+        return place
+    with suppress(OSError, ValueError):  # on Windows, another drive
         way = os.path.relpath(place, recorded_in) if recorded_in else place
         for base in (os.path.abspath(folder.path), folder.path.resolve()):
             found = os.path.normpath(os.path.join(base, way))
