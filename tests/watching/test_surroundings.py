@@ -368,3 +368,36 @@ def test_workers_of_a_loader(tmp_path: Path, start: str) -> None:
     for folder in (tmp_path / "one", tmp_path / "two"):
         assert [end.reason for end in of_type(folder, RunFinished)] == ["completed"]
         assert len(of_type(folder, StepDone)) == 20
+
+
+def test_an_error_in_a_rule_ends_the_findings_and_not_the_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise ZeroDivisionError("of a rule")
+
+    monkeypatch.setattr("tui_trainer.findings.Findings.after", fail)
+    torch.manual_seed(0)
+    model = Net()
+    optimizer = sgd(model)
+    with tui_trainer.watch(model, optimizer, epochs=1, out=tmp_path, probes=False) as run:
+        train(model, optimizer, run)
+    err = capsys.readouterr().err
+    assert err.count("no findings any more: ZeroDivisionError: of a rule; the run is recorded") == 1
+    assert [end.reason for end in of_type(tmp_path, RunFinished)] == ["completed"]
+
+
+def test_a_loop_that_reports_its_loss_alone_is_recorded(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = Net()
+    optimizer = sgd(model)
+    with tui_trainer.watch(model, optimizer, epochs=2, out=tmp_path, progress=False) as run:
+        for _ in range(2):
+            for images, labels in train_loader():
+                optimizer.zero_grad()
+                loss = nn.functional.cross_entropy(model(images), labels)
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                run.step(loss)
+    assert [end.reason for end in of_type(tmp_path, RunFinished)] == ["completed"]
+    assert len(of_type(tmp_path, StepDone)) == 20

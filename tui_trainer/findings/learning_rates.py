@@ -233,7 +233,9 @@ def learning_rate_low(history: History) -> FindingRaised | None:
     if not updates or started is None or relative_loss(history) < NOT_LEARNED:
         return None
     largest = max(update_ratio(update) for update in updates)
-    steps = started.epochs * started.train_size // updates[-1].batch_size
+    # The size of a batch without labels is known from its step alone.
+    size = history.last_step.batch_size if history.last_step else updates[-1].batch_size
+    steps = started.epochs * started.train_size // max(1, size)
     is_short = updates[-1].step >= FROM_STEP and largest < SMALL and largest * steps < SHORT_WAY
     base_lr = history.settings["base_lr"]
     if min(update.lr for update in updates) < HIGH_LR_SHARE * base_lr:

@@ -15,6 +15,7 @@ from tui_trainer.protocol.events import Event, FolderNotLocked, RecordingStarted
 from tui_trainer.recording.recorder import Recorder
 from tui_trainer.recording.resume_hint import recorded_line
 from tui_trainer.terminal.capabilities import is_terminal
+from tui_trainer.text.fmt import one_line
 
 
 class Sink:
@@ -26,7 +27,7 @@ class Sink:
 
     def __init__(self, recorder: Recorder, *, progress: bool, past: Iterable[Event] = ()) -> None:
         self.recorder = recorder
-        self._findings = Findings(past)
+        self._findings: Findings | None = Findings(past)
         self._outputs: list[_Output] = []
         stream = cast(TextIO, _Unfailing(sys.stderr)) if progress and sys.stderr else None
         self._console = Console(stream, time.monotonic)
@@ -50,10 +51,26 @@ class Sink:
 
     def emit(self, event: Event) -> None:
         """Record and show an event, and the findings after it."""
-        for each in (event, *self._findings.after(event)):
-            for failed in self.recorder.write(each):
-                self.show(failed)
-            self.show(each)
+        self._write(event)
+        for each in self._findings_after(event):
+            self._write(each)
+
+    def _write(self, event: Event) -> None:
+        for failed in self.recorder.write(event):
+            self.show(failed)
+        self.show(event)
+
+    def _findings_after(self, event: Event) -> Iterable[Event]:
+        """Return the findings after an event; after an error in a rule there are none any more."""
+        if self._findings is None:
+            return ()
+        try:
+            return tuple(self._findings.after(event))
+        except Exception as error:
+            self._findings = None
+            what = one_line(f"{type(error).__name__}: {error}")
+            self.print_line(f"mnist-tui: no findings any more: {what}; the run is recorded")
+            return ()
 
     def show(self, event: Event) -> None:
         """Show an event that is not recorded."""
