@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import tui_trainer
 from tests.watching.loops import (
@@ -27,7 +28,14 @@ from tests.watching.loops import (
     val_loader,
     watched,
 )
-from tui_trainer.protocol.events import EpochDone, RunFailed, RunFinished, RunStarted, StepDone
+from tui_trainer.protocol.events import (
+    EpochDone,
+    FindingRaised,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    StepDone,
+)
 from tui_trainer.recording.folder import RUNS, RunFolder, list_runs
 from tui_trainer.watching.script import model_reference
 
@@ -38,6 +46,7 @@ import os, sys
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 import tui_trainer
 
@@ -401,3 +410,61 @@ def test_a_loop_that_reports_its_loss_alone_is_recorded(tmp_path: Path) -> None:
                 run.step(loss)
     assert [end.reason for end in of_type(tmp_path, RunFinished)] == ["completed"]
     assert len(of_type(tmp_path, StepDone)) == 20
+
+
+class Tagger(nn.Module):
+    """A class for each of eight tokens: logits (N, length, classes), as language models have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(30, 16)
+        self.fc = nn.Linear(16, 5)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.fc(self.embed(tokens))
+        return logits
+
+
+@pytest.mark.parametrize("gives_labels", [True, False])
+def test_sequences_with_a_class_for_each_token(tmp_path: Path, *, gives_labels: bool) -> None:
+    torch.manual_seed(0)
+    tokens = torch.randint(30, (480, 8))
+    model = Tagger()
+    optimizer = torch.optim.Adam(model.parameters(), 0.05)
+    loader = DataLoader(TensorDataset(tokens, tokens % 5), 16, shuffle=True)
+    with tui_trainer.watch(model, optimizer, epochs=4, out=tmp_path, progress=False) as run:
+        for _ in run.epochs():
+            for inputs, labels in run.batches(loader) if gives_labels else loader:
+                optimizer.zero_grad()
+                logits = model(inputs)
+                loss = nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                run.step(loss)
+    started, last = of_type(tmp_path, RunStarted)[0], of_type(tmp_path, StepDone)[-1]
+    if gives_labels:
+        assert started.classes == 5
+        assert last.accuracy == 1.0
+    assert len(of_type(tmp_path, StepDone)) == 120
+    found = {each.code for each in of_type(tmp_path, FindingRaised) if each.severity != "note"}
+    assert found == set()
+
+
+def test_a_run_that_begins_after_the_forward_pass_waits_for_the_next(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = Net()
+    optimizer = sgd(model)
+    run: Any = None
+    for images, labels in train_loader():
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(images), labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        run = run or tui_trainer.watch(model, optimizer, epochs=1, out=tmp_path, progress=False)
+        run.step(loss)
+    run.finish()
+    started = of_type(tmp_path, RunStarted)[0]
+    assert (started.classes, started.batch_size) == (10, 64)
+    assert len(of_type(tmp_path, StepDone)) == 9
+    found = {each.code for each in of_type(tmp_path, FindingRaised) if each.severity != "note"}
+    assert found <= {"few_steps"}

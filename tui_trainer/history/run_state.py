@@ -313,6 +313,9 @@ class RunState:
         """
         if self._guess_loss is not None:
             return self._guess_loss
+        is_known = self.last_step is None or self.last_step.accuracy is not None
+        if self.started and self.started.script and not is_known and self._first_loss > 0:
+            return self._first_loss  # without logits and labels, not even the classes are known
         return math.log(self.started.classes) if self.started else math.inf
 
     @property

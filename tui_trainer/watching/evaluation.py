@@ -71,6 +71,19 @@ def logits_of(output: Any) -> Tensor | None:
     return None
 
 
+def classes_second(logits: Tensor | None, labels: Tensor | None) -> Tensor | None:
+    """Return logits (N, classes, ...), also those of sequences (N, length, classes)."""
+    is_last = (
+        logits is not None
+        and labels is not None
+        and logits.ndim == 3
+        and labels.shape == logits.shape[:2]
+        and labels.shape != (len(logits), logits.shape[2])
+        and not labels.is_floating_point()
+    )
+    return logits.transpose(1, 2) if logits is not None and is_last else logits
+
+
 def class_indices(labels: Tensor, logits: Tensor) -> Tensor | None:
     """Return the labels as class indices; None if they do not fit the logits (N, classes, ...).
 

@@ -48,6 +48,7 @@ from tui_trainer.watching.description import (
 from tui_trainer.watching.epoch import Epoch, known
 from tui_trainer.watching.evaluation import (
     Validated,
+    classes_second,
     device_of,
     inner,
     inputs_and_labels,
@@ -127,6 +128,7 @@ class Watcher:
         self._resumed: Earlier | None = None
         self._started: RunStarted | None = None
         self._batch: Any = None
+        self._has_waited = False
         self._has_epochs = self._is_open = self._is_complete = False
         self._is_asked = False
         self._epoch = Epoch(self.progress, self.stopwatch)
@@ -227,6 +229,10 @@ class Watcher:
             labels = self.probes.labels
         if labels is None and self._batch is not None:
             labels = inputs_and_labels(self._batch)[1]
+        if self._started is None and logits is None and not self._has_waited:
+            self._has_waited = True  # watched since its forward pass: the next step shows the model
+            return
+        logits = classes_second(logits, labels)
         size = _size(labels, logits, self._batch)
         if self._started is None:
             self._start(sink, logits, size)
