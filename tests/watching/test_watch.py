@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import threading
 from collections.abc import Callable
@@ -41,6 +42,8 @@ from tui_trainer.protocol.events import (
 )
 from tui_trainer.recording.folder import RunFolder
 from tui_trainer.watching import WatchedRun
+
+SCALERS: dict[int, torch.amp.GradScaler] = {}
 
 Body = Callable[[nn.Module, torch.optim.Optimizer, Tensor, Tensor, int], Tensor]
 
@@ -82,6 +85,19 @@ def mixed(model: nn.Module, optimizer: Any, images: Tensor, labels: Tensor, step
     return loss
 
 
+def scaled(model: nn.Module, optimizer: Any, images: Tensor, labels: Tensor, step: int) -> Tensor:
+    scaler = SCALERS.setdefault(id(optimizer), torch.amp.GradScaler("cpu", init_scale=2.0**8))
+    optimizer.zero_grad()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = F.cross_entropy(model(images), labels)
+    scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+    scaler.unscale_(optimizer)
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    scaler.step(optimizer)
+    scaler.update()
+    return loss
+
+
 def closure(model: nn.Module, optimizer: Any, images: Tensor, labels: Tensor, step: int) -> Tensor:
     def evaluate() -> Tensor:
         optimizer.zero_grad()
@@ -105,7 +121,7 @@ def lbfgs(model: nn.Module) -> torch.optim.Optimizer:
     ("body", "optimizer", "workers"),
     [
         *((plain, sgd, 0), (clipped, adamw, 0), (accumulated, sgd, 0), (mixed, adamw, 0)),
-        *((closure, lbfgs, 0), (plain, adamw, 2)),
+        *((scaled, sgd, 0), (closure, lbfgs, 0), (plain, adamw, 2)),
     ],
 )
 def test_the_weights_are_the_same_to_the_last_bit(
@@ -411,6 +427,25 @@ def test_a_process_that_is_not_the_first_records_nothing(
     assert len(losses) == 10
     assert run.folder is None
     assert not (tmp_path / "run").exists()
+
+
+def test_a_copy_and_a_file_of_the_model_know_nothing_of_the_run(tmp_path: Path) -> None:
+    model, run = watched(tmp_path / "run", epochs=1)
+    optimizer = optimizer_of(run)
+    images, labels = digits()[0].tensors
+    with run:
+        plain(model, optimizer, images[:64], labels[:64], 1)
+        run.step(0.5, labels=labels[:64])
+        twin = copy.deepcopy(model)
+        torch.save(model, tmp_path / "model.pt")
+        copy.deepcopy(optimizer)
+        loaded = torch.load(tmp_path / "model.pt", weights_only=False)
+        for other in (twin, loaded):
+            plain(other, sgd(other), images[:64], labels[:64], 1)
+        plain(model, optimizer, images[:64], labels[:64], 2)
+        run.step(0.4, labels=labels[:64])
+    assert b"tui_trainer" not in (tmp_path / "model.pt").read_bytes()
+    assert len(of_type(tmp_path / "run", StepDone)) == 2
 
 
 def test_a_run_without_a_step_leaves_nothing(tmp_path: Path) -> None:
