@@ -77,7 +77,7 @@ single ones on purpose."""
 MID_EPOCH, AT_EPOCHS = 0.01, 0.05
 """The most of the time that checkpoints take, within epochs and at their ends."""
 
-UNNOTICED = 0.1
+UNNOTICED = 1.0
 """Seconds of a checkpoint at the end of an epoch that nobody notices."""
 
 NO_LENGTH = (
