@@ -61,11 +61,11 @@ def add_command(
 
 def run(chosen: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
-    from tests.benchmarks.findings.loops.kinds import KINDS
+    from tests.benchmarks.findings.loops.kinds import JUDGING, KINDS
     from tests.benchmarks.findings.loops.styles import styles
 
     seeds: Seeds = chosen.seeds
-    faulty = _matching(faulty_cases(seeds, KINDS), chosen.only)
+    faulty = _matching(faulty_cases(seeds, KINDS, JUDGING), chosen.only)
     healthy = _matching(healthy_cases(seeds, styles(seeds)), chosen.only)
     twins = [replace(case, faulty=False) for case in faulty]
     watched, effects = chosen.folder / seeds, chosen.folder / f"{seeds}-effects"

@@ -5,14 +5,77 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tests.benchmarks.findings.loops import (
+    judging_data,
+    judging_losses,
+    judging_schedules,
+    judging_updates,
     tuning_data,
     tuning_losses,
     tuning_schedules,
     tuning_updates,
 )
-from tests.benchmarks.findings.loops.suite import CONV, MODES, PLAIN, SCALED, Kind
+from tests.benchmarks.findings.loops.suite import CONV, MODES, PLAIN, SCALED, Kind, Loop
 
 _BODIES = ("cnn", "bn", "resnet", "mlp", "lstm")
+
+JUDGING: Mapping[str, tuple[Loop, ...]] = {
+    "never-cleared": (
+        judging_updates.zero_grad_without_call,
+        judging_updates.cleared_on_another_model,
+    ),
+    "cleared-before-step": (
+        judging_updates.cleared_after_logging_the_norm,
+        judging_updates.cleared_by_the_step,
+    ),
+    "step-before-backward": (
+        judging_updates.stepped_first_in_a_function,
+        judging_updates.step_of_the_batch_before,
+    ),
+    "rebuilt-model": (judging_updates.copied_for_training, judging_updates.second_fold),
+    "replaced-parameters": (judging_updates.initialized_after_optimizer,),
+    "evaluation-mode": (judging_data.eval_in_the_middle, judging_data.train_false),
+    "training-mode": (judging_data.modes_exchanged, judging_data.validated_one_by_one),
+    "leak": (judging_data.overlapping_slices, judging_data.oversampled_before_split),
+    "detached-loss": (judging_losses.forward_without_grad, judging_losses.loss_through_numpy),
+    "summed-loss": (judging_losses.loss_of_examples_added, judging_losses.log_likelihood_added),
+    "another-batch": (judging_losses.two_iterators, judging_losses.prefetched_images),
+    "softmax-before-loss": (judging_losses.softmax_layer, judging_losses.probabilities_by_hand),
+    "sigmoid-before-loss": (
+        judging_losses.sigmoid_in_model,
+        judging_losses.sigmoid_before_cross_entropy,
+    ),
+    "softmax-axis": (
+        judging_losses.log_softmax_layer_over_batch,
+        judging_losses.log_of_softmax_over_batch,
+    ),
+    "labels-off": (judging_losses.labels_rolled, judging_losses.one_based_labels),
+    "scheduler-first": (judging_schedules.one_cycle_first,),
+    "scheduler-every-batch": (
+        judging_schedules.multi_step_every_batch,
+        judging_schedules.lambda_every_batch,
+        judging_schedules.cosine_every_batch,
+    ),
+    "always-clipped": (
+        judging_schedules.clipped_by_small_value,
+        judging_schedules.clipped_by_hand,
+    ),
+    "kept-graph": (
+        judging_losses.history_with_graph,
+        judging_losses.validated_with_graph,
+        judging_losses.running_loss,
+    ),
+    "double-precision": (judging_schedules.double_by_default,),
+    "not-shuffled": (judging_data.classes_one_after_another, judging_data.sorted_stream),
+    "loader-waits": (judging_data.packed_files, judging_data.slow_batches),
+    "frozen": (judging_updates.features_detached, judging_updates.frozen_for_the_first_epoch),
+    "maximized": (judging_updates.negative_loss, judging_updates.maximizing_optimizer),
+    "learning-rate-high": (judging_schedules.lr_of_another_optimizer,),
+    "learning-rate-low": (judging_schedules.typo_in_the_exponent,),
+    "wrong-reshape": (judging_data.transposed_twice, judging_data.reshaped_sequence),
+    "other-optimizer-cleared": (judging_updates.teacher_cleared,),
+    "undivided-accumulation": (judging_updates.gradients_added,),
+}
+"""The loops of each kind that the judging half alone has."""
 
 KINDS: Mapping[str, Kind] = {
     "never-cleared": Kind(
@@ -54,7 +117,9 @@ KINDS: Mapping[str, Kind] = {
     "softmax-before-loss": Kind(
         ("softmax_before_loss",), (tuning_losses.softmax_in_model, tuning_losses.softmax_in_loop)
     ),
-    "sigmoid-before-loss": Kind(("sigmoid_before_loss",), (tuning_losses.sigmoid_before_bce,)),
+    "sigmoid-before-loss": Kind(
+        ("sigmoid_before_loss", "logits_bounded"), (tuning_losses.sigmoid_before_bce,)
+    ),
     "softmax-axis": Kind(
         ("softmax_axis", "depends_on_batch"),
         (tuning_losses.log_softmax_over_batch, tuning_losses.softmax_over_batch_in_model),

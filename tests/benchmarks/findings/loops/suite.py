@@ -58,13 +58,11 @@ class Kind:
     Attributes:
         causes: The codes of causes that name it.
         tuning: Its loops that both halves have.
-        judging: Its loops that the judging half alone has.
         measure: What it costs: test accuracy or a false validation accuracy, time, or memory.
     """
 
     causes: tuple[str, ...]
     tuning: tuple[Loop, ...]
-    judging: tuple[Loop, ...] = ()
     architectures: tuple[str, ...] = ANY
     optimizers: tuple[str, ...] = OPTIMIZERS
     measure: Measure = "accuracy"
@@ -110,26 +108,29 @@ class LoopCase:
         return Job(self.seed, self.architecture, self.optimizer, self.faulty, watch, size)
 
 
-def faulty_cases(seeds: Seeds, kinds: Mapping[str, Kind]) -> list[LoopCase]:
-    """Return the faulty runs of one half."""
+def faulty_cases(
+    seeds: Seeds, kinds: Mapping[str, Kind], judging: Mapping[str, tuple[Loop, ...]]
+) -> list[LoopCase]:
+    """Return the faulty runs of one half; ``judging`` are the loops that only one of them has."""
     cases: list[LoopCase] = []
     for number, (name, kind) in enumerate(kinds.items()):
-        for index, loop in enumerate(_ways(seeds, kind)):
+        for index, loop in enumerate(_ways(seeds, kind.tuning, judging[name])):
             place = number + index + (3 if seeds == "judging" else 0)
             architecture = kind.architectures[place % len(kind.architectures)]
             usable = _SLOW.get(architecture, OPTIMIZERS)
             # One that learns slowly is better than none of those that show the fault.
             optimizers = [o for o in kind.optimizers if o in usable] or kind.optimizers
-            optimizer = optimizers[(number + 2 * index) % len(optimizers)]
+            stride = 1 + len(optimizers) % 2
+            optimizer = optimizers[(number + stride * index) % len(optimizers)]
             seed = FIRST_SEEDS[seeds] + index
             cases.append(LoopCase(name, loop, architecture, optimizer, seed))
     return cases
 
 
-def _ways(seeds: Seeds, kind: Kind) -> Sequence[Loop]:
+def _ways(seeds: Seeds, tuning: tuple[Loop, ...], judging: tuple[Loop, ...]) -> Sequence[Loop]:
     if seeds == "tuning":
-        return [loop for loop in kind.tuning for _ in range(TUNING_RUNS)]
-    every = (*kind.judging, *kind.tuning)
+        return [loop for loop in tuning for _ in range(TUNING_RUNS)]
+    every = (*judging, *tuning)
     return [every[index % len(every)] for index in range(JUDGING_RUNS)]
 
 
