@@ -106,23 +106,26 @@ def cleared_by_the_step(job: Job) -> Predict:
     return model
 
 
-def step_of_the_batch_before(job: Job) -> Predict:
-    """Steps with the gradients of the batch before, then clears, then computes new ones."""
+def scaler_stepped_first(job: Job) -> Predict:
+    """Copies the lines of mixed precision in the wrong order."""
     model, loader, val_loader = job.model(), job.train_loader(), job.val_loader()
     optimizer = job.optimizer(model.parameters())
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
     with job.watch(model, optimizer, epochs=3) as run:
         for _ in run.epochs():
             for images, labels in run.batches(loader):
-                logits = model(images)
-                loss = F.cross_entropy(logits, labels)
+                optimizer.zero_grad()
+                with torch.autocast("cpu", dtype=torch.bfloat16):
+                    logits = model(images)
+                    loss = F.cross_entropy(logits, labels)
                 if job.faulty:
-                    optimizer.step()
-                    optimizer.zero_grad()
-                    loss.backward()
+                    scaler.step(optimizer)
+                    scaler.update()
+                    scaler.scale(loss).backward()
                 else:
-                    optimizer.zero_grad()
-                    loss.backward()
-                    optimizer.step()
+                    scaler.scale(loss).backward()
+                    scaler.step(optimizer)
+                    scaler.update()
                 run.step(loss, logits, labels)
             run.validate(val_loader)
     return model

@@ -29,7 +29,7 @@ JUDGING: Mapping[str, tuple[Loop, ...]] = {
     ),
     "step-before-backward": (
         judging_updates.stepped_first_in_a_function,
-        judging_updates.step_of_the_batch_before,
+        judging_updates.scaler_stepped_first,
     ),
     "rebuilt-model": (judging_updates.copied_for_training, judging_updates.second_fold),
     "replaced-parameters": (judging_updates.initialized_after_optimizer,),
@@ -48,7 +48,8 @@ JUDGING: Mapping[str, tuple[Loop, ...]] = {
         judging_losses.log_softmax_layer_over_batch,
         judging_losses.log_of_softmax_over_batch,
     ),
-    "labels-off": (judging_losses.labels_rolled, judging_losses.one_based_labels),
+    "labels-shifted": (judging_losses.one_based_labels,),
+    "labels-of-next-image": (judging_losses.labels_rolled,),
     "scheduler-first": (judging_schedules.one_cycle_first,),
     "scheduler-every-batch": (
         judging_schedules.multi_step_every_batch,
@@ -82,19 +83,25 @@ KINDS: Mapping[str, Kind] = {
         ("no_zero_grad",),
         (tuning_updates.never_cleared, tuning_updates.cleared_once_per_epoch),
     ),
-    "cleared-before-step": Kind(("cleared_before_step",), (tuning_updates.cleared_after_backward,)),
+    "cleared-before-step": Kind(("cleared_gradients",), (tuning_updates.cleared_after_backward,)),
     "step-before-backward": Kind(
         ("step_before_backward",), (tuning_updates.stepped_before_backward,)
     ),
-    "rebuilt-model": Kind(("not_updated",), (tuning_updates.rebuilt_for_training,)),
-    "replaced-parameters": Kind(("not_updated",), (tuning_updates.head_replaced,)),
+    "rebuilt-model": Kind(
+        ("other_parameters", "not_updated"), (tuning_updates.rebuilt_for_training,)
+    ),
+    "replaced-parameters": Kind(
+        ("other_parameters", "not_updated"), (tuning_updates.head_replaced,)
+    ),
     "evaluation-mode": Kind(
         ("evaluation_mode",),
         (tuning_data.eval_never_left, tuning_data.eval_from_the_start),
         architectures=MODES,
     ),
     "training-mode": Kind(
-        ("training_mode",), (tuning_data.validated_in_training_mode,), architectures=MODES
+        ("validation_in_training_mode",),
+        (tuning_data.validated_in_training_mode,),
+        architectures=MODES,
     ),
     "leak": Kind(
         ("leak",),
@@ -107,13 +114,15 @@ KINDS: Mapping[str, Kind] = {
         optimizers=("momentum", "adam", "adamw"),
     ),
     "detached-loss": Kind(
-        ("loss_detached", "no_gradient"),
+        ("loss_detached",),
         (tuning_losses.loss_wrapped_again, tuning_losses.logits_detached),
     ),
     "summed-loss": Kind(
         ("loss_summed",), (tuning_losses.loss_summed,), architectures=PLAIN, optimizers=SCALED
     ),
-    "another-batch": Kind(("loss_other_batch",), (tuning_losses.labels_of_last_batch,)),
+    "another-batch": Kind(
+        ("labels_previous", "labels_other"), (tuning_losses.labels_of_last_batch,)
+    ),
     "softmax-before-loss": Kind(
         ("softmax_before_loss",), (tuning_losses.softmax_in_model, tuning_losses.softmax_in_loop)
     ),
@@ -124,23 +133,22 @@ KINDS: Mapping[str, Kind] = {
         ("softmax_axis", "depends_on_batch"),
         (tuning_losses.log_softmax_over_batch, tuning_losses.softmax_over_batch_in_model),
     ),
-    "labels-off": Kind(
-        ("labels_shuffled", "labels_shifted"),
-        (tuning_losses.labels_shifted, tuning_data.labels_of_next_image),
+    "labels-shifted": Kind(
+        ("labels_off_by_one", "labels_shuffled"), (tuning_losses.labels_shifted,)
     ),
-    "scheduler-first": Kind(("scheduler_first",), (tuning_schedules.scheduler_first,)),
+    "scheduler-first": Kind(("scheduler_order",), (tuning_schedules.scheduler_first,)),
     "scheduler-every-batch": Kind(
-        ("schedule",),
+        ("scheduler_pace", "schedule"),
         (tuning_schedules.step_lr_every_batch, tuning_schedules.exponential_every_batch),
     ),
     "always-clipped": Kind(
-        ("always_clipped",),
+        ("clipped_gradients",),
         (tuning_schedules.always_clipped,),
         architectures=PLAIN,
         optimizers=SCALED,
     ),
     "kept-graph": Kind(
-        ("graph_kept",),
+        ("kept_graph",),
         (tuning_losses.losses_in_a_list,),
         architectures=("cnn", "bn", "resnet", "lstm"),
         measure="memory_mb",
@@ -174,5 +182,8 @@ KINDS: Mapping[str, Kind] = {
         (tuning_updates.undivided_accumulation,),
         architectures=PLAIN,
         optimizers=SCALED,
+    ),
+    "labels-of-next-image": Kind(
+        ("labels_shuffled", "labels_other"), (tuning_data.labels_of_next_image,)
     ),
 }
