@@ -74,7 +74,7 @@ def test_an_effect_is_the_difference_to_the_clean_twin(
 
 def _judged(loop: Loop, folder: Path, *, faulty: bool) -> Judged:
     watch = partial(tui_trainer.watch, out=folder, progress=False)
-    loop(Job(101, "mlp", "momentum", faulty, watch, train_size=1_200))
+    loop(Job(101, "mlp", "momentum", faulty, watch, train_size=3_000))
     events = recorded_events(folder / "events")
     return judge_events(events, name=loop.__name__, kind="", sane=0.0)
 

@@ -43,6 +43,7 @@ class Cost:
         test_accuracy: The accuracy on clean test images; None if it has no number.
         val_accuracy: The last validation accuracy that the loop reported.
         error: Its exception; empty if none.
+        repeats: Over how many seeds the accuracies are a mean.
     """
 
     seconds: float = 0.0
@@ -51,6 +52,7 @@ class Cost:
     test_accuracy: float | None = None
     val_accuracy: float | None = None
     error: str = ""
+    repeats: int = 1
 
 
 def _resident_mb() -> float:
@@ -91,6 +93,7 @@ def _mean(costs: Sequence[Cost]) -> Cost:
 
     return replace(
         costs[0],
+        repeats=len(costs),
         test_accuracy=mean([cost.test_accuracy for cost in costs]),
         val_accuracy=mean([cost.val_accuracy for cost in costs]),
     )
@@ -131,8 +134,8 @@ def read_cost(path: Path) -> Cost:
     try:
         written = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return Cost(error=f"no result after {LIMIT_S:.0f} s, or killed")
-    return Cost(**{name: written[name] for name in Cost.__slots__})
+        return Cost(error=f"no record: not trained, or killed after {LIMIT_S:.0f} s")
+    return Cost(**{name: written[name] for name in Cost.__slots__ if name in written})
 
 
 def measure_all(
