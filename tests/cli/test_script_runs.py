@@ -123,7 +123,7 @@ def text_of(view: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_view_shows_something_or_says_why_not(run: Cli, kind: str, tmp_path: Path) -> None:
+def test_every_view_has_an_exhibit_or_a_reason(run: Cli, kind: str, tmp_path: Path) -> None:
     folder, names = trained(tmp_path, kind)
     moved = RunFolder(Path(shutil.move(folder.path, tmp_path / "moved")))
     (tmp_path / "train.py").unlink()

@@ -720,3 +720,46 @@ def test_a_view_shows_what_the_first_answer_waits_for() -> None:
     assert "checkpoint" in run.preparing
     run.apply((answered(question),))
     assert run.preparing == ""
+
+
+# --- what a script cannot do
+
+LIMITS = (
+    ("augmentation", "the script prepares its own images"),
+    ("EvaluateTest", "the script has its own test set"),
+    ("batch_size", "the loader has a batch sampler of its own"),
+)
+
+
+async def test_what_a_script_cannot_do_is_dimmed_with_the_reason() -> None:
+    app, attachment = attached(of_script(TRAINING, script="train.py", unavailable=LIMITS))
+    async with app.run_test(size=(200, 55)) as pilot:
+        await shown(pilot, app)
+        pieces = {p.action: p for p in app.screen.query_one(KeyFooter).pieces if p.is_key}
+        dimmed = {action for action, piece in pieces.items() if not piece.is_enabled}
+        assert {"adjust('batch_size', 1)", "adjust('augmentation', 1)"} <= dimmed
+        tooltip = pieces["adjust('augmentation', 1)"].tooltip
+        assert tooltip == "the script prepares its own images"
+        assert pieces["toggle_pause"].is_enabled
+        assert app.check_action("check", ()) is None
+
+        await pressed(pilot, "T")
+        (notice,) = app._notifications
+        assert notice.message == "not possible: the script has its own test set"
+        assert not attachment.sent
+
+        await pressed(pilot, "space")
+        assert [type(command) for command in attachment.sent] == [commands.Pause]
+
+
+async def test_a_script_whose_model_cannot_be_built_answers_no_questions() -> None:
+    app, attachment = attached(of_script(TRAINING, unavailable=(("Ask", "it has a lock"),)))
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        await pressed(pilot, "3")
+        await until(pilot, lambda app: isinstance(app.screen, InspectScreen), app)
+        await pilot.pause(0.3)
+        assert not attachment.asked
+        text = app.export_screenshot()
+        assert "cannot" in text
+        assert "lock" in text

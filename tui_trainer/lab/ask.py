@@ -110,6 +110,8 @@ def _exhibits(context: Context, question: Ask) -> Parts:
 
 
 def _check(context: Context, question: Ask) -> Parts:
+    if isinstance(context.data, RecordedInputs):
+        check_recorded(context.data, question)
     return check(context)
 
 

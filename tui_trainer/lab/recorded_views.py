@@ -29,6 +29,8 @@ def unavailable_reason(data: RecordedInputs, question: Ask) -> str:
             "experiments train on a dataset of mnist-tui, and a script trains this run; "
             f"run it with mnist-tui learn {question.name}"
         )
+    if question.kind == "check":
+        return "it trains with mnist-tui's own loop; call run.check() in the script"
     if question.kind == "field":
         is_square = data.is_image and data.shape[0] == data.shape[1]
         return "" if is_square else f"a receptive field is drawn on square images, and {words}"

@@ -120,6 +120,10 @@ class BaseApp(App[None]):
                 return True if _failure_of(front) else None
         return True
 
+    def limit(self, action: str) -> str:
+        """Return why the key of an action is dimmed, if the run has a reason; an app has no run."""
+        return ""
+
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer the action of every key by name."""
         nodes = [screen] if screen.focused is None else [screen.focused, screen]
@@ -128,7 +132,7 @@ class BaseApp(App[None]):
         for binding, node in [*keys, *((binding, self) for binding in self.KEYS)]:
             name, action = binding.description.capitalize(), binding.action
             is_new = bool(binding.tooltip) and action not in offered
-            if is_new and node.check_action(*_parsed(action)):
+            if is_new and node.check_action(*parsed_action(action)):
                 offered.add(action)
                 yield SystemCommand(
                     name,
@@ -182,7 +186,7 @@ def _failure_of(screen: Screen[object]) -> RunFailed | None:
     return screen.shown.history.failure
 
 
-def _parsed(action: str) -> tuple[str, tuple[object, ...]]:
+def parsed_action(action: str) -> tuple[str, tuple[object, ...]]:
     """Return an action's name and parameters, without its namespace."""
     _, name, parameters = parse(action)
     return name, parameters

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+
+from textual.actions import ActionParseResult
+from textual.dom import DOMNode
 
 from tui_trainer.protocol import commands
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.text import fmt
-from tui_trainer.ui.base_app import BaseApp
+from tui_trainer.ui.base_app import BaseApp, parsed_action
 from tui_trainer.ui.keys.contexts import RUN_ACTIONS, acts_on
 from tui_trainer.ui.keys.keymap import with_keys
+from tui_trainer.ui.runs.limits import limit_of
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.screens.dialogs import Answer, CheckScreen, ConfirmScreen
 from tui_trainer.ui.screens.learn_screen import LearnScreen
 from tui_trainer.ui.screens.model_screen import ModelScreen
 from tui_trainer.ui.screens.replay_screen import ReplayScreen
 from tui_trainer.ui.screens.run_screen import RunScreen, TrainScreen
+
+LIMIT_TIMEOUT = 6.0
+"""Seconds that the reason for a dimmed key is shown."""
 
 EXIT_TIMEOUT = 20.0
 """Seconds that quitting waits for the current batch, or for loading."""
@@ -46,6 +54,7 @@ class RunActions(BaseApp):
             return False
         run = self.live_run
         over = run.history.is_over
+        limit = limit_of(run.history.started, action, parameters)
         match action:
             case "adjust" if parameters[0] == "dropout" and "dropout" not in run.history.settings:
                 return False
@@ -56,13 +65,13 @@ class RunActions(BaseApp):
             ):
                 if over or run.has_diverged:
                     return False
-                return None if run.history.started is None else True
+                return None if run.history.started is None or limit else True
             case "run_again":
                 return over
             case "resume_run":
                 return False
             case "check":
-                return None if run.history.started is None else True
+                return None if run.history.started is None or limit else True
             case "apply_fix":
                 return True if run.fixable() else None
             case "open_lesson":
@@ -71,6 +80,24 @@ class RunActions(BaseApp):
                 return parameters[0] != self.current_mode
             case _:
                 return super().check_action(action, parameters)
+
+    def limit(self, action: str) -> str:
+        """Return why the run cannot do what the key of an action asks for; empty if it can."""
+        name, parameters = parsed_action(action)
+        is_dimmed = self.check_action(name, parameters) is None
+        return limit_of(self.live_run.history.started, name, parameters) if is_dimmed else ""
+
+    async def run_action(
+        self,
+        action: str | ActionParseResult,
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """Do what a key asks for; if the run cannot, say why."""
+        if isinstance(action, str) and (limit := self.limit(action)):
+            self.notify(f"not possible: {limit}", timeout=LIMIT_TIMEOUT)
+            return True
+        return await super().run_action(action, default_namespace, namespaces)
 
     @property
     def topic(self) -> int | None:

@@ -29,6 +29,7 @@ from tui_trainer.protocol.knobs import next_batch_size, next_dropout, next_epoch
 from tui_trainer.ui.bridge import Bridge
 from tui_trainer.ui.runs.check_results import CheckResults
 from tui_trainer.ui.runs.findings_selection import FindingsSelection
+from tui_trainer.ui.runs.limits import knob_limit
 from tui_trainer.ui.runs.questions import ExhibitQuestions, Questions
 
 Start = Callable[[RunConfig, Inbox], Iterator[Event]]
@@ -194,7 +195,8 @@ class LiveRun:
         chosen = self.selection.chosen
         if self.has_diverged:
             return self.divergence
-        return chosen if chosen is not None and chosen.fix_setting is not None else None
+        knob = chosen.fix_setting if chosen is not None else None
+        return chosen if knob and not knob_limit(self.history.started, knob) else None
 
     @property
     def divergence(self) -> FindingRaised | None:

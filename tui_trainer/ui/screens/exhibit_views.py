@@ -10,6 +10,7 @@ from tui_trainer.protocol.inspection import View
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell, count
 from tui_trainer.ui.keys.keymap import with_keys
+from tui_trainer.ui.runs.limits import question_limit
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.widgets.exhibit_head import ExhibitView
 from tui_trainer.ui.widgets.lesson_panel import LessonView
@@ -29,7 +30,7 @@ def unavailable_reason(run: LiveRun) -> str:
     if history.started is None:
         detail = f": {history.detail}" if history.detail else ""
         return f"Preparing the run{detail} …"
-    return ""
+    return question_limit(history.started)
 
 
 def lesson_view(run: LiveRun, lesson: Lesson, *, is_open: bool) -> LessonView:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -128,18 +128,24 @@ class KeyFooter(Widget):
                 f"{gap if number else lead}{text}",
                 binding.action,
                 binding.key,
-                with_keys(binding.tooltip),
+                self._limit(binding.action) or with_keys(binding.tooltip),
                 True,
                 enabled,
             )
             for number, ((binding, enabled), text) in enumerate(zip(keys, texts, strict=True))
         ]
         if group is not None:
-            name = Piece(f" {group.description} ", "", "", "", False, True)
+            is_possible = any(enabled for _, enabled in keys)
+            name = Piece(f" {group.description} ", "", "", "", False, is_possible)
         else:
             text = f" {first.description} "
             name = Piece(text, first.action, first.key, with_keys(first.tooltip), False, is_enabled)
         return [*pieces, name]
+
+    def _limit(self, action: str) -> str:
+        """Return why the run cannot do what a key asks for; empty if it can."""
+        limit: Callable[[str], str] | None = getattr(self.app, "limit", None)
+        return "" if limit is None else limit(action)
 
     def _repaint(self) -> None:
         self._strip = None
@@ -164,7 +170,7 @@ class KeyFooter(Widget):
     def on_click(self, event: Click) -> None:
         """Press the clicked key."""
         piece = self._at(event.x)
-        if piece is not None and not piece.is_enabled:
+        if piece is not None and not piece.is_enabled and not self._limit(piece.action):
             self.app.bell()
         elif piece is not None and piece.presses:
             self.app.simulate_key(piece.presses)

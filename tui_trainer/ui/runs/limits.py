@@ -1,0 +1,41 @@
+"""What a run cannot do that others can: the reasons for dimmed keys."""
+
+from __future__ import annotations
+
+from tui_trainer.protocol import commands
+from tui_trainer.protocol.events import RunStarted
+
+_COMMANDS = {
+    "toggle_pause": commands.Pause,
+    "run_step": commands.RunStep,
+    "run_epoch": commands.RunEpoch,
+    "evaluate_test": commands.EvaluateTest,
+    "stop_run": commands.Stop,
+}
+"""The command of each action without parameters."""
+
+CHECK = "the check trains with mnist-tui's own loop; call run.check() in the script"
+
+
+def limit_of(started: RunStarted | None, action: str, parameters: tuple[object, ...]) -> str:
+    """Return why a run cannot do what an action of the window asks for; empty if it can."""
+    if started is None:
+        return ""
+    if action == "check" and started.script:
+        return CHECK
+    command = _COMMANDS.get(action)
+    name = command.__name__ if command is not None else ""
+    if action == "adjust" and parameters:
+        name = str(parameters[0])
+    return dict(started.unavailable).get(name, "")
+
+
+def knob_limit(started: RunStarted | None, knob: str) -> str:
+    """Return why a knob of a run cannot be set; empty if it can."""
+    return limit_of(started, "adjust", (knob,))
+
+
+def question_limit(started: RunStarted | None) -> str:
+    """Return why questions about the model of a run have no answers; empty if they have."""
+    why = dict(started.unavailable).get(commands.Ask.__name__, "") if started is not None else ""
+    return why and f"The model cannot be built without its script: {why}."
