@@ -727,7 +727,7 @@ def test_a_view_shows_what_the_first_answer_waits_for() -> None:
 LIMITS = (
     ("augmentation", "the script prepares its own images"),
     ("EvaluateTest", "the script has its own test set"),
-    ("batch_size", "the loader has a batch sampler of its own"),
+    ("batch_size", "the loader draws whole batches"),
 )
 
 
