@@ -75,7 +75,7 @@ def fit(
                 "output_dir": str(folder / "output"),
                 "num_train_epochs": 2,
                 "per_device_train_batch_size": 16,
-                "learning_rate": 1e-2,
+                "learning_rate": 3e-3,
                 "eval_strategy": "epoch",
                 "save_strategy": "no",
                 "report_to": [],
@@ -104,7 +104,7 @@ def test_a_training_is_recorded_and_ends_with_the_same_weights(tmp_path: Path) -
     assert (started.batch_size, started.classes) == (16, 3)
     steps = of_type(folder, StepDone)
     assert [step.step for step in steps] == list(range(1, 41))
-    assert steps[-1].loss < 0.9
+    assert steps[-1].loss < 1.0
     assert steps[-1].accuracy is not None
     assert steps[-1].lr < steps[0].lr
     epochs = of_type(folder, EpochDone)
@@ -113,8 +113,7 @@ def test_a_training_is_recorded_and_ends_with_the_same_weights(tmp_path: Path) -
     assert epochs[1].val_accuracy > 0.8
     assert epochs[1].val_loss is not None
     assert [end.reason for end in of_type(folder, RunFinished)] == ["completed"]
-    found = {each.code for each in of_type(folder, FindingRaised) if each.severity != "note"}
-    assert found <= {"few_steps"}
+    assert {each.code for each in of_type(folder, FindingRaised)} <= {"few_steps"}
 
 
 def test_accumulated_batches_are_steps(tmp_path: Path) -> None:

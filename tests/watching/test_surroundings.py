@@ -14,7 +14,13 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    RandomSampler,
+    SequentialSampler,
+    TensorDataset,
+)
 
 import tui_trainer
 from tests.watching.loops import (
@@ -37,6 +43,8 @@ from tui_trainer.protocol.events import (
     StepDone,
 )
 from tui_trainer.recording.folder import RUNS, RunFolder, list_runs
+from tui_trainer.watching.examples import sampler_name
+from tui_trainer.watching.loaders import examples_in
 from tui_trainer.watching.script import model_reference
 
 ROOT = Path(__file__).parents[2]
@@ -46,7 +54,6 @@ import os, sys
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 import tui_trainer
 
@@ -468,3 +475,14 @@ def test_a_run_that_begins_after_the_forward_pass_waits_for_the_next(tmp_path: P
     assert len(of_type(tmp_path, StepDone)) == 9
     found = {each.code for each in of_type(tmp_path, FindingRaised) if each.severity != "note"}
     assert found <= {"few_steps"}
+
+
+def test_the_order_of_a_loader_is_that_of_its_batch_sampler() -> None:
+    data = TensorDataset(torch.zeros(10))
+    batches = BatchSampler(RandomSampler(data, num_samples=6), 2, drop_last=False)
+    loader = DataLoader(data, batch_sampler=batches)
+    assert type(loader.sampler) is SequentialSampler  # that of torch is not used
+    assert sampler_name(loader) == "RandomSampler"
+    assert examples_in(loader) == 6
+    assert sampler_name(DataLoader(data)) == "SequentialSampler"
+    assert sampler_name([1, 2]) == ""

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
+from tui_trainer.watching.loaders import order_of
+
 MOST_VALUES = 1_024
 """Values of an example that its fingerprint is made of."""
 
@@ -107,7 +109,7 @@ def sampler_name(loader: Any) -> str:
     batch_sampler = getattr(loader, "batch_sampler", None)
     if batch_sampler is not None and type(batch_sampler).__name__ != "BatchSampler":
         return type(batch_sampler).__name__
-    sampler = getattr(loader, "sampler", None)
+    sampler = order_of(loader)
     return "" if sampler is None else type(sampler).__name__
 
 
@@ -126,13 +128,13 @@ def overlap(training: Any, validation: Any) -> tuple[int, int] | None:
 def _taken(loader: Any) -> tuple[Any, set[int]] | None:
     """Return the dataset behind a loader, and the indices that it takes of it."""
     dataset = getattr(loader, "dataset", None)
-    sampler = getattr(loader, "sampler", None)
+    sampler = order_of(loader)
     kind = type(sampler).__name__
     if not isinstance(dataset, Dataset):
         return None
     try:
         if kind == "SubsetRandomSampler":
-            places = [int(i) for i in sampler.indices]  # type: ignore[union-attr]
+            places = [int(i) for i in sampler.indices]
         elif kind in ("RandomSampler", "SequentialSampler", "DistributedSampler"):
             places = list(range(len(dataset)))  # type: ignore[arg-type]
         else:

@@ -34,6 +34,15 @@ def sampler_of(loader: Any) -> BatchSampler | None:
     return sampler if type(sampler) is BatchSampler else None
 
 
+def order_of(loader: Any) -> Any:
+    """Return the sampler of the single examples; None if there is none.
+
+    With a ``batch_sampler`` it is the one in it: that of the loader is not used.
+    """
+    found = getattr(loader, "batch_sampler", None)
+    return getattr(loader if found is None else found, "sampler", None)
+
+
 def fixed_batch_size(loader: Any) -> str:
     """Return why the batch size of a loader cannot be changed; empty if it can."""
     if sampler_of(loader) is not None:
@@ -45,8 +54,7 @@ def fixed_batch_size(loader: Any) -> str:
 
 def examples_in(loader: Any) -> int | None:
     """Return the number of examples in a pass over a loader; None if it is not known."""
-    sampler = getattr(loader, "sampler", None)
-    for counted in (sampler, getattr(loader, "dataset", None)):
+    for counted in (order_of(loader), getattr(loader, "dataset", None)):
         try:
             count = len(counted)  # type: ignore[arg-type]
         except TypeError:
