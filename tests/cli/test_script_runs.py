@@ -42,6 +42,13 @@ SCRIPT = """
         def forward(self, x):
             return {"logits": self.head(self.lstm(self.embedding(x))[0][:, -1])}
 
+    class Masked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embedding, self.head = nn.Embedding(20, 8), nn.Linear(8, 4)
+        def forward(self, *, ids, mask):
+            return self.head((self.embedding(ids) * mask[..., None]).mean(1))
+
     class Signal(nn.Sequential):
         def __init__(self):
             super().__init__(nn.Conv1d(2, 6, 5), nn.ReLU(), nn.Flatten(), nn.Linear(216, 4))
@@ -54,6 +61,7 @@ SCRIPT = """
         "color": lambda: (floats(3, 16, 16), Images(3)),
         "wide": lambda: (floats(1, 9, 21), Images(1)),
         "tokens": lambda: ((torch.randint(5, (80, 7)) * 4 + y[:, None]), Tokens()),
+        "masked": lambda: ((torch.randint(5, (80, 7)) * 4 + y[:, None]), Masked()),
         "signal": lambda: (floats(2, 40), Signal()),
         "vector": lambda: (floats(6), nn.Sequential(nn.Linear(6, 9), nn.ReLU(), nn.Linear(9, 4))),
         "binary": lambda: (floats(6), nn.Linear(6, 1)),
@@ -63,10 +71,14 @@ SCRIPT = """
         y = y % 2
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     train, val = TensorDataset(x[:56], y[:56]), TensorDataset(x[56:], y[56:])
+    def forward(batch):
+        a, b = batch
+        return model(ids=a, mask=(a > 3).long()) if kind == "masked" else model(a), b
+    by_itself = None if kind != "masked" else forward
     with tui_trainer.watch(model, optimizer, epochs=2, out=out, progress=False) as run:
         for epoch in run.epochs():
             for a, b in run.batches(DataLoader(train, batch_size=8)):
-                logits = model(a)
+                logits = forward((a, b))[0]
                 logits = logits["logits"] if kind == "tokens" else logits
                 if kind == "binary":
                     loss = F.binary_cross_entropy_with_logits(logits[:, 0], b.float())
@@ -76,12 +88,15 @@ SCRIPT = """
                 loss.backward()
                 optimizer.step()
                 run.step(loss, logits, b)
-            validated = run.validate(DataLoader(val, batch_size=10))
+            validated = run.validate(DataLoader(val, batch_size=10), by_itself)
 """
 
 KINDS = [
-    *("color", "tokens", "binary"),
-    *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("wide", "signal", "vector")),
+    *("color", "tokens", "masked"),
+    *(
+        pytest.param(kind, marks=pytest.mark.slow)
+        for kind in ("wide", "signal", "vector", "binary")
+    ),
 ]
 
 NO_IMAGES = {"attribution", "activation"}

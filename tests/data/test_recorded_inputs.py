@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tui_trainer.data.dataset import Data
 from tui_trainer.data.loading import load
@@ -17,6 +18,7 @@ from tui_trainer.data.recorded_inputs import (
     class_labels,
     read_inputs,
 )
+from tui_trainer.models.input_spec import InputSpec, unpack_inputs
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
 
@@ -99,6 +101,28 @@ def test_it_keeps_copies() -> None:
     assert bool((recorded.train.images == 1).all())
 
 
+def test_several_arguments_of_one_shape_are_recorded_together(tmp_path: Path) -> None:
+    ids, mask = torch.randint(50, (6, 4)), torch.ones(6, 4, dtype=torch.int64)
+    collector, labels = InputCollector(), torch.arange(6) % 2
+    collector.training_batch({"ids": ids, "mask": mask, "labels": labels, "x": None}, labels)
+    recorded = collector.recorded()
+    assert recorded is not None
+    recorded.save(tmp_path)
+    data = read_inputs(tmp_path, CPU)
+    assert data.names == ("ids", "mask")
+    assert torch.equal(data.train.images[:, 0], ids)
+    assert data.spec.limits == (int(ids.max()) + 1, 2)
+    assert InputSpec.read({"input": json.loads(json.dumps(data.spec.plain))}) == data.spec
+    noise = data.spec.noise(200)
+    assert int(noise[:, 1].max()) == 1
+
+    class Takes(nn.Module):
+        def forward(self, ids: Tensor, *, mask: Tensor) -> Tensor:
+            return ids * mask
+
+    assert torch.equal(unpack_inputs(Takes(), ("0", "mask"))(data.train.images), ids)
+
+
 def test_examples_of_another_shape_are_left_out() -> None:
     collector = InputCollector()
     collector.training_batch(torch.zeros(4, 7, dtype=torch.int64), torch.zeros(4))
@@ -109,7 +133,7 @@ def test_examples_of_another_shape_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("inputs", "labels", "words"),
     [
-        ({"ids": torch.zeros(4, 3), "mask": torch.zeros(4, 3)}, torch.zeros(4), "(ids, mask)"),
+        ({"ids": torch.zeros(4, 3), "mask": torch.zeros(4, 9)}, torch.zeros(4), "(ids, mask)"),
         (torch.zeros(4, 3), torch.rand(4), "not one class per example"),
         (torch.zeros(4, 3), torch.zeros(4, 3, 3), "not one class per example"),
         (torch.zeros(4, 3), torch.zeros(5), "4 inputs, but 5 labels"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import safetensors.torch
@@ -39,19 +39,20 @@ class RecordedInputs(Data):
     """Inputs (N, ...) of a model as a training loop passed them, with their labels (N).
 
     Floats or integers of any shape; :meth:`prepare` returns them unchanged. There is no test set.
-    ``mean`` and ``std`` are of the training inputs, in their own units.
+    ``mean`` and ``std`` are of the training inputs, in their own units. Several tensors of the same
+    shape are the rows of one input (N, arguments, ...), for the arguments ``names`` of the model.
     """
+
+    names: tuple[str, ...] = ()
 
     @property
     def spec(self) -> InputSpec:
         """Shape, dtype and range of one input."""
-        inputs = self._examples.images
-        spec = InputSpec.of(inputs)
-        if not spec.limit or not len(self.val):
+        spec = InputSpec.of(self._examples.images, self.names)
+        if not spec.limits or not len(self.val):
             return spec
-        return InputSpec(
-            spec.shape, spec.dtype, max(spec.limit, InputSpec.of(self.val.images).limit)
-        )
+        others = InputSpec.of(self.val.images, self.names).limits
+        return replace(spec, limits=tuple(map(max, spec.limits, others)))
 
     @property
     def input_size(self) -> InputSize:
@@ -133,7 +134,8 @@ class RecordedInputs(Data):
             for name, split in (("train", self.train), ("val", self.val))
             for kind, tensor in (("inputs", split.images), ("labels", split.labels))
         }
-        header = {"recorded": json.dumps({"name": self.name, "classes": self.classes})}
+        about = {"name": self.name, "classes": self.classes, "names": self.names}
+        header = {"recorded": json.dumps(about)}
         write_atomically(folder / FILE, safetensors.torch.save(tensors, header))
 
     @property
@@ -141,12 +143,14 @@ class RecordedInputs(Data):
         return self.train if len(self.train) else self.val
 
 
-def recorded_inputs(name: str, classes: int, train: Split, val: Split) -> RecordedInputs:
+def recorded_inputs(
+    name: str, classes: int, train: Split, val: Split, names: tuple[str, ...] = ()
+) -> RecordedInputs:
     """Return recorded inputs on the device of their splits."""
     mean, std = 0.0, 1.0
     if train.images.is_floating_point() and train.images.numel():
         mean, std = mean_and_std(train.images)
-    spec = InputSpec.of((train if len(train) else val).images)
+    spec = InputSpec.of((train if len(train) else val).images, names)
     empty = Split(train.images[:0], train.labels[:0])
     image_size = max(spec.image_shape[:2])
     return RecordedInputs(
@@ -158,6 +162,7 @@ def recorded_inputs(name: str, classes: int, train: Split, val: Split) -> Record
         test=HeldOutTest(empty),
         mean=mean,
         std=std or 1.0,
+        names=names,
     )
 
 
@@ -180,13 +185,14 @@ def read_inputs(folder: Path, device: torch.device) -> RecordedInputs:
         head = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         about = json.loads(head["__metadata__"]["recorded"])
         found = safetensors.torch.load(content)
-        splits = [
+        train, val = (
             Split(found[f"{name}/inputs"], found[f"{name}/labels"]).to(device)
             for name in ("train", "val")
-        ]
-        fits = all(len(split.images) == len(split.labels) for split in splits)
-        if fits and any(map(len, splits)) and type(about["classes"]) is int:
-            return recorded_inputs(str(about["name"]), about["classes"], *splits)
+        )
+        fits = all(len(split.images) == len(split.labels) for split in (train, val))
+        if fits and (len(train) or len(val)) and type(about["classes"]) is int:
+            names = tuple(map(str, about["names"]))
+            return recorded_inputs(str(about["name"]), about["classes"], train, val, names)
     except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError, AttributeError):
         pass
     raise path_error(path, _DAMAGED)
@@ -239,6 +245,7 @@ class InputCollector:
         self.left_out = 0
         self._train, self._val = _Kept(MOST_TRAINING), _Kept(MOST_VALIDATION)
         self._like: Tensor | None = None
+        self._names: tuple[str, ...] = ()
 
     def describe(self, name: str, classes: int) -> None:
         """Set the name of the dataset and the number of classes."""
@@ -282,12 +289,13 @@ class InputCollector:
         assert self._like is not None
         train, val = self._train.split(self._like), self._val.split(self._like)
         classes = 1 + max(int(labels.max()) for labels in (train.labels, val.labels) if len(labels))
-        return recorded_inputs(self.name, max(classes, self.classes or 0), train, val)
+        classes = max(classes, self.classes or 0)
+        return recorded_inputs(self.name, classes, train, val, self._names)
 
     def _add(self, kept: _Kept, inputs: object, labels: object) -> None:
         if self.unavailable or kept.is_closed:
             return
-        tensor, problem = only_tensor(inputs)
+        tensor, names, problem = packed(inputs)
         classes = class_labels(labels)
         if tensor is not None and classes is None:
             problem = f"its labels, {_described(labels)}, are not one class per example"
@@ -295,27 +303,57 @@ class InputCollector:
             problem = f"a batch has {len(tensor)} inputs, but {len(classes)} labels"
         if self._like is None:
             self.unavailable = problem
-        if tensor is None or classes is None or problem or not _fits(tensor, self._like):
+        fits = tensor is not None and self._fits(tensor, names)
+        if tensor is None or classes is None or problem or not fits:
             self.left_out += 0 if tensor is None else len(tensor)
         elif len(tensor):
             self._like = tensor[:0].detach().cpu() if self._like is None else self._like
+            self._names = names
             kept.add(tensor, classes)
 
+    def _fits(self, inputs: Tensor, names: tuple[str, ...]) -> bool:
+        """Return whether inputs have shape, dtype and arguments of the first ones."""
+        like = self._like
+        if like is None:
+            return True
+        is_alike = inputs.shape[1:] == like.shape[1:] and inputs.dtype == like.dtype
+        return is_alike and names == self._names
 
-def only_tensor(inputs: object) -> tuple[Tensor | None, str]:
-    """Return the only tensor of a batch's inputs, or None and why it cannot be recorded."""
-    values = list(inputs.values()) if isinstance(inputs, dict) else inputs
-    if isinstance(values, list | tuple) and len(values) == 1:
-        values = values[0]
-    if not isinstance(values, Tensor):
-        parts = list(inputs) if isinstance(inputs, dict) else []
-        names = f" ({', '.join(map(str, parts))})" if parts else ""
-        return None, f"the model's input is {_described(inputs)}{names}, not one tensor"
-    if values.layout != torch.strided or values.is_complex() or values.is_nested:
-        return None, f"the model's input is {_described(values)}, not a dense real tensor"
-    if not values.dim():
-        return None, "the model's input has no batch dimension"
-    return values, ""
+
+LABELS = ("labels", "label")
+"""Arguments of a model that are no inputs: the models of transformers compute their own loss."""
+
+
+def packed(inputs: object) -> tuple[Tensor | None, tuple[str, ...], str]:
+    """Return the inputs of a batch as one tensor, or why they cannot be recorded.
+
+    Args:
+        inputs: A tensor, or the arguments of a model: by position, or by name.
+
+    Returns:
+        The tensor (N, ...), or several of the same shape as (N, arguments, ...); if there are
+        several, their names, or their numbers where they have none; the reason.
+    """
+    parts = inputs if isinstance(inputs, dict) else {"0": inputs}
+    if isinstance(inputs, list | tuple):
+        parts = {str(number): value for number, value in enumerate(inputs)}
+    parts = {str(k): v for k, v in parts.items() if k not in LABELS and v is not None}
+    names, values = tuple(parts), list(parts.values())
+    tensors = [value for value in values if isinstance(value, Tensor)]
+    if not tensors or len(tensors) < len(values):
+        return None, (), f"the model's input is {_described(inputs)}, not tensors alone"
+    first = tensors[0]
+    if not first.dim():
+        return None, (), "the model's input has no batch dimension"
+    for tensor in tensors:
+        if tensor.layout != torch.strided or tensor.is_complex() or tensor.is_nested:
+            return None, (), f"the model's input is {_described(tensor)}, not a dense real tensor"
+    if len(tensors) == 1:
+        return first, (), ""
+    if any((t.shape, t.dtype) != (first.shape, first.dtype) for t in tensors):
+        listed = ", ".join(names)
+        return None, (), f"the model takes {len(tensors)} tensors ({listed}) of different shapes"
+    return torch.stack([tensor.detach() for tensor in tensors], dim=1), names, ""
 
 
 def class_labels(labels: object) -> Tensor | None:
@@ -342,12 +380,6 @@ def _is_one_hot(rows: Tensor) -> bool:
     is_largest = rows == rows.amax(dim=1, keepdim=True)
     is_smallest = rows == rows.amin(dim=1, keepdim=True)
     return bool((is_largest.sum(dim=1) == 1).all()) and bool((is_largest | is_smallest).all())
-
-
-def _fits(inputs: Tensor, like: Tensor | None) -> bool:
-    if like is None:
-        return True
-    return inputs.shape[1:] == like.shape[1:] and inputs.dtype == like.dtype
 
 
 def _described(value: object) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from tui_trainer.data.recorded_inputs import InputCollector
+from tui_trainer.data.recorded_inputs import InputCollector, packed
 from tui_trainer.models.build import dropout_of
 from tui_trainer.models.custom.script_model import MODEL_FILE, write_script_model
 from tui_trainer.watching.script import script_path
@@ -29,9 +29,11 @@ class RunFiles:
         self._input: dict[str, Any] = {"image_size": 0, "input": None}
         self.problem = ""
 
-    def write_model(self) -> None:
-        """Write the structure of the model; after its first forward pass."""
-        self.problem = write_script_model(self._folder, self._model, script_path())
+    def write_model(self, inputs: tuple[tuple[Any, ...], dict[str, Any]] | None) -> None:
+        """Write the structure of the model; after its first forward pass, with these arguments."""
+        args, kwargs = inputs or ((), {})
+        _, names, _ = packed(kwargs or args)
+        self.problem = write_script_model(self._folder, self._model, script_path(), names)
 
     @property
     def settings(self) -> dict[str, str]:

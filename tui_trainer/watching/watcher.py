@@ -370,7 +370,7 @@ class Watcher:
             epoch_size=self._epoch_size,
             unavailable=self._unavailable,
         )
-        self._files.write_model()
+        self._files.write_model(self.probes.inputs)
         settings = settings_of(self._optimizers, knobs, **self._files.settings)
         for failed in sink.recorder.configure(settings):
             sink.show(failed)

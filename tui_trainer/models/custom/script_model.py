@@ -35,6 +35,7 @@ from torch.nn.utils import parametrize
 
 from tui_trainer.models.custom.script_definitions import local_definition, module_of_script
 from tui_trainer.models.custom.source_files import is_installed
+from tui_trainer.models.input_spec import unpack_inputs
 from tui_trainer.protocol.errors import InputError, reason
 from tui_trainer.recording.atomic import read_at_most, write_atomically
 
@@ -102,7 +103,9 @@ _LOADERS = frozenset({"load", "_load_from_bytes", "load_state_dict_from_url", "u
 # --- write
 
 
-def write_script_model(folder: Path, model: nn.Module, script: str = "") -> str:
+def write_script_model(
+    folder: Path, model: nn.Module, script: str = "", names: tuple[str, ...] = ()
+) -> str:
     """Write the model of a script to the folder of its run; return why it cannot, or nothing.
 
     The model is unchanged, and none of its weights is copied. Call it after the first forward, for
@@ -112,10 +115,11 @@ def write_script_model(folder: Path, model: nn.Module, script: str = "") -> str:
         folder: The folder of the run.
         model: The model, without wrappers for several processes.
         script: The file of the script, for its name.
+        names: The arguments of the model, if it takes several: see :class:`InputSpec`.
     """
     try:
         pickler = _Pickler(model)
-        content = pickler.content()
+        content = pickler.content(names)
         _write_code(folder / CODE, pickler.modules)
         name = Path(script).name or "the script"
         name = name.replace("\\", "").replace('"', "")
@@ -146,7 +150,7 @@ class _Pickler(pickle.Pickler):
         self._seen: dict[int, int] = {}
         self.modules: dict[str, ModuleType] = {}
 
-    def content(self) -> bytes:
+    def content(self, names: tuple[str, ...] = ()) -> bytes:
         """Return the head, the values of the script's names, and the model, in this order.
 
         Raises:
@@ -167,6 +171,7 @@ class _Pickler(pickle.Pickler):
             "python": _PYTHON,
             "main": _file_of(main).name if main else "",
             "package": (getattr(main, "__package__", None) or "") if main else "",
+            "names": list(names),
             "folders": sorted({str(_root_of(module)) for module in needed.values()}),
         }
         content = pickle.dumps(head) + values + model
@@ -441,6 +446,8 @@ def read_script_model(folder: Path) -> nn.Module:
         raise InputError(f"{STRUCTURE} holds no model")
     for module in model.modules():
         _draw_weights(module)
+    if names := tuple(head["names"]):
+        unpack_inputs(model, names)
     return returning_logits(model)
 
 
