@@ -7,6 +7,7 @@ import runpy
 import shutil
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,12 @@ import pytest
 import torch
 
 from tests.cli.conftest import Cli, Refused
-from tui_trainer.protocol.events import RunStarted
+from tui_trainer.cli.attach import Attached
+from tui_trainer.engine.checkpoints import read_checkpoint
+from tui_trainer.protocol.answers import Answered
+from tui_trainer.protocol.commands import Ask, Inbox, Stop
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import CommandRejected, RunStarted
 from tui_trainer.protocol.inspection import VIEWS
 from tui_trainer.recording.folder import RunFolder
 
@@ -219,3 +225,25 @@ def test_missing_inputs_are_one_line(refused: Refused, tmp_path: Path) -> None:
     folder, _ = trained(tmp_path)
     shutil.rmtree(folder.path / "inputs")
     assert "the run's data do not exist" in refused("evaluate", folder.path)
+
+
+def test_an_attached_window_answers_from_the_newest_inputs(color: RunFolder) -> None:
+    inbox, question = Inbox(), Ask("view/classes", (), "confirmed")
+    answers = Attached(color).answer(RunConfig(), inbox)
+
+    inbox.send(question)
+    assert isinstance(next(answers), Answered)
+    path = color.checkpoint("last")
+    state = read_checkpoint(path)
+    more = replace(state, metadata={**state.metadata, "inputs": 1_000})
+    path.write_bytes(more.to_bytes())
+    inbox.send(question)
+    answered = next(event for event in answers)
+    assert isinstance(answered, Answered)
+    assert answered.question == question
+
+    inbox.send(Ask("lesson/learning-rate", (), "confirmed"))
+    rejected = next(event for event in answers if isinstance(event, CommandRejected))
+    assert "mnist-tui learn learning-rate" in rejected.reason
+    inbox.send(Stop())
+    assert not list(answers)

@@ -156,6 +156,8 @@ class Attached:
                         yield event
                 return
             except Exception as error:
+                if type(error).__name__ == "InputsChangedError":  # torch loads before its module
+                    continue
                 # Also of a custom model: the window continues to follow the run.
                 problem = one_line(str(error) or type(error).__name__)
             for command in inbox.take(0):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 
 from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.checkpoints import read_checkpoint
@@ -48,11 +47,10 @@ def inspect_run(
         InputError: If the device, the data, the model, the checkpoint or the combination of
             settings cannot be used.
         CustomModelError: If a custom model raises; the message names the line.
+        InputsChangedError: If a script has recorded more inputs; the question is in the inbox.
     """
     with locate_custom_model_errors(config.model):
-        lab = (
-            _AttachedLaboratory(folder, resume.path) if is_trained else _CountingLaboratory(folder)
-        )
+        lab = _AttachedLaboratory(folder, resume) if is_trained else _CountingLaboratory(folder)
         run = yield from prepare(config, inbox, CheckpointStore(folder.checkpoints), clock, lab)
         resume_from(run, resume)
         checkpoint = resume.path.name.removesuffix(resume.path.suffix)
@@ -85,12 +83,17 @@ class _CountingLaboratory(Laboratory):
             yield reject(self.run, question, str(error))
 
 
+class InputsChangedError(Exception):
+    """A script has recorded more inputs: prepare the run again, then answer the question."""
+
+
 class _AttachedLaboratory(_CountingLaboratory):
     """Answers each question from the newest state of a checkpoint."""
 
-    def __init__(self, folder: RunFolder, path: Path) -> None:
+    def __init__(self, folder: RunFolder, resume: Resumption) -> None:
         super().__init__(folder)
-        self._path = path
+        self._path = resume.path
+        self._inputs = resume.state.metadata.get("inputs")
         self._read: object = None
 
     def answer(self, question: Question) -> Iterator[Event]:
@@ -98,6 +101,9 @@ class _AttachedLaboratory(_CountingLaboratory):
             self._read_again()
         except InputError as error:
             yield reject(self.run, question, str(error))
+        except InputsChangedError:
+            self.run.control.inbox.send(question)
+            raise
         else:
             yield from super().answer(question)
 
@@ -113,7 +119,10 @@ class _AttachedLaboratory(_CountingLaboratory):
             raise path_error(self._path, f"cannot be read: {reason(error)}") from None
         state = (found.st_mtime_ns, found.st_ino)
         if state != self._read:
-            resume_from(self.run, Resumption(read_checkpoint(self._path), self._path))
+            checkpoint = read_checkpoint(self._path)
+            if checkpoint.metadata.get("inputs") != self._inputs:
+                raise InputsChangedError
+            resume_from(self.run, Resumption(checkpoint, self._path))
             self._read = state
 
 

@@ -48,6 +48,7 @@ class RunFiles:
             self._saved = self._collector.size
             self._input = {"image_size": recorded.image_size, "input": recorded.spec.plain}
         return {
+            "inputs": self._saved,
             **self._input,
             "dropout": dropout_of(self._model),
             "built_dropout": None,
