@@ -91,6 +91,7 @@ def started(
         unavailable: What commands cannot change, with the reasons.
     """
     group = optimizer.param_groups[0]
+    parameters = sum(p.numel() for p in model.parameters())
     is_image = inputs is not None and inputs.ndim == 4
     classes = 2 if logits is None or logits.ndim < 2 else max(2, int(logits.shape[1]))
     return RunStarted(
@@ -98,7 +99,8 @@ def started(
         dataset="script" if knobs.loader is None else dataset_name(knobs.loader),
         classes=classes,
         image_size=int(inputs.shape[-1]) if inputs is not None and is_image else 0,
-        parameters=sum(p.numel() for p in model.parameters()),
+        parameters=parameters,
+        budget=max(1, parameters),  # nobody has set one: shares are those of the model
         layers=layers_of_model(model, inputs, classes),
         train_size=epoch_size or UNKNOWN_SIZE,
         val_size=0,

@@ -22,7 +22,9 @@ class LayerPanel(TextPanel):
         if rows and (rows, budget) != (self._rows, self._budget):
             self._rows, self._budget = rows, budget
             total = sum(row.parameters for row in rows)
-            self.border_subtitle = f"{fmt.count(total)} of {fmt.count(budget)} parameters"
+            # The budget of a script is its model: shares add up to 100 %.
+            whole = "" if total == budget else f" of {fmt.count(budget)}"
+            self.border_subtitle = f"{fmt.count(total)}{whole} parameters"
             self.fill()
 
     def lines(self, width: int) -> Lines:
