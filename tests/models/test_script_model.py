@@ -8,6 +8,7 @@ import shutil
 import sys
 import textwrap
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -188,6 +189,37 @@ def test_a_rebuilt_model_computes_the_same_without_its_script(kind: str, tmp_pat
     assert [name for name, p in found.named_parameters() if not p.requires_grad] == frozen
     shared = len(list(model.parameters()))
     assert len(list(found.parameters())) == shared
+
+
+CELLS = [
+    "",
+    "%matplotlib inline\nimport torch\nfrom torch import nn",
+    "WIDTH = 4\n!pip list\nclass Net(nn.Linear):\n    scale = 1.0",
+    "class Net(nn.Linear):\n    def forward(self, x):\n        return 2 * super().forward(x)",
+    "this is no Python",
+]
+
+
+def test_a_notebook_is_its_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook = ModuleType("__main__")
+    vars(notebook)["In"] = CELLS
+    monkeypatch.setitem(sys.modules, "__main__", notebook)
+    for cell in ("import torch\nfrom torch import nn", CELLS[3]):
+        exec(compile(cell, "cell", "exec"), vars(notebook))
+    model = vars(notebook)["Net"](3, 2)
+    assert write_script_model(tmp_path, model) == ""
+    monkeypatch.undo()
+    features = torch.rand(4, 3)
+    assert torch.equal(rebuilt(tmp_path, model, features, classes=2)(features), model(features))
+
+
+def test_a_class_without_a_source_has_a_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = ModuleType("__main__")
+    monkeypatch.setitem(sys.modules, "__main__", session)
+    exec("from torch import nn\nclass Net(nn.Linear): pass", vars(session))
+    assert "interactive session" in write_script_model(tmp_path, vars(session)["Net"](3, 2))
 
 
 def test_a_single_logit_becomes_two(tmp_path: Path) -> None:
