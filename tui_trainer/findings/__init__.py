@@ -7,6 +7,7 @@ Only ``test_below_validation`` reads a test result, once the user has opened the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -42,7 +43,14 @@ from tui_trainer.findings.rule import (
     RuleFunction,
 )
 from tui_trainer.history.history import History
-from tui_trainer.protocol.events import Diverged, EpochDone, Event, FindingCleared, StepDone
+from tui_trainer.protocol.events import (
+    Diverged,
+    EpochDone,
+    Event,
+    FindingCleared,
+    FindingRaised,
+    StepDone,
+)
 from tui_trainer.protocol.probed import SampleProbed
 
 __all__ = ["RULES", "Findings", "Rule", "RuleFunction", "evaluable_rules", "with_findings"]
@@ -92,7 +100,7 @@ RULES: tuple[Rule, ...] = (
     Rule(loop_loss.loss_labels, LOOPS, "other labels in the loss"),
     Rule(
         loop_loss.loss_summed,
-        (*LOOPS, *UPDATES, Diverged),
+        (*LOOPS, *UPDATES, *SAMPLES, Diverged),
         "a loss that is summed",
         ("loss_negated", "loss_without_log", "softmax_axis"),
     ),
@@ -178,7 +186,7 @@ RULES: tuple[Rule, ...] = (
         "exploding logits",
         ("input_scale", "equal_units"),
     ),
-    Rule(inactive_units.dead_units, SAMPLES, "dead ReLUs", _CAUSES),
+    Rule(inactive_units.dead_units, SAMPLES, "dead ReLUs", ("not_shuffled", *_CAUSES)),
     Rule(inactive_units.saturated, SAMPLES, "saturated units", _CAUSES),
     Rule(
         initialization.init_small, SAMPLES, "small initial weights", ("dead_units", "equal_units")
@@ -198,7 +206,7 @@ RULES: tuple[Rule, ...] = (
         learning_rates.learning_rate_high,
         UPDATES,
         "learning rate too high",
-        ("divergence", *_CAUSES),
+        ("divergence", "not_shuffled", *_CAUSES),
     ),
     Rule(
         learning_rates.learning_rate_low,
@@ -306,6 +314,10 @@ class Findings:
         for event in past:
             self._history.apply(event)
 
+    @property
+    def _is_script(self) -> bool:
+        return self._history.started is not None and bool(self._history.started.script)
+
     def after(self, event: Event) -> Iterator[Event]:
         """Yield the findings that an event raises or clears."""
         self._history.apply(event)
@@ -314,6 +326,8 @@ class Findings:
         refreshes = isinstance(event, EpochDone | SampleProbed | Diverged)
         for rule in _RULES_AFTER.get(type(event), ()):
             for change in _update(self._history, rule, refreshes=refreshes):
+                if isinstance(change, FindingRaised) and self._is_script:
+                    change = _without_options(change)
                 self._history.apply(change)
                 yield change
 
@@ -331,6 +345,15 @@ def with_findings(events: Iterator[Event], past: Iterable[Event] = ()) -> Iterat
     for event in events:
         yield event
         yield from findings.after(event)
+
+
+def _without_options(found: FindingRaised) -> FindingRaised:
+    """Return a finding whose advice has no command line options, which a script does not take."""
+    causes = tuple(replace(one, advice=_OPTION.sub("", one.advice)) for one in found.causes)
+    return replace(found, advice=_OPTION.sub("", found.advice), causes=causes)
+
+
+_OPTION = re.compile(r",? ?\((?:--)[^)]*\)|, or use --[a-z-]+ [a-z]+")
 
 
 def _update(history: History, rule: Rule, *, refreshes: bool) -> Iterator[Event]:

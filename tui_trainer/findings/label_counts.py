@@ -21,6 +21,9 @@ MIN_IMAGES = 16
 UNEVEN = 6.0
 """Standard deviations by which a batch's class counts may differ from a random draw."""
 
+PURE = 0.6
+"""The share of one class in a batch of a script's sorted examples."""
+
 MANY_BATCHES = 6
 """Sampled batches of a user's own loop that must have the same label for it to be the only one."""
 
@@ -82,6 +85,8 @@ def not_shuffled(history: History) -> FindingRaised | None:
     The test is the chi-squared statistic of the class counts of the last four sampled batches
     against the sample; three of four must be far beyond what shuffling gives.
     """
+    if found := _sorted_batches(history):
+        return found
     updates = [update for update in recent_updates(history, 4) if update.batch_size >= MIN_IMAGES]
     if len(updates) < 4 or not history.samples or not all(u.label_counts for u in updates):
         return None
@@ -102,6 +107,30 @@ def not_shuffled(history: History) -> FindingRaised | None:
         ),
         step=updates[0].step,
         plot=tuple(float(count) for count in counts),
+    )
+
+
+def _sorted_batches(history: History) -> FindingRaised | None:
+    """Find batches of a script that have a single class each, though not the same one."""
+    updates = recent_updates(history)
+    if not history.loops or not updates or _is_sampled_otherwise(history):
+        return None
+    if any(update.batch_size < MIN_IMAGES or not update.label_counts for update in updates):
+        return None
+    most = [max(update.label_counts) for update in updates]
+    shares = [count / u.batch_size for count, u in zip(most, updates, strict=True)]
+    classes = {u.label_counts.index(count) for count, u in zip(most, updates, strict=True)}
+    if min(shares) < PURE or len(classes) < 2 or len(updates[-1].label_counts) < 3:
+        return None
+    now, label = updates[-1], updates[-1].label_counts.index(most[-1])
+    return finding(
+        "not_shuffled",
+        evidence=(
+            f"{most[-1]} of {now.batch_size} examples of the batch at step {fmt.count(now.step)} "
+            f"are of class {label}; the sampled batches before it have one class each, too"
+        ),
+        step=updates[0].step,
+        plot=tuple(float(count) for count in now.label_counts),
     )
 
 

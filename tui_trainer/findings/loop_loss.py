@@ -7,8 +7,8 @@ import statistics
 from tui_trainer.findings.causes import cause
 from tui_trainer.findings.loop_updates import is_scale_free
 from tui_trainer.findings.rule import (
+    RECENT,
     finding,
-    recent_updates,
     relative_loss,
     update_ratio,
 )
@@ -172,14 +172,15 @@ def loss_summed(history: History) -> FindingRaised | None:
     size = history.last_step.batch_size if history.last_step else 0
     if size < 4 or not recent or not all(_is_sum(loss, size) for _, loss in recent):
         return None
-    updates = recent_updates(history)
+    updates = list(history.updates)[-RECENT:]
     ratio = statistics.median(map(update_ratio, updates)) if updates else 0.0
     share = relative_loss(history)
     step = history.step
     is_stuck = (step >= LATE and share >= 0.5) or (ratio >= TOO_LARGE and share >= 0.98)
+    is_wild = len(updates) > 1 and min(map(update_ratio, updates)) >= 3 * TOO_LARGE
     is_restless = step >= 2 * LATE and ratio >= LARGE_RATIO and share >= 0.1
     is_harmful = history.divergence is not None or (
-        not is_scale_free(recent[-1][0]) and (is_stuck or is_restless)
+        not is_scale_free(recent[-1][0]) and (is_stuck or is_wild or is_restless)
     )
     return finding(
         "loss_summed",

@@ -19,11 +19,12 @@ skips fewer, and gradients are accumulated over fewer."""
 ALWAYS, FEW = 5, 3
 """Sampled updates that must all be clipped; fewer where that makes the updates too small."""
 
-SMALL_UPDATES = 3e-4
-"""The update-to-weight ratio below which updates are small."""
+SMALL_UPDATES, USUAL_UPDATES = 5e-4, 1e-3
+"""The update-to-weight ratios below which updates are small, and smaller than usual."""
 
-CLIPPED, STRONGLY = 0.95, 0.2
-"""The norm of the gradient after clipping, relative to that before: clipped, and strongly."""
+CLIPPED, STRONGLY, EXTREMELY = 0.95, 0.2, 0.02
+"""The norm of the gradient after clipping, relative to that before: clipped, strongly, and so
+strongly that no norm of a gradient explains it."""
 
 SCALED = 1e-4
 """A smaller ratio is no clipping: a ``GradScaler`` has multiplied the loss."""
@@ -190,7 +191,7 @@ def clipped_gradients(history: History) -> FindingRaised | None:
     ratio = statistics.median(map(update_ratio, updates)) if updates else 1.0
     is_harmful = (
         max(known) <= STRONGLY
-        and ratio < SMALL_UPDATES
+        and ratio < (USUAL_UPDATES if max(known) <= EXTREMELY else SMALL_UPDATES)
         and not is_scale_free(now)
         and relative_loss(history) >= UNLEARNED
     )

@@ -22,6 +22,7 @@ from tui_trainer.data.recorded_inputs import InputCollector
 from tui_trainer.engine.probes import EARLY_STEPS, EVERY
 from tui_trainer.engine.progress import Progress, Stopwatch
 from tui_trainer.models.tensors import flat_gradient, trainable
+from tui_trainer.protocol.events import RunStarted
 from tui_trainer.protocol.loop_probed import LoopProbed
 from tui_trainer.protocol.probed import Probe
 from tui_trainer.watching.evaluation import inner, inputs_and_labels, logits_of
@@ -206,6 +207,10 @@ class LoopProbes:
 
     # --- called by the loop
 
+    def describe(self, started: RunStarted) -> None:
+        """Take note of what the run has reported about the model and the data."""
+        self._sample.layers, self._sample.train_size = started.layers, started.train_size
+
     def begin_epoch(self) -> None:
         """Begin an epoch."""
         self._is_training_batch = False
@@ -282,6 +287,10 @@ class LoopProbes:
         if self._window is not None:
             self._window.close()
             self._window = None
+
+    def probe(self) -> LoopProbed:
+        """Return what is known of the model and the optimizers before the first step."""
+        return self._probed()
 
     # --- sampled updates
 

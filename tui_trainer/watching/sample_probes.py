@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tui_trainer.anatomy import trace
 from tui_trainer.data.recorded_inputs import InputCollector, RecordedInputs, recorded_inputs
 from tui_trainer.engine.probes import EARLY_IMAGES, SPACING
-from tui_trainer.engine.probes.sample import Sample
+from tui_trainer.engine.probes.sample import SHARE, Sample
 from tui_trainer.engine.progress import Progress
 from tui_trainer.protocol.config import Augmentation
 from tui_trainer.protocol.layers import LayerRow
@@ -35,10 +35,15 @@ class SampleProbes:
     """Probes the sample as soon as there are examples, early, and at the end of epochs.
 
     A model that cannot be copied, or run on these inputs alone, is not probed.
+
+    Attributes:
+        layers: The layer table of the model.
+        train_size: Training examples in an epoch.
     """
 
     def __init__(self, model: nn.Module, collector: InputCollector, progress: Progress) -> None:
         self.layers: tuple[LayerRow, ...] = ()
+        self.train_size: int | None = None
         self._model, self._collector, self._progress = model, collector, progress
         self._sample: Sample | None = None
         self._sampled_at = -1
@@ -55,7 +60,8 @@ class SampleProbes:
     def at_end_of_epoch(self) -> Iterator[Probe]:
         """Probe the sample if that is due."""
         size = 0 if self._sample is None else self._sample.size
-        if self._progress.images - self._sampled_at >= SPACING * size or self._progress.epoch == 1:
+        age = self._progress.images - self._sampled_at
+        if age >= 2 * SPACING * size or self._progress.epoch == 1:
             yield from self._probe()
 
     def _probe(self) -> Iterator[Probe]:
@@ -72,7 +78,10 @@ class SampleProbes:
                 data = self._data()
                 if data is None or len(data.train) < 2:
                     return None
-                self._sample = Sample(data, self.layers, _traced, is_custom=True)
+                share = SHARE * len(data.train) // max(1, self.train_size or len(data.train))
+                self._sample = Sample(
+                    data, self.layers, _traced, is_custom=True, share=max(1, share)
+                )
             batches = _Batches(max(1, self._batch_size))
             probed = self._sample.probe(self._model, batches, self._progress)  # type: ignore[arg-type]
             return probed if math.isfinite(probed.loss) else None

@@ -19,9 +19,11 @@ from typing import Any, Generic, Self, TypeVar
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from tui_trainer.protocol.diagnosis import CheckItem
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.recording.folder import RUN_VARIABLE
 from tui_trainer.text.fmt import one_line
+from tui_trainer.watching.check import print_check
 from tui_trainer.watching.evaluation import Validated, evaluate_loader
 from tui_trainer.watching.loaders import as_loader
 from tui_trainer.watching.script import NOTEBOOK, is_first_process, script_path
@@ -214,6 +216,21 @@ class WatchedRun:
 
     def _seen(self, inputs: Any, labels: Tensor) -> None:
         self._do(lambda watcher: watcher.validation_batch(inputs, labels), None)
+
+    def check(self, loader: Iterable[Any]) -> tuple[CheckItem, ...]:
+        """Check model, optimizer and the first batches of a loader; print each item on stderr.
+
+        Call it before the loop. It takes some seconds, on copies: the training is the same with it
+        and without it, unless the loader draws its random numbers somewhere else.
+
+        Args:
+            loader: Yields batches of inputs and labels, as for :meth:`batches`.
+
+        Returns:
+            The items: what was checked, how it went, and what to do.
+        """
+        items: tuple[CheckItem, ...] = ()
+        return self._do(lambda watcher: print_check(watcher.checked(loader)), items)
 
     def log(
         self,

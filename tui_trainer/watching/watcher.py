@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from tui_trainer.engine.progress import Progress, Stopwatch
 from tui_trainer.engine.run import Control
 from tui_trainer.models.state import is_finite, state_tensors
 from tui_trainer.protocol.commands import Command, Inbox, name_of
+from tui_trainer.protocol.diagnosis import CheckItem
 from tui_trainer.protocol.events import (
     CommandApplied,
     CommandRejected,
@@ -38,6 +39,7 @@ from tui_trainer.protocol.events import (
 from tui_trainer.recording.command_file import CommandFile
 from tui_trainer.recording.folder import RUNS
 from tui_trainer.recording.recorder import Recorder
+from tui_trainer.watching.check import check_items
 from tui_trainer.watching.commands import apply
 from tui_trainer.watching.description import (
     UNKNOWN_SIZE,
@@ -259,6 +261,10 @@ class Watcher:
         self._epoch.end_step()
         self._process_commands(sink)
 
+    def checked(self, loader: Iterable[Any]) -> Iterator[CheckItem]:
+        """Yield the items of the check, before the loop."""
+        return check_items(self._inner, self._optimizers, loader, epochs=self._knobs.epochs)
+
     def begin_validation(self) -> None:
         """Begin a validation by ``WatchedRun.validate``."""
         self._flush(self._open())
@@ -370,6 +376,7 @@ class Watcher:
             epoch_size=self._epoch_size,
             unavailable=self._unavailable,
         )
+        self.probes.describe(self._started)
         self._files.write_model(self.probes.inputs)
         settings = settings_of(self._optimizers, knobs, **self._files.settings)
         for failed in sink.recorder.configure(settings):

@@ -43,6 +43,7 @@ KNOWN_IMAGES = 128
 READ_IMAGES = 8
 """Images of the forward pass that finds the unused parameters."""
 
+Rows = tuple[LayerRow, ...]
 Trace = Callable[
     [nn.Module, Tensor, Callable[[int, Tensor], None], Callable[[Tensor], None]], object
 ]
@@ -53,12 +54,12 @@ class Sample:
     """A sample of training images, evenly spread over the split; the same in every probe."""
 
     def __init__(
-        self, data: Data, layers: tuple[LayerRow, ...], trace: Trace, *, is_custom: bool = False
+        self, data: Data, layers: Rows, trace: Trace, *, is_custom: bool = False, share: int = SHARE
     ) -> None:
         self._data, self._layers, self._trace = data, layers, trace
         self._is_custom = is_custom
         total = len(data.train)
-        self.size = min(total, max(SMALLEST, min(LARGEST, total // SHARE)))
+        self.size = min(total, max(SMALLEST, min(LARGEST, total // share)))
         self._images = _spread(data.train, self.size)
         self._others = _spread(data.val, min(self.size, len(data.val)))
         self._inputs: _Inputs | None = None

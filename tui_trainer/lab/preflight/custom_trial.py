@@ -99,12 +99,23 @@ def try_model(model: nn.Module, data: Data, config: RunConfig) -> ModelProbed:
         if len(few) < 2:
             return ModelProbed(batch_gap=0.0, random_gap=0.0, state_gap=0.0, image_gap=1.0)
         with _refused(reference, place, "in evaluation mode"):
-            seen = behavior_of(model, few)
-            training = training_gap(model, few)
-            batch = images[:GRADIENT_IMAGES], data.train.labels[:GRADIENT_IMAGES]
-            inputs = data.prepare(batch[0])
-            ratio = gradient_ratio(model, inputs, batch[1], loss_fn)
-            equal = equal_units(model, inputs, batch[1], loss_fn)
+            return probe_model(model, few, data.prepare(images[:GRADIENT_IMAGES]), data)
+
+
+def probe_model(model: nn.Module, few: Tensor, inputs: Tensor, data: Data) -> ModelProbed:
+    """Return the behavior of a model.
+
+    Args:
+        model: The model; it is left as it is.
+        few: Two or more training images, prepared.
+        inputs: The first training images, prepared.
+        data: Their labels.
+    """
+    seen = behavior_of(model, few)
+    training = training_gap(model, few)
+    labels = data.train.labels[: len(inputs)]
+    ratio = gradient_ratio(model, inputs, labels, loss_fn)
+    equal = equal_units(model, inputs, labels, loss_fn)
     gaps = dataclasses.asdict(seen).items()
     return ModelProbed(
         **{name: min(gap, LARGEST_GAP) for name, gap in gaps},
