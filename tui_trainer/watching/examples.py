@@ -76,10 +76,13 @@ class Examples:
             same = now.shape == self._first.shape and len(now) > 1
             self.repeats_order = same and bool((now == self._first).all()) and bool(now.any())
         elif self._epoch <= 1 and len(self._seen) + OF_A_BATCH * len(self._training) < MOST:
-            if number < FIRST or number % EVERY == 0:
-                found = fingerprints(inputs)
-                self._training.append(found)
-                self._first = found if number == 0 else self._first
+            self._keep(number, inputs)
+
+    def _keep(self, number: int, inputs: Tensor) -> None:
+        if number < FIRST or number % EVERY == 0:
+            found = fingerprints(inputs)
+            self._training.append(found)
+            self._first = found if number == 0 else self._first
 
     def validate(self, inputs: Tensor) -> None:
         """Take the inputs of a validation batch."""

@@ -152,13 +152,13 @@ class LoopProbes:
             return
         self._last = "F"
         window = self._window
-        if window is not None and not window.has_update:
-            if not window.age and logits.ndim == 2:
-                self._graphs.append((self._progress.step, window.watch_output(logits)))
+        is_first = window is not None and not window.has_update and not window.age
+        if window is not None and is_first and logits.ndim == 2:
+            self._graphs.append((self._progress.step, window.watch_output(logits)))
         logits.register_hook(self._backward_hook)  # type: ignore[no-untyped-call]
-        if len(args) == 1 and isinstance(args[0], Tensor) and args[0].ndim > 1:
-            if self._progress.epoch <= 1 or not self._progress.epoch_images:
-                self._examples.train(args[0])
+        is_needed = self._progress.epoch <= 1 or not self._progress.epoch_images
+        if is_needed and len(args) == 1 and isinstance(args[0], Tensor) and args[0].ndim > 1:
+            self._examples.train(args[0])
 
     def _evaluation(self, args: tuple[Any, ...]) -> None:
         """Take note of a forward pass between two training steps."""
