@@ -56,7 +56,8 @@ def test_the_command_lists_its_loops(capsys: pytest.CaptureFixture[str]) -> None
     [
         ("maximized", Cost(test_accuracy=0.1), Cost(test_accuracy=0.9), 80.0),
         ("leak", Cost(0, 0, 0, 0.8, 1.0), Cost(0, 0, 0, 0.8, 0.8), 20.0),
-        ("loader-waits", Cost(seconds=3.0), Cost(seconds=2.0), 50.0),
+        ("loader-waits", Cost(waiting=3.0), Cost(waiting=1.5), 100.0),
+        ("double-precision", Cost(cpu_seconds=3.0), Cost(cpu_seconds=2.0), 50.0),
         ("kept-graph", Cost(memory_mb=90.0), Cost(memory_mb=60.0), 30.0),
     ],
 )

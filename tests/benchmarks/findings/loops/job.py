@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -129,7 +130,7 @@ class Job:
 
 
 class Unwatched:
-    """Runs a loop without watching it, and keeps its last validation accuracy.
+    """Runs a loop without watching it; keeps its last validation accuracy, and how long it waits.
 
     It has the methods of a watched run, for measuring effects.
     """
@@ -141,6 +142,7 @@ class Unwatched:
     ) -> None:
         self.model, self.total = model, epochs or 1
         self.val_accuracy: float | None = None
+        self.waited = 0.0
         self.should_stop = False
         Unwatched.last = self
 
@@ -155,7 +157,12 @@ class Unwatched:
 
     def batches(self, batches: Any, batch_size: int | None = None) -> Iterator[Any]:
         is_loader = batch_size is None
-        yield from batches if is_loader else DataLoader(batches, batch_size, shuffle=True)
+        loader = batches if is_loader else DataLoader(batches, batch_size, shuffle=True)
+        began = time.perf_counter()
+        for batch in loader:
+            self.waited += time.perf_counter() - began
+            yield batch
+            began = time.perf_counter()
 
     def step(self, loss: Tensor, logits: Any = None, labels: Any = None) -> None:
         pass

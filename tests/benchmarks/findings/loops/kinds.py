@@ -160,7 +160,7 @@ KINDS: Mapping[str, Kind] = {
         ("not_shuffled",), (tuning_data.sorted_without_shuffle, tuning_data.same_order)
     ),
     "loader-waits": Kind(
-        ("input_bound",), (tuning_data.slow_files,), architectures=PLAIN, measure="seconds"
+        ("input_bound",), (tuning_data.slow_files,), architectures=PLAIN, measure="waiting"
     ),
     "frozen": Kind(
         ("frozen", "no_gradient"),

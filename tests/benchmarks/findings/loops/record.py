@@ -38,6 +38,7 @@ class Cost:
 
     Attributes:
         seconds: Its wall-clock time, without the evaluation on test images.
+        waiting: Its time relative to that without waiting for batches, from 1.
         cpu_seconds: Its CPU time.
         memory_mb: By how much the memory of its process has grown.
         test_accuracy: The accuracy on clean test images; None if it has no number.
@@ -53,6 +54,7 @@ class Cost:
     val_accuracy: float | None = None
     error: str = ""
     repeats: int = 1
+    waiting: float = 1.0
 
 
 def _resident_mb() -> float:
@@ -68,9 +70,13 @@ def run_loop(case: LoopCase, watch: Callable[..., object] = Unwatched, repeat: i
     memory, began, cpu = _resident_mb(), time.perf_counter(), time.process_time()
     predict = case.loop(case.job(watch))
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-    val = Unwatched.last.val_accuracy if watch is Unwatched else None
     grown = _resident_mb() - memory
-    return Cost(seconds, cpu, grown, _test_accuracy(predict), val)
+    cost = Cost(seconds, cpu, grown, _test_accuracy(predict))
+    if watch is not Unwatched:
+        return cost
+    run = Unwatched.last
+    waiting = seconds / (seconds - run.waited)
+    return replace(cost, val_accuracy=run.val_accuracy, waiting=waiting)
 
 
 def _test_accuracy(predict: Predict) -> float:
@@ -85,7 +91,7 @@ def _test_accuracy(predict: Predict) -> float:
 
 
 def _mean(costs: Sequence[Cost]) -> Cost:
-    """Return the mean accuracies of some runs, and what the first cost."""
+    """Return the mean accuracies of some runs, their least time, and the memory of the first."""
 
     def mean(values: Sequence[float | None]) -> float | None:
         known = [value for value in values if value is not None]
@@ -94,6 +100,7 @@ def _mean(costs: Sequence[Cost]) -> Cost:
     return replace(
         costs[0],
         repeats=len(costs),
+        cpu_seconds=min(cost.cpu_seconds for cost in costs),
         test_accuracy=mean([cost.test_accuracy for cost in costs]),
         val_accuracy=mean([cost.val_accuracy for cost in costs]),
     )

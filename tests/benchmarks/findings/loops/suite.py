@@ -17,7 +17,7 @@ Loop = Callable[[Job], Predict]
 
 Seeds = Literal["tuning", "judging"]
 
-Measure = Literal["accuracy", "seconds", "cpu_seconds", "memory_mb"]
+Measure = Literal["accuracy", "waiting", "cpu_seconds", "memory_mb"]
 
 FIRST_SEEDS: Mapping[Seeds, int] = {"tuning": 101, "judging": 501}
 
