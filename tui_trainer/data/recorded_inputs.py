@@ -274,6 +274,13 @@ class InputCollector:
         """Keep a validation batch, as the model receives it."""
         self._add(self._val, inputs, labels)
 
+    def take_validation(self, other: InputCollector) -> None:
+        """Take the validation examples of another collector; there are no more after them."""
+        like = other._like
+        if like is not None and (self._like is None or self._fits(like, other._names)):
+            self._like, self._names, self._val = like, other._names, other._val
+            self._val.is_closed = True
+
     def end_training(self) -> None:
         """End the training examples after an epoch: the next one repeats them."""
         self._train.is_closed = self._train.is_closed or self._train.count > 0

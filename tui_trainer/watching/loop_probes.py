@@ -30,6 +30,7 @@ from tui_trainer.watching.examples import Examples, overlap, sampler_name
 from tui_trainer.watching.hooks import Hook
 from tui_trainer.watching.sample_probes import SampleProbes
 from tui_trainer.watching.schedulers import Schedulers
+from tui_trainer.watching.script_evaluation import ScriptEvaluation
 from tui_trainer.watching.window import GradientHook, Window, optimized_by
 
 GRAPHS = 6
@@ -47,6 +48,7 @@ class LoopProbes:
         output: The last output of the model with a gradient.
         labels: The labels of the current batch, if the loop gives its batches.
         collector: Keeps inputs and labels of the loop.
+        evaluation: Keeps those of an evaluation by the script itself.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class LoopProbes:
         self.output: Tensor | None = None
         self.labels: Tensor | None = None
         self.collector = InputCollector()
+        self.evaluation = ScriptEvaluation(self.collector)
         self._last_inputs: Any = None
         self._previous_labels: Tensor | None = None
         self._model, self._optimizers = inner(model), optimizers
@@ -140,6 +143,8 @@ class LoopProbes:
         if not is_training:
             if not self._is_training_batch:
                 self._evaluation(args)
+                if not self._is_validating:
+                    self.evaluation.batch(args, kwargs, output)
             return
         logits = logits_of(output)
         if logits is None or not logits.requires_grad:

@@ -297,6 +297,7 @@ class Watcher:
     ) -> None:
         """Keep the results of a validation by the loop itself."""
         self._epoch.log(val_loss, val_accuracy, val_correct, val_total)
+        self.probes.evaluation.report(self._epoch.validation)
 
     def end_epoch(self) -> None:
         """Report an epoch that is complete, and save a checkpoint."""
