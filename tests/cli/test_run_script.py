@@ -139,8 +139,11 @@ def test_ctrl_c_interrupts_a_script_that_loads(
         "try:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    print('interrupted')\n"
     )
 
+    logs = [""]
+
     def interrupt(seconds: float) -> None:
-        if any("loading" in path.read_text() for path in Path("runs").glob("*/train.log")):
+        logs.extend(path.read_text() for path in Path("runs").glob("*/train.log"))
+        if "loading" in logs[-1] and "loading" not in logs[-2]:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(time, "sleep", interrupt)

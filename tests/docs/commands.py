@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import importlib.util
+import itertools
 import os
 import pty
 import re
@@ -307,7 +308,7 @@ class Playground:
         reader = threading.Thread(target=_drain, args=(master, shown), daemon=True)
         reader.start()
         end = time.monotonic() + 90
-        keys = iter("q" + "y" * 999)
+        keys = itertools.cycle("qy")  # what is typed before the window opens is lost
         while process.poll() is None and time.monotonic() < end:
             time.sleep(1.0)
             if b"mnist-tui" in b"".join(shown):

@@ -507,11 +507,8 @@ async def test_quitting_stops_a_script_that_was_started_for_the_window() -> None
     assert exit_message(app)[1].startswith("era-s6: stopped in epoch ")
 
 
-@pytest.mark.parametrize(
-    "record",
-    [FINISHED, of_script(TRAINING, unavailable=(("Stop", "the loop does not ask"),))],
-)
-async def test_quitting_interrupts_a_script_that_cannot_be_stopped(record: list[Event]) -> None:
+async def test_quitting_interrupts_a_script_that_cannot_be_stopped() -> None:
+    record = of_script(TRAINING, unavailable=(("Stop", "the loop does not ask"),))
     script = FakeScript()
     app, attachment = attached(record, script=script)
     async with app.run_test(size=SIZE) as pilot:
@@ -521,6 +518,17 @@ async def test_quitting_interrupts_a_script_that_cannot_be_stopped(record: list[
         await pressed(pilot, "y")
     assert attachment.sent == []
     assert (script.is_ended, script.interrupts) == (True, 1)
+    assert "the training continues" not in exit_message(app)[1]
+
+
+async def test_quitting_after_the_run_leaves_the_script_to_the_terminal() -> None:
+    script = FakeScript()
+    app, attachment = attached(FINISHED, script=script)
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        await pressed(pilot, "q")
+    assert attachment.sent == []
+    assert (script.is_ended, script.interrupts) == (True, 0)
     assert "the training continues" not in exit_message(app)[1]
 
 

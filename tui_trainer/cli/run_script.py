@@ -87,7 +87,7 @@ def _watched(script: Script, *, theme: str | None, notify: str | None, no_ui: bo
 
     script.relay(until=lambda: script.folder.is_run)
     if not script.folder.is_run:
-        Console(sys.stderr, time.monotonic).print(f"mnist-tui: {script.end_without_run}")
+        _console().print(f"mnist-tui: {script.end_without_run}")
         return script.exit_code
     attachment = Attached(script.folder, script)
     if no_ui:
@@ -96,10 +96,16 @@ def _watched(script: Script, *, theme: str | None, notify: str | None, no_ui: bo
     settings = script.folder.read_config()
     code = run_attached(attachment, settings, theme=theme, notify=notify, script=script)
     if script.is_ended:
+        if script.is_running:
+            _console().print("the script is still running; Ctrl+C interrupts it")
         script.relay()
     elif script.exit_code:
         script.print_traceback()
     return script.exit_code or code
+
+
+def _console() -> Console:
+    return Console(sys.stderr, time.monotonic)
 
 
 class Script(BackgroundProcess):

@@ -160,6 +160,9 @@ class AttachApp(MnistTui):
         script = self._script
         if script is None or not script.is_running or self.ends_script:
             self.exit()
+        elif self.live_run.history.is_over:
+            script.is_ended = True  # the terminal shows its further output
+            self.exit()
         elif not isinstance(self.screen, ConfirmScreen):
             question = ConfirmScreen(
                 "Quit while the script is running?",
@@ -178,8 +181,7 @@ class AttachApp(MnistTui):
     def _can_stop(self) -> bool:
         """Whether the run of the script takes a stop; otherwise the script is interrupted."""
         started = self.live_run.history.started
-        is_possible = started is not None and Stop.__name__ not in dict(started.unavailable)
-        return is_possible and not self.live_run.history.is_over
+        return started is not None and Stop.__name__ not in dict(started.unavailable)
 
     @property
     def _end_of_script(self) -> str:
