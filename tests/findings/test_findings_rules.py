@@ -201,6 +201,7 @@ LOOP_TWINS = [
         "warning",
         "500 of 500",
     ),
+    Twins("examples_mixed", loops(is_mixed=True), loops(), "error", "since step"),
     Twins("kept_graph", loops(kept_graphs=4), loops(kept_graphs=1), "warning", "4 of the last 4"),
     Twins("double_precision", loops(dtype="float64"), loops(dtype="bfloat16"), "note"),
     Twins("scheduler_order", scheduled(is_early=True), scheduled(), "warning", "StepLR"),

@@ -69,7 +69,7 @@ _CAUSES = (
     *("no_zero_grad", "weights_replaced", "low_precision", "schedule"),
     *("other_parameters", "no_update", "no_loss_gradient", "cleared_gradients"),
     *("step_before_backward", "loss_negated", "loss_labels", "loss_without_log", "softmax_axis"),
-    *("loss_summed", "clipped_gradients", "scheduler_pace"),
+    *("loss_summed", "clipped_gradients", "scheduler_pace", "frozen_parameters", "examples_mixed"),
 )
 """Causes that a measurement shows: they explain a run that does not learn, or loses what it has."""
 
@@ -110,6 +110,7 @@ RULES: tuple[Rule, ...] = (
         "clipping in every update",
         ("loss_summed",),
     ),
+    Rule(loop_checks.examples_mixed, LOOPS, "mixed examples"),
     Rule(loop_checks.validation_in_training_mode, LOOPS, "validation in training mode"),
     Rule(loop_checks.kept_graph, LOOPS, "graphs that stay in memory"),
     Rule(loop_checks.scheduler_order, LOOPS, "a scheduler before the optimizer"),
@@ -191,10 +192,20 @@ RULES: tuple[Rule, ...] = (
     Rule(
         initialization.init_small, SAMPLES, "small initial weights", ("dead_units", "equal_units")
     ),
-    Rule(gradients.no_gradient, UPDATES, "parameters without a gradient", ("dead_units", *_CAUSES)),
+    Rule(
+        gradients.no_gradient,
+        UPDATES,
+        "parameters without a gradient",
+        ("dead_units", "learning_rate_high", *_CAUSES),
+    ),
     Rule(gradients.frozen_parameters, UPDATES, "frozen parameters"),
     Rule(gradients.unused_parameters, UPDATES, "unused parameters"),
-    Rule(gradients.vanishing_gradients, UPDATES, "vanishing gradients", ("dead_units", *_CAUSES)),
+    Rule(
+        gradients.vanishing_gradients,
+        UPDATES,
+        "vanishing gradients",
+        ("dead_units", "learning_rate_high", *_CAUSES),
+    ),
     # Optimization.
     Rule(gradients.uphill, UPDATES, "gradient ascent", ("learning_rate_high", "gradient_sign")),
     Rule(updates.schedule, UPDATES, "learning rate near 0", ("not_updated", "scheduler_pace")),

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from tui_trainer.findings import causes
-from tui_trainer.findings.rule import NOT_LEARNED, finding, recent_updates, relative_loss, weights
+from tui_trainer.findings.rule import (
+    EARLY_STEPS,
+    NOT_LEARNED,
+    finding,
+    recent_updates,
+    relative_loss,
+    weights,
+)
 from tui_trainer.history.history import History
 from tui_trainer.protocol.diagnosis import Cause
 from tui_trainer.protocol.events import FindingRaised
@@ -89,7 +97,27 @@ def frozen_parameters(history: History) -> FindingRaised | None:
     """Note parameters that do not require a gradient: they are frozen on purpose."""
     update = history.last_update
     frozen = [p for p in update.parameters if p.frozen] if update else []
-    return _noted("frozen_parameters", "frozen", update, frozen)
+    found = _noted("frozen_parameters", "frozen", update, frozen)
+    if found is None or update is None or not _holds_back(history, update):
+        return found
+    evidence = (
+        f"{found.evidence}; training loss is still {100 * relative_loss(history):.0f} % of random "
+        "guessing's"
+    )
+    return replace(
+        found,
+        severity="warning",
+        evidence=evidence,
+        advice="set requires_grad to True, unless these weights are trained already",
+    )
+
+
+def _holds_back(history: History, update: UpdateProbed) -> bool:
+    """Whether most of a script's model is frozen, and what is left does not learn."""
+    total = sum(p.numel for p in update.parameters)
+    still = sum(p.numel for p in update.parameters if p.frozen)
+    is_late = history.step >= EARLY_STEPS and relative_loss(history) >= NOT_LEARNED
+    return bool(history.loops) and is_late and 2 * still >= total
 
 
 def unused_parameters(history: History) -> FindingRaised | None:

@@ -141,6 +141,7 @@ def few_steps(history: History) -> FindingRaised | None:
     size = int(history.settings["batch_size"])
     return finding(
         "few_steps",
+        severity="note" if started.script else "warning",  # a script may only be tried out
         evidence=(
             f"{started.train_size:,} images in batches of {size:,}, "
             f"{fmt.plural(started.epochs, 'epoch')}: {fmt.plural(last.step, 'step')}; training "

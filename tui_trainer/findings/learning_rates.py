@@ -39,6 +39,9 @@ TOO_LARGE, TOO_SMALL = 0.05, 3e-5
 LARGE_AFTER_START, LARGE_AT_REST = 0.015, 0.02
 """The ratios that are large after the start: in each of four updates, and in most of them."""
 
+WILD = 0.5
+"""The ratio that no update of a training that works has."""
+
 FLOOR, LEAST_FALL = 0.1, 0.05
 """The share of random guessing's loss that is too much to stop at, and the relative fall of the
 loss over three sampled updates below which it has stopped."""
@@ -152,6 +155,8 @@ def learning_rate_high(history: History) -> FindingRaised | None:
       the learning rate. One layer alone is left out: its loss has one minimum, which larger steps
       reach too.
     """
+    if found := _wild_start(history):
+        return found
     updates = recent_updates(history)
     ratios = _ratios(updates)
     loss, severity = relative_loss(history), "error"
@@ -177,6 +182,32 @@ def learning_rate_high(history: History) -> FindingRaised | None:
         **scale_lr(history, 0.1),
         step=updates[0].step,
         plot=tuple(_ratios(history.updates))[-24:],
+    )
+
+
+def _wild_start(history: History) -> FindingRaised | None:
+    """Find first updates of a script that replace half of the weights: nothing is left to learn.
+
+    Later updates look small again, relative to the weights that the first ones have made.
+    """
+    first = [update for update in history.updates if update.step <= FROM_STEP]
+    ratios = [update_ratio(update) for update in first]
+    if not history.loops or not ratios or max(ratios) < WILD or len(history.updates) < 2:
+        return None
+    now, loss = history.updates[-1], relative_loss(history)
+    if loss < NOT_FALLEN:
+        return None
+    return finding(
+        "learning_rate_high",
+        severity="error",
+        evidence=(
+            f"update-to-weight ratio {_share(max(ratios))} in the first updates, at learning rate "
+            f"{now.lr:.3g}, about 0.1 % is usual; training loss is {100 * loss:.0f} % of random "
+            "guessing's"
+        ),
+        **scale_lr(history, 0.1),
+        step=first[0].step,
+        plot=tuple(map(update_ratio, history.updates))[-24:],
     )
 
 

@@ -43,6 +43,30 @@ def validation_in_training_mode(history: History) -> FindingRaised | None:
     )
 
 
+def examples_mixed(history: History) -> FindingRaised | None:
+    """Find inputs of the model that have the values of several examples of the batch in one."""
+    recent = [probe for probe in history.loops if probe.loss is not None][-2:]
+    if len(recent) < 2 or not all(probe.is_mixed for probe in recent):
+        return None
+    return finding(
+        "examples_mixed",
+        evidence=(
+            "the model's input has the values of the batch, but not those of one example in one "
+            f"place, since step {fmt.count(recent[0].step)}"
+        ),
+        causes=(
+            cause(
+                "input_destroyed",
+                "shown",
+                "the values of several examples are in one",
+                "reshape each example by itself: keep the batch dimension first, and use permute() "
+                "to exchange dimensions",
+            ),
+        ),
+        step=recent[0].step,
+    )
+
+
 def kept_graph(history: History) -> FindingRaised | None:
     """Find graphs of earlier steps that are still in memory: something refers to their losses."""
     now = history.loops[-1] if history.loops else None

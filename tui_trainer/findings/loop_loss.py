@@ -41,7 +41,11 @@ def losses(history: History, count: int = AGREED) -> list[tuple[LoopProbed, Loss
 def loss_negated(history: History) -> FindingRaised | None:
     """Find a loss whose gradient lowers the output of the label: training maximizes the error."""
     recent = losses(history)
-    if not recent or any(loss.direction != -1 for _, loss in recent):
+    if not all(
+        loss.direction == -1 and (loss.agreement or 0.0) >= SAME_LABELS for _, loss in recent
+    ):
+        return None
+    if not recent:
         return None
     loss = recent[-1][1]
     ratio = "" if loss.ratio is None else f"; the loss is {loss.ratio:.3g} times the mean loss"
@@ -177,7 +181,8 @@ def loss_summed(history: History) -> FindingRaised | None:
     share = relative_loss(history)
     step = history.step
     is_stuck = (step >= LATE and share >= 0.5) or (ratio >= TOO_LARGE and share >= 0.98)
-    is_wild = len(updates) > 1 and min(map(update_ratio, updates)) >= 3 * TOO_LARGE
+    wild = [each for each in map(update_ratio, history.updates) if each >= 3 * TOO_LARGE]
+    is_wild = (len(wild) > 1 or max(wild, default=0.0) >= 10 * TOO_LARGE) and share >= 0.1
     is_restless = step >= 2 * LATE and ratio >= LARGE_RATIO and share >= 0.1
     is_harmful = history.divergence is not None or (
         not is_scale_free(recent[-1][0]) and (is_stuck or is_wild or is_restless)

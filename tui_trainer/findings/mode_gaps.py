@@ -108,6 +108,7 @@ def probabilities(history: History) -> FindingRaised | None:
 
 
 _SIGMOID = {
+    "cause_code": "sigmoid_before_loss",
     "cause": "the loss applies its own activation: after a sigmoid the outputs differ by at most "
     "1, and the gradient is flat",
     "advice": "remove the sigmoid: give the loss the logits",
@@ -130,6 +131,9 @@ def evaluation_mode(history: History) -> FindingRaised | None:
     If the model as a whole is in training mode, its own code keeps them there: a note.
     """
     updates = recent_updates(history, 2)
+    last = history.last_update
+    if history.loops and last is not None and not last.is_training:
+        updates = [last]  # a script has not called train(); no code of the model's own
     found = sorted(set.intersection(*(set(u.eval_layers) for u in updates))) if updates else []
     if not found:
         return None

@@ -100,6 +100,8 @@ class LoopProbed:
         foreign: Tensors of the optimizer that are no parameters of the model …
         lookalikes: … and that have the shape of a parameter that the optimizer does not have.
         dtype: The dtype of most parameters.
+        is_mixed: Whether the values of different examples of the batch were mixed on their way to
+            the model.
         loss: The loss of the sampled step.
         training_mode_images: Examples evaluated in training mode, between training steps.
         evaluated_images: All examples evaluated between training steps.
@@ -138,6 +140,7 @@ class LoopProbed:
     foreign: int = 0
     lookalikes: int = 0
     dtype: str = "float32"
+    is_mixed: bool = False
     loss: LossProbe | None = None
     training_mode_images: int = 0
     evaluated_images: int = 0

@@ -47,6 +47,26 @@ def fingerprints(inputs: Tensor) -> Tensor:
     return torch.where(is_constant, torch.zeros_like(found), found)
 
 
+@torch.no_grad()
+def are_mixed(batch: Tensor, inputs: Tensor) -> bool:
+    """Whether a model's inputs are the values of a batch, but with the examples mixed up.
+
+    The sums of all values and of their squares are the same, and the sums of the examples are not,
+    in any order.
+    """
+    if batch.numel() != inputs.numel() or len(batch) != len(inputs) or len(batch) < 4:
+        return False
+    if not (batch.is_floating_point() and inputs.is_floating_point()):
+        return False
+    one, other = (t.detach().double().cpu().reshape(len(t), -1) for t in (batch, inputs))
+    for power in (1, 2):
+        both = (one**power).sum(), (other**power).sum()
+        if not torch.isclose(*both, rtol=1e-9):
+            return False
+    sums, others = ((t * t).sum(dim=1).sort().values for t in (one, other))
+    return not torch.allclose(sums, others, rtol=1e-6)
+
+
 class Examples:
     """Compares the examples of training with those of validation, and of two epochs.
 

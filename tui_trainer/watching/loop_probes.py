@@ -26,7 +26,7 @@ from tui_trainer.protocol.events import RunStarted
 from tui_trainer.protocol.loop_probed import LoopProbed
 from tui_trainer.protocol.probed import Probe
 from tui_trainer.watching.evaluation import inner, inputs_and_labels, logits_of
-from tui_trainer.watching.examples import Examples, overlap, sampler_name
+from tui_trainer.watching.examples import Examples, are_mixed, overlap, sampler_name
 from tui_trainer.watching.hooks import Hook
 from tui_trainer.watching.sample_probes import SampleProbes
 from tui_trainer.watching.schedulers import Schedulers
@@ -35,6 +35,9 @@ from tui_trainer.watching.window import GradientHook, Window, optimized_by
 
 GRAPHS = 6
 """The latest sampled steps whose graphs are looked for."""
+
+EPOCHS = 5
+"""The first epochs whose second step is sampled."""
 
 PATIENCE = 64
 """Steps after which a sampled update is given up: the loop makes none."""
@@ -67,6 +70,8 @@ class LoopProbes:
         self.collector = InputCollector()
         self.evaluation = ScriptEvaluation(self.collector)
         self._last_inputs: Any = None
+        self._batch: Tensor | None = None
+        self._is_mixed = False
         self._previous_labels: Tensor | None = None
         self._model, self._optimizers = inner(model), optimizers
         self._progress, self._stopwatch, self._wanted = progress, stopwatch, wanted
@@ -160,6 +165,9 @@ class LoopProbes:
         is_first = window is not None and not window.has_update and not window.age
         if window is not None and is_first and logits.ndim == 2:
             self._graphs.append((self._progress.step, window.watch_output(logits)))
+            self._is_mixed = (
+                self._batch is not None and len(args) == 1 and _are_mixed(self._batch, args[0])
+            )
         logits.register_hook(self._backward_hook)  # type: ignore[no-untyped-call]
         is_needed = self._progress.epoch <= 1 or not self._progress.epoch_images
         if is_needed and len(args) == 1 and isinstance(args[0], Tensor) and args[0].ndim > 1:
@@ -219,18 +227,20 @@ class LoopProbes:
     def begin_epoch(self) -> None:
         """Begin an epoch."""
         self._is_training_batch = False
+        self._epoch_steps = 0
         self._examples.begin_epoch()
+        if self._wanted and (self._schedulers is None or not self._progress.step):
+            self._schedulers = Schedulers(self._optimizers, self._scheduler)
 
     def begin_batch(self, batch: Any, waited: float, loader: Any) -> None:
         """Begin a batch, for which the loop has waited so many seconds."""
         self._check()
-        if self._schedulers is None and self._wanted:
-            self._schedulers = Schedulers(self._optimizers, self._scheduler)
         self._is_training_batch = self._gives_batches = True
         self._waited += waited
         self._loader = loader if loader is not None else self._loader
         self._previous_labels = self.labels
-        self.labels = inputs_and_labels(batch)[1]
+        inputs, self.labels = inputs_and_labels(batch)
+        self._batch = inputs if isinstance(inputs, Tensor) and self._window is not None else None
 
     def end_step(
         self, loss: Tensor | float, logits: Tensor | None, labels: Tensor | None, lr: float
@@ -300,7 +310,14 @@ class LoopProbes:
     # --- sampled updates
 
     def _is_due(self, step: int) -> bool:
-        return self._wanted and (step in EARLY_STEPS or step % EVERY == 0)
+        """Whether to sample a step: an early one, one of fifty, and the second of some epochs.
+
+        What a validation leaves behind, as evaluation mode, shows there.
+        """
+        is_second = self._progress.epoch_images > 0 and self._epoch_steps == 1
+        after_validation = is_second and step == self._progress.step + 1
+        is_early_epoch = 1 < self._progress.epoch <= EPOCHS and after_validation
+        return self._wanted and (step in EARLY_STEPS or step % EVERY == 0 or is_early_epoch)
 
     def _is_late(self) -> bool:
         since = self._wants_window_since
@@ -358,6 +375,7 @@ class LoopProbes:
             foreign=len(foreign),
             lookalikes=sum(tuple(p.shape) in missing for p in foreign),
             dtype=max(sizes, key=lambda name: sizes[name], default="float32"),
+            is_mixed=self._is_mixed and window is not None,
             loss=window.loss if window is not None else None,
             training_mode_images=self._evaluated_in_training,
             evaluated_images=self._evaluated,
@@ -393,6 +411,10 @@ class LoopProbes:
             self._first_weights = now
             return True
         return not torch.equal(now, self._first_weights)
+
+
+def _are_mixed(batch: Tensor, inputs: Any) -> bool:
+    return isinstance(inputs, Tensor) and are_mixed(batch, inputs)
 
 
 def _has_closure(args: tuple[Any, ...]) -> bool:
