@@ -41,7 +41,7 @@ from tui_trainer.protocol.events import (
     StepDone,
 )
 from tui_trainer.recording.folder import RunFolder
-from tui_trainer.watching import WatchedRun, watcher
+from tui_trainer.watching import WatchedRun, saving
 
 SCALERS: dict[int, torch.amp.GradScaler] = {}
 
@@ -456,7 +456,7 @@ def test_a_run_without_a_step_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_resume_continues_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watcher, "UNNOTICED", math.inf)  # a busy machine saves each epoch, too
+    monkeypatch.setattr(saving, "UNNOTICED", math.inf)  # a busy machine saves each epoch, too
     model, run = watched(tmp_path / "whole", epochs=4)
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer_of(run), 1, 0.7)
     with run:

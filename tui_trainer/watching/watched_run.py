@@ -65,7 +65,8 @@ def watch(
         epochs: How many epochs the loop trains.
         scheduler: The learning rate scheduler, for checkpoints; it is found without this, too.
         extra_state: More objects with ``state_dict``, by name, for checkpoints: a ``GradScaler``.
-        out: The folder of the run; by default a new one in ``runs``.
+        out: The folder of the run, or the next free one like it (``NAME-2``) if it has a run; by
+            default a new one in ``runs``.
         name: The name of the model in lists; by default that of its class.
         epoch_size: Training examples in an epoch, if the loader has no length.
         progress: Whether to print the progress on stderr.
@@ -73,7 +74,6 @@ def watch(
 
     Raises:
         TypeError: If the model, the optimizer or the number of epochs is none.
-        InputError: If ``out`` contains a run or cannot be written.
     """
     optimizers = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer)
     if not isinstance(model, nn.Module):
@@ -106,10 +106,6 @@ def watch(
                     probes=probes,
                 )
             )
-        except InputError as error:
-            if out is not None:
-                raise
-            run.give_up(error)
         except Exception as error:
             run.give_up(error)
     return run

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from tui_trainer.engine.checkpoint_store import CheckpointStore
-from tui_trainer.engine.checkpoints import MAX_BYTES
 from tui_trainer.engine.prepare import ACCELERATOR_FLUSH
 from tui_trainer.engine.progress import Progress, Stopwatch
 from tui_trainer.engine.run import Control
@@ -62,11 +61,11 @@ from tui_trainer.watching.loaders import examples_in, sampler_of
 from tui_trainer.watching.loop_probes import LoopProbes
 from tui_trainer.watching.resuming import EPOCH_END, Earlier, earlier_run, free_folder
 from tui_trainer.watching.run_files import RunFiles
+from tui_trainer.watching.saving import Saving
 from tui_trainer.watching.script import failure_of, model_reference, script_path
 from tui_trainer.watching.sink import Sink, attach_hint
 from tui_trainer.watching.snapshots import (
     Stateful,
-    capture,
     parts_of,
     restore,
     restore_generators,
@@ -75,12 +74,6 @@ from tui_trainer.watching.snapshots import (
 NON_FINITE_STEPS = 3
 """Steps in a row without a finite loss after which a run has diverged: a ``GradScaler`` skips
 single ones on purpose."""
-
-MID_EPOCH, AT_EPOCHS = 0.01, 0.05
-"""The most of the time that checkpoints take, within epochs and at their ends."""
-
-UNNOTICED = 1.0
-"""Seconds of a checkpoint at the end of an epoch that nobody notices."""
 
 NO_LENGTH = (
     f"the loader has no length, so an epoch is shown as {UNKNOWN_SIZE:,} examples until the first "
@@ -125,7 +118,7 @@ class Watcher:
         self._control = Control(Inbox())
         self._error: Exception | None = None
         self._sink: Sink | None = None
-        self._store = CheckpointStore()
+        self._saving = Saving(self._inner, optimizers, self._parts, self.stopwatch)
         self._commands: CommandFile | None = None
         self._resumed: Earlier | None = None
         self._started: RunStarted | None = None
@@ -137,8 +130,6 @@ class Watcher:
         self._counted = 0
         self._non_finite_steps = 0
         self._is_over = False
-        self._saved_at, self._save_seconds = -math.inf, 0.0
-        self._bytes: int | None = None
 
     # --- the loop
 
@@ -255,7 +246,7 @@ class Watcher:
         for probe in self.probes.end_step(loss, logits, labels, lr):
             self._flush(sink)
             sink.emit(probe)
-        if self._store.is_due(self.stopwatch.seconds) and self._may_save(MID_EPOCH):
+        if self._saving.is_due():
             self._flush(sink)
             self._save("last")
         self._epoch.end_step()
@@ -317,8 +308,7 @@ class Watcher:
         if self._control.pause_after_epoch:
             self._control.paused, self._control.pause_after_epoch = True, False
         sink.emit(self._epoch.done(self._started.classes))
-        is_last = progress.epochs_done >= self._knobs.epochs
-        if is_last or self._save_seconds <= UNNOTICED or self._may_save(AT_EPOCHS):
+        if progress.epochs_done >= self._knobs.epochs or self._saving.is_due_at_epoch():
             best = ["best"] if self._epoch.is_best() else []
             self._save("last", EPOCH_END, *best, announce=True)
         self._process_commands(sink)
@@ -349,7 +339,7 @@ class Watcher:
         else:
             recorder = Recorder.create(free_folder(self._out), config)
         self._sink = sink = Sink(recorder, progress=self._shows, past=past)
-        self._store = CheckpointStore(recorder.folder.checkpoints, recorder.position)
+        self._saving.store = CheckpointStore(recorder.folder.checkpoints, recorder.position)
         self._commands = CommandFile(recorder.folder, self._control.inbox.send)
         self._commands.start()
         self._files = RunFiles(recorder.folder.path, self._inner, self.probes.collector)
@@ -420,7 +410,7 @@ class Watcher:
         state = state_tensors(self._inner)
         floats = [name for name, tensor in state.items() if tensor.is_floating_point()]
         non_finite = [name for name in floats if not is_finite(state[name])]
-        good = self._store.last_good
+        good = self._saving.store.last_good
         sink.emit(
             Diverged(
                 step=step.step,
@@ -488,15 +478,15 @@ class Watcher:
     # --- checkpoints
 
     def _save(self, *names: str, announce: bool = False) -> None:
-        """Save a checkpoint, unless a weight is not finite."""
-        if self._sink is None or self._is_too_large(self._sink):
-            return
-        weights = state_tensors(self._inner).values()
-        if not all(is_finite(t) for t in weights if t.is_floating_point()):
-            return
-        began = self.stopwatch.now
+        """Save a checkpoint under these names."""
+        if self._sink is not None:
+            rng = getattr(self._knobs.loader, "generator", None)
+            self._saving.save(self._sink, names, self._metadata(), rng, announce=announce)
+
+    def _metadata(self) -> dict[str, Any]:
+        """Return the plain values of a checkpoint."""
         progress, started = self.progress, self._started
-        metadata = {
+        return {
             "step": progress.step,
             "epoch": progress.epoch,
             "epochs": self._knobs.epochs,
@@ -514,34 +504,9 @@ class Watcher:
             "test_evaluations": 0,
             "model": self._name,
             "script_path": script_path(),
-            "lines": self._store.lines(),
+            "lines": self._saving.store.lines(),
             **self._files.metadata(),
         }
-        rng = getattr(self._knobs.loader, "generator", None)
-        state = capture(self._inner, self._parts, rng, metadata)
-        for event in self._store.keep(state, names, self.stopwatch.seconds, announce=announce):
-            self._sink.emit(event)
-        self._saved_at, self._save_seconds = self.stopwatch.now, self.stopwatch.now - began
-
-    def _may_save(self, share: float) -> bool:
-        """Whether another checkpoint takes at most this share of the time since the last one."""
-        return self._save_seconds <= share * (self.stopwatch.now - self._saved_at)
-
-    def _is_too_large(self, sink: Sink) -> bool:
-        """Whether a checkpoint of model and optimizers cannot be read again; reported once."""
-        if self._bytes is None:
-            self._bytes = sum(t.nbytes for t in state_tensors(self._inner).values()) + sum(
-                value.nbytes
-                for optimizer in self._optimizers
-                for state in optimizer.state.values()
-                for value in state.values()
-                if isinstance(value, Tensor)
-            )
-            if self._bytes > MAX_BYTES:
-                size = f"{self._bytes / 1e9:.1f} GB with its optimizer"
-                message = f"the model is not saved: {size}; curves, findings and knobs work"
-                sink.emit(DatasetWarning(folder=self._name, message=message))
-        return self._bytes > MAX_BYTES
 
     def resume(self, folder: Path | None) -> bool:
         """Restore the state of the last complete epoch; return whether there was one.
@@ -574,7 +539,7 @@ class Watcher:
     def _report_resumption(self, sink: Sink, resumed: Earlier) -> None:
         past = resumed.past
         self._started = next((e for e in past if isinstance(e, RunStarted)), None)
-        self._store.begin_from(resumed.state)
+        self._saving.store.begin_from(resumed.state)
         sink.remember(past)
         sink.emit(
             RunResumed(
