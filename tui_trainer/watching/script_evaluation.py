@@ -64,15 +64,14 @@ def labels_in(frame: FrameType | None, count: int) -> Tensor | None:
     """Return the labels of a batch among the variables of a frame; None without a clear choice."""
     if frame is None:
         return None
+    # Only read: before Python 3.13 it can be the dict that the script has from locals(), and in a
+    # module or a notebook it is the namespace itself.
     variables = frame.f_locals
     found = {
         name: value
         for name, value in variables.items()
         if isinstance(value, Tensor) and len(value.shape) == 1 and len(value) == count
     }
-    if isinstance(variables, dict) and variables is not frame.f_globals:
-        # Before Python 3.13 a copy that the frame keeps: it would hold losses with their graphs.
-        variables.clear()
     found = {name: value for name, value in found.items() if not value.is_floating_point()}
     named = [value for name, value in found.items() if name in LABELS]
     values = named or list(found.values())
