@@ -34,17 +34,17 @@ class ScriptEvaluation:
         self._kept = InputCollector()
         self._correct: list[Tensor] = []
         self._total = 0
-        self._is_lost = False
+        self._has_failed = False
 
     def batch(self, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         """Take note of a batch, in a hook of the model."""
-        if self._is_lost or not self._collector.wants_validation:
+        if self._has_failed or not self._collector.wants_validation:
             return
         logits = logits_of(output)
         labels = None if logits is None or not logits.ndim else labels_in(_caller(), len(logits))
         share = share_correct(logits, labels)
         if logits is None or labels is None or share is None:
-            self._is_lost = True
+            self._has_failed = True
             return
         self._correct.append(share * len(logits))
         self._total += len(logits)
@@ -52,7 +52,7 @@ class ScriptEvaluation:
 
     def report(self, reported: Validated) -> None:
         """Compare with the result that the script reports, and keep the examples if it is equal."""
-        if self._total and not self._is_lost and self._collector.wants_validation:
+        if self._total and not self._has_failed and self._collector.wants_validation:
             share = float(torch.stack(self._correct).double().sum()) / self._total
             is_whole = reported.total in (0, self._total)
             if is_whole and abs(share - reported.accuracy) < 1 / (2 * self._total) + 1e-4:
@@ -61,7 +61,7 @@ class ScriptEvaluation:
 
 
 def labels_in(frame: FrameType | None, count: int) -> Tensor | None:
-    """Return the labels of a batch among the variables of a frame; None without a clear choice."""
+    """Return the labels of a batch in the variables of a frame; None without a clear choice."""
     if frame is None:
         return None
     # Only read: before Python 3.13 it can be the dict that the script has from locals(), and in a
