@@ -771,3 +771,15 @@ async def test_a_script_whose_model_cannot_be_built_answers_no_questions() -> No
         text = app.export_screenshot()
         assert "cannot" in text
         assert "lock" in text
+
+
+async def test_no_receptive_field_is_asked_for_inputs_that_are_no_square_images() -> None:
+    (started,) = (event for event in MODEL if isinstance(event, RunStarted))
+    first = replace(started.layers[0], output_shape=(1, 1, 12))
+    layers = (first, *started.layers[1:])
+    app, attachment = attached(of_script(MODEL, script="train.py", layers=layers))
+    async with app.run_test(size=SIZE) as pilot:
+        await shown(pilot, app)
+        await pressed(pilot, "2", "down", "down")
+        assert not attachment.asked
+        assert "square" in app.export_screenshot()

@@ -104,7 +104,8 @@ def _occlusion_exhibit(attributed: AttributedImage, found: Occluded, stride: int
     predicted, _ = attributed.rivals
     worst = found.worst(predicted)
     top, left = found.corners[worst]
-    inside = min(found.patch, found.side - top), min(found.patch, found.side - left)
+    height, width = found.size
+    inside = min(found.patch, height - top), min(found.patch, width - left)
     changed = int((found.covered.argmax(dim=1) != predicted).sum())
     tried, most = len(found.covered), found.covered[worst]
     to = f" (predicted: {int(most.argmax())})" if int(most.argmax()) != predicted else ""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from math import isqrt
 
 import torch
 from torch import Tensor, nn
@@ -97,7 +96,7 @@ class Occluded:
         corners: Top and left of each position (positions, 2).
         whole: The probabilities of the unoccluded image (classes).
         covered: The probabilities at each finished position (positions so far, classes).
-        side: Side of the image in pixels.
+        size: Height and width of the image in pixels.
     """
 
     patch: int
@@ -105,7 +104,7 @@ class Occluded:
     corners: tuple[tuple[int, int], ...]
     whole: Tensor
     covered: Tensor
-    side: int
+    size: tuple[int, int]
 
     @property
     def share(self) -> float:
@@ -126,12 +125,10 @@ class Occluded:
 
     def _spread(self, values: Tensor) -> Tensor:
         """Return, for each pixel, the sum of the values of the patches that cover it."""
-        across = isqrt(len(values))
+        down = len({top for top, _ in self.corners})
         ones = torch.ones(1, 1, self.patch, self.patch)
-        spread = functional.conv_transpose2d(
-            values.view(1, 1, across, across), ones, stride=self.stride
-        )
-        return spread[0, 0, : self.side, : self.side]
+        spread = functional.conv_transpose2d(values.view(1, 1, down, -1), ones, stride=self.stride)
+        return spread[0, 0, : self.size[0], : self.size[1]]
 
     def worst(self, class_: int) -> int:
         """Return the position with the largest drop in the probability of a class."""
@@ -158,17 +155,19 @@ def occlusion(
 
     Args:
         model: The model.
-        image: The model input, square.
+        image: The model input.
         black: The value of a black pixel after normalization.
         patch: Side of the patch in pixels.
         stride: Pixels from one position to the next.
         part: Positions per slice.
         probabilities: Turns logits (N, classes) into probabilities.
     """
-    side = image.shape[-1]
-    patch = min(patch, side)
-    ends = range(0, -(-(side - patch) // stride) * stride + 1, stride)
-    corners = tuple((top, left) for top in ends for left in ends)
+    height, width = image.shape[-2:]
+    patch = min(patch, height, width)
+    tops, lefts = (
+        range(0, -(-(side - patch) // stride) * stride + 1, stride) for side in (height, width)
+    )
+    corners = tuple((top, left) for top in tops for left in lefts)
     with torch.no_grad():
         whole = probabilities(model(image))[0].float().cpu()
     covered: list[Tensor] = []
@@ -179,4 +178,4 @@ def occlusion(
             images[place, :, top : top + patch, left : left + patch] = black
         with torch.no_grad():
             covered.append(probabilities(model(images)).float().cpu())
-        yield Occluded(patch, stride, corners, whole, torch.cat(covered), side)
+        yield Occluded(patch, stride, corners, whole, torch.cat(covered), (height, width))

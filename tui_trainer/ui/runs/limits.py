@@ -35,6 +35,15 @@ def knob_limit(started: RunStarted | None, knob: str) -> str:
     return limit_of(started, "adjust", (knob,))
 
 
+def field_limit(started: RunStarted | None) -> str:
+    """Return why a receptive field of a script's model cannot be drawn; empty if it can."""
+    if started is None or not started.script or not started.layers:
+        return ""
+    height, width, _ = started.layers[0].output_shape
+    is_square = height == width > 1
+    return question_limit(started) if is_square else "the inputs of this model are no square images"
+
+
 def question_limit(started: RunStarted | None) -> str:
     """Return why questions about the model of a run have no answers; empty if they have."""
     why = dict(started.unavailable).get(commands.Ask.__name__, "") if started is not None else ""

@@ -18,6 +18,7 @@ from tui_trainer.protocol.events import EpochDone, Event, RunStarted, StepDone
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.render.layer_comparison import compare
 from tui_trainer.ui.keys.keymap import MODEL_KEYS
+from tui_trainer.ui.runs.limits import field_limit
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.screens.base_screen import LiveScreen
 from tui_trainer.ui.screens.dialogs import ChooseScreen, CompareScreen
@@ -138,6 +139,8 @@ class ModelScreen(LiveScreen):
             return "choose a layer above to see its receptive field"
         if run.history.failure is not None:
             return "the run has failed: the gradient cannot be measured"
+        if limit := field_limit(run.history.started):
+            return limit
         return run.field.rejection
 
     def _ask(self) -> None:
