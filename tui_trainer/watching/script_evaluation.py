@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tui_trainer.data.recorded_inputs import InputCollector
 from tui_trainer.models.custom.source_files import is_installed
-from tui_trainer.watching.evaluation import LABELS, Validated, logits_of, share_correct
+from tui_trainer.watching.evaluation import LABELS, Validated, logits_of, predictions, share_correct
 
 _DEEPEST = 40
 """Frames between a hook and the line of the script that calls the model, at most."""
@@ -34,17 +34,21 @@ class ScriptEvaluation:
         self._kept = InputCollector()
         self._correct: list[Tensor] = []
         self._total = 0
-        self._has_failed = False
+        self._predicted: Tensor | None = None
+        self._is_unclear = False
 
     def batch(self, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         """Take note of a batch, in a hook of the model."""
-        if self._has_failed or not self._collector.wants_validation:
+        if self._is_unclear or not self._collector.wants_validation:
             return
         logits = logits_of(output)
-        labels = None if logits is None or not logits.ndim else labels_in(_caller(), len(logits))
+        labels = None
+        if logits is not None and logits.ndim:
+            labels = labels_in(_caller(), len(logits), self._predicted)
+            self._predicted = predictions(logits)
         share = share_correct(logits, labels)
         if logits is None or labels is None or share is None:
-            self._has_failed = True
+            self._is_unclear = True
             return
         self._correct.append(share * len(logits))
         self._total += len(logits)
@@ -52,7 +56,7 @@ class ScriptEvaluation:
 
     def report(self, reported: Validated) -> None:
         """Compare with the result that the script reports, and keep the examples if it is equal."""
-        if self._total and not self._has_failed and self._collector.wants_validation:
+        if self._total and not self._is_unclear and self._collector.wants_validation:
             share = float(torch.stack(self._correct).double().sum()) / self._total
             is_whole = reported.total in (0, self._total)
             if is_whole and abs(share - reported.accuracy) < 1 / (2 * self._total) + 1e-4:
@@ -60,21 +64,30 @@ class ScriptEvaluation:
         self._begin()
 
 
-def labels_in(frame: FrameType | None, count: int) -> Tensor | None:
-    """Return the labels of a batch in the variables of a frame; None without a clear choice."""
+def labels_in(
+    frame: FrameType | None, count: int, predicted_before: Tensor | None = None
+) -> Tensor | None:
+    """Return the labels of a batch among the variables of a frame; None without a clear choice.
+
+    Args:
+        frame: That of the line which calls the model.
+        count: Examples in the batch.
+        predicted_before: The predictions of the batch before, which may still be in a variable.
+    """
     if frame is None:
         return None
-    # Only read: before Python 3.13 it can be the dict that the script has from locals(), and in a
-    # module or a notebook it is the namespace itself.
-    variables = frame.f_locals
+    # Only read: the dict can be the one that the script has from locals(), and in a module or a
+    # notebook it is the namespace itself.
     found = {
         name: value
-        for name, value in variables.items()
-        if isinstance(value, Tensor) and len(value.shape) == 1 and len(value) == count
+        for name, value in frame.f_locals.items()
+        if isinstance(value, Tensor)
+        and value.shape == (count,)
+        and not (value.is_floating_point() or value.is_complex() or value.dtype == torch.bool)
+        and not (predicted_before is not None and torch.equal(value, predicted_before.to(value)))
     }
-    found = {name: value for name, value in found.items() if not value.is_floating_point()}
     named = [value for name, value in found.items() if name in LABELS]
-    values = named or list(found.values())
+    values = list({id(value): value for value in named or found.values()}.values())
     return values[0] if len(values) == 1 else None
 
 
