@@ -146,7 +146,13 @@ UNLEARNED = epochs(3, train_loss=1.0, train_accuracy=0.5)
 LOOP_TWINS = [
     Twins("other_parameters", loops(optimized=0, foreign=8), loops(foreign=2), "error", "0 of"),
     Twins("no_update", loops(40, updates=0, has_moved=False), loops(5, updates=0), "error", "40"),
-    Twins("no_loss_gradient", loops(is_reached=False), loops(), "error", "no parameter"),
+    Twins(
+        "no_loss_gradient",
+        loops(is_reached=False, update_gradient_norm=0.0),
+        loops(is_reached=False),
+        "error",
+        "no parameter",
+    ),
     Twins(
         "cleared_gradients",
         loops(update_gradient_norm=0.0),

@@ -20,7 +20,7 @@ from tui_trainer.findings.rule import (
     weight_norm,
 )
 from tui_trainer.history.history import History
-from tui_trainer.protocol.events import FindingRaised
+from tui_trainer.protocol.events import FindingRaised, StepDone
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text import fmt
 
@@ -93,7 +93,11 @@ def not_learning(history: History) -> FindingRaised | None:
     step, started = history.last_step, history.started
     if step is None or started is None:
         return None
-    if step.step < STUCK_STEPS or relative_loss(history) < STUCK:
+    if step.step < STUCK_STEPS:
+        return None
+    if found := _nothing_general(history, step):
+        return found
+    if relative_loss(history) < STUCK:
         return None
     at_work = images_at_high_lr(history)
     if at_work < FEW_IMAGES or _smoothed(history) < STUCK:
@@ -113,6 +117,29 @@ def not_learning(history: History) -> FindingRaised | None:
         ),
         step=step.step,
         causes=causes.ranked(history, *STUCK_BY) or (causes.cause("input_destroyed", "possible"),),
+    )
+
+
+def _nothing_general(history: History, step: StepDone) -> FindingRaised | None:
+    """Find a script whose loss hardly falls while validation stays at chance level, two epochs."""
+    recent, started = history.epochs[-2:], history.started
+    if started is None or not history.loops or len(recent) < 2 or relative_loss(history) < BEGUN:
+        return None
+    limit = 1.5 / started.classes
+    if any(e.val_interval is None or e.val_interval[0] > limit for e in recent):
+        return None
+    now = recent[-1]
+    return finding(
+        "not_learning",
+        evidence=(
+            f"training loss {history.smoothed_loss:.3f}, random guessing gives "
+            f"{history.guessing_loss:.3f}{of_classes(history)}; validation accuracy "
+            f"{fmt.accuracy_with_interval(now.val_accuracy or 0.0, now.val_interval)} in epoch "
+            f"{now.epoch}"
+        ),
+        step=step.step,
+        causes=causes.ranked(history, *(t for t in STUCK_BY if t is not causes.few_steps))
+        or (causes.cause("input_destroyed", "possible"),),
     )
 
 

@@ -75,6 +75,8 @@ def loss_labels(history: History) -> FindingRaised | None:
         return _shifted(history, known, step)
     if any(loss.is_relabeled for loss in known):
         return None
+    if all(loss.is_permuted for loss in known) and any(probe.is_changed for probe, _ in recent):
+        return None  # the examples may be mixed with each other: mixup, cutmix
     now = known[-1]
     evidence = (
         f"the gradient of the loss shows other labels than the batch has: "

@@ -108,6 +108,8 @@ def no_loss_gradient(history: History) -> FindingRaised | None:
     recent = sampled(history, 2)
     if not recent or any(probe.is_reached or not probe.optimized for probe in recent):
         return None
+    if any(probe.update_gradient_norm for probe in recent):
+        return None  # the script computes the gradients itself
     now = recent[-1]
     evidence = (
         f"no parameter received a gradient in the sampled updates since step "

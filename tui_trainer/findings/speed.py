@@ -18,7 +18,10 @@ LONG_ENOUGH = 20.0
 WAITING = 0.5
 """The share of a step's time spent on the input, above which training is input-bound."""
 
-PROBES = 8
+MOSTLY = 0.6
+"""The share from which a script's loader is slow: it prepares each example in Python."""
+
+PROBES, FEW_PROBES = 8, 5
 
 SHORT = 0.1
 """The share of free memory below which it is low."""
@@ -45,13 +48,15 @@ def slower(history: History) -> FindingRaised | None:
 
 def input_bound(history: History) -> FindingRaised | None:
     """Note that more than half of each step is spent on loading and augmenting the batch."""
-    updates = recent_updates(history, PROBES)
+    count = FEW_PROBES if history.loops else PROBES
+    updates = recent_updates(history, count)
     shares = [update.input_share for update in updates if update.input_share is not None]
-    if len(shares) < PROBES or statistics.median(shares) < WAITING:
+    if len(shares) < count or statistics.median(shares) < WAITING:
         return None
     share = statistics.median(shares)
     return finding(
         "input_bound",
+        severity="warning" if history.loops and share >= MOSTLY else "note",
         evidence=f"{fmt.percent(share, 0)} of each step is spent on loading and augmenting images",
         step=updates[0].step,
         cause=(

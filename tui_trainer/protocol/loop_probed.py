@@ -34,6 +34,7 @@ class LossProbe:
         rolled: The same for the batch's labels moved by one example.
         shift: The number that the loss adds to each label, modulo the classes; None if the
             labels differ otherwise.
+        is_permuted: Whether these labels are those of the batch in another order.
         is_relabeled: Whether the loss's label is a function of the batch's label.
     """
 
@@ -52,6 +53,7 @@ class LossProbe:
     previous: float | None = None
     rolled: float | None = None
     shift: int | None = None
+    is_permuted: bool = False
     is_relabeled: bool = False
 
 
@@ -102,6 +104,7 @@ class LoopProbed:
         dtype: The dtype of most parameters.
         is_mixed: Whether the values of different examples of the batch were mixed on their way to
             the model.
+        is_changed: Whether the loop has changed the values of the batch before the model got them.
         loss: The loss of the sampled step.
         training_mode_images: Examples evaluated in training mode, between training steps.
         evaluated_images: All examples evaluated between training steps.
@@ -141,6 +144,7 @@ class LoopProbed:
     lookalikes: int = 0
     dtype: str = "float32"
     is_mixed: bool = False
+    is_changed: bool = False
     loss: LossProbe | None = None
     training_mode_images: int = 0
     evaluated_images: int = 0

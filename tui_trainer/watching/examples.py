@@ -67,6 +67,15 @@ def are_mixed(batch: Tensor, inputs: Tensor) -> bool:
     return not torch.allclose(sums, others, rtol=1e-6)
 
 
+@torch.no_grad()
+def are_changed(batch: Tensor, inputs: Tensor) -> bool:
+    """Whether a model's inputs have other values than the batch, example by example."""
+    if batch.numel() != inputs.numel() or len(batch) != len(inputs) or not len(batch):
+        return True
+    one, other = (t.detach().double().cpu().reshape(len(t), -1) for t in (batch, inputs))
+    return not torch.allclose((one * one).sum(dim=1), (other * other).sum(dim=1), rtol=1e-4)
+
+
 class Examples:
     """Compares the examples of training with those of validation, and of two epochs.
 

@@ -26,7 +26,7 @@ from tui_trainer.protocol.events import RunStarted
 from tui_trainer.protocol.loop_probed import LoopProbed
 from tui_trainer.protocol.probed import Probe
 from tui_trainer.watching.evaluation import inner, inputs_and_labels, logits_of
-from tui_trainer.watching.examples import Examples, are_mixed, overlap, sampler_name
+from tui_trainer.watching.examples import Examples, are_changed, are_mixed, overlap, sampler_name
 from tui_trainer.watching.hooks import Hook
 from tui_trainer.watching.sample_probes import SampleProbes
 from tui_trainer.watching.schedulers import Schedulers
@@ -71,7 +71,7 @@ class LoopProbes:
         self.evaluation = ScriptEvaluation(self.collector)
         self._last_inputs: Any = None
         self._batch: Tensor | None = None
-        self._is_mixed = False
+        self._is_mixed = self._is_changed = False
         self._previous_labels: Tensor | None = None
         self._model, self._optimizers = inner(model), optimizers
         self._progress, self._stopwatch, self._wanted = progress, stopwatch, wanted
@@ -162,16 +162,23 @@ class LoopProbes:
             return
         self._last = "F"
         window = self._window
+        if window is not None:
+            window.begin_forward()
         is_first = window is not None and not window.has_update and not window.age
         if window is not None and is_first and logits.ndim == 2:
             self._graphs.append((self._progress.step, window.watch_output(logits)))
-            self._is_mixed = (
-                self._batch is not None and len(args) == 1 and _are_mixed(self._batch, args[0])
-            )
+            self._compare(args)
         logits.register_hook(self._backward_hook)  # type: ignore[no-untyped-call]
         is_needed = self._progress.epoch <= 1 or not self._progress.epoch_images
         if is_needed and len(args) == 1 and isinstance(args[0], Tensor) and args[0].ndim > 1:
             self._examples.train(args[0])
+
+    def _compare(self, args: tuple[Any, ...]) -> None:
+        """Compare the model's input with the batch of the loop."""
+        self._is_mixed = self._is_changed = False
+        if self._batch is not None and len(args) == 1 and isinstance(args[0], Tensor):
+            self._is_mixed = are_mixed(self._batch, args[0])
+            self._is_changed = not self._is_mixed and are_changed(self._batch, args[0])
 
     def _evaluation(self, args: tuple[Any, ...]) -> None:
         """Take note of a forward pass between two training steps."""
@@ -376,6 +383,7 @@ class LoopProbes:
             lookalikes=sum(tuple(p.shape) in missing for p in foreign),
             dtype=max(sizes, key=lambda name: sizes[name], default="float32"),
             is_mixed=self._is_mixed and window is not None,
+            is_changed=self._is_changed and window is not None,
             loss=window.loss if window is not None else None,
             training_mode_images=self._evaluated_in_training,
             evaluated_images=self._evaluated,
@@ -411,10 +419,6 @@ class LoopProbes:
             self._first_weights = now
             return True
         return not torch.equal(now, self._first_weights)
-
-
-def _are_mixed(batch: Tensor, inputs: Any) -> bool:
-    return isinstance(inputs, Tensor) and are_mixed(batch, inputs)
 
 
 def _has_closure(args: tuple[Any, ...]) -> bool:

@@ -216,7 +216,7 @@ def _values(
     if guess is not None and ratio is not None:
         scale = float(len(labels)) if _is_same(ratio, len(labels)) else 1.0
         pieces = round(1 / ratio) if 0 < ratio < 1 else 1
-        scale = scale / pieces if pieces > 1 and _is_same(ratio * pieces, 1) else scale
+        scale = scale / pieces if pieces > 1 and abs(ratio * pieces - 1) < 1e-4 else scale
         fields["guess_loss"] = guess * scale
     return fields
 
@@ -315,6 +315,7 @@ def _compared(
     """Compare the labels of the loss with those of the batch and of what they can be mixed up."""
     mine = labels[places]
     fields: dict[str, Any] = {"agreement": _share(used, mine)}
+    fields["is_permuted"] = torch.equal(used.sort().values, mine.sort().values)
     if previous is not None:
         fields["previous"] = _share(used, previous[places])
     rolled = (_share(used, labels.roll(by)[places]) for by in (1, -1))

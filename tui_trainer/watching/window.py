@@ -78,6 +78,7 @@ class Window:
         self._shared = [p for p in self._tensors if id(p) in mine]
         self._updated: set[int] = set()
         self._is_left: list[bool] = []
+        self._touched: set[int] = set()
         self._labels: Tensor | None = None
         self._hooks: list[GradientHook] = []
         self._received: list[tuple[Tensor, Tensor]] = []
@@ -107,12 +108,17 @@ class Window:
         if output.ndim == 2 and output.shape == gradient.shape:
             self._received.append((output, gradient.detach().clone()))
 
+    def begin_forward(self) -> None:
+        """Take note of a forward pass: the gradients so far are from before it."""
+        self._touched.clear()
+
     @torch.no_grad()
     def begin_backward(self) -> None:
         """Look for gradients from before; a backward pass begins."""
         if self.has_update:
             return
-        left = [p.grad for p in self._shared if p.grad is not None]
+        new = self._touched
+        left = [p.grad for p in self._shared if p.grad is not None and id(p) not in new]
         self._is_left.append(any(bool(gradient.any()) for gradient in left))
 
     @torch.no_grad()
@@ -120,6 +126,7 @@ class Window:
         gradient = gradient_of(parameter)
         if gradient is not None and not self.has_update:
             self._norms[id(parameter)] = gradient.norm()
+            self._touched.add(id(parameter))
 
     @torch.no_grad()
     def begin_update(self, optimizer: Optimizer, *, has_closure: bool) -> None:
@@ -159,7 +166,7 @@ class Window:
     @property
     def is_accumulated(self) -> bool:
         """Whether gradients from before were there in every backward pass."""
-        return bool(self._is_left) and all(self._is_left)
+        return self.is_reached and bool(self._is_left) and all(self._is_left)
 
     def end_step(
         self,
