@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -135,7 +136,11 @@ def layers_of_model(model: nn.Module, inputs: Tensor | None, classes: int) -> tu
     if inputs is None or sum(p.numel() for p in model.parameters()) > MOST_PARAMETERS:
         return ()
     try:
-        with preserve_rng_state(device_of(model)), preserve_globals(model):
+        with (
+            preserve_rng_state(device_of(model)),
+            preserve_globals(model),
+            warnings.catch_warnings(action="ignore"),  # the script has had them itself
+        ):
             return layers_of(copy_model(model).cpu(), InputSpec.of(inputs), classes)
     except Exception:  # of a model that somebody else wrote; its run needs no table
         return ()
