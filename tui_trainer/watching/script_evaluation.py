@@ -67,7 +67,7 @@ class ScriptEvaluation:
 def labels_in(
     frame: FrameType | None, count: int, predicted_before: Tensor | None = None
 ) -> Tensor | None:
-    """Return the labels of a batch among the variables of a frame; None without a clear choice.
+    """Return the labels of a batch in the variables of a frame; None without a clear choice.
 
     Args:
         frame: That of the line which calls the model.
