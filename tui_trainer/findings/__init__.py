@@ -235,7 +235,10 @@ RULES: tuple[Rule, ...] = (
         learning.not_learning,
         STEPS,
         "not learning",
-        (*_BROKEN, *_CAUSES, *_STUCK, "learning_rate_low", "learning_rate_high", "dropout_high"),
+        (
+            *(*_BROKEN, *_CAUSES, *_STUCK, "learning_rate_low", "learning_rate_high"),
+            *("dropout_high", "not_shuffled"),
+        ),
     ),
     Rule(
         learning.weight_decay_high,
