@@ -78,7 +78,7 @@ class LoopProbes:
         self._scheduler = scheduler
         self._schedulers: Schedulers | None = None
         self._examples = Examples()
-        self._sample = SampleProbes(self._model, self.collector, progress)
+        self._sample = SampleProbes(self._model, self.collector, progress, stopwatch)
         self._error: Exception | None = None
         self._classes = 0
         # --- the order of the calls: F forward, B backward, U update

@@ -12,11 +12,14 @@ from tui_trainer.anatomy import trace
 from tui_trainer.data.recorded_inputs import InputCollector, RecordedInputs, recorded_inputs
 from tui_trainer.engine.probes import EARLY_IMAGES, SPACING
 from tui_trainer.engine.probes.sample import SHARE, Sample
-from tui_trainer.engine.progress import Progress
+from tui_trainer.engine.progress import Progress, Stopwatch
 from tui_trainer.protocol.config import Augmentation
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.protocol.probed import Probe, SampleProbed
 from tui_trainer.watching.evaluation import device_of
+
+BUDGET = 0.015
+"""The share of the training time that the probes may have taken before another one."""
 
 ENOUGH = 256
 """The training examples from which the sample is made before the end of an epoch."""
@@ -41,7 +44,14 @@ class SampleProbes:
         train_size: Training examples in an epoch.
     """
 
-    def __init__(self, model: nn.Module, collector: InputCollector, progress: Progress) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        collector: InputCollector,
+        progress: Progress,
+        stopwatch: Stopwatch,
+    ) -> None:
+        self._stopwatch, self._spent = stopwatch, 0.0
         self.layers: tuple[LayerRow, ...] = ()
         self.train_size: int | None = None
         self._model, self._collector, self._progress = model, collector, progress
@@ -65,8 +75,13 @@ class SampleProbes:
             yield from self._probe()
 
     def _probe(self) -> Iterator[Probe]:
+        began = self._stopwatch.seconds
+        is_first = self._sampled_at < 0
         self._sampled_at = self._progress.images
-        found = self._probed() if self._is_possible else None
+        if not self._is_possible or (not is_first and self._spent > BUDGET * began):
+            return
+        found = self._probed()
+        self._spent += self._stopwatch.seconds - began
         if found is not None:
             yield found
 
