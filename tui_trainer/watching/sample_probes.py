@@ -19,7 +19,10 @@ from tui_trainer.protocol.probed import Probe, SampleProbed
 from tui_trainer.watching.evaluation import device_of
 
 BUDGET = 0.015
-"""The share of the training time that the probes may have taken before another one."""
+"""The share of the training time that the probes may have taken before another one …"""
+
+GRACE = 1.0
+"""… or this many seconds altogether: a short run has as many as it needs."""
 
 ENOUGH = 256
 """The training examples from which the sample is made before the end of an epoch."""
@@ -76,9 +79,8 @@ class SampleProbes:
 
     def _probe(self) -> Iterator[Probe]:
         began = self._stopwatch.seconds
-        is_first = self._sampled_at < 0
         self._sampled_at = self._progress.images
-        if not self._is_possible or (not is_first and self._spent > BUDGET * began):
+        if not self._is_possible or self._spent > max(GRACE, BUDGET * began):
             return
         found = self._probed()
         self._spent += self._stopwatch.seconds - began
