@@ -171,7 +171,7 @@ KINDS: Mapping[str, Kind] = {
     "learning-rate-high": Kind(("learning_rate_high",), (tuning_schedules.lr_high,)),
     "learning-rate-low": Kind(("learning_rate_low",), (tuning_schedules.lr_low,)),
     "wrong-reshape": Kind(
-        ("depends_on_batch", "input_destroyed"),
+        ("examples_mixed", "depends_on_batch", "input_destroyed"),
         (tuning_data.reshaped_channels, tuning_data.reshaped_rows),
         architectures=CONV,
         optimizers=("adam", "adamw", "rmsprop"),
