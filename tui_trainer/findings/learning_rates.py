@@ -39,7 +39,7 @@ TOO_LARGE, TOO_SMALL = 0.05, 3e-5
 LARGE_AFTER_START, LARGE_AT_REST = 0.015, 0.02
 """The ratios that are large after the start: in each of four updates, and in most of them."""
 
-SETTLED, EARLY_LARGE = 40, 0.15
+WARMED_UP, EARLY_LARGE = 40, 0.15
 """The step of a script before which a ratio must be above this to be too large: RMSprop and Adam
 begin with large updates, and a few batches do not show whether the loss falls."""
 
@@ -164,7 +164,7 @@ def learning_rate_high(history: History) -> FindingRaised | None:
     updates = recent_updates(history)
     ratios = _ratios(updates)
     loss, severity = relative_loss(history), "error"
-    is_new = bool(history.loops) and bool(updates) and updates[-1].step < SETTLED
+    is_new = bool(history.loops) and bool(updates) and updates[-1].step < WARMED_UP
     if is_new and min(ratios) < EARLY_LARGE:
         return None
     if not updates or min(ratios) < TOO_LARGE or loss < NOT_FALLEN:
