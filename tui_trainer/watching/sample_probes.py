@@ -22,8 +22,8 @@ from tui_trainer.watching.evaluation import device_of
 BUDGET = 0.015
 """The share of the training time that the probes may have taken before another one …"""
 
-GRACE = 1.0
-"""… or this many seconds altogether: a short run has as many as it needs."""
+GRACE = 0.25
+"""… or this many seconds altogether: a short run of a small model has all of them."""
 
 ENOUGH = 256
 """The training examples from which the sample is made before the end of an epoch."""
