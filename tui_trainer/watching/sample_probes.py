@@ -19,7 +19,7 @@ from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.protocol.probed import Probe, SampleProbed
 from tui_trainer.watching.evaluation import device_of
 
-BUDGET = 0.015
+BUDGET = 0.008
 """The share of the training time that the probes may have taken before another one …"""
 
 GRACE = 0.25
