@@ -167,7 +167,7 @@ def test_a_lesson_has_all_parts_in_order_without_color() -> None:
     for printed in ("  It has 7.", "  And 8.", "  what it shows", "  result: It is 7."):
         assert printed in lines
     assert lines.index("  answer:") > lines.index("QUESTION")
-    assert "softmax before the loss" in "\n".join(lines[-8:])
+    assert "softmax before the loss" in "\n".join(lines[-9:])
 
 
 def test_an_untrained_experiment_prints_its_command() -> None:
