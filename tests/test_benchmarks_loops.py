@@ -80,18 +80,14 @@ def _judged(loop: Loop, folder: Path, *, faulty: bool) -> Judged:
     return judge_events(events, name=loop.__name__, kind="", sane=0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("loop", "cause"),
     [
         (tuning_losses.softmax_in_loop, "softmax_before_loss"),
-        *(
-            pytest.param(loop, cause, marks=pytest.mark.slow)
-            for loop, cause in (
-                (tuning_updates.cleared_after_backward, "cleared_gradients"),
-                (tuning_updates.head_replaced, "other_parameters"),
-                (tuning_losses.loss_wrapped_again, "loss_detached"),
-            )
-        ),
+        (tuning_updates.cleared_after_backward, "cleared_gradients"),
+        (tuning_updates.head_replaced, "other_parameters"),
+        (tuning_losses.loss_wrapped_again, "loss_detached"),
     ],
 )
 def test_a_faulty_loop_is_named_and_its_clean_twin_is_not(

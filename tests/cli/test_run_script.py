@@ -135,8 +135,9 @@ def test_ctrl_c_interrupts_a_script_that_loads(
     run: Cli, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = script(
-        "import time\nprint('loading', flush=True)\n"
-        "try:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    print('interrupted')\n"
+        "import time\n"
+        "try:\n    print('loading')\n    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n    print('interrupted')\n"
     )
 
     logs = [""]

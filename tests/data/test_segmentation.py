@@ -199,7 +199,7 @@ def likeness(one: Tensor, other: Tensor) -> float:
 @pytest.mark.parametrize(
     "picture",
     [
-        pytest.param(picture, marks=[pytest.mark.slow] if place % 2 else [])
+        pytest.param(picture, marks=[pytest.mark.slow] if place % 3 else [])
         for place, picture in enumerate(SCENES)
     ],
 )
