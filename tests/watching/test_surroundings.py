@@ -111,11 +111,11 @@ def runs(folder: Path) -> list[Path]:
 @pytest.mark.parametrize(
     ("script", "name", "expected"),
     [
-        ("/work/train.py", "Net", "/work/train.py:Net"),
+        ("/home/ada/train.py", "Net", "/home/ada/train.py:Net"),
         ("/usr/bin/pytest", "Net", "pytest:Net"),
         ("/usr/bin/2-train", "Net", "_2_train:Net"),
         (None, "Net", "notebook:Net"),
-        ("/work/train.py", "my net, 2nd", "/work/train.py:my_net__2nd"),
+        ("/home/ada/train.py", "my net, 2nd", "/home/ada/train.py:my_net__2nd"),
     ],
 )
 def test_the_model_of_any_script_has_a_name_for_the_settings(
