@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from tui_trainer.engine.checkpoints import Checkpoint, read_checkpoint
@@ -10,6 +11,7 @@ from tui_trainer.protocol.errors import path_error
 from tui_trainer.protocol.events import Event
 from tui_trainer.recording.checkpoint_head import read_metadata
 from tui_trainer.recording.folder import RUNS, RunFolder, list_runs
+from tui_trainer.recording.journal import Recorded
 from tui_trainer.recording.recorder import Recorder
 from tui_trainer.watching.script import script_path
 
@@ -17,7 +19,7 @@ EPOCH_END = "epoch"
 """The checkpoint from which a script resumes: of the end of the last complete epoch."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Earlier:
     """An earlier run of the script, at the end of its last complete epoch.
 
@@ -31,10 +33,15 @@ class Earlier:
     path: Path
     state: Checkpoint
 
-    @property
+    @cached_property
+    def recorded(self) -> Recorded:
+        """All its events."""
+        return self.folder.read_events()
+
+    @cached_property
     def past(self) -> tuple[Event, ...]:
         """The events up to the checkpoint."""
-        return self.folder.read_events().before(self.state.metadata["lines"])
+        return self.recorded.before(self.state.metadata["lines"])
 
     def reopen(self) -> Recorder:
         """Continue its record.
@@ -42,9 +49,7 @@ class Earlier:
         Raises:
             InputError: If another process is writing it, or it cannot be written.
         """
-        recorded = self.folder.read_events()
-        past = recorded.before(self.state.metadata["lines"])
-        return Recorder.reopen(self.folder, recorded, past)
+        return Recorder.reopen(self.folder, self.recorded, self.past)
 
 
 def earlier_run(folder: Path | None, out: Path | None) -> Earlier | None:
