@@ -19,11 +19,11 @@ from tui_trainer.models.build import build_model
 from tui_trainer.models.custom.script_model import (
     MODEL_FILE,
     STRUCTURE,
-    logits_of,
     write_script_model,
 )
 from tui_trainer.models.input_spec import InputSpec
 from tui_trainer.models.state import load_state, state_tensors
+from tui_trainer.models.tensors import logits_of
 from tui_trainer.protocol.errors import InputError
 
 IMAGES = torch.rand(3, 3, 8, 6)

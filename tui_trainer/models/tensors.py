@@ -126,3 +126,17 @@ def size_of(parameter: nn.Parameter) -> int:
 def flat(tensors: list[Tensor]) -> Tensor:
     """Return tensors as one flat float32 tensor."""
     return torch.cat([tensor.reshape(-1).to(torch.float32) for tensor in tensors])
+
+
+def logits_of(output: Any) -> Tensor | None:
+    """Return the logits in the output of a model: ``logits``, or its first tensor."""
+    if isinstance(output, Tensor):
+        return output
+    found = getattr(output, "logits", None)
+    if isinstance(found, Tensor):
+        return found
+    if isinstance(output, Mapping):
+        return logits_of(output.get("logits", next(iter(output.values()), None)))
+    if isinstance(output, list | tuple) and output:
+        return logits_of(output[0])
+    return None

@@ -25,6 +25,7 @@ from tui_trainer.lab.preflight.rule_items import as_item
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.modes import begin_training
 from tui_trainer.models.rng import preserve_rng_state, rng_tensors
+from tui_trainer.models.tensors import logits_of
 from tui_trainer.models.unregistered_state import preserve_globals
 from tui_trainer.protocol.config import MAX_EPOCHS, OPTIMIZERS, RunConfig
 from tui_trainer.protocol.diagnosis import CheckItem
@@ -38,7 +39,6 @@ from tui_trainer.watching.evaluation import (
     class_indices,
     device_of,
     inputs_and_labels,
-    logits_of,
     move,
 )
 from tui_trainer.watching.loaders import examples_in

@@ -14,6 +14,7 @@ from torch.nn import functional
 from tui_trainer.engine.evaluation import Evaluation
 from tui_trainer.models.modes import evaluating
 from tui_trainer.models.rng import preserve_rng_state
+from tui_trainer.models.tensors import logits_of
 
 LABELS = ("labels", "label", "targets", "target", "y")
 """The keys under which batches that are mappings have their labels."""
@@ -55,20 +56,6 @@ def inputs_and_labels(batch: Any) -> tuple[Any, Tensor | None]:
         inputs = batch[0] if len(batch) == 2 else tuple(batch[:-1])
         return inputs, labels if isinstance(labels, Tensor) else None
     return batch, None
-
-
-def logits_of(output: Any) -> Tensor | None:
-    """Return the logits in the output of a model: its first tensor, or its ``logits``."""
-    if isinstance(output, Tensor):
-        return output
-    found = getattr(output, "logits", None)
-    if isinstance(found, Tensor):
-        return found
-    if isinstance(output, Mapping):
-        return logits_of(output.get("logits", next(iter(output.values()), None)))
-    if isinstance(output, list | tuple) and output:
-        return logits_of(output[0])
-    return None
 
 
 def classes_second(logits: Tensor | None, labels: Tensor | None) -> Tensor | None:

@@ -21,11 +21,11 @@ from torch.optim import Optimizer
 from tui_trainer.data.recorded_inputs import InputCollector
 from tui_trainer.engine.probes import EARLY_STEPS, EVERY
 from tui_trainer.engine.progress import Progress, Stopwatch
-from tui_trainer.models.tensors import flat_gradient, trainable
+from tui_trainer.models.tensors import flat_gradient, logits_of, trainable
 from tui_trainer.protocol.events import RunStarted
 from tui_trainer.protocol.loop_probed import LoopProbed
 from tui_trainer.protocol.probed import Probe
-from tui_trainer.watching.evaluation import inner, inputs_and_labels, logits_of
+from tui_trainer.watching.evaluation import inner, inputs_and_labels
 from tui_trainer.watching.examples import Examples, are_changed, are_mixed, overlap, sampler_name
 from tui_trainer.watching.hooks import Hook
 from tui_trainer.watching.sample_probes import SampleProbes
@@ -87,7 +87,7 @@ class LoopProbes:
         self._updates = self._backwards = self._stale = 0
         self._is_training_batch = self._gives_batches = self._is_validating = False
         # --- evaluations by the loop itself
-        self._evaluated = self._evaluated_in_training = self._pass_images = 0
+        self._evaluated = self._evaluated_in_training = 0
         # --- sampled updates
         self._window: Window | None = None
         self._wants_window_since: int | None = None

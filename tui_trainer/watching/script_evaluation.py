@@ -17,7 +17,8 @@ from torch import Tensor
 
 from tui_trainer.data.recorded_inputs import InputCollector
 from tui_trainer.models.custom.source_files import is_installed
-from tui_trainer.watching.evaluation import LABELS, Validated, logits_of, predictions, share_correct
+from tui_trainer.models.tensors import logits_of
+from tui_trainer.watching.evaluation import LABELS, Validated, predictions, share_correct
 
 _DEEPEST = 40
 """Frames between a hook and the line of the script that calls the model, at most."""

@@ -15,6 +15,7 @@ from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.models.rng import rng_tensors, set_rng_tensors
 from tui_trainer.models.state import load_state, mismatch, state_tensors
 from tui_trainer.protocol.errors import path_error
+from tui_trainer.watching.evaluation import device_of
 
 
 class Stateful(Protocol):
@@ -98,7 +99,7 @@ def capture(
         else:
             tensors |= found
     tensors |= {f"rng/{name}": state for name, state in rng_tensors().items()}
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    device = device_of(model)
     if device.type == "cuda":
         tensors["rng/cuda"] = torch.cuda.get_rng_state(device)
     if rng is not None:
@@ -132,7 +133,7 @@ def restore(state: Checkpoint, model: nn.Module, parts: Mapping[str, Stateful], 
 def restore_generators(state: Checkpoint, model: nn.Module) -> None:
     """Set the global random generators to the checkpoint's states."""
     set_rng_tensors(state.part("rng"))
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    device = device_of(model)
     if device.type == "cuda" and "rng/cuda" in state.tensors:
         torch.cuda.set_rng_state(state.tensors["rng/cuda"], device)
 

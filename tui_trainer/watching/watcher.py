@@ -19,6 +19,7 @@ from tui_trainer.engine.prepare import ACCELERATOR_FLUSH
 from tui_trainer.engine.progress import Progress, Stopwatch
 from tui_trainer.engine.run import Control
 from tui_trainer.models.state import is_finite, state_tensors
+from tui_trainer.models.tensors import logits_of
 from tui_trainer.protocol.commands import Command, Inbox, name_of
 from tui_trainer.protocol.diagnosis import CheckItem
 from tui_trainer.protocol.events import (
@@ -53,7 +54,6 @@ from tui_trainer.watching.evaluation import (
     device_of,
     inner,
     inputs_and_labels,
-    logits_of,
     share_correct,
 )
 from tui_trainer.watching.knobs import Knobs

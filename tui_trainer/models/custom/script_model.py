@@ -36,6 +36,7 @@ from torch.nn.utils import parametrize
 from tui_trainer.models.custom.script_definitions import local_definition, module_of_script
 from tui_trainer.models.custom.source_files import is_installed
 from tui_trainer.models.input_spec import unpack_inputs
+from tui_trainer.models.tensors import logits_of
 from tui_trainer.protocol.errors import InputError, reason
 from tui_trainer.recording.atomic import read_at_most, write_atomically
 
@@ -645,17 +646,3 @@ def _logits_hook(module: nn.Module, arguments: Any, output: Any) -> Any:
     if logits.dim() == 2 and logits.shape[1] == 1:
         return torch.cat((torch.zeros_like(logits), logits), dim=1)
     return logits
-
-
-def logits_of(output: Any) -> Tensor | None:
-    """Return the logits in the output of a model: ``logits``, or its first tensor."""
-    if isinstance(output, Tensor):
-        return output
-    found = getattr(output, "logits", None)
-    if isinstance(found, Tensor):
-        return found
-    if isinstance(output, Mapping):
-        return logits_of(output.get("logits", next(iter(output.values()), None)))
-    if isinstance(output, list | tuple) and output:
-        return logits_of(output[0])
-    return None
