@@ -58,10 +58,11 @@ class TopLine(CellLine):
 def what_cells(run: ShownRun) -> list[Cell]:
     """Return model and dataset; a narrow line drops the least important parts."""
     started, config = run.history.started, run.config
-    cells = [
-        Cell("mnist-tui  ", rank=5, style="muted"),
-        Cell(model_name(config.model), style="title bold"),
-    ]
+    # The settings of a script's run name the file that rebuilds its model.
+    name = model_name(config.model)
+    if started is not None and started.script:
+        name = f"{started.script}:{started.model}"
+    cells = [Cell("mnist-tui  ", rank=5, style="muted"), Cell(name, style="title bold")]
     if run.role:
         cells.append(Cell(f" · {run.role}", rank=1, style="intervention"))
     if started is None:
