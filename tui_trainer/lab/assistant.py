@@ -13,7 +13,7 @@ from tui_trainer.data.dataset import Data
 from tui_trainer.data.neighbors import probe_data
 from tui_trainer.data.recorded_inputs import RecordedInputs
 from tui_trainer.engine.checkpoints import Checkpoint
-from tui_trainer.engine.evaluation import Evaluation, probabilities_of
+from tui_trainer.engine.evaluation import Evaluation
 from tui_trainer.engine.process_commands import reject
 from tui_trainer.engine.run import Run
 from tui_trainer.lab.ask import VIEW_TOPICS, Job, Scheduler, single_thread, topic_of
@@ -25,6 +25,7 @@ from tui_trainer.lab.probe_assistant import ProbeAssistant
 from tui_trainer.models.build import custom_model_error, is_custom
 from tui_trainer.models.input_spec import ImageShape, InputSpec
 from tui_trainer.models.rng import preserve_rng_state, seed_all
+from tui_trainer.models.tensors import probabilities_of
 from tui_trainer.models.unregistered_state import preserve_globals
 from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.commands import Ask, CancelQuestion, Question

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from tui_trainer.data.dataset import Data, Split
 from tui_trainer.data.recorded_inputs import RecordedInputs
-from tui_trainer.engine.evaluation import probabilities_of
 from tui_trainer.lab.example_forgetting import ExampleForgetting
 from tui_trainer.lab.predictions import TEST, VALIDATION, Predictions, PredictionStore
 from tui_trainer.lab.trial import Trial, make_trial
@@ -20,6 +19,7 @@ from tui_trainer.models.build import build_model, is_custom, to_channels_last
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.modes import begin_training
 from tui_trainer.models.rng import seed_all
+from tui_trainer.models.tensors import probabilities_of
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.exhibit import Control, Exhibit, counting

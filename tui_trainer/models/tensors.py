@@ -140,3 +140,19 @@ def logits_of(output: Any) -> Tensor | None:
     if isinstance(output, list | tuple) and output:
         return logits_of(output[0])
     return None
+
+
+def confusion_matrix(labels: Tensor, predicted: Tensor, classes: int) -> Tensor:
+    """Return the confusion matrix (classes, classes); rows: true class, columns: predicted."""
+    pairs = labels * classes + predicted
+    return torch.bincount(pairs, minlength=classes**2).view(classes, classes)
+
+
+def probabilities_of(logits: Tensor) -> Tensor:
+    """Return softmax(logits), or the model's output itself where it already is probabilities."""
+    return logits if are_probabilities(logits) else logits.softmax(dim=1)
+
+
+def are_probabilities(logits: Tensor) -> bool:
+    """Return whether each row (N, classes) is non-negative and sums to 1."""
+    return bool((logits >= 0).all()) and bool(((logits.sum(dim=1) - 1).abs() < 1e-3).all())

@@ -12,13 +12,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from tui_trainer.data.dataset import Data, Split
 from tui_trainer.engine.batches import Batches, rng_for
-from tui_trainer.engine.evaluation import EVAL_PIXELS, are_probabilities, confusion_matrix
+from tui_trainer.engine.evaluation import EVAL_PIXELS
 from tui_trainer.engine.progress import Progress
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.device import scarce_memory
 from tui_trainer.models.modes import modes_of, set_modes, train_alone
 from tui_trainer.models.rng import preserve_rng_state, seed_all
-from tui_trainer.models.tensors import mean_and_std
+from tui_trainer.models.tensors import are_probabilities, confusion_matrix, mean_and_std
 from tui_trainer.models.units import MAP_IMAGES, LayerStatistics
 from tui_trainer.models.unregistered_state import preserve_globals
 from tui_trainer.models.unused import unused_parameters

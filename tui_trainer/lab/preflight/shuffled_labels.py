@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tui_trainer.engine.evaluation import confusion_matrix, evaluate
+from tui_trainer.engine.evaluation import evaluate
 from tui_trainer.lab.preflight.check_context import CheckContext
 from tui_trainer.lab.preflight.check_item import check_item
 from tui_trainer.lab.preflight.plan import SHUFFLED_BATCH
+from tui_trainer.models.tensors import confusion_matrix
 from tui_trainer.protocol.diagnosis import Diagnosis, Severity
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text import fmt

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tui_trainer.engine.evaluation import probabilities_of
+from tui_trainer.models.tensors import probabilities_of
 
 PATH_STEPS = 32
 """Steps of integrated gradients on the straight line from black to the image."""

@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from tui_trainer.engine.evaluation import probabilities_of
 from tui_trainer.lab.ask import single_thread
 from tui_trainer.lab.saved_model import load_model
 from tui_trainer.models.behavior import behavior_of, fingerprint, fixed_images
+from tui_trainer.models.tensors import probabilities_of
 from tui_trainer.protocol.errors import InputError, path_error, reason
 from tui_trainer.recording.checkpoint_head import read_metadata
 

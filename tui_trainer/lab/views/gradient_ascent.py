@@ -9,8 +9,8 @@ from math import isfinite
 import torch
 from torch import Tensor, nn
 
-from tui_trainer.engine.evaluation import are_probabilities
 from tui_trainer.lab.layer_maps import output_at
+from tui_trainer.models.tensors import are_probabilities
 from tui_trainer.protocol.layers import LayerRow
 
 STEPS = 60

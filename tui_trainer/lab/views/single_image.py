@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from tui_trainer.engine.evaluation import probabilities_of
 from tui_trainer.lab.context import Context, Digit
 from tui_trainer.lab.controls import Controls, link_to
 from tui_trainer.lab.drawing import WIDEST, digit_picture, map_picture, probability_bars, shrunk
 from tui_trainer.lab.predictions import TEST
+from tui_trainer.models.tensors import probabilities_of
 from tui_trainer.protocol.exhibit import Bars, Block, Exhibit, Picture, Pictures, Words, counting
 from tui_trainer.text.fmt import count, percent
 
