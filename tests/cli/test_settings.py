@@ -65,6 +65,7 @@ OTHERS: dict[str, Any] = {
     "crop_probability": 0.65,
     "interpolation": "bilinear",
     "device": "cpu",
+    "precision": "bf16",
     "threads": 3,
     "target_accuracy": 0.994,
     "checkpoint_every": 3,

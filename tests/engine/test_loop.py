@@ -16,6 +16,7 @@ from tui_trainer.engine.evaluation import Evaluation, evaluate
 from tui_trainer.engine.run import Run
 from tui_trainer.protocol.commands import Inbox, SetBatchSize
 from tui_trainer.protocol.config import MODELS, OPTIMIZERS, RunConfig
+from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import (
     CLOCK_FIELDS,
     EpochDone,
@@ -290,6 +291,23 @@ def test_label_smoothing_is_trained_on_but_not_reported(tiny: Path) -> None:
 
     assert smooth[0].loss == plain[0].loss  # the same weights, the same images
     assert smooth[1].loss != plain[1].loss  # one update later
+
+
+def test_bf16_trains_float32_weights_with_coarser_gradients(tiny: Path) -> None:
+    first, second, again = (
+        list(run(tiny_config(tiny, precision=name))) for name in ("float32", "bf16", "bf16")
+    )
+    exact, coarse = (of(StepDone, events) for events in (first, second))
+
+    assert coarse[0].loss != exact[0].loss
+    assert coarse[0].loss == pytest.approx(exact[0].loss, rel=0.01)
+    losses = [step.loss for step in of(StepDone, again)]
+    assert [step.loss for step in coarse] == losses  # the same bits
+
+
+def test_tf32_is_refused_without_a_cuda_gpu(tiny: Path) -> None:
+    with pytest.raises(InputError, match=r"--precision tf32: cpu has no TF32; use .*bf16"):
+        list(run(tiny_config(tiny, precision="tf32", device="cpu")))
 
 
 def test_run_finished_sums_up_a_completed_run(tiny: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -50,3 +52,18 @@ def test_without_a_number_pytorch_chooses_the_threads() -> None:
     torch.set_num_threads(2)
 
     assert set_up(torch.device("cpu"), None) == 2
+
+
+@pytest.mark.parametrize(("precision", "is_coarse"), [("float32", False), ("tf32", True)])
+def test_a_gpu_computes_in_tf32_only_where_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, precision: str, is_coarse: bool
+) -> None:
+    cudnn = SimpleNamespace(benchmark=True, deterministic=False, allow_tf32=not is_coarse)
+    matmul = SimpleNamespace(allow_tf32=not is_coarse)
+    monkeypatch.setattr(torch.backends, "cudnn", cudnn)
+    monkeypatch.setattr(torch.backends.cuda, "matmul", matmul)
+
+    set_up(torch.device("cuda"), None, precision)
+
+    assert (cudnn.allow_tf32, matmul.allow_tf32) == (is_coarse, is_coarse)
+    assert (cudnn.benchmark, cudnn.deterministic) == (False, True)

@@ -17,7 +17,7 @@ from tui_trainer.engine.process_commands import (
 from tui_trainer.engine.resuming import Resumption, resume_from
 from tui_trainer.engine.run import Assistant, DivergedError, Run
 from tui_trainer.engine.snapshots import save
-from tui_trainer.engine.steps import backward, loss_fn
+from tui_trainer.engine.steps import autocast, backward, loss_fn
 from tui_trainer.models.build import locate_custom_model_errors
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
@@ -130,7 +130,8 @@ def train_step(run: Run) -> None:
     lr = run.lr
     probes.record_batch(labels)
 
-    logits = model(images)
+    with autocast(run.device, run.config.precision):
+        logits = model(images)
     loss = loss_fn(logits, labels, run.config.label_smoothing)
     optimizer.zero_grad()
     probes.record_zero_grad(optimizer)

@@ -16,6 +16,7 @@ from tui_trainer.engine.probes import Probes
 from tui_trainer.engine.probes.sample import Sample
 from tui_trainer.engine.progress import Progress, Stopwatch
 from tui_trainer.engine.run import Assistant, Control, Run
+from tui_trainer.engine.steps import autocast
 from tui_trainer.models.build import build_model, check_dropout, is_custom, to_channels_last
 from tui_trainer.models.device import choose_device, keep_freed_memory, set_up
 from tui_trainer.models.rng import seed_all
@@ -47,7 +48,7 @@ def prepare(
     assistant = assistant or Assistant()
     check_dropout(config.model, config.dropout)
     device = choose_device(config.device)
-    threads = set_up(device, config.threads)
+    threads = set_up(device, config.threads, config.precision)
     keep_freed_memory()
     yield StateChanged(state="preparing", step=0, detail="reading the images")
     data = yield from load(config, device)
@@ -66,7 +67,8 @@ def prepare(
             yield StateChanged(state="preparing", step=0, detail="timing numbers of threads")
             count = min(config.batch_size, MOST_IMAGES)
             images = data.prepare(data.train.images[:count])
-            threads = choose_threads(model, images, data.train.labels[:count])
+            with autocast(device, config.precision):
+                threads = choose_threads(model, images, data.train.labels[:count])
     if is_custom(config.model):
         yield StateChanged(state="preparing", step=0, detail="trying the first training steps")
     first_probes = assistant.first_probes(model, data, config)

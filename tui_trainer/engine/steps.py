@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,14 @@ def loss_fn(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Ten
     if logits.dtype in (torch.float16, torch.bfloat16):
         logits = logits.float()
     return functional.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """Return the context of the forward pass: autocast to bfloat16 for ``bf16``, else nothing.
+
+    Weights, gradients, loss and update stay float32, and so do evaluation, probes and questions.
+    """
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
 def backward(loss: Tensor, parameters: Iterable[nn.Parameter] = ()) -> None:

@@ -41,17 +41,27 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def set_up(device: torch.device, threads: int | None) -> int:
+def set_up(device: torch.device, threads: int | None, precision: str = "float32") -> int:
     """Make runs reproducible, and return the number of CPU threads that torch uses.
 
     Call it on the training thread: OpenMP keeps a thread pool for each thread that calls it, and
     two pools on the same cores wait for each other at every operator.
+
+    Raises:
+        InputError: If the device does not have that precision.
     """
+    if precision == "tf32" and device.type != "cuda":
+        raise InputError(
+            f"--precision tf32: {device.type} has no TF32; use --precision float32 or bf16"
+        )
     if threads is not None:
         torch.set_num_threads(threads)
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
+        # PyTorch's own default is TF32 for convolutions, but not for matrix products.
+        torch.backends.cudnn.allow_tf32 = precision == "tf32"
+        torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     return torch.get_num_threads()
 
 

@@ -55,6 +55,7 @@ SCHEDULES = ("constant", "step", "cosine", "one-cycle")
 AUGMENTS = ("none", "light", "course")
 INTERPOLATIONS = ("bilinear", "nearest")
 DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("float32", "tf32", "bf16")
 PRESETS = ("era-s6", "fast", *(f"story-{step}" for step in range(1, 9)), "tiny")
 """The built-in recipes: the files in the folder ``presets``."""
 
@@ -210,6 +211,12 @@ class RunConfig:
         None, AUGMENTATION, "Interpolation (bilinear is softer)", INTERPOLATIONS
     )
     device: str = setting("auto", MACHINE, "Device", DEVICES)
+    precision: str = setting(
+        "float32",
+        MACHINE,
+        "Precision of a training step; tf32 needs a CUDA GPU, bf16 is autocast",
+        PRECISIONS,
+    )
     threads: int | None = setting(
         None, MACHINE, "CPU threads; default: the fastest in a short trial", (1, 1_024)
     )

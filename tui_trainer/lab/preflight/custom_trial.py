@@ -22,7 +22,7 @@ from tui_trainer.anatomy.hidden_layers import first_input, hidden_softmax
 from tui_trainer.data.dataset import Data, batch_sizes
 from tui_trainer.engine.checkpoints import MAX_BYTES
 from tui_trainer.engine.optimizers import Optimizer, make_optimizer
-from tui_trainer.engine.steps import backward, loss_fn
+from tui_trainer.engine.steps import autocast, backward, loss_fn
 from tui_trainer.models.behavior import behavior_of
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.custom import error_lines
@@ -199,7 +199,8 @@ def _try_steps(
         where = f"in training mode, with a batch of {plural(count, 'image')}"
         again = functools.partial(_forward_backward, twin, images, labels, config.label_smoothing)
         with _refused(reference, place, where, again), torch.enable_grad():
-            logits = twin(images)
+            with autocast(images.device, config.precision):
+                logits = twin(images)
             _check_logits(logits, count, data.classes, place, where)
             optimizer.zero_grad()
             loss = loss_fn(logits, labels, config.label_smoothing)
