@@ -17,20 +17,8 @@ from tests.benchmarks.comparisons import COMPARISONS, Comparison, Entry, select
 from tests.benchmarks.contender_runner import ContenderRunner
 from tests.benchmarks.measure import Pair, paired, percentile, slope, write_figures, write_json
 from tests.benchmarks.meter import Meter
-from tests.benchmarks.presets import interval
 from tests.benchmarks.processes import ROOT, ContenderError, SkippedError, child, finish, tail
 from tests.benchmarks.terminal import terminal
-
-
-def test_the_interval_of_a_mean_is_students() -> None:
-    low, mean, high = interval([0.993, 0.994, 0.995, 0.994, 0.994])
-
-    assert mean == pytest.approx(0.994)
-    assert (
-        high - mean
-        == pytest.approx(mean - low)
-        == pytest.approx(2.776 * 0.0007071 / 5**0.5, rel=1e-3)
-    )
 
 
 def test_a_figure_is_the_median_of_paired_ratios() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import platform
 import statistics
 import subprocess
 import sys
@@ -306,6 +307,16 @@ def need_lightning() -> None:
     """
     if not any(importlib.util.find_spec(name) for name in ("lightning", "pytorch_lightning")):
         raise SkippedError("neither lightning nor pytorch_lightning is installed")
+
+
+def processor_name() -> str:
+    """Return the name of the processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()
 
 
 def torch_version() -> str:

@@ -48,6 +48,17 @@ def whole(text: str) -> int:
     return int(text)
 
 
+def from_zero(text: str) -> int:
+    """Return a whole number from 0 to 99,999, such as a seed.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is none.
+    """
+    if not (text.isascii() and text.isdigit() and len(text) < 6):
+        raise argparse.ArgumentTypeError(f"needs a whole number from 0 to 99,999, not {text!r}")
+    return int(text)
+
+
 def output_file(text: str) -> Path:
     """Return the path of a file that can be created: a long run must not be lost at its end.
 

@@ -17,7 +17,12 @@ if __package__ in (None, ""):  # run as a file: Python searches next to it, not 
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from tests.benchmarks.comparisons import COMPARISONS, Comparison, Entry, select
-from tests.benchmarks.contender_runner import ContenderRunner, cores, torch_version
+from tests.benchmarks.contender_runner import (
+    ContenderRunner,
+    cores,
+    processor_name,
+    torch_version,
+)
 from tests.benchmarks.measure import Figure, Pair, paired, write_figures
 from tests.benchmarks.options import Parser, above_zero, output_file, whole
 from tests.benchmarks.processes import ContenderError, SkippedError, end_on_terminate
@@ -155,17 +160,8 @@ def _number(value: float) -> str:
 def machine(runner: ContenderRunner, load: str) -> str:
     """Return a line that describes the machine."""
     threads = "/".join(str(count) for count in sorted(runner.threads_seen)) or "–"
-    parts = (f"{cores()} cores", _processor(), f"torch {torch_version()}", f"threads {threads}")
+    parts = (f"{cores()} cores", processor_name(), f"torch {torch_version()}", f"threads {threads}")
     return "machine: " + ", ".join((*parts, f"Python {platform.python_version()}", load))
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, "") or platform.processor() or platform.machine()
 
 
 def _load() -> str:
