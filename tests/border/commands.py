@@ -14,7 +14,7 @@ from typing import Any
 from tests.border.trial import differences
 from tests.faults.forks import Ended, call, command
 from tui_trainer.engine.checkpoint_store import CheckpointStore
-from tui_trainer.engine.checkpoints import Checkpoint, read_checkpoint
+from tui_trainer.models.checkpoints import Checkpoint, read_checkpoint
 from tui_trainer.protocol.exit_codes import ExitCode
 from tui_trainer.recording.folder import RunFolder
 

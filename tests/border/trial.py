@@ -24,11 +24,11 @@ from tests.training import train
 from tui_trainer.anatomy.description import layers_of
 from tui_trainer.anatomy.measured import measured_field
 from tui_trainer.engine.checkpoint_store import CheckpointStore
-from tui_trainer.engine.checkpoints import Checkpoint, read_checkpoint
 from tui_trainer.engine.resuming import Resumption
 from tui_trainer.export.model_files import write_torch_export
 from tui_trainer.lab.saved_model import load_model
 from tui_trainer.models.build import build_model
+from tui_trainer.models.checkpoints import Checkpoint, read_checkpoint
 from tui_trainer.models.custom.error_lines import CustomModelError
 from tui_trainer.protocol.commands import Stop
 from tui_trainer.protocol.config import RunConfig

@@ -15,7 +15,7 @@ import pytest
 
 from tests.cli.conftest import Cli
 from tests.cli.test_runs_of_version_0_1 import events_of
-from tui_trainer.engine.checkpoints import read_checkpoint
+from tui_trainer.models.checkpoints import read_checkpoint
 from tui_trainer.protocol.events import FindingRaised, SettingChanged
 from tui_trainer.recording.folder import RunFolder
 from tui_trainer.recording.journal import from_json

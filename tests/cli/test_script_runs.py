@@ -16,7 +16,7 @@ import torch
 
 from tests.cli.conftest import Cli, Refused
 from tui_trainer.cli.attach import Attached
-from tui_trainer.engine.checkpoints import read_checkpoint
+from tui_trainer.models.checkpoints import read_checkpoint
 from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.commands import Ask, Inbox, Stop
 from tui_trainer.protocol.config import RunConfig

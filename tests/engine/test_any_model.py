@@ -18,9 +18,9 @@ from tests.protocol.questions import ask_field, ask_lesson, ask_view
 from tests.training import train
 from tui_trainer.course.lesson import SLUGS
 from tui_trainer.engine.checkpoint_store import CheckpointStore
-from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.findings import with_findings
 from tui_trainer.history.history import History
+from tui_trainer.models.checkpoints import Checkpoint
 from tui_trainer.models.tensors import flat_gradient, gradient_size
 from tui_trainer.models.threads import choose_threads
 from tui_trainer.models.unused import unused_parameters

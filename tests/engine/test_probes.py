@@ -16,11 +16,11 @@ from tests.engine.runs import FakeClock, ScriptedInbox, of, run, tiny_config
 from tests.training import prepare, train
 from tui_trainer.engine import loop
 from tui_trainer.engine.checkpoint_store import CheckpointStore
-from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.engine.probes import EARLY_STEPS
 from tui_trainer.engine.resuming import Resumption
 from tui_trainer.engine.run import Run
 from tui_trainer.lab.saved_model import differing_bits
+from tui_trainer.models.checkpoints import Checkpoint
 from tui_trainer.protocol.commands import Inbox, SetBatchSize, Stop
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError

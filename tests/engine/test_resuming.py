@@ -13,9 +13,9 @@ from _pytest.mark import ParameterSet
 from tests.engine.runs import FakeClock, ScriptedInbox, of, only, tiny_config
 from tests.training import train
 from tui_trainer.engine.checkpoint_store import CheckpointStore
-from tui_trainer.engine.checkpoints import Checkpoint, read_checkpoint
 from tui_trainer.engine.resuming import Resumption
 from tui_trainer.lab.saved_model import differing_bits, load_model
+from tui_trainer.models.checkpoints import Checkpoint, read_checkpoint
 from tui_trainer.protocol.commands import (
     Command,
     Inbox,

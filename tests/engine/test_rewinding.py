@@ -10,8 +10,8 @@ import pytest
 from tests.engine.runs import FakeClock, ScriptedInbox, of, only, tiny_config
 from tests.training import train
 from tui_trainer.engine.checkpoint_store import CheckpointStore
-from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.history.history import History
+from tui_trainer.models.checkpoints import Checkpoint
 from tui_trainer.protocol.commands import (
     Command,
     Pause,

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from tui_trainer.engine.checkpoints import Checkpoint
+from tui_trainer.models.checkpoints import Checkpoint
 
 Rng = random.Random
 Mutation = Callable[[bytes, Rng], bytes]

@@ -14,7 +14,7 @@ from tests.engine.runs import tiny_config
 from tui_trainer.cli.saved import saved_run
 from tui_trainer.cli.starts import Job, Start
 from tui_trainer.engine.checkpoint_store import CheckpointStore
-from tui_trainer.engine.checkpoints import Checkpoint, read_checkpoint
+from tui_trainer.models.checkpoints import Checkpoint, read_checkpoint
 from tui_trainer.protocol.commands import (
     Command,
     Inbox,

@@ -19,7 +19,7 @@ from tests.faults.batches import ENDS_WELL, REFUSED, called, digest, judged, try
 from tests.faults.forks import call, command
 from tests.faults.mutations import TEXTS, mutated_checkpoint
 from tests.faults.runs import COMMANDS, CommandInbox, begin, small_run
-from tui_trainer.engine.checkpoints import read_checkpoint
+from tui_trainer.models.checkpoints import read_checkpoint
 from tui_trainer.protocol.commands import Stop
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.schema import SCHEMA

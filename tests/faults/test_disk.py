@@ -28,8 +28,8 @@ from tests.faults.runs import (
     resumed,
     save_each_step,
 )
-from tui_trainer.engine.checkpoints import read_checkpoint
 from tui_trainer.headless.runner import run_headless
+from tui_trainer.models.checkpoints import read_checkpoint
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import Event, RecordingFailed, RecordingRestored
 from tui_trainer.protocol.exit_codes import ExitCode

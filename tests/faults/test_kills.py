@@ -24,7 +24,7 @@ from tests.faults.runs import (
     resume_to_end,
     save_each_step,
 )
-from tui_trainer.engine.checkpoints import read_checkpoint
+from tui_trainer.models.checkpoints import read_checkpoint
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.recording.folder import RunFolder
 from tui_trainer.recording.lock import Lock

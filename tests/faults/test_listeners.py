@@ -22,8 +22,8 @@ from tests.faults.runs import (
     resumed,
     save_each_step,
 )
-from tui_trainer.engine.checkpoints import read_checkpoint
 from tui_trainer.headless.runner import run_headless
+from tui_trainer.models.checkpoints import read_checkpoint
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import EpochDone, Event, RunFinished, StepDone
 from tui_trainer.recording.folder import RunFolder

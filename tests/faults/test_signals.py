@@ -15,7 +15,7 @@ import pytest
 from tests.faults.forks import TIMEOUT, Child, Ended, call, command
 from tests.faults.runs import CommandInbox, Left, assert_same, begin, left_by, small_run
 from tests.faults.windows import Window
-from tui_trainer.engine.checkpoints import read_checkpoint
+from tui_trainer.models.checkpoints import read_checkpoint
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import RunFinished
 from tui_trainer.recording.folder import RunFolder

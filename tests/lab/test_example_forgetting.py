@@ -16,9 +16,9 @@ from tests.engine.test_rewinding import config as wreckable
 from tests.engine.test_rewinding import diverged_run
 from tests.lab.views.conftest import laboratory_of, session_of
 from tui_trainer.engine.checkpoint_store import CheckpointStore
-from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.lab.example_forgetting import ROWS, ExampleForgetting
 from tui_trainer.lab.predictions import NO_CLASS
+from tui_trainer.models.checkpoints import Checkpoint
 from tui_trainer.protocol.commands import Rewind, SetEpochs
 
 LABELS = torch.tensor([0, 1, 2, 3])

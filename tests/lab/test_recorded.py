@@ -13,10 +13,10 @@ from tests.engine.runs import FakeClock, ScriptedInbox, of, only, tiny_config
 from tests.protocol.questions import answers, ask_field, ask_view, exhibit_of
 from tests.training import train
 from tui_trainer.engine.checkpoint_store import CheckpointStore
-from tui_trainer.engine.checkpoints import read_checkpoint
 from tui_trainer.engine.resuming import Resumption
 from tui_trainer.history.history import History
 from tui_trainer.lab.standalone import inspect_run
+from tui_trainer.models.checkpoints import read_checkpoint
 from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.commands import Command, EvaluateTest, Inbox, SetBaseLr, Stop
 from tui_trainer.protocol.config import RunConfig

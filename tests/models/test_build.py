@@ -15,11 +15,11 @@ from tests.engine.runs import ScriptedInbox, of, only, tiny_config
 from tests.faults.forks import call, command
 from tests.training import train
 from tui_trainer.engine.checkpoint_store import CheckpointStore
-from tui_trainer.engine.checkpoints import read_checkpoint
 from tui_trainer.engine.resuming import Resumption
 from tui_trainer.lab.saved_model import differing_bits, load_model
 from tui_trainer.models import zoo
 from tui_trainer.models.build import build_model, dropout_of, summary_of, to_channels_last
+from tui_trainer.models.checkpoints import read_checkpoint
 from tui_trainer.models.custom.error_lines import CustomModelError
 from tui_trainer.protocol.commands import Command, Inbox, SetDropout, Stop
 from tui_trainer.protocol.config import RunConfig

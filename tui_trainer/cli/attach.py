@@ -174,9 +174,9 @@ class Attached:
         check_model_path(config)
         check_data_path(config)
 
-        from tui_trainer.engine.checkpoints import read_checkpoint
         from tui_trainer.engine.resuming import Resumption
         from tui_trainer.lab.standalone import inspect_run
+        from tui_trainer.models.checkpoints import read_checkpoint
 
         # One thread of the CPU: the trainer needs the others, and the accelerator.
         config = with_changes(config, threads=1, device="cpu", target_accuracy=None)

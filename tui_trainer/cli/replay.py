@@ -18,7 +18,7 @@ from tui_trainer.protocol.exit_codes import ExitCode
 from tui_trainer.text.fmt import count, plural
 
 if TYPE_CHECKING:
-    from tui_trainer.engine.checkpoints import Checkpoint
+    from tui_trainer.models.checkpoints import Checkpoint
 
 
 def replay(
@@ -71,8 +71,8 @@ def _train_again(
 
 def _compare(found: SavedRun, result: Checkpoint) -> int:
     """Print whether all bits of the weights equal those of the recorded run."""
-    from tui_trainer.engine.checkpoints import read_checkpoint
     from tui_trainer.lab.saved_model import differing_bits
+    from tui_trainer.models.checkpoints import read_checkpoint
 
     bits, total = differing_bits(read_checkpoint(found.checkpoint), result)
     steps = plural(result.metadata["step"], "step")

@@ -78,8 +78,8 @@ class SavedRun:
 
     def resumption(self) -> Resumption:
         """Return the state from which the engine resumes; loads torch."""
-        from tui_trainer.engine.checkpoints import read_checkpoint
         from tui_trainer.engine.resuming import Resumption
+        from tui_trainer.models.checkpoints import read_checkpoint
 
         return Resumption(
             read_checkpoint(self.checkpoint), self.checkpoint, self.recorded.test_evaluations

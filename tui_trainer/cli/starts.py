@@ -21,7 +21,7 @@ from tui_trainer.recording.folder import RUNS, RunFolder
 from tui_trainer.recording.recorder import Recorder
 
 if TYPE_CHECKING:
-    from tui_trainer.engine.checkpoints import Checkpoint
+    from tui_trainer.models.checkpoints import Checkpoint
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from tui_trainer.engine.checkpoints import Checkpoint
+from tui_trainer.models.checkpoints import Checkpoint
 from tui_trainer.protocol.events import CheckpointSaved
 from tui_trainer.recording.atomic import write_atomically
 from tui_trainer.recording.attempts import Attempts, RecordingEvent

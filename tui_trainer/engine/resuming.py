@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from tui_trainer.data.dataset import Data
-from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.engine.run import Run
 from tui_trainer.engine.snapshots import COUNTERS, restore
 from tui_trainer.models.build import is_custom
+from tui_trainer.models.checkpoints import Checkpoint
 from tui_trainer.models.saved_state import check_same_model
 from tui_trainer.models.state import load_state, mismatch
 from tui_trainer.models.tensors import gradient_size

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from tui_trainer.data.dataset import Data
 from tui_trainer.engine.batches import Batches
 from tui_trainer.engine.checkpoint_store import CheckpointStore
-from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.engine.evaluation import Evaluation, evaluate
 from tui_trainer.engine.optimizers import Optimizer
 from tui_trainer.engine.probes import Probes
 from tui_trainer.engine.progress import Progress, Stopwatch
 from tui_trainer.models.build import dropout_of, summary_of
+from tui_trainer.models.checkpoints import Checkpoint
 from tui_trainer.models.input_spec import ImageShape, InputSpec
 from tui_trainer.models.state import finite_names, is_finite, state_tensors
 from tui_trainer.models.unregistered_state import UnregisteredState

@@ -9,10 +9,10 @@ from operator import attrgetter
 import torch
 from torch import Tensor
 
-from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.engine.evaluation import Evaluation
 from tui_trainer.engine.run import Run
 from tui_trainer.models.build import set_dropout
+from tui_trainer.models.checkpoints import Checkpoint
 from tui_trainer.models.rng import rng_tensors, set_rng_tensors
 from tui_trainer.models.saved_state import fingerprint_of, restore_unregistered
 from tui_trainer.models.state import load_state, state_tensors

@@ -12,7 +12,6 @@ from tui_trainer.anatomy.description import layers_of, review_of
 from tui_trainer.data.dataset import Data
 from tui_trainer.data.neighbors import probe_data
 from tui_trainer.data.recorded_inputs import RecordedInputs
-from tui_trainer.engine.checkpoints import Checkpoint
 from tui_trainer.engine.evaluation import Evaluation
 from tui_trainer.engine.process_commands import reject
 from tui_trainer.engine.run import Run
@@ -23,6 +22,7 @@ from tui_trainer.lab.predictions import TEST, VALIDATION, Predictions, Predictio
 from tui_trainer.lab.preflight.custom_trial import try_batch_size, try_model
 from tui_trainer.lab.probe_assistant import ProbeAssistant
 from tui_trainer.models.build import custom_model_error, is_custom
+from tui_trainer.models.checkpoints import Checkpoint
 from tui_trainer.models.input_spec import ImageShape, InputSpec
 from tui_trainer.models.rng import preserve_rng_state, seed_all
 from tui_trainer.models.tensors import probabilities_of

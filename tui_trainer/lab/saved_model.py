@@ -6,8 +6,8 @@ from pathlib import Path
 
 from torch import nn
 
-from tui_trainer.engine.checkpoints import Checkpoint, bytes_of, read_checkpoint
 from tui_trainer.models.build import build_model, dropout_of, is_custom, set_dropout
+from tui_trainer.models.checkpoints import Checkpoint, bytes_of, read_checkpoint
 from tui_trainer.models.input_spec import InputSpec
 from tui_trainer.models.rng import preserve_rng_state, seed_all
 from tui_trainer.models.saved_state import check_same_model, restore_unregistered

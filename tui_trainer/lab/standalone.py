@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from tui_trainer.engine.checkpoint_store import CheckpointStore
-from tui_trainer.engine.checkpoints import read_checkpoint
 from tui_trainer.engine.prepare import prepare
 from tui_trainer.engine.process_commands import answer_until_stopped, reject
 from tui_trainer.engine.resuming import Resumption, resume_from
 from tui_trainer.lab.assistant import Laboratory
 from tui_trainer.lab.predictions import TEST
 from tui_trainer.models.build import locate_custom_model_errors
+from tui_trainer.models.checkpoints import read_checkpoint
 from tui_trainer.protocol.commands import Ask, Inbox, Question
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError, path_error, reason

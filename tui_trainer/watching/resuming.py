@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from tui_trainer.engine.checkpoints import Checkpoint, read_checkpoint
+from tui_trainer.models.checkpoints import Checkpoint, read_checkpoint
 from tui_trainer.protocol.errors import path_error
 from tui_trainer.protocol.events import Event
 from tui_trainer.recording.checkpoint_head import read_metadata

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from tui_trainer.engine.checkpoint_store import CheckpointStore
-from tui_trainer.engine.checkpoints import MAX_BYTES
 from tui_trainer.engine.progress import Stopwatch
+from tui_trainer.models.checkpoints import MAX_BYTES
 from tui_trainer.models.state import is_finite, state_tensors
 from tui_trainer.protocol.events import DatasetWarning
 from tui_trainer.watching.sink import Sink

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from tui_trainer.engine.checkpoints import Checkpoint
+from tui_trainer.models.checkpoints import Checkpoint
 from tui_trainer.models.rng import rng_tensors, set_rng_tensors
 from tui_trainer.models.state import load_state, mismatch, state_tensors
 from tui_trainer.protocol.errors import path_error

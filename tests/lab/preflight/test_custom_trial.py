@@ -14,9 +14,9 @@ from tests.engine.runs import ScriptedInbox, of, only, run, tiny_config
 from tests.training import train
 from tui_trainer.data.dataset import BatchStream, batch_sizes
 from tui_trainer.engine.checkpoint_store import CheckpointStore
-from tui_trainer.engine.checkpoints import Checkpoint, read_checkpoint
 from tui_trainer.engine.resuming import Resumption
 from tui_trainer.lab.saved_model import load_model
+from tui_trainer.models.checkpoints import Checkpoint, read_checkpoint
 from tui_trainer.protocol.commands import Command, Inbox, SetBatchSize, Stop
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import CommandRejected, Event, RunFinished, RunStarted, StepDone

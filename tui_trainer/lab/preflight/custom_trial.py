@@ -20,10 +20,10 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from tui_trainer.anatomy.hidden_layers import first_input, hidden_softmax
 from tui_trainer.data.dataset import Data, batch_sizes
-from tui_trainer.engine.checkpoints import MAX_BYTES
 from tui_trainer.engine.optimizers import Optimizer, make_optimizer
 from tui_trainer.engine.steps import autocast, backward, loss_fn
 from tui_trainer.models.behavior import behavior_of
+from tui_trainer.models.checkpoints import MAX_BYTES
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.custom import error_lines
 from tui_trainer.models.custom.process_state import custom_code
