@@ -73,6 +73,19 @@ def test_no_augmentation_leaves_every_image_unchanged(size: int) -> None:
     assert torch.allclose(augment(images, Augmentation(), seeded_rng()), images, atol=0.02)
 
 
+def test_a_smaller_result_shows_the_same_picture(draw: Draw) -> None:
+    image = torch.zeros(1, 1, 28, 28)
+    image[..., 4:12, 16:24] = 100.0
+
+    plain = augment(image, Augmentation(), seeded_rng(), 14)
+    draw(x=1.0)
+    shifted = augment(image, Augmentation(shift=4.0), seeded_rng(), 14)
+
+    expected = torch.nn.functional.avg_pool2d(image, 2)
+    assert torch.allclose(plain, expected, atol=0.1)
+    assert torch.allclose(shifted, moved(expected, right=2, down=0), atol=0.1)
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_shift_is_in_pixels(size: int, draw: Draw) -> None:
     images = noise(2, size)

@@ -132,6 +132,16 @@ def test_a_resumed_run_is_bit_identical(tiny: Path, model: str, optimizer: str, 
     assert only(TestEvaluated, rest.events) == only(TestEvaluated, whole.events)
 
 
+@pytest.mark.parametrize("step", [3, 10, 12])
+def test_smaller_images_and_augmentation_end_where_they_would_have(tiny: Path, step: int) -> None:
+    config = tiny_config(tiny, resize_until=0.4, resize_to=6, augment_until=0.8)
+    whole = trained(config)
+
+    rest = trained(config, resume=cut(config, step))
+
+    assert_equal(rest.state, whole.state)
+
+
 def test_knobs_keep_their_values(tiny: Path) -> None:
     config = tiny_config(tiny, model="era-s6-dropout")
     commands: dict[int, list[Command]] = {

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tests.engine.runs import FakeClock, ScriptedInbox, of, only, run, tiny_config
 from tui_trainer.engine import loop, prepare
+from tui_trainer.engine.batches import Batches
 from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.run import Run
 from tui_trainer.protocol.commands import (
@@ -29,10 +30,12 @@ from tui_trainer.protocol.commands import (
     Stop,
 )
 from tui_trainer.protocol.config import NAMED_AUGMENTATIONS, Augmentation, RunConfig
+from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import (
     CommandRejected,
     Diverged,
     Event,
+    RunStarted,
     SettingChanged,
     StepDone,
     to_json,
@@ -135,6 +138,51 @@ def test_a_run_without_augmentation_gets_the_light_one_when_it_is_switched_on(
     run(tiny_config(tiny, augment="none"), ScriptedInbox({1: [SetAugmentation(True)]}))
 
     assert met[:2] == [None, NAMED_AUGMENTATIONS["light"]]
+
+
+def test_images_are_smaller_and_augmented_for_their_shares_of_the_training(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[tuple[int, bool]] = []
+    batch = Batches.next
+
+    def noting(batches: Batches, done: float) -> tuple[Tensor, Tensor]:
+        images, labels = batch(batches, done)
+        shown.append((images.shape[-1], batches.augmentation is not None))
+        return images, labels
+
+    monkeypatch.setattr(Batches, "next", noting)
+    size = 6
+    plan = {"resize_until": 0.4, "resize_to": size, "augment_until": 0.8}
+
+    events = run(tiny_config(tiny, **plan))
+
+    full = only(RunStarted, events).image_size
+    done = [0, *(step.images / 220 for step in of(StepDone, events))][:-1]
+    assert shown == [(size if share < 0.4 else full, share < 0.8) for share in done]
+    assert {size for size, _ in shown} == {size, full}
+
+
+def test_augmentation_cannot_be_switched_on_after_its_share_of_the_training(tiny: Path) -> None:
+    events = run(tiny_config(tiny, augment_until=0.5), ScriptedInbox({9: [SetAugmentation(True)]}))
+
+    assert "--augment-until" in only(CommandRejected, events).reason
+    assert not of(SettingChanged, events)
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "problem"),
+    [
+        ("mlp", 6, r"mlp does not take 6×6 images \(.*global average pooling"),
+        ("conv-fc", 6, r"conv-fc does not take 6×6 images"),
+        ("small", 28, r"--resize-to 28: the images have \d+ pixels; choose fewer"),
+    ],
+)
+def test_a_model_that_does_not_take_smaller_images_is_bad_input(
+    tiny: Path, model: str, size: int, problem: str
+) -> None:
+    with pytest.raises(InputError, match=problem):
+        run(tiny_config(tiny, model=model, resize_until=0.5, resize_to=size))
 
 
 def test_switching_augmentation_changes_what_is_trained_on(tiny: Path) -> None:

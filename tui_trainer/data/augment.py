@@ -52,23 +52,26 @@ def sampling_matrices(
     return torch.cat((turn, turn @ move.unsqueeze(2)), dim=2)
 
 
-def augment(images: Tensor, augmentation: Augmentation, rng: torch.Generator) -> Tensor:
+def augment(
+    images: Tensor, augmentation: Augmentation, rng: torch.Generator, size: int | None = None
+) -> Tensor:
     """Transform every image of a batch by its own random affine map; fill the outside with 0.
 
     Args:
         images: Floats (N, 1, H, H) before normalization: the background is 0.
         augmentation: The strength of each transform.
         rng: On the CPU; the only source of randomness.
+        size: The side of the result, in pixels; None for that of the images.
 
     Returns:
-        A new tensor of the same shape.
+        A new tensor (N, 1, size, size).
     """
-    count, _, size, _ = images.shape
+    count, _, side, _ = images.shape
     # Asynchronous; not on mps, where the copy would read memory that is already freed.
-    matrices = sampling_matrices(count, size, augmentation, rng).to(
+    matrices = sampling_matrices(count, side, augmentation, rng).to(
         images.device, non_blocking=images.device.type == "cuda"
     )
-    grid = sampling_grid(matrices, size)
+    grid = sampling_grid(matrices, size or side)
     return functional.grid_sample(
         images, grid, mode=augmentation.interpolation, padding_mode="zeros", align_corners=False
     )

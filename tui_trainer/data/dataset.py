@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from tui_trainer.data.augment import augment
 from tui_trainer.data.idx import RawDataset, content_digest
@@ -147,15 +148,19 @@ class Data:
         images: Tensor,
         augmentation: Augmentation | None = None,
         rng: torch.Generator | None = None,
+        size: int | None = None,
     ) -> Tensor:
         """Turn uint8 images (N, H, H) into the model's input (N, 1, H, H), normalized.
 
         With ``augmentation``, the images are augmented before normalization, so that the border
-        that a transform fills in is black like the background, not the mean gray.
+        that a transform fills in is black like the background, not the mean gray. With ``size``,
+        they are resized to that many pixels: in the same pass as the augmentation, if there is any.
         """
         pixels = images.unsqueeze(1).to(torch.float32)
         if augmentation is not None and rng is not None:
-            pixels = augment(pixels, augmentation, rng)
+            pixels = augment(pixels, augmentation, rng, size)
+        elif size is not None:
+            pixels = interpolate(pixels, size=(size, size), mode="bilinear", antialias=True)
         return pixels.mul_(1 / (255 * self.std)).sub_(self.mean / self.std)
 
     def pictures(self, images: Tensor) -> Tensor:

@@ -84,6 +84,7 @@ class RecordedInputs(Data):
         images: Tensor,
         augmentation: Augmentation | None = None,
         rng: torch.Generator | None = None,
+        size: int | None = None,
     ) -> Tensor:
         """Return a copy of inputs (N, ...), unchanged: the training loop prepared them."""
         return images.clone()

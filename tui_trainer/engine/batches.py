@@ -14,11 +14,16 @@ from tui_trainer.protocol.config import NAMED_AUGMENTATIONS, Augmentation, RunCo
 class Batches:
     """Returns the images and labels of each step.
 
+    Both ``resize_until`` and ``augment_until`` of the configuration are shares of the training:
+    training on smaller images first (progressive resizing; J. Howard, fast.ai, 2018) is faster, and
+    the last steps on images as they are in the test set adapt the statistics of batch norm to them.
+
     Attributes:
         stream: The order of this epoch's images, and the position in it.
         augment_rng: Draws the augmentation.
         batch_size: Images a step.
         augmenting: Whether they are augmented.
+        done: The share of the training that was done before the last batch, 0 to 1.
     """
 
     def __init__(self, data: Data, config: RunConfig) -> None:
@@ -27,22 +32,29 @@ class Batches:
         self.augment_rng = rng_for(config.seed, "augmentation")
         self.batch_size = config.batch_size
         self.augmenting = not config.augmentation.is_none
-        self._data, self._configured = data, config.augmentation
+        self.done = 0.0
+        self._data, self._config, self._configured = data, config, config.augmentation
 
     @property
     def augmentation(self) -> Augmentation | None:
-        """The augmentation of the next batch: as configured, or ``light`` if none is configured."""
-        if not self.augmenting:
+        """The augmentation at this point: as configured, or ``light`` if none is configured."""
+        if not self.augmenting or self.done >= self._config.augment_until:
             return None
         return NAMED_AUGMENTATIONS["light"] if self._configured.is_none else self._configured
 
-    def next(self) -> tuple[Tensor, Tensor]:
-        """Return the input of the model (N, channels, H, W) and the labels (N)."""
+    def next(self, done: float) -> tuple[Tensor, Tensor]:
+        """Return the input of the model (N, channels, H, W) and the labels (N).
+
+        Args:
+            done: The share of the training that is done, 0 to 1.
+        """
+        self.done = done
         train = self._data.train
         indices = self.stream.take(self.batch_size)
         labels = train.labels[indices]
-        images = self._data.prepare(train.images[indices], self.augmentation, self.augment_rng)
-        return images, labels
+        size = self._config.resize_to if done < self._config.resize_until else None
+        chosen = train.images[indices]
+        return self._data.prepare(chosen, self.augmentation, self.augment_rng, size), labels
 
 
 def rng_for(seed: int, use: str) -> torch.Generator:

@@ -126,7 +126,7 @@ def train_step(run: Run) -> None:
     """Train on the next batch, without waiting for the device."""
     model, optimizer, probes = run.model, run.optimizer, run.probes
     probes.begin_step()
-    images, labels = run.batches.next()
+    images, labels = run.batches.next(run.done)
     lr = run.lr
     probes.record_batch(labels)
 

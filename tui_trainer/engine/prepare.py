@@ -17,7 +17,13 @@ from tui_trainer.engine.probes.sample import Sample
 from tui_trainer.engine.progress import Progress, Stopwatch
 from tui_trainer.engine.run import Assistant, Control, Run
 from tui_trainer.engine.steps import autocast
-from tui_trainer.models.build import build_model, check_dropout, is_custom, to_channels_last
+from tui_trainer.models.build import (
+    build_model,
+    check_dropout,
+    check_resizing,
+    is_custom,
+    to_channels_last,
+)
 from tui_trainer.models.device import choose_device, keep_freed_memory, set_up
 from tui_trainer.models.rng import seed_all
 from tui_trainer.models.threads import MOST_IMAGES, choose_threads
@@ -69,6 +75,9 @@ def prepare(
             images = data.prepare(data.train.images[:count])
             with autocast(device, config.precision):
                 threads = choose_threads(model, images, data.train.labels[:count])
+    if config.resize_until:
+        smaller = data.prepare(data.train.images[:2], size=config.resize_to)
+        check_resizing(model, config.model, smaller, data.image_size, data.classes)
     if is_custom(config.model):
         yield StateChanged(state="preparing", step=0, detail="trying the first training steps")
     first_probes = assistant.first_probes(model, data, config)

@@ -176,6 +176,8 @@ def _set_knob(run: Run, command: Knob) -> SettingChanged | CommandRejected:
                 run.assistant.try_batch_size(run.model, run.data, run.config, value)
                 setting, old, run.batches.batch_size = "batch_size", run.batches.batch_size, value
             case commands.SetAugmentation(value):
+                if value and run.config.augment_until <= run.done < 1:
+                    return reject(run, command, "augmentation has ended (--augment-until)")
                 setting, old = "augmentation", int(run.batches.augmenting)
                 run.batches.augmenting, value = bool(value), int(value)
             case commands.SetDropout(value):

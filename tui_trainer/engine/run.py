@@ -243,6 +243,9 @@ class Run:
             momentum=self.config.momentum if self.config.optimizer == "sgd" else None,
             weight_decay=self.config.weight_decay,
             label_smoothing=self.config.label_smoothing,
+            resize_until=self.config.resize_until,
+            resize_to=self.config.resize_to if self.config.resize_until else None,
+            augment_until=self.config.augment_until,
         )
 
     def resumed(self) -> RunResumed:
@@ -270,6 +273,11 @@ class Run:
     def lr(self) -> float:
         """The learning rate of the next update: base × schedule."""
         return self.base_lr * factor(self.config, self.progress.images / len(self.data.train))
+
+    @property
+    def done(self) -> float:
+        """The share of the configured training that is done, 0 to 1."""
+        return self.progress.images / (len(self.data.train) * self.config.epochs)
 
     def knobs(self) -> dict[str, float]:
         """Return the current value of each knob that this model has."""

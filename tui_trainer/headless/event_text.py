@@ -59,12 +59,18 @@ def header(run: RunStarted) -> str:
         fmt.plural(run.epochs, "epoch"),
         f"batch {fmt.count(run.batch_size)}",
         f"{run.optimizer} lr {fmt.learning_rate(run.base_lr)} {run.schedule}",
-        *(["augmented"] if run.augmentation else []),
+        *([f"{run.resize_to} px until {run.resize_until:.0%}"] if run.resize_to else []),
+        *([_augmented(run)] if run.augmentation else []),
         *([f"dropout {run.dropout:g}"] if run.dropout else []),
         f"seed {run.seed}",
         f"{run.device} ×{run.threads}" if run.device == "cpu" else run.device,
     ]
     return " · ".join(parts)
+
+
+def _augmented(run: RunStarted) -> str:
+    until = f" until {run.augment_until:.0%}" if run.augment_until < 1 else ""
+    return f"augmented{until}"
 
 
 def epoch_cells(event: EpochDone, epochs: int) -> list[Cell]:

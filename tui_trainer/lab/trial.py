@@ -57,7 +57,7 @@ class Trial:
         """Return the next batch as the run would: inputs (N, 1, H, H) and labels (N)."""
         if not self.batches.stream.remaining:
             self.batches.stream.begin_epoch()
-        return self.batches.next()
+        return self.batches.next(self.images / (len(self.data.train) * self.config.epochs))
 
     def step(self, batch: tuple[Tensor, Tensor] | None = None, lr: float | None = None) -> Tensor:
         """Train one batch as the engine's loop does; return its loss without label smoothing.

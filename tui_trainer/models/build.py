@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tui_trainer.models import zoo
 from tui_trainer.models.copies import copy_model, shared_storages
@@ -23,6 +23,7 @@ from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.reference import (
     REFERENCE_SYNTAX,
     Reference,
+    model_name,
     parse_reference,
     suggestion_for,
 )
@@ -42,6 +43,9 @@ DROPOUT_LAYERS = (
 
 LONGEST_ABOUT = 200
 """The most characters of a docstring that are shown."""
+
+LONGEST_PROBLEM = 80
+"""The most characters of an error of a model that are quoted within another message."""
 
 
 def is_custom(name: str) -> bool:
@@ -109,6 +113,35 @@ def check_dropout(name: str, dropout: float | None) -> None:
     if dropout is not None and name in zoo.REGISTRY and zoo.REGISTRY[name].dropout is None:
         raise InputError(
             f"--dropout {dropout:g}: {name} has no dropout layer; --model era-s6-dropout has"
+        )
+
+
+def check_resizing(model: nn.Module, name: str, images: Tensor, side: int, classes: int) -> None:
+    """Check that a model takes the smaller images of progressive resizing, on a copy of it.
+
+    Args:
+        model: The model.
+        name: Its name, for the message.
+        images: Two prepared images (2, 1, size, size).
+        side: The size of the images of the dataset, in pixels.
+        classes: The number of classes.
+
+    Raises:
+        InputError: If it does not, or the images are not smaller.
+    """
+    size = images.shape[-1]
+    if size >= side:
+        raise InputError(f"--resize-to {size}: the images have {side} pixels; choose fewer")
+    try:
+        with preserve_rng_state(), torch.no_grad():
+            shape = copy_model(model)(images).shape
+        problem = "" if shape == (2, classes) else f"its output is {tuple(shape)}"
+    except Exception as error:  # a custom model can raise anything
+        problem = clip(one_line(str(error)), LONGEST_PROBLEM)
+    if problem:
+        raise InputError(
+            f"--resize-until: {model_name(name)} does not take {size}×{size} images ({problem}); "
+            "choose a model with global average pooling, or leave the option out"
         )
 
 

@@ -192,6 +192,14 @@ class RunConfig:
         15, TRAINING, "With --schedule step: decay period in epochs", (1, MAX_EPOCHS)
     )
     gamma: float = setting(0.1, TRAINING, "With --schedule step: decay factor", (1e-6, 1.0))
+    resize_until: float = setting(
+        0.0,
+        TRAINING,
+        "Progressive resizing: share of the training with smaller images",
+        (0.0, 1.0),
+        limits="a fraction from 0 to 1",
+    )
+    resize_to: int = setting(20, TRAINING, "With --resize-until: their size in pixels", (4, 128))
     augment: str = setting(
         "light", AUGMENTATION, "Augmentation preset", AUGMENTS, knob="augmentation"
     )
@@ -209,6 +217,13 @@ class RunConfig:
     )
     interpolation: str | None = setting(
         None, AUGMENTATION, "Interpolation (bilinear is softer)", INTERPOLATIONS
+    )
+    augment_until: float = setting(
+        1.0,
+        AUGMENTATION,
+        "Share of the training with augmentation; the rest without",
+        (0.0, 1.0),
+        limits="a fraction from 0 to 1",
     )
     device: str = setting("auto", MACHINE, "Device", DEVICES)
     precision: str = setting(

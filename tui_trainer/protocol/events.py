@@ -89,6 +89,8 @@ class RunStarted:
         budget: The parameter budget.
         momentum: The momentum of SGD; None for other optimizers, and in older records.
         weight_decay: The weight decay; None in older records, like the label smoothing.
+        resize_until: The share of the training with images of ``resize_to`` pixels.
+        augment_until: The share of the training after which images are not augmented.
         schema: The schema version of the events of this run.
         script: The training script of a watched run; empty for a run of this program.
         unavailable: What this run cannot do, with the reason: a knob of
@@ -122,6 +124,9 @@ class RunStarted:
     momentum: float | None = None
     weight_decay: float | None = None
     label_smoothing: float | None = None
+    resize_until: float = 0.0
+    resize_to: int | None = None
+    augment_until: float = 1.0
     schema: int = SCHEMA
     script: str = ""
     unavailable: tuple[tuple[str, str], ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tui_trainer.history.history import Curve, History
@@ -104,11 +104,27 @@ def x_end(history: History) -> float:
 
 def _marks(history: History) -> tuple[Mark, ...]:
     changes = history.interventions
-    return tuple(
-        Mark(
-            history.epochs_at(change.images),
-            "intervention",
-            label=change.words if change is changes[-1] else "",
-        )
-        for change in changes
+    return (
+        *_planned(history),
+        *(
+            Mark(
+                history.epochs_at(change.images),
+                "intervention",
+                label=change.words if change is changes[-1] else "",
+            )
+            for change in changes
+        ),
     )
+
+
+def _planned(history: History) -> Iterator[Mark]:
+    """Where the images have changed by plan: full size, no more augmentation."""
+    if (run := history.started) is None or history.last_step is None:
+        return
+    seen = history.epochs_at(history.last_step.images)
+    plan = [(run.resize_until, f"{run.image_size} px")] if run.resize_to else []
+    if run.augmentation and run.augment_until < 1:
+        plan.append((run.augment_until, "not augmented"))
+    for share, label in plan:
+        if share * run.epochs <= seen:
+            yield Mark(share * run.epochs, "muted", "▽", label)
