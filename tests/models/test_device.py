@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from tui_trainer.models.device import choose_device, set_up
+from tui_trainer.models.device import choose_device, choose_precision, set_up
 from tui_trainer.protocol.errors import InputError
 
 
@@ -52,6 +52,19 @@ def test_without_a_number_pytorch_chooses_the_threads() -> None:
     torch.set_num_threads(2)
 
     assert set_up(torch.device("cpu"), None) == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "has_bf16", "chosen"),
+    [("auto", True, "bf16"), ("auto", False, "float32"), ("float32", True, "float32")],
+)
+def test_auto_is_bf16_where_the_processor_has_instructions_for_it(
+    monkeypatch: pytest.MonkeyPatch, asked: str, has_bf16: bool, chosen: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has_bf16})
+
+    assert choose_precision(torch.device("cpu"), asked) == chosen
+    assert choose_precision(torch.device("mps"), "auto") == "float32"
 
 
 @pytest.mark.parametrize(("precision", "is_coarse"), [("float32", False), ("tf32", True)])

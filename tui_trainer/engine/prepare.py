@@ -24,7 +24,7 @@ from tui_trainer.models.build import (
     is_custom,
     to_channels_last,
 )
-from tui_trainer.models.device import choose_device, keep_freed_memory, set_up
+from tui_trainer.models.device import choose_device, choose_precision, keep_freed_memory, set_up
 from tui_trainer.models.rng import seed_all
 from tui_trainer.models.threads import MOST_IMAGES, choose_threads
 from tui_trainer.models.unregistered_state import UnregisteredState
@@ -54,6 +54,7 @@ def prepare(
     assistant = assistant or Assistant()
     check_dropout(config.model, config.dropout)
     device = choose_device(config.device)
+    config = replace(config, precision=choose_precision(device, config.precision))
     threads = set_up(device, config.threads, config.precision)
     keep_freed_memory()
     yield StateChanged(state="preparing", step=0, detail="reading the images")

@@ -246,6 +246,7 @@ class Run:
             resize_until=self.config.resize_until,
             resize_to=self.config.resize_to if self.config.resize_until else None,
             augment_until=self.config.augment_until,
+            precision=self.config.precision,
         )
 
     def resumed(self) -> RunResumed:

@@ -62,6 +62,7 @@ def header(run: RunStarted) -> str:
         *([f"{run.resize_to} px until {run.resize_until:.0%}"] if run.resize_to else []),
         *([_augmented(run)] if run.augmentation else []),
         *([f"dropout {run.dropout:g}"] if run.dropout else []),
+        *([run.precision] if run.precision != "float32" else []),
         f"seed {run.seed}",
         f"{run.device} ×{run.threads}" if run.device == "cpu" else run.device,
     ]

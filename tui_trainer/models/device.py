@@ -41,6 +41,20 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def choose_precision(device: torch.device, precision: str) -> str:
+    """Return ``precision``; for ``auto``, bf16 where the hardware computes with it, else float32.
+
+    Without AVX-512 BF16 or AMX, an x86 processor converts every operand: slower than float32.
+    """
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        has_bf16 = device.type == "cpu" and torch.cpu.get_capabilities().get("avx512_bf16", False)
+    return "bf16" if has_bf16 else "float32"
+
+
 def set_up(device: torch.device, threads: int | None, precision: str = "float32") -> int:
     """Make runs reproducible, and return the number of CPU threads that torch uses.
 

@@ -55,7 +55,7 @@ SCHEDULES = ("constant", "step", "cosine", "one-cycle")
 AUGMENTS = ("none", "light", "course")
 INTERPOLATIONS = ("bilinear", "nearest")
 DEVICES = ("auto", "cpu", "cuda", "mps")
-PRECISIONS = ("float32", "tf32", "bf16")
+PRECISIONS = ("float32", "tf32", "bf16", "auto")
 PRESETS = ("era-s6", "fast", *(f"story-{step}" for step in range(1, 9)), "tiny")
 """The built-in recipes: the files in the folder ``presets``."""
 
@@ -229,7 +229,8 @@ class RunConfig:
     precision: str = setting(
         "float32",
         MACHINE,
-        "Precision of a training step; tf32 needs a CUDA GPU, bf16 is autocast",
+        "Precision of a training step; bf16 is autocast, tf32 needs a CUDA GPU, auto is bf16 where "
+        "the processor has instructions for it",
         PRECISIONS,
     )
     threads: int | None = setting(

@@ -91,6 +91,7 @@ class RunStarted:
         weight_decay: The weight decay; None in older records, like the label smoothing.
         resize_until: The share of the training with images of ``resize_to`` pixels.
         augment_until: The share of the training after which images are not augmented.
+        precision: The precision of a training step: ``float32``, ``tf32`` or ``bf16``.
         schema: The schema version of the events of this run.
         script: The training script of a watched run; empty for a run of this program.
         unavailable: What this run cannot do, with the reason: a knob of
@@ -127,6 +128,7 @@ class RunStarted:
     resize_until: float = 0.0
     resize_to: int | None = None
     augment_until: float = 1.0
+    precision: str = "float32"
     schema: int = SCHEMA
     script: str = ""
     unavailable: tuple[tuple[str, str], ...] = ()
