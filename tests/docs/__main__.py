@@ -1,7 +1,7 @@
 """Check the documents: ``python -m tests.docs [--write] [--run] [PAGE ...]``.
 
 Without an option: links, commands, files and generated tables. ``--write`` makes the generated
-tables again, ``--run`` runs the commands and programs too, which takes some minutes, and
+tables and plots again, ``--run`` runs the commands and programs too, which takes some minutes, and
 ``--external`` lists the links that lead out of the checkout; nothing is fetched.
 """
 
@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.benchmarks.leaderboard import PICTURES
 from tests.docs.commands import (
     PROGRAM,
     Playground,
@@ -23,7 +24,7 @@ from tests.docs.commands import (
     shown_commands,
     unknown_program,
 )
-from tests.docs.pages import PAGES, blocks, broken_links, links, name_of, text_of
+from tests.docs.pages import PAGES, ROOT, blocks, broken_links, links, name_of, text_of
 from tests.docs.tables import filled
 
 
@@ -43,6 +44,19 @@ def problems(page: Path) -> Iterator[str]:
         yield from filter(None, map(problem_of, shown_commands(page)))
     if filled(page) != text_of(page):
         yield f"{name_of(page)}: a generated table is out of date: python -m tests.docs --write"
+    for name in outdated_pictures(page):
+        yield f"{name_of(page)}: {name} is out of date: python -m tests.docs --write"
+
+
+def outdated_pictures(page: Path) -> list[str]:
+    """Return the generated pictures of a page that differ from what they should be, by name."""
+    targets = {name_of((page.parent / target).resolve()) for _, target in links(page)}
+    files = {name: ROOT / name for name in PICTURES if name in targets}
+    return [
+        name
+        for name, file in files.items()
+        if not file.exists() or text_of(file) != PICTURES[name]()
+    ]
 
 
 def main() -> int:
@@ -60,6 +74,9 @@ def main() -> int:
         if options.write and filled(page) != text_of(page):
             page.write_text(filled(page), encoding="utf-8")
             print(f"{name_of(page)}: written")
+        for name in outdated_pictures(page) if options.write else ():
+            (ROOT / name).write_text(PICTURES[name](), encoding="utf-8")
+            print(f"{name}: written")
         if options.external:
             for line, target in links(page, external=True):
                 print(f"{name_of(page)}:{line}: {target}")

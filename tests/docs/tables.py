@@ -13,6 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import get_args
 
+from tests.benchmarks import leaderboard
 from tests.docs.pages import text_of
 from tui_trainer.anatomy.table import layer_table
 from tui_trainer.course.lesson import lessons
@@ -101,6 +102,19 @@ def cause_list() -> str:
     return table(("`code`", "cause"), rows)
 
 
+def presets() -> str:
+    """Return the recorded results of the presets."""
+    head = ("command", "parameters", "test, mean over seeds", "min – max", "seeds", "epochs")
+    rows = leaderboard.preset_rows(leaderboard.recorded())
+    return table((*head, "training"), rows, " r   r") if rows else "No preset is recorded yet.\n"
+
+
+def published() -> str:
+    """Return the published figures."""
+    head = ("source", "parameters", "test", "which figure", "test set read", "training")
+    return table(head, leaderboard.published_rows(leaderboard.published()), " r")
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "keys": keys,
     "exit-codes": exit_codes,
@@ -108,6 +122,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "lessons": lesson_list,
     "events": event_list,
     "causes": cause_list,
+    "presets": presets,
+    "published": published,
 }
 
 

@@ -126,13 +126,13 @@ def _line(points: Sequence[tuple[float, float]], index: int) -> str:
         stride = len(points) / MARKS_PER_CURVE
         offset = stride * (0.5 + index) / len(SHAPES)
         marked = [points[int(offset + stride * number)] for number in range(MARKS_PER_CURVE)]
-    marks = "".join(_mark(x, y, index) for x, y in marked)
+    marks = "".join(mark(x, y, index) for x, y in marked)
     dash = DASHES[index % len(DASHES)]
     dashed = f" stroke-dasharray='{dash}'" if dash else ""
     return f"<g class='c{index % len(SHAPES)}'><path class='line'{dashed} d='{path}'/>{marks}</g>"
 
 
-def _mark(x: float, y: float, index: int) -> str:
+def mark(x: float, y: float, index: int) -> str:
     """Return a curve's marker at a point of the plot."""
     shape = SHAPES[index % len(SHAPES)]
     kind = "hollow" if shape in ("ring", "box", "down", "cross") else "full"
@@ -155,7 +155,7 @@ def _legend(curve: Curve, index: int) -> str:
     dashed = f" stroke-dasharray='{dash}'" if dash else ""
     sample = (
         f"<svg class='c{index % len(SHAPES)}' viewBox='0 0 40 12' aria-hidden='true'>"
-        f"<path class='line'{dashed} d='M2 6H38'/>{_mark(20, 6, index)}</svg>"
+        f"<path class='line'{dashed} d='M2 6H38'/>{mark(20, 6, index)}</svg>"
     )
     return f"<li>{sample}{escape(curve.name)} <span class='muted'>{escape(curve.ends)}</span></li>"
 
