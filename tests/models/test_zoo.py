@@ -192,7 +192,9 @@ def test_each_keeps_its_budget() -> None:
         assert parameters(build(name)) <= budgets.get(name, 20_000), name
 
 
-@pytest.mark.parametrize(("name", "count"), [("small", 19_810), ("tiny", 4_714)])
+@pytest.mark.parametrize(
+    ("name", "count"), [("small", 19_810), ("tiny", 4_714), ("micro", 3_198), ("nano", 992)]
+)
 def test_the_quick_ones_keep_their_budgets(name: str, count: int) -> None:
     assert parameters(build(name)) == count
 

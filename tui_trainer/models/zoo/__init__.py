@@ -61,6 +61,14 @@ REGISTRY: Mapping[str, Entry] = {
         "tui_trainer.models.zoo.story:under_8k",
         "squeeze-norm with fewer channels: under 8,000 parameters",
     ),
+    "nano": Entry(
+        "tui_trainer.models.zoo.small:nano",
+        "under 1,000 parameters: depthwise separable convolutions without padding, SiLU",
+    ),
+    "micro": Entry(
+        "tui_trainer.models.zoo.small:micro",
+        "under 3,700 parameters, in the same way: pooled once, after its second convolution",
+    ),
     "tiny": Entry(
         "tui_trainer.models.zoo.small:tiny",
         "a quarter of the budget: depthwise separable convolutions",
