@@ -7,6 +7,7 @@ is imported by the contender itself: the app shows its first frame before that, 
 from __future__ import annotations
 
 import argparse
+import gc
 import math
 import os
 import sys
@@ -130,8 +131,12 @@ def engine(config: RunConfig, meter: Meter, folder: Path | None) -> None:
 
 
 def app(config: RunConfig, meter: Meter, folder: Path) -> None:
-    """Train in the real window, in the terminal of this process."""
+    """Train in the real window, in the terminal of this process, as the command line does."""
+    gc.disable()
+    from tui_trainer.cli.loading import preload_libraries
     from tui_trainer.ui.app import MnistTui
+
+    preload_libraries()
 
     def begin(config: RunConfig, inbox: Inbox) -> Iterator[Event]:
         try:

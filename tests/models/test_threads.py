@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from tests.engine.conftest import MNIST
 from tests.engine.runs import only
@@ -93,13 +94,36 @@ def test_choosing_threads_preserves_model_and_rng_state() -> None:
 
 
 @pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize(("seconds", "count"), [(0.0, 100), (1.0, 32)])
+def test_a_slow_model_is_timed_with_fewer_images(
+    seconds: float, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    seen: list[int] = []
+
+    class Model(nn.Linear):
+        def forward(self, images: Tensor) -> Tensor:
+            nonlocal now
+            now += seconds
+            seen.append(len(images))
+            return super().forward(images.flatten(1))
+
+    monkeypatch.setattr("tui_trainer.models.threads.copy_model", lambda model: model)
+    images, labels = torch.rand(100, 1, 4, 4), torch.zeros(100, dtype=torch.int64)
+
+    choose_threads(Model(16, 10), images, labels, clock=lambda: now)
+
+    assert (seen[0], set(seen[1:])) == (32, {count})
+
+
+@pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize("threads", [None, 1])
 def test_a_given_number_of_threads_is_not_timed(
     threads: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[int] = []
 
-    def fake(step: Callable[[], object], most: int) -> int:
+    def fake(step: Callable[[], object], most: int, **more: object) -> int:
         tried.append(most)
         return 2
 

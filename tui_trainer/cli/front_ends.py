@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -11,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tui_trainer.cli.loading import preload_libraries
 from tui_trainer.cli.starts import Show, Start
 from tui_trainer.protocol.commands import Command, Inbox
 from tui_trainer.protocol.config import RunConfig
@@ -71,6 +73,7 @@ def run_app(
     guided: bool = False,
 ) -> int:
     """Open the window, and return the exit code after it is closed."""
+    gc.disable()  # until PyTorch is loaded, see finish_loading
     try:
         from tui_trainer.ui.terminal.graphics_protocol import detect_graphics
 
@@ -78,6 +81,7 @@ def run_app(
             from tui_trainer.ui.app import MnistTui
             from tui_trainer.ui.terminal.output_log import OutputLog
 
+        preload_libraries()
         with OutputLog() as outputs:
             start.follow = partial(_follow, outputs)
             with _naming_textual_variables():

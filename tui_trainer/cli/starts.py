@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui_trainer.cli.detach import until_finished
+from tui_trainer.cli.loading import finish_loading
 from tui_trainer.cli.saved import SavedRun
 from tui_trainer.findings import with_findings
 from tui_trainer.headless.hooks import Hooks
@@ -142,9 +143,10 @@ def recorder_of(config: RunConfig, out: Path | None = None) -> Recorder:
 def train(config: RunConfig, inbox: Inbox, job: Job, *, interactive: bool) -> Iterator[Event]:
     """Load torch, then train: the slow import belongs to the training thread too."""
     yield StateChanged(state="preparing", step=0, detail="loading PyTorch")
-    from tui_trainer.engine.checkpoint_store import CheckpointStore
-    from tui_trainer.engine.loop import train as train_network
-    from tui_trainer.lab.assistant import Laboratory
+    with finish_loading():
+        from tui_trainer.engine.checkpoint_store import CheckpointStore
+        from tui_trainer.engine.loop import train as train_network
+        from tui_trainer.lab.assistant import Laboratory
 
     resume = None if job.saved is None else job.saved.resumption()
     recorder = job.recorder

@@ -303,7 +303,12 @@ def pixel_statistics(images: Tensor) -> tuple[float, float]:
     Computed from the histogram of the 256 gray levels: exact in double precision, without a float
     copy of the images. Images of a single gray get a standard deviation of 1, not 0.
     """
-    counts = torch.bincount(images.flatten(), minlength=256).to(torch.float64)
+    pixels = images.flatten()
+    words = pixels[: len(pixels) // 8 * 8].view(torch.int64)
+    # Four of five pixels are black: leaving them out in words of eight halves the time.
+    inked = torch.cat((words[words != 0].view(torch.uint8), pixels[8 * len(words) :]))
+    counts = torch.bincount(inked, minlength=256).to(torch.float64)
+    counts[0] += len(pixels) - len(inked)
     levels = torch.arange(256, dtype=torch.float64) / 255
     total = counts.sum()
     mean = float((counts * levels).sum() / total)

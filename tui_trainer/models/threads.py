@@ -22,10 +22,20 @@ SLACK = 1.05
 """Fewer threads win unless more are faster by this factor: each thread must be waited for."""
 
 MOST_IMAGES = 128
-"""Images of the trial step: enough to share between the threads, few enough to be quick."""
+"""Images of the trial step: enough to share between the threads, few enough to be quick …"""
+
+FEW_IMAGES, FEW_SECONDS = 32, 0.02
+"""… and where a first step of so few takes so long, they are enough: the first step of the run does
+not wait half a second for the trial."""
 
 
-def choose_threads(model: nn.Module, images: Tensor, labels: Tensor) -> int:
+def choose_threads(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+) -> int:
     """Time a training step with several numbers of threads, and set torch to the best.
 
     Trains a copy and restores all rng states. A model whose step fails keeps all threads: its error
@@ -35,16 +45,23 @@ def choose_threads(model: nn.Module, images: Tensor, labels: Tensor) -> int:
         model: On the CPU, in the memory format in which it will be trained.
         images: A prepared batch (N, 1, H, H); ``MOST_IMAGES`` are enough.
         labels: (N).
+        clock: A monotonic clock, in seconds.
     """
     most = torch.get_num_threads()
+
+    def step() -> None:
+        functional.cross_entropy(trial(images[:count]), labels[:count]).backward()  # type: ignore[no-untyped-call]
+
     try:
         trial = copy_model(model)
         begin_training(trial)
         with preserve_rng_state(), preserve_globals(model):
-            return fastest_threads(
-                lambda: functional.cross_entropy(trial(images), labels).backward(),  # type: ignore[no-untyped-call]
-                most,
-            )
+            count = FEW_IMAGES
+            began = clock()
+            step()
+            if clock() - began < FEW_SECONDS:
+                count = len(images)
+            return fastest_threads(step, most, clock=clock)
     except Exception:  # a custom model can raise anything
         torch.set_num_threads(most)
         return most
