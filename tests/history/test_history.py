@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -118,6 +119,16 @@ def test_interventions_set_the_knobs_and_are_kept() -> None:
     assert run.interventions == changes
     assert run.settings["base_lr"] == 0.05
     assert run.settings["batch_size"] == 64
+
+
+@pytest.mark.parametrize(("until", "seen", "shown"), [(0.5, 49, 1), (0.5, 50, 0), (1.0, 100, 1)])
+def test_augmentation_is_shown_as_off_after_its_share(until: float, seen: int, shown: int) -> None:
+    run = started(train_size=50, epochs=2, augment_until=until)
+
+    state = history(run, replace(step(1), images=seen))
+
+    assert state.shown_settings["augmentation"] == shown
+    assert state.settings["augmentation"] == 1
 
 
 def test_a_finding_is_active_until_it_is_cleared() -> None:

@@ -198,6 +198,15 @@ class RunState:
         for event in record.events:
             self.apply(event)
 
+    @property
+    def shown_settings(self) -> dict[str, float]:
+        """The knobs to show: augmentation is off once its share of the training is over."""
+        run, last = self.started, self.last_step
+        if run is None or last is None or run.augment_until == 1:
+            return self.settings
+        is_over = last.images >= run.augment_until * run.train_size * run.epochs
+        return {**self.settings, "augmentation": 0} if is_over else self.settings
+
     def _start(self, event: RunStarted) -> None:
         self.started = event
         self.download = None

@@ -77,7 +77,7 @@ def exhibit_view(run: LiveRun, lesson: Lesson, control: int) -> ExhibitView:
 def _knobs(run: LiveRun) -> list[Cell]:
     """Return the knobs with their values and requested values."""
     cells: list[Cell] = []
-    for setting, value in run.history.settings.items():
+    for setting, value in run.history.shown_settings.items():
         gap = "   " if cells else ""
         cells.append(Cell(f"{gap}{fmt.KNOB_NAMES[setting]} ", style="muted"))
         cells.append(Cell(fmt.knob(setting, value), style="intervention"))

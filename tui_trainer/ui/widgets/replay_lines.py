@@ -37,6 +37,6 @@ def replay_progress_cells(run: RecordedRun, wide: bool) -> list[Cell]:
         cells.append(Cell(f"{spare}step {fmt.count(step.step):>6}", rank=3))
         speed = fmt.speed(run.history.images_per_second)
         cells.append(Cell(f"{spare}{speed:>11}", rank=4, style="muted"))
-    for setting, value in run.history.settings.items():
+    for setting, value in run.history.shown_settings.items():
         cells += knob_cells(run, setting, value, spare)
     return cells

@@ -150,7 +150,7 @@ def progress_cells(run: ShownRun, cost: float, wide: bool) -> list[Cell]:
         cells.append(
             Cell(f"{spare}ETA {fmt.duration(left) if left is not None else '-:--'}", rank=2)
         )
-    for setting, value in history.settings.items():
+    for setting, value in history.shown_settings.items():
         cells += knob_cells(run, setting, value, spare)
     cells.append(Cell(f"{spare}window {100 * cost:.1f} %", rank=6, style="muted"))
     return cells
