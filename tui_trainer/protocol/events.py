@@ -13,6 +13,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 from tui_trainer.protocol.answers import Answered
@@ -535,21 +536,35 @@ def _without_numbers(text: str) -> str:
     return re.sub(r"(?<![\w.])\d[\d,.]*", "", text)
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+
+
 def to_json(event: Event) -> str:
     """Return an event as one line of strict JSON: ``event`` (its class name), then its fields.
 
     JSON has neither NaN nor infinity: they become null.
     """
-    record = {"event": type(event).__name__, **plain(dataclasses.asdict(event))}
-    return json.dumps(record, ensure_ascii=False, allow_nan=False)
+    return _ENCODER.encode({"event": type(event).__name__, **plain(event)})
 
 
 def plain(value: Any) -> Any:
-    """Return a value for JSON: tuples become lists, non-finite numbers null."""
+    """Return a value for JSON: records become dicts, tuples lists, non-finite numbers null.
+
+    There is an event for each step, and ``dataclasses.asdict`` takes several times as long.
+    """
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+    if value is None or isinstance(value, str | int):
+        return value
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if dataclasses.is_dataclass(value):
+        return {name: plain(getattr(value, name)) for name in _names(value.__class__)}
     return value
+
+
+@cache
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))

@@ -36,14 +36,18 @@ def fingerprints(inputs: Tensor) -> Tensor:
     flat = inputs.detach()[:OF_A_BATCH].reshape(min(OF_A_BATCH, len(inputs)), -1)
     stride = max(1, flat.shape[1] // MOST_VALUES)
     flat = flat[:, ::stride]
-    is_constant = (flat == flat[:, :1]).all(dim=1)
+    # Two reductions take a tenth of the time of comparing each value with the first.
+    if flat.is_complex():
+        is_constant = (flat == flat[:, :1]).all(dim=1)
+    else:
+        is_constant = flat.amin(dim=1) == flat.amax(dim=1)
     if flat.is_floating_point():
         flat = flat.to(torch.float32).contiguous().view(torch.int32)
     places = torch.arange(1, flat.shape[1] + 1, device=flat.device, dtype=torch.int64)
     factors = places * 81_006 + 1
-    mixed = (flat.to(torch.int64) * 2_654_435_761 + 12_345) * factors
-    mixed = mixed ^ (mixed >> 29)
-    found = (mixed * factors).sum(dim=1)
+    # In place: new memory for each result takes longer than the arithmetic.
+    mixed = flat.to(torch.int64, copy=True).mul_(2_654_435_761).add_(12_345).mul_(factors)
+    found = mixed.bitwise_xor_(mixed >> 29).mul_(factors).sum(dim=1)
     return torch.where(is_constant, torch.zeros_like(found), found)
 
 

@@ -99,6 +99,7 @@ class LoopProbes:
         self._is_by_loop = True
         self._first_weights: Tensor | None = None
         self._epoch_steps = 0
+        self._guarded_forward = self._guard(self._forward)
         self._handles: list[Any] = [
             model.register_forward_hook(Hook(self._forward_ended), with_kwargs=True)
         ]
@@ -133,13 +134,13 @@ class LoopProbes:
     def _forward_ended(
         self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
     ) -> None:
-        self._guard(self._forward)(args, kwargs, output)
+        self._guarded_forward(args, kwargs, output)
 
     def _inner_forward_ended(
         self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
     ) -> None:
         if self._is_validating:
-            self._guard(self._forward)(args, kwargs, output)
+            self._guarded_forward(args, kwargs, output)
 
     def _forward(self, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         is_training = torch.is_grad_enabled() and not self._is_validating
