@@ -124,14 +124,14 @@ def train_epoch(run: Run) -> Iterator[Event]:
 
 def train_step(run: Run) -> None:
     """Train on the next batch, without waiting for the device."""
-    model, optimizer, probes = run.model, run.optimizer, run.probes
+    optimizer, probes = run.optimizer, run.probes
     probes.begin_step()
     images, labels = run.batches.next(run.done)
     lr = run.lr
     probes.record_batch(labels)
 
     with autocast(run.device, run.config.precision):
-        logits = model(images)
+        logits = run.forward(images)
     loss = loss_fn(logits, labels, run.config.label_smoothing)
     optimizer.zero_grad()
     probes.record_zero_grad(optimizer)

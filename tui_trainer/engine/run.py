@@ -21,6 +21,7 @@ from tui_trainer.models.build import dropout_of, summary_of
 from tui_trainer.models.checkpoints import Checkpoint
 from tui_trainer.models.input_spec import ImageShape, InputSpec
 from tui_trainer.models.state import finite_names, is_finite, state_tensors
+from tui_trainer.models.threads import training_forward
 from tui_trainer.models.unregistered_state import UnregisteredState
 from tui_trainer.protocol import commands
 from tui_trainer.protocol.commands import Inbox, Question, name_of
@@ -210,6 +211,8 @@ class Run:
     validation: Validation = field(default_factory=Validation)
 
     def __post_init__(self) -> None:
+        is_custom = self.unregistered is not None
+        self.forward = self.model if is_custom else training_forward(self.model)
         self._finite = finite_names(self.model)
         self.assistant.begin(self)
 

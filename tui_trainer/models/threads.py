@@ -1,10 +1,12 @@
-"""Find the number of CPU threads that trains a model fastest on this machine at this moment."""
+"""CPU threads: the number that trains a model fastest, and a forward pass that gains from them."""
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +31,12 @@ FEW_IMAGES, FEW_SECONDS = 32, 0.02
 not wait half a second for the trial."""
 
 
+CACHE_LINE = 16
+"""Floats in a cache line of 64 bytes."""
+
+Forward = Callable[[Tensor], Tensor]
+
+
 def choose_threads(
     model: nn.Module,
     images: Tensor,
@@ -50,11 +58,12 @@ def choose_threads(
     most = torch.get_num_threads()
 
     def step() -> None:
-        functional.cross_entropy(trial(images[:count]), labels[:count]).backward()  # type: ignore[no-untyped-call]
+        functional.cross_entropy(forward(images[:count]), labels[:count]).backward()  # type: ignore[no-untyped-call]
 
     try:
         trial = copy_model(model)
         begin_training(trial)
+        forward = training_forward(trial)
         with preserve_rng_state(), preserve_globals(model):
             count = FEW_IMAGES
             began = clock()
@@ -84,3 +93,89 @@ def fastest_threads(
         most = min(count for count in counts if best[count] <= limit)
     torch.set_num_threads(most)
     return most
+
+
+def training_forward(model: nn.Module) -> Forward:
+    """Return the forward pass of a training step; its logits are those of ``model(images)``.
+
+    In a plain ``nn.Sequential`` on the CPU, a ReLU before a max pool runs after it, on a quarter of
+    the values: outputs and gradients are the same to the bit. The backward pass of some batch norms
+    uses one thread, see :class:`_BatchNorm`. Any other model is returned as it is.
+
+    Args:
+        model: Without hooks; its layers are not replaced later.
+    """
+    if type(model) is not nn.Sequential or not all(p.is_cpu for p in model.parameters()):
+        return model
+    layers = list(model)
+    for place, (first, second) in enumerate(itertools.pairwise(layers)):
+        if type(first) is nn.ReLU and type(second) is nn.MaxPool2d:
+            layers[place : place + 2] = second, first
+    steps: list[Forward] = [
+        _BatchNorm(layer) if type(layer) is nn.BatchNorm2d else layer for layer in layers
+    ]
+
+    def forward(images: Tensor) -> Tensor:
+        for step in steps:
+            images = step(images)
+        return images
+
+    return forward
+
+
+class _BatchNorm:
+    """Batch norm without false sharing in its backward pass.
+
+    For channels_last, PyTorch adds up the gradients of the channels in one row of floats per
+    thread. Where a row is not a multiple of a cache line, two threads write to the same line, and
+    the pass takes four to eight times as long as with one thread: for 8, 20 or 24 channels that was
+    a quarter of a training step of ``small``. There it uses one thread.
+    """
+
+    def __init__(self, norm: nn.BatchNorm2d) -> None:
+        self._norm = norm
+
+    def __call__(self, maps: Tensor) -> Tensor:
+        norm = self._norm
+        if (
+            norm.num_features % CACHE_LINE == 0
+            or torch.get_num_threads() == 1
+            or not norm.training
+            or not norm.affine
+            or not norm.track_running_stats
+            or norm.momentum is None
+        ):
+            result: Tensor = norm(maps)
+            return result
+        norm.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+        output: Tensor = _Normalize.apply(maps, norm.weight, norm.bias, norm)  # type: ignore[no-untyped-call]
+        return output
+
+
+class _Normalize(torch.autograd.Function):
+    """Batch norm in training mode, whose backward pass uses one thread."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, maps: Tensor, weight: Tensor, bias: Tensor, norm: nn.BatchNorm2d
+    ) -> Tensor:
+        state, momentum = (norm.running_mean, norm.running_var), norm.momentum or 0.0
+        output, mean, invstd = torch.native_batch_norm(
+            maps, weight, bias, *state, True, momentum, norm.eps
+        )
+        ctx.save_for_backward(maps, weight, mean, invstd)
+        ctx.eps = norm.eps
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        maps, weight, *statistics = ctx.saved_tensors
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            found = torch.ops.aten.native_batch_norm_backward(
+                gradients[0], maps, weight, None, None, *statistics, True, ctx.eps, [True] * 3
+            )
+        finally:
+            torch.set_num_threads(threads)
+        return (*found, None)
