@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.meter import Meter
+from tui_trainer.cli.loading import use_huge_pages
 from tui_trainer.protocol.commands import Inbox, Stop
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import Event, RunStarted, SettingChanged, StepDone
@@ -38,6 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             engine(config, meter, None)
         case "app":
             app(config, meter, folder)
+        case "bare":
+            # As the engine does: the ratio of the two is to show what the engine adds.
+            use_huge_pages()
+            from tests.benchmarks import peers
+
+            peers.bare(config, meter)
         case "loop-watched":
             from tests.benchmarks import peers
 

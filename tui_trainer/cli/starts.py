@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui_trainer.cli.detach import until_finished
-from tui_trainer.cli.loading import finish_loading
+from tui_trainer.cli.loading import finish_loading, use_huge_pages
 from tui_trainer.cli.saved import SavedRun
 from tui_trainer.findings import with_findings
 from tui_trainer.headless.hooks import Hooks
@@ -64,6 +64,7 @@ class Start:
         hooks: Hooks | None = None,
         detached: bool = False,
     ) -> None:
+        use_huge_pages()
         self._first: Job | None = first
         self._records = records
         self._interactive = interactive or detached
