@@ -15,7 +15,8 @@ from tests.engine.runs import FakeClock, ScriptedInbox, of, only, run, tiny_conf
 from tui_trainer.engine import loop, prepare
 from tui_trainer.engine.batches import Batches
 from tui_trainer.engine.checkpoint_store import CheckpointStore
-from tui_trainer.engine.run import Run
+from tui_trainer.engine.progress import Stopwatch
+from tui_trainer.engine.run import FLUSH_SECONDS, Run
 from tui_trainer.protocol.commands import (
     Command,
     EvaluateTest,
@@ -298,6 +299,36 @@ def test_a_divergence_read_late_names_the_step_where_it_happened(
     # As text: a NaN loss is not equal to itself.
     reported = [[to_json(step) for step in of(StepDone, events)] for events in (seldom, at_once)]
     assert reported[0] == reported[1]
+
+
+def test_an_accelerator_is_read_at_the_refresh_rate(tiny: Path) -> None:
+    clock = FakeClock()
+    run = freshly_loaded(tiny_config(tiny))
+    run.flush_every, run.stopwatch = 2, Stopwatch(clock)
+    run.stopwatch.start()
+    due = []
+    for seconds in (0.0, 0.01, 0.02, FLUSH_SECONDS):
+        clock.now = seconds
+        run.count_step(torch.tensor(1.0), torch.tensor(1), 8, 0.1)
+        due.append(run.is_flush_due)
+
+    assert due == [False, False, False, True]
+
+
+def test_a_graphed_forward_takes_the_place_of_the_model(tiny: Path) -> None:
+    run = freshly_loaded(tiny_config(tiny))
+    shapes = []
+
+    def graphed(images: torch.Tensor) -> torch.Tensor:
+        shapes.append(tuple(images.shape))
+        logits: torch.Tensor = run.model(images)
+        return logits
+
+    run.forward = graphed
+    run.begin_epoch()
+    loop.train_step(run)
+
+    assert shapes == [(16, *run.data.shape[2:], *run.data.shape[:2])]
 
 
 def test_a_cpu_is_read_at_every_step(tiny: Path) -> None:

@@ -112,7 +112,7 @@ def train_epoch(run: Run) -> Iterator[Event]:
             return
         yield from run.probes.before_training()
         train_step(run)
-        if len(run.progress.pending) >= run.flush_every or run.probes.has_results():
+        if run.is_flush_due or run.probes.has_results():
             yield from run.flush()
             yield from run.probes.after_step()
         if run.store.is_due(run.stopwatch.seconds):

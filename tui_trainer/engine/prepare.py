@@ -65,17 +65,16 @@ def prepare(
         config.model, image_size=data.input_size, classes=data.classes, dropout=config.dropout
     )
     layers, review = assistant.describe(model, data.example, data.classes, config.budget)
-    model = model.to(device)
-    if device.type == "cpu":
-        # Not on mps: batch norm's gradients are wrong there
-        # (github.com/pytorch/pytorch/issues/175189).
+    if device.type != "mps":
+        # Batch norm's gradients are wrong there (github.com/pytorch/pytorch/issues/175189).
         model = to_channels_last(model, data.input_size)
-        if config.threads is None and threads > 1:
-            yield StateChanged(state="preparing", step=0, detail="timing numbers of threads")
-            count = min(config.batch_size, MOST_IMAGES)
-            images = data.prepare(data.train.images[:count])
-            with autocast(device, config.precision):
-                threads = choose_threads(model, images, data.train.labels[:count])
+    model = model.to(device)
+    if device.type == "cpu" and config.threads is None and threads > 1:
+        yield StateChanged(state="preparing", step=0, detail="timing numbers of threads")
+        count = min(config.batch_size, MOST_IMAGES)
+        images = data.prepare(data.train.images[:count])
+        with autocast(device, config.precision):
+            threads = choose_threads(model, images, data.train.labels[:count])
     if config.resize_until:
         smaller = data.prepare(data.train.images[:2], size=config.resize_to)
         check_resizing(model, config.model, smaller, data.image_size, data.classes)
@@ -84,6 +83,10 @@ def prepare(
     first_probes = assistant.first_probes(model, data, config)
     run = assemble(config, data, model, layers, assistant, inbox, store, clock, threads)
     run.review, run.first_probes = review, first_probes
+    if device.type == "cuda" and not is_custom(config.model):
+        from tui_trainer.models.cuda_graphs import GraphedForward
+
+        run.forward = GraphedForward(model, config.precision)
     return run
 
 

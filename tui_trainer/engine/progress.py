@@ -103,8 +103,10 @@ class Progress:
         steps, self.pending = self.pending, []
         if not steps:
             return
-        figures = [torch.stack((each.loss, each.correct.to(each.loss.dtype))) for each in steps]
-        for each, (loss, correct) in zip(steps, torch.stack(figures).tolist(), strict=True):
+        losses = torch.stack([each.loss for each in steps])
+        counts = torch.stack([each.correct for each in steps]).to(losses.dtype)
+        figures = torch.stack((losses, counts), dim=1).tolist()
+        for each, (loss, correct) in zip(steps, figures, strict=True):
             self.loss_sum += loss * each.size
             # NaN if a script's loop reports no labels.
             self.correct_sum += 0 if math.isnan(correct) else round(correct)

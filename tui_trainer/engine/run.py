@@ -44,6 +44,9 @@ from tui_trainer.protocol.reference import model_name
 from tui_trainer.protocol.schedules import factor
 from tui_trainer.stats.intervals import wilson
 
+FLUSH_SECONDS = 0.1
+"""Seconds between two readings of an accelerator's losses: no display is faster."""
+
 
 class DivergedError(Exception):
     """The loss or a weight is NaN or infinite; ``event`` names the step."""
@@ -184,9 +187,11 @@ class Run:
 
     Attributes:
         base_lr: The base learning rate, a knob; see :attr:`lr`.
-        flush_every: Steps after which the losses are read from the device.
+        flush_every: Steps after which the losses are read from the device, if there are
+            ``FLUSH_SECONDS`` between two readings.
         first_probes: The checks of the data and the model before the first step.
         unregistered: The state of a custom model that its ``state_dict`` does not contain.
+        forward: The forward pass of a training step.
     """
 
     config: RunConfig
@@ -212,7 +217,9 @@ class Run:
 
     def __post_init__(self) -> None:
         is_custom = self.unregistered is not None
-        self.forward = self.model if is_custom else training_forward(self.model)
+        self.forward: Callable[[Tensor], Tensor] = (
+            self.model if is_custom else training_forward(self.model)
+        )
         self._finite = finite_names(self.model)
         self.assistant.begin(self)
 
@@ -309,6 +316,14 @@ class Run:
         if self.control.steps_left is not None:
             self.control.steps_left -= 1
         self.progress.count(loss, correct, size, lr, self.stopwatch.seconds)
+
+    @property
+    def is_flush_due(self) -> bool:
+        """Whether to read the losses that are still on the device: each at once on the CPU."""
+        pending, every = self.progress.pending, self.flush_every
+        if len(pending) < every:
+            return False
+        return every == 1 or self.stopwatch.seconds - pending[0].seconds >= FLUSH_SECONDS
 
     def flush(self) -> Iterator[StepDone]:
         """Report the steps whose losses are still on the device.
