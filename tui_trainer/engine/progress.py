@@ -103,9 +103,12 @@ class Progress:
         steps, self.pending = self.pending, []
         if not steps:
             return
-        losses = torch.stack([each.loss for each in steps])
-        counts = torch.stack([each.correct for each in steps]).to(losses.dtype)
-        figures = torch.stack((losses, counts), dim=1).tolist()
+        if len(steps) == 1:  # stacking a single step costs ten times as much as reading it
+            figures = [(steps[0].loss.item(), steps[0].correct.item())]
+        else:
+            losses = torch.stack([each.loss for each in steps])
+            counts = torch.stack([each.correct for each in steps]).to(losses.dtype)
+            figures = torch.stack((losses, counts), dim=1).tolist()
         for each, (loss, correct) in zip(steps, figures, strict=True):
             self.loss_sum += loss * each.size
             # NaN if a script's loop reports no labels.
