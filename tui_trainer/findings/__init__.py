@@ -325,6 +325,7 @@ class Findings:
 
     def __init__(self, past: Iterable[Event] = ()) -> None:
         self._history = History()
+        self._steps: list[StepDone] = []
         for event in past:
             self._history.apply(event)
 
@@ -334,9 +335,13 @@ class Findings:
 
     def after(self, event: Event) -> Iterator[Event]:
         """Yield the findings that an event raises or clears."""
-        self._history.apply(event)
         if isinstance(event, StepDone) and event.step % CHECK_EVERY:
+            self._steps.append(event)  # applied together: that is faster than after each step
             return
+        for step in self._steps:
+            self._history.apply(step)
+        self._steps.clear()
+        self._history.apply(event)
         refreshes = isinstance(event, EpochDone | SampleProbed | Diverged)
         for rule in _RULES_AFTER.get(type(event), ()):
             for change in _update(self._history, rule, refreshes=refreshes):

@@ -83,6 +83,7 @@ class Recorder:
         self._run = RunState()
         self._started_at = self._recorded_in = ""
         self._lines = LineFile(folder.events)
+        self._waiting: list[Event] = []
         self._attempt = Attempts()
 
     @classmethod
@@ -186,6 +187,7 @@ class Recorder:
 
     def position(self) -> int:
         """Flush all lines to the disk if possible; return their number."""
+        self._serialize()
         with suppress(OSError):
             self._lines.flush(sync=True)
         return self._lines.count
@@ -221,6 +223,7 @@ class Recorder:
             raise
         except InputError:
             if not (begun or self._is_new):
+                self._waiting.clear()
                 self._lines.drop_pending()
             raise
         except Exception as error:
@@ -242,11 +245,11 @@ class Recorder:
             wait: Whether it may be written together with the next one.
         """
         self._has_result = self._has_result or isinstance(event, StepDone | RunFinished)
-        self._lines.add(to_json(event))
-        self._run.apply(event)
+        self._waiting.append(event)
         if wait or (isinstance(event, StepDone) and not self._is_due()):
             return
         self._written_at = self._clock()
+        self._serialize()
         yield from self._attempt(self.folder.events, self._lines.flush)
         is_epochs = isinstance(event, SettingChanged) and event.setting == "epochs"
         if is_epochs or isinstance(event, _TURNS):
@@ -254,7 +257,18 @@ class Recorder:
 
     def _is_due(self) -> bool:
         is_late = self._clock() - self._written_at >= WRITE_SECONDS
-        return is_late or self._lines.pending >= STEPS_PER_WRITE
+        return is_late or len(self._waiting) >= STEPS_PER_WRITE
+
+    def _serialize(self) -> None:
+        """Turn the waiting events into lines.
+
+        Several at once: code that runs between two steps has left the processor's cache, and a
+        single line then takes four times as long.
+        """
+        for event in self._waiting:
+            self._lines.add(to_json(event))
+            self._run.apply(event)
+        self._waiting.clear()
 
     def _write_summary(self, *, is_start: bool) -> Iterator[RecordingEvent]:
         now, path = self._now().isoformat(timespec="milliseconds"), self.folder.summary
@@ -299,6 +313,7 @@ class Recorder:
 
     def close(self) -> None:
         """Write the pending lines if possible, and release the lock."""
+        self._serialize()
         self._lines.close()
         self._lock.release()
 
