@@ -25,6 +25,7 @@ class TourActions(RunActions):
     """
 
     tour: GuidedTour | None = None
+    _has_begun = False
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide the tour's keys on screens without its panel."""
@@ -35,7 +36,7 @@ class TourActions(RunActions):
 
     def begin_tour(self) -> None:
         """Start the guided tour."""
-        self.tour = GuidedTour()
+        self.tour, self._has_begun = GuidedTour(), True
 
     def observe(self, events: Iterable[Event]) -> None:
         """Pass events to the tour."""
@@ -50,6 +51,8 @@ class TourActions(RunActions):
 
     def show_tour(self) -> None:
         """Show the current step on the front screen, or remove the panel."""
+        if not self._has_begun:
+            return
         front = self.front if self.screen_stack else None  # none is left while the app closes
         if not isinstance(front, TOUR_SCREENS) or not front.is_mounted:
             return

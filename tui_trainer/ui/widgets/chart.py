@@ -79,7 +79,7 @@ class Chart(Painted):
         if is_new:
             self.refresh()
         elif regions:
-            self.refresh(*regions)
+            self.paint(*regions)
 
     def _write_title(self, content: ChartContent) -> bool:
         """Write the latest figures into the title; return whether they changed."""
