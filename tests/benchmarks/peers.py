@@ -139,6 +139,13 @@ def bare(config: RunConfig, meter: Meter) -> None:
     """Train as fast as a loop without events or a window can, with the engine's work per step."""
     set_threads(config, meter)
     keep_freed_memory()
+    for size in bare_steps(config):
+        if meter.step(size):
+            return
+
+
+def bare_steps(config: RunConfig) -> Iterator[int]:
+    """Train that loop; yield the number of images after each step."""
     data = resident(config)
     images, labels = data.train.images, data.train.labels
     model = new_model(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -165,8 +172,7 @@ def bare(config: RunConfig, meter: Meter) -> None:
             steps += 1
             if steps % READ_EVERY == 0:
                 loss_sum.item(), correct_sum.item()
-            if meter.step(len(indices)):
-                return
+            yield len(indices)
 
 
 class Slices:
