@@ -8,6 +8,10 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 
+MOST = 16
+"""The most regions of a widget whose lines are kept: it has several while it scrolls."""
+
+
 class LineCache(StylesCache):
     """Returns the same lines until the widget is refreshed.
 
@@ -33,6 +37,8 @@ class LineCache(StylesCache):
     def render_widget(self, widget: Widget, crop: Region) -> list[Strip]:
         """Return the lines of a region of the widget."""
         if crop not in self._rendered:
+            if len(self._rendered) == MOST:
+                self._rendered.clear()
             self._rendered[crop] = super().render_widget(widget, crop)
         return self._rendered[crop]
 
