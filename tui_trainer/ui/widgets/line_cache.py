@@ -7,7 +7,6 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-
 MOST = 16
 """The most regions of a widget whose lines are kept: it has several while it scrolls."""
 
