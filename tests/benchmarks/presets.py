@@ -1,7 +1,7 @@
 """The accuracy of a preset over several seeds, on the test set after its last epoch.
 
     python tests/benchmarks/presets.py fast --seeds 5
-    python tests/benchmarks/presets.py tiny --from 100 --seeds 10 --jobs 2 --threads 1
+    python tests/benchmarks/presets.py tiny --seeds 10 --jobs 2 --threads 1
 
 Each seed is one run of ``mnist-tui --no-ui --preset NAME --seed N`` in its own process, with one
 test evaluation at its end. Each result is recorded at once: an interrupted series continues with
@@ -78,7 +78,12 @@ def parsed(arguments: Sequence[str] | None) -> Series:
     parser.add_argument("preset", help="the preset's name")
     parser.add_argument("--from", dest="first", type=from_zero, default=0, help="first seed (0)")
     parser.add_argument("--seeds", type=whole, default=5, help="number of seeds (5)")
-    parser.add_argument("--jobs", type=whole, default=1, help="number of runs at the same time (1)")
+    parser.add_argument(
+        "--jobs",
+        type=whole,
+        default=1,
+        help="runs that train at the same time, 1 for times that compare (1)",
+    )
     parser.add_argument("--threads", type=whole, default=None, help="CPU threads of each run")
     parser.add_argument(
         "--records", type=Path, default=FOLDER, help="folder of the records (records, next to this)"
