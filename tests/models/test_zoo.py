@@ -193,7 +193,8 @@ def test_each_keeps_its_budget() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "count"), [("small", 19_810), ("tiny", 4_714), ("micro", 3_198), ("nano", 992)]
+    ("name", "count"),
+    [("small", 19_810), ("tiny", 4_714), ("micro", 3_198), ("nano", 992), ("pico", 548)],
 )
 def test_the_quick_ones_keep_their_budgets(name: str, count: int) -> None:
     assert parameters(build(name)) == count

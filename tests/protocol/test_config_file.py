@@ -165,7 +165,9 @@ def test_a_preset_is_the_course_recipe() -> None:
     assert config.augment == "course"
 
 
-@pytest.mark.parametrize(("name", "most"), [("fast", 4), ("tiny", 12), ("micro", 15), ("nano", 30)])
+@pytest.mark.parametrize(
+    ("name", "most"), [("fast", 4), ("tiny", 12), ("micro", 15), ("nano", 30), ("pico", 30)]
+)
 def test_the_winning_presets_train_on_every_image_for_few_epochs(name: str, most: int) -> None:
     config = compose(read_preset(name))
 
@@ -176,7 +178,8 @@ def test_the_winning_presets_train_on_every_image_for_few_epochs(name: str, most
 
 def test_an_unknown_preset_lists_the_known_ones() -> None:
     with pytest.raises(
-        InputError, match=r"^--preset: unknown preset '\.\./x'; choose era-s6, fast, micro, nano, "
+        InputError,
+        match=r"^--preset: unknown preset '\.\./x'; choose era-s6, fast, micro, nano",
     ):
         read_preset("../x")
 

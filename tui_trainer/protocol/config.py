@@ -33,7 +33,7 @@ from tui_trainer.protocol.settings import (
 
 MODELS = (
     *("mlp", "conv-fc", "conv-gap", "squeeze", "squeeze-norm", "squeeze-dropout", "under-8k"),
-    *("nano", "micro", "tiny", "small", "pool-early", "pool-late"),
+    *("pico", "nano", "micro", "tiny", "small", "pool-early", "pool-late"),
     *("era-s6-as-run", "era-s6", "era-s6-dropout", "era-s6-plain"),
 )
 """The models of the zoo, in the order of the course."""
@@ -56,7 +56,11 @@ AUGMENTS = ("none", "light", "course")
 INTERPOLATIONS = ("bilinear", "nearest")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("float32", "tf32", "bf16", "auto")
-PRESETS = ("era-s6", "fast", "micro", "nano", *(f"story-{step}" for step in range(1, 9)), "tiny")
+PRESETS = (
+    *("era-s6", "fast", "micro", "nano", "pico"),
+    *(f"story-{step}" for step in range(1, 9)),
+    "tiny",
+)
 """The built-in recipes: the files in the folder ``presets``."""
 
 MAX_EPOCHS = 10_000

@@ -61,6 +61,10 @@ REGISTRY: Mapping[str, Entry] = {
         "tui_trainer.models.zoo.story:under_8k",
         "squeeze-norm with fewer channels: under 8,000 parameters",
     ),
+    "pico": Entry(
+        "tui_trainer.models.zoo.small:pico",
+        "548 parameters, in nano's way: the last convolution has a map for each class",
+    ),
     "nano": Entry(
         "tui_trainer.models.zoo.small:nano",
         "under 1,000 parameters: depthwise separable convolutions without padding, SiLU",

@@ -43,7 +43,8 @@ def tiny(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequentia
     that takes 9c + cd weights where a full convolution takes 9cd. Takes
     (N, 1, image_size, image_size), returns logits (N, classes).
     """
-    return _separable(classes, (8, 16, 20, 20, 28, 28, 28), pooled=(2, 4))
+    layers = _separable((8, 16, 20, 20, 28, 28, 28), pooled=(2, 4))
+    return averaged(layers, 28, classes)
 
 
 def micro(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
@@ -61,35 +62,64 @@ def nano(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequentia
     return _unpadded(image_size, classes, (7, 10, 10, 10, 11), pooled=1)
 
 
+def pico(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
+    """Build a model of 548 parameters for 28×28 images and 10 classes, as ``micro``.
+
+    Its last 1×1 convolution returns a map for each class, whose means are the logits: a fully
+    connected layer would take a fifth of the parameters.
+    """
+    widths = (4, 6, 8, 8)
+    padding = _padding(image_size, len(widths) + 1, pooled=1)
+    layers = _separable(widths, pooled=(1,), padding=padding, activation=nn.SiLU)
+    layers["depth5"] = _depthwise(widths[-1], padding)
+    layers["logits"] = nn.Conv2d(widths[-1], classes, 1)
+    layers["average"] = nn.AdaptiveAvgPool2d(1)
+    layers["output"] = nn.Flatten()
+    return nn.Sequential(layers)
+
+
 def _unpadded(
     image_size: int, classes: int, widths: tuple[int, ...], *, pooled: int
 ) -> nn.Sequential:
-    """Build convolutions without padding; small images get it, whose maps would shrink to none."""
-    last = (image_size - 2 * pooled) // 2 - 2 * (len(widths) - pooled)
-    padding = 0 if last >= 1 else 1
-    return _separable(classes, widths, pooled=(pooled,), padding=padding, activation=nn.SiLU)
+    padding = _padding(image_size, len(widths), pooled=pooled)
+    layers = _separable(widths, pooled=(pooled,), padding=padding, activation=nn.SiLU)
+    return averaged(layers, widths[-1], classes)
+
+
+def _padding(image_size: int, convolutions: int, *, pooled: int) -> int:
+    """Return the padding of 3×3 convolutions: 0, but 1 for images whose maps would shrink to none.
+
+    Args:
+        image_size: Side of the input, in pixels.
+        convolutions: Their number.
+        pooled: The number of the one that is followed by a pool.
+    """
+    last = (image_size - 2 * pooled) // 2 - 2 * (convolutions - pooled)
+    return 0 if last >= 1 else 1
 
 
 def _separable(
-    classes: int,
     widths: tuple[int, ...],
     *,
     pooled: tuple[int, ...],
     padding: int = 1,
     activation: Activation = nn.ReLU,
-) -> nn.Sequential:
-    """Build a 3×3 convolution, then depthwise separable ones, with these output channels."""
+) -> Layers:
+    """Return a 3×3 convolution, then depthwise separable ones, with these output channels."""
     first, *others = widths
     layers: Layers = OrderedDict(conv1=nn.Conv2d(1, first, 3, padding=padding, bias=False))
     _finish_stage(layers, 1, first, pools=1 in pooled, activation=activation)
     channels = first
     for index, width in enumerate(others, start=2):
-        depthwise = nn.Conv2d(channels, channels, 3, padding=padding, groups=channels, bias=False)
-        layers[f"depth{index}"] = depthwise
+        layers[f"depth{index}"] = _depthwise(channels, padding)
         layers[f"point{index}"] = nn.Conv2d(channels, width, 1, bias=False)
         _finish_stage(layers, index, width, pools=index in pooled, activation=activation)
         channels = width
-    return averaged(layers, channels, classes)
+    return layers
+
+
+def _depthwise(channels: int, padding: int) -> nn.Conv2d:
+    return nn.Conv2d(channels, channels, 3, padding=padding, groups=channels, bias=False)
 
 
 def _finish_stage(
