@@ -96,14 +96,20 @@ KEY_EFFECT = {95: ("a ≤ b + 20", lambda figure: figure.a <= figure.b + 20)}
 COMPARISONS = (
     Comparison(
         "era-s6/script",
-        "one epoch of the course's model: the engine against the course's own script",
-        (Entry("era-s6/script", EPOCH, *_ratio("≤ 1/3", lambda r: r <= 1 / 3)),),
+        "one epoch of the course's model: the engine (also --precision auto) against the script",
+        (
+            Entry("era-s6/script", EPOCH, *_ratio("≤ 1/3", lambda r: r <= 1 / 3)),
+            Entry("era-s6-auto/script", EPOCH, *_ratio("≤ 1/3", lambda r: r <= 1 / 3)),
+        ),
         rounds.era_script,
     ),
     Comparison(
         "small/script",
-        "one epoch: the small model in the engine against the course's own script",
-        (Entry("small/script", EPOCH, *_ratio("≤ 1/15", lambda r: r <= 1 / 15)),),
+        "one epoch of the small model: the engine (also --precision auto) against the script",
+        (
+            Entry("small/script", EPOCH, *_ratio("≤ 1/15", lambda r: r <= 1 / 15)),
+            Entry("small-auto/script", EPOCH, *_ratio("≤ 1/15", lambda r: r <= 1 / 15)),
+        ),
         rounds.small_script,
     ),
     Comparison(

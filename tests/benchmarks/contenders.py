@@ -23,7 +23,10 @@ from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import Event, RunStarted, SettingChanged, StepDone
 
 NAMES = ("script", "plain", "bare", "engine", "unsaved", "app", "loop", "loop-watched", "lightning")
-SETTINGS = {"model": str, "batch_size": int, "augment": str, "threads": int, "lr": float}
+SETTINGS = {
+    **{"model": str, "batch_size": int, "augment": str, "threads": int, "lr": float},
+    "precision": str,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -99,7 +102,8 @@ def config_of(options: argparse.Namespace) -> RunConfig:
     # Long enough for any slice. The window's curves span all epochs: with too many, the drawn part
     # would shrink into one column.
     epochs = max(10, math.ceil(options.seconds)) if options.name == "app" else 10_000
-    given |= {"device": "cpu", "val_size": 0, "epochs": epochs}
+    # A slice would never leave the smaller images of so long a run.
+    given |= {"device": "cpu", "val_size": 0, "epochs": epochs, "resize_until": 0.0}
     sources = [read_preset(options.preset)] if options.preset else []
     return compose(*sources, Source({k: v for k, v in given.items() if v is not None}))
 

@@ -13,7 +13,7 @@ from tests.benchmarks.contender_runner import (
 )
 from tests.benchmarks.keys import PERCENTILES
 from tests.benchmarks.measure import Pair
-from tests.benchmarks.processes import ROOT, SkippedError
+from tests.benchmarks.processes import SkippedError
 
 NUMBERS_HZ, CURVES_HZ = 4.0, 2.0
 """The target refresh rates of the window's numbers and curves, in Hz."""
@@ -35,19 +35,24 @@ Least().run()
 
 
 def era_script(runner: ContenderRunner, number: int) -> Mapping[str, Pair]:
-    workers = runner.workers
-    ours, theirs = runner.train("engine", *COURSE), runner.train("script", *SCRIPT, *workers)
-    return {"era-s6/script": (ours.epoch_seconds, theirs.epoch_seconds)}
+    return _script(runner, "era-s6", *COURSE)
 
 
 def small_script(runner: ContenderRunner, number: int) -> Mapping[str, Pair]:
-    recipe: tuple[str, ...] = ("--batch-size", "128", "--augment", "light")
-    if (ROOT / "tui_trainer" / "presets" / "fast.toml").exists():
-        recipe = ("--preset", "fast")
-    workers = runner.workers
-    ours = runner.train("engine", *recipe, "--model", "small")
-    theirs = runner.train("script", *SCRIPT, *workers)
-    return {"small/script": (ours.epoch_seconds, theirs.epoch_seconds)}
+    return _script(runner, "small", "--preset", "fast")
+
+
+def _script(runner: ContenderRunner, name: str, *recipe: str) -> Mapping[str, Pair]:
+    """An epoch of the engine, in float32 and in bf16 where the processor has it; the script's."""
+    float32, auto = (
+        runner.train("engine", *recipe, "--precision", precision)
+        for precision in ("float32", "auto")
+    )
+    theirs = runner.train("script", *SCRIPT, *runner.workers)
+    return {
+        f"{name}/script": (float32.epoch_seconds, theirs.epoch_seconds),
+        f"{name}-auto/script": (auto.epoch_seconds, theirs.epoch_seconds),
+    }
 
 
 def plain_bare(runner: ContenderRunner, number: int) -> Mapping[str, Pair]:
