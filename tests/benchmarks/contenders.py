@@ -102,8 +102,10 @@ def config_of(options: argparse.Namespace) -> RunConfig:
     # Long enough for any slice. The window's curves span all epochs: with too many, the drawn part
     # would shrink into one column.
     epochs = max(10, math.ceil(options.seconds)) if options.name == "app" else 10_000
-    # A slice would never leave the smaller images of so long a run.
-    given |= {"device": "cpu", "val_size": 0, "epochs": epochs, "resize_until": 0.0}
+    # In so long a run, a slice would never leave the warm-up of the learning rate, and a run that
+    # learns nothing tries other learning rates for seconds; nor would it leave the smaller images.
+    given |= {"schedule": "constant", "lr": given["lr"] or 0.1, "resize_until": 0.0}
+    given |= {"device": "cpu", "val_size": 0, "epochs": epochs}
     sources = [read_preset(options.preset)] if options.preset else []
     return compose(*sources, Source({k: v for k, v in given.items() if v is not None}))
 
