@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.meter import Meter
-from tui_trainer.cli.loading import use_huge_pages
+from tui_trainer.models.allocator import use_huge_pages, use_one_heap
 from tui_trainer.protocol.commands import Inbox, Stop
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import Event, RunStarted, SettingChanged, StepDone
@@ -149,6 +149,7 @@ def app(config: RunConfig, meter: Meter, folder: Path) -> None:
     from tui_trainer.cli.loading import preload_libraries
     from tui_trainer.ui.app import MnistTui
 
+    use_one_heap()
     preload_libraries()
 
     def begin(config: RunConfig, inbox: Inbox) -> Iterator[Event]:

@@ -19,7 +19,7 @@ from tui_trainer.data.dataset import Data
 from tui_trainer.data.loading import load
 from tui_trainer.engine.optimizers import make_optimizer
 from tui_trainer.models import zoo
-from tui_trainer.models.device import keep_freed_memory
+from tui_trainer.models.allocator import keep_freed_memory
 from tui_trainer.models.torchvision_compat import import_torchvision
 from tui_trainer.protocol.config import RunConfig
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import subprocess
 import sys
 
@@ -68,17 +67,3 @@ def test_a_missing_library_is_left_to_the_import(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
 
     loading._load_libraries()
-
-
-@pytest.mark.parametrize(("before", "after"), [(None, "1"), ("0", "0")])
-def test_huge_pages_are_used_unless_the_user_has_set_the_variable(
-    monkeypatch: pytest.MonkeyPatch, before: str | None, after: str
-) -> None:
-    monkeypatch.delitem(sys.modules, "torch", raising=False)
-    monkeypatch.setenv(loading.HUGE_PAGES, before or "")
-    if before is None:
-        monkeypatch.delenv(loading.HUGE_PAGES)
-
-    loading.use_huge_pages()
-
-    assert os.environ[loading.HUGE_PAGES] == after

@@ -1,4 +1,4 @@
-"""Load PyTorch faster, next to the first frame, and let it use huge pages."""
+"""Load PyTorch faster, next to the first frame."""
 
 from __future__ import annotations
 
@@ -11,20 +11,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"
-"""The environment variable with which PyTorch allocates blocks from 2 MiB on in huge pages."""
-
-
-def use_huge_pages() -> None:
-    """Make PyTorch allocate in huge pages (Linux), unless the user has set its variable.
-
-    Feature maps are many megabytes: with pages of 4 KiB, a training step of the course's model with
-    batches of 512 takes a tenth more time. The results are the same to the bit. Call it before
-    PyTorch is loaded, and before another thread starts: that one could read the environment.
-    """
-    if "torch" not in sys.modules:
-        os.environ.setdefault(HUGE_PAGES, "1")
 
 
 def preload_libraries() -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui_trainer.cli.detach import until_finished
-from tui_trainer.cli.loading import finish_loading, use_huge_pages
+from tui_trainer.cli.loading import finish_loading
 from tui_trainer.cli.saved import SavedRun
 from tui_trainer.findings import with_findings
 from tui_trainer.headless.hooks import Hooks
+from tui_trainer.models.allocator import use_huge_pages, use_one_heap
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import Event, RunFinished, StateChanged
@@ -65,6 +66,7 @@ class Start:
         detached: bool = False,
     ) -> None:
         use_huge_pages()
+        use_one_heap()
         self._first: Job | None = first
         self._records = records
         self._interactive = interactive or detached

@@ -17,6 +17,7 @@ from tui_trainer.engine.probes.sample import Sample
 from tui_trainer.engine.progress import Progress, Stopwatch
 from tui_trainer.engine.run import Assistant, Control, Run
 from tui_trainer.engine.steps import autocast
+from tui_trainer.models.allocator import keep_freed_memory
 from tui_trainer.models.build import (
     build_model,
     check_dropout,
@@ -24,7 +25,7 @@ from tui_trainer.models.build import (
     is_custom,
     to_channels_last,
 )
-from tui_trainer.models.device import choose_device, choose_precision, keep_freed_memory, set_up
+from tui_trainer.models.device import choose_device, choose_precision, set_up
 from tui_trainer.models.rng import seed_all
 from tui_trainer.models.threads import MOST_IMAGES, choose_threads
 from tui_trainer.models.unregistered_state import UnregisteredState

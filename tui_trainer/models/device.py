@@ -1,20 +1,10 @@
-"""The hardware of a run: device, number of threads, memory."""
+"""The hardware of a run: device, precision, number of threads, memory."""
 
 from __future__ import annotations
-
-import contextlib
-import ctypes
-import sys
 
 import torch
 
 from tui_trainer.protocol.errors import InputError
-
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
-"""Parameters of glibc's ``mallopt``, from its ``malloc.h``."""
-
-_KEPT = 2**30
-"""Bytes that may stay free at the end of the heap: more than a step of any model here needs."""
 
 SCARCE = 0.1
 """The share of the machine's memory below which it is reported."""
@@ -77,22 +67,6 @@ def set_up(device: torch.device, threads: int | None, precision: str = "float32"
         torch.backends.cudnn.allow_tf32 = precision == "tf32"
         torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     return torch.get_num_threads()
-
-
-def keep_freed_memory() -> bool:
-    """Make glibc reuse large blocks; return whether it does. No effect on other systems.
-
-    By default glibc requests every block of more than 32 MiB from the system and returns it when
-    it is freed: at batch size 512 each step then waits for 40,000 zeroed pages. Keeping them makes
-    that step 1.3 times as fast, for a quarter more peak memory; batch size 128 has no such blocks.
-    """
-    if not sys.platform.startswith("linux"):
-        return False
-    with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL(None)
-        libc.gnu_get_libc_version  # noqa: B018 - raises AttributeError on any other libc
-        return bool(libc.mallopt(_M_MMAP_MAX, 0) and libc.mallopt(_M_TRIM_THRESHOLD, _KEPT))
-    return False
 
 
 def scarce_memory() -> float | None:
