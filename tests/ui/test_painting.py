@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 from textual.app import App, ComposeResult
 from textual.geometry import Region
-from textual.strip import Strip
 from textual.widget import Widget
 
 from tui_trainer.render.plots import Line, Scale
@@ -16,7 +15,6 @@ from tui_trainer.ui.run_curves import ChartContent
 from tui_trainer.ui.theming.themes import available
 from tui_trainer.ui.widgets.cell_line import CellLine
 from tui_trainer.ui.widgets.chart import Chart
-from tui_trainer.ui.widgets.line_cache import keep_lines
 
 ROOM = (60, 20)
 
@@ -41,16 +39,13 @@ def painted(monkeypatch: pytest.MonkeyPatch) -> Callable[[Widget], list[tuple[Re
 
     def spy(widget: Widget) -> list[tuple[Region, ...]]:
         asked: list[tuple[Region, ...]] = []
-        for name in ("paint", "refresh"):
-            original: Callable[..., object] = getattr(widget, name)
+        refresh = widget.refresh
 
-            def noted(
-                *regions: Region, original: Callable[..., object] = original, **more: bool
-            ) -> object:
-                asked.append(regions)
-                return original(*regions, **more)
+        def noted(*regions: Region, **more: bool) -> Widget:
+            asked.append(regions)
+            return refresh(*regions, **more)
 
-            monkeypatch.setattr(widget, name, noted)
+        monkeypatch.setattr(widget, "refresh", noted)
         return asked
 
     return spy
@@ -160,28 +155,3 @@ async def test_a_line_is_painted_when_a_cell_changes_and_in_a_new_theme(
         app.theme = "daylight"
         await pilot.pause()
         assert line.render_line(0)._segments[0].style != first._segments[0].style
-
-
-async def test_lines_are_kept_until_a_widget_is_refreshed() -> None:
-    rendered: list[int] = []
-
-    class Noted(Counter):
-        def render_line(self, y: int) -> Strip:
-            rendered.append(y)
-            return super().render_line(y)
-
-    line = Noted()
-    app = ChartApp(line)
-    async with app.run_test(size=ROOM) as pilot:
-        keep_lines(app.screen)
-        await pilot.pause()
-        region = line.size.region
-        first = line.render_lines(region)
-        rendered.clear()
-        assert line.render_lines(region) is first
-        assert not rendered
-        line.number = 2
-        line.update()
-        await pilot.pause()
-        assert line.render_lines(region)[0].text.strip() == "2"
-        assert rendered

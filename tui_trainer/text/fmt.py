@@ -10,7 +10,6 @@ import math
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 LEARNING_RATE_WIDTH = 8
 """The width of :func:`learning_rate` with ``fixed``, in columns."""
@@ -177,7 +176,6 @@ def printable(text: object) -> str:
     return shown if shown.isprintable() else repr(shown)
 
 
-@lru_cache(1024)
 def columns(text: str) -> int:
     """Return the width of a printable text in terminal columns; a wide character has two."""
     if text.isascii():

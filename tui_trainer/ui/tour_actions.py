@@ -25,7 +25,6 @@ class TourActions(RunActions):
     """
 
     tour: GuidedTour | None = None
-    _has_begun = False
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide the tour's keys on screens without its panel."""
@@ -36,7 +35,7 @@ class TourActions(RunActions):
 
     def begin_tour(self) -> None:
         """Start the guided tour."""
-        self.tour, self._has_begun = GuidedTour(), True
+        self.tour = GuidedTour()
 
     def observe(self, events: Iterable[Event]) -> None:
         """Pass events to the tour."""
@@ -51,8 +50,6 @@ class TourActions(RunActions):
 
     def show_tour(self) -> None:
         """Show the current step on the front screen, or remove the panel."""
-        if not self._has_begun:
-            return
         front = self.front if self.screen_stack else None  # none is left while the app closes
         if not isinstance(front, TOUR_SCREENS) or not front.is_mounted:
             return

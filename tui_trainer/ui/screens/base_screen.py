@@ -15,7 +15,6 @@ from textual.widgets import Static
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.runs.shown_run import ShownRun
 from tui_trainer.ui.widgets.key_footer import KeyFooter
-from tui_trainer.ui.widgets.line_cache import keep_lines
 from tui_trainer.ui.widgets.status_lines import TopLine, state_cells
 
 ASK_EVERY = 2.0
@@ -58,7 +57,6 @@ class ViewScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Show the first view."""
-        keep_lines(self)
         self.add_class(f"-view-{self.view}")
 
     def on_resize(self, event: Resize) -> None:

@@ -31,7 +31,7 @@ class CellLine(Painted):
         cells = self.cells(self.size.width)
         if cells != self._cells:
             self._cells = cells
-            self.paint()
+            self.refresh()
 
     def _repaint(self) -> None:
         self._style = None

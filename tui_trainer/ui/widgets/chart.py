@@ -79,7 +79,7 @@ class Chart(Painted):
         if is_new:
             self.refresh()
         elif regions:
-            self.paint(*regions)
+            self.refresh(*regions)
 
     def _write_title(self, content: ChartContent) -> bool:
         """Write the latest figures into the title; return whether they changed."""

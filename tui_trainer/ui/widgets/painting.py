@@ -10,7 +10,6 @@ from rich.style import Style
 from rich.text import Text
 from textual.color import Color
 from textual.content import Content
-from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -66,19 +65,6 @@ class Painted(Widget):
     def _repaint(self) -> None:
         """Repaint all lines."""
         raise NotImplementedError
-
-    def paint(self, *regions: Region) -> None:
-        """Paint changed regions with the next update of the screen; all without any.
-
-        In place of ``refresh``, which sends two messages for each widget and looks up its styles
-        again: that costs more than painting a line.
-        """
-        if not (self.is_mounted and self.display):
-            self.refresh(*regions)
-            return
-        self._set_dirty(*regions)
-        self.screen._dirty_widgets.add(self)
-        self.screen.check_idle()
 
     def render_line(self, y: int) -> Strip:
         """Return one line."""

@@ -39,14 +39,11 @@ class TopLine(CellLine):
         super().__init__(id=id)
         self._run: ShownRun | None = None
         self._state: Sequence[Cell] = ()
-        self._shown: tuple[object, ...] = ()
 
     def show(self, run: ShownRun, state: Sequence[Cell]) -> None:
         """Show a run, with ``state`` on the right."""
-        shown = (run, run.history.started, run.role, state)
-        if shown != self._shown:
-            self._shown, self._run, self._state = shown, run, state
-            self.update()
+        self._run, self._state = run, state
+        self.update()
 
     def cells(self, width: int) -> list[Cell]:
         """Return the line, its right part flush right."""
