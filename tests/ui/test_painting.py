@@ -11,6 +11,7 @@ from textual.widget import Widget
 
 from tui_trainer.render.plots import Line, Scale
 from tui_trainer.text.fmt import Cell
+from tui_trainer.ui.chart_view import ChartView
 from tui_trainer.ui.run_curves import ChartContent
 from tui_trainer.ui.theming.themes import available
 from tui_trainer.ui.widgets.cell_line import CellLine
@@ -51,9 +52,9 @@ def painted(monkeypatch: pytest.MonkeyPatch) -> Callable[[Widget], list[tuple[Re
     return spy
 
 
-def content(last: float, *, figure: str = "0.5") -> Callable[[], ChartContent]:
+def content(last: float, *, figure: str = "0.5") -> Callable[[ChartView], ChartContent]:
     curve = Line([1.0, 2.0, 3.0], [2.0, 1.0, last], "train", [2.0, 1.0, last], [2.0, 1.0, last])
-    return lambda: ChartContent(
+    return lambda _: ChartContent(
         x_max=4, lines=(curve,), legend=(Cell(f" {figure}", style="train"),)
     )
 
@@ -97,9 +98,9 @@ async def test_a_hidden_chart_is_not_drawn_until_it_is_visible() -> None:
     chart = Chart("loss", Scale("log"), id="loss")
     drawn: list[float] = []
 
-    def counted() -> ChartContent:
+    def counted(view: ChartView) -> ChartContent:
         drawn.append(1)
-        return content(0.5)()
+        return content(0.5)(view)
 
     async with ChartApp(chart).run_test(size=ROOM) as pilot:
         chart.display = False

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tui_trainer.history.history import Curve, History
 from tui_trainer.render.plots import Line, Mark, Points, Scale
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
+from tui_trainer.ui.chart_view import ChartView
 
 LOSS = Scale("log")
 ACCURACY = Scale("nines")
@@ -18,23 +20,42 @@ LR = Scale("log")
 _ENDS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80)
 
 
+class LegendRow(NamedTuple):
+    """A line of the legend of a chart with several runs."""
+
+    name: str
+    cells: tuple[Cell, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class ChartContent:
-    """The content of a chart: what to draw, and the latest figures for its title."""
+    """The content of a chart.
+
+    Attributes:
+        x_max: The right end of the x axis.
+        lines: Its curves.
+        points: Its single values.
+        marks: Its moments.
+        legend: The figures in its title.
+        rows: A line of legend for each of several runs.
+        scale: The scale of the y axis; None for the usual one of the chart.
+    """
 
     x_max: float
     lines: tuple[Line, ...] = ()
     points: tuple[Points, ...] = ()
     marks: tuple[Mark, ...] = ()
     legend: tuple[Cell, ...] = ()
+    rows: tuple[LegendRow, ...] = ()
+    scale: Scale | None = None
 
 
-def loss_chart(history: History) -> ChartContent:
+def loss_chart(history: History, view: ChartView) -> ChartContent:
     """The training loss with its noise band, and the validation loss of each epoch."""
     return _learning_chart(history, history.loss_curve, lambda value: fmt.loss(value).strip())
 
 
-def accuracy_chart(history: History) -> ChartContent:
+def accuracy_chart(history: History, view: ChartView) -> ChartContent:
     """The training accuracy with its noise band, and the validation accuracy of each epoch."""
     # The chart's title has the percent sign.
     return _learning_chart(
@@ -70,7 +91,7 @@ def _learning_chart(
     )
 
 
-def lr_chart(history: History) -> ChartContent:
+def lr_chart(history: History, view: ChartView) -> ChartContent:
     """The learning rate of each update: base × schedule."""
     series = history.lr
     legend: tuple[Cell, ...] = ()

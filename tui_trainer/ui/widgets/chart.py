@@ -9,6 +9,7 @@ from textual.strip import Strip
 
 from tui_trainer.render.plots import Row, Scale, chart
 from tui_trainer.text.fmt import Cell, fit
+from tui_trainer.ui.chart_view import ChartView
 from tui_trainer.ui.run_curves import ChartContent
 from tui_trainer.ui.widgets.painting import Painted, Styles, content_of, role_styles, strip_of
 
@@ -31,7 +32,8 @@ class Chart(Painted):
         self.border_title = self._title = title
         self.border_subtitle = "epochs"
         self._scale = scale
-        self._content: Callable[[], ChartContent] = lambda: ChartContent(x_max=1.0)
+        self.view = ChartView()
+        self._content: Callable[[ChartView], ChartContent] = lambda _: ChartContent(x_max=1.0)
         self._legend: list[Cell] = []
         self._style: Styles | None = None
         self._rows: list[Row] = []
@@ -40,7 +42,7 @@ class Chart(Painted):
         """Paint what was skipped while the chart was hidden."""
         self._repaint()
 
-    def show(self, content: Callable[[], ChartContent]) -> None:
+    def show(self, content: Callable[[ChartView], ChartContent]) -> None:
         """Show this content; it is built only while the chart is visible."""
         self._content = content
         if self.is_on_screen:
@@ -54,13 +56,13 @@ class Chart(Painted):
 
     def _update(self) -> None:
         """Paint the rows that differ from those on the screen, and a changed title."""
-        content = self._content()
+        content = self._content(self.view)
         width, height = self.size
         rows = chart(
             width,
             height,
             x_max=content.x_max,
-            scale=self._scale,
+            scale=content.scale or self._scale,
             lines=content.lines,
             points=content.points,
             marks=content.marks,
