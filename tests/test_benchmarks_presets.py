@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.benchmarks import presets
-from tests.benchmarks.preset_records import Record, append, mean_of, path_of, read, settings_of
+from tests.benchmarks.preset_records import Record, append, path_of, read, settings_of
 from tests.benchmarks.presets import Series, main, started_and_end
 from tui_trainer.protocol.errors import InputError
 
@@ -36,17 +36,6 @@ RECORD = Record(
 
 def record(seed: int, **more: Any) -> Record:
     return dataclasses.replace(RECORD, seed=seed, **more)
-
-
-def test_the_interval_of_a_mean_is_students() -> None:
-    mean = mean_of([0.993, 0.994, 0.995, 0.994, 0.994])
-
-    assert mean.mean == pytest.approx(0.994)
-    assert (
-        mean.high - mean.mean
-        == pytest.approx(mean.mean - mean.low)
-        == pytest.approx(2.776 * 0.0007071 / 5**0.5, rel=1e-3)
-    )
 
 
 def test_a_seed_is_recorded_once(tmp_path: Path) -> None:

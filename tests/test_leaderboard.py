@@ -21,9 +21,10 @@ from tests.benchmarks.leaderboard import (
     recorded,
     time_plot,
 )
-from tests.benchmarks.preset_records import Record, append, mean_of, settings_of
+from tests.benchmarks.preset_records import Record, append, settings_of
 from tests.benchmarks.scatter import ACCURACIES, Plane, Point, plane_of, scatter, style
 from tests.docs.pages import ROOT, text_of
+from tui_trainer.stats.means import mean_interval
 
 ACCURATE = (9_946, 9_944, 9_942)
 OTHER = Published("other & sons", "https://example.org", 0.991, "best", "best run", "read", 900)
@@ -68,7 +69,7 @@ def test_a_row_has_the_mean_its_interval_and_the_seeds() -> None:
         )
     ]
     assert preset_rows([result(jobs=2)])[0][-1] == "31 s, 2 threads, 2 runs at a time"
-    assert accuracy_text(mean_of([0.99])) == "99.00 %"
+    assert accuracy_text(mean_interval([0.99])) == "99.00 %"
 
 
 def test_presets_are_in_the_order_of_their_parameters(tmp_path: Path) -> None:

@@ -25,12 +25,12 @@ if __package__ in (None, ""):  # run as a file: Python searches next to it, not 
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from tests.benchmarks.options import Parser, above_zero, from_zero, whole
-from tests.benchmarks.preset_records import mean_of
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import DEVICES, PRECISIONS, RunConfig
 from tui_trainer.protocol.config_file import Source, compose, read_preset
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import RunFinished, StepDone
+from tui_trainer.stats.means import mean_interval
 
 DIFFERENT = 1
 GIVEN = ("device", "precision", "batch_size", "epochs", "lr", "data_dir")
@@ -153,7 +153,7 @@ def line_of(seed: int, result: Result) -> str:
 
 def summary(results: Sequence[Result]) -> str:
     """Return mean accuracy, its interval and the median time as a line of text."""
-    accuracy = mean_of([each.accuracy for each in results])
+    accuracy = mean_interval([each.accuracy for each in results])
     seconds = statistics.median(each.seconds for each in results)
     return (
         f"{results[0].parameters:,} parameters, mean test accuracy {accuracy.mean:.3%} "

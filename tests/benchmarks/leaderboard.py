@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tests.benchmarks.preset_records import FOLDER, Mean, Record, mean_of, read
+from tests.benchmarks.preset_records import FOLDER, Record, read
 from tests.benchmarks.scatter import BEST, MEAN, OUR_MEAN, SINGLE, Point, scatter
 from tui_trainer.protocol.config import PRESETS
+from tui_trainer.stats.means import MeanInterval, mean_interval
 from tui_trainer.text.fmt import percent
 
 KINDS = {"mean": MEAN, "single": SINGLE, "best": BEST}
@@ -59,9 +60,9 @@ class Result:
     records: Sequence[Record]
 
     @property
-    def accuracy(self) -> Mean:
+    def accuracy(self) -> MeanInterval:
         """The mean test accuracy over the seeds, with its interval."""
-        return mean_of([each.accuracy for each in self.records])
+        return mean_interval([each.accuracy for each in self.records])
 
     @property
     def parameters(self) -> int:
@@ -88,7 +89,7 @@ def recorded(folder: Path = FOLDER) -> list[Result]:
     return sorted(results, key=lambda result: (result.parameters, result.preset))
 
 
-def accuracy_text(mean: Mean) -> str:
+def accuracy_text(mean: MeanInterval) -> str:
     """Return a mean with its interval: ``99.44 % [99.36, 99.52]``."""
     if math.isnan(mean.low):
         return percent(mean.mean)

@@ -9,10 +9,8 @@ from __future__ import annotations
 import dataclasses
 import fcntl
 import json
-import math
 import os
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +19,6 @@ from tui_trainer.protocol.config_file import read_preset
 from tui_trainer.protocol.errors import InputError
 
 FOLDER = Path(__file__).with_name("records")
-
-# Student's t for a 95 % interval, by degrees of freedom (any table of the distribution).
-T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179)
-NORMAL_95 = 1.96
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,26 +62,6 @@ class Record:
     def accuracy(self) -> float:
         """The test accuracy."""
         return self.test_correct / self.test_total
-
-
-@dataclass(frozen=True, slots=True)
-class Mean:
-    """A mean over seeds with Student's 95 % interval, which is NaN for a single value."""
-
-    low: float
-    mean: float
-    high: float
-
-
-def mean_of(values: Sequence[float]) -> Mean:
-    """Return the mean of values, and its interval."""
-    mean = statistics.fmean(values)
-    if len(values) < 2:
-        return Mean(math.nan, mean, math.nan)
-    freedom = len(values) - 1
-    t = T_95[freedom - 1] if freedom <= len(T_95) else NORMAL_95
-    reach = t * statistics.stdev(values) / math.sqrt(len(values))
-    return Mean(mean - reach, mean, mean + reach)
 
 
 def settings_of(preset: str) -> dict[str, Any]:

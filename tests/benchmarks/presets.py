@@ -29,9 +29,10 @@ if __package__ in (None, ""):  # run as a file: Python searches next to it, not 
 
 from tests.benchmarks.contender_runner import processor_name, torch_version
 from tests.benchmarks.options import Parser, from_zero, whole
-from tests.benchmarks.preset_records import FOLDER, Record, append, mean_of, read, settings_of
+from tests.benchmarks.preset_records import FOLDER, Record, append, read, settings_of
 from tests.benchmarks.processes import ROOT, environment
 from tui_trainer.protocol.errors import InputError
+from tui_trainer.stats.means import mean_interval
 
 FAILED, INTERRUPTED = 1, 130
 LONGEST_LINE = 2**24
@@ -192,7 +193,7 @@ def line_of(record: Record) -> str:
 
 def summary(records: Sequence[Record]) -> str:
     """Return the mean of records of one preset, and its interval, as a line of text."""
-    accuracy = mean_of([each.accuracy for each in records])
+    accuracy = mean_interval([each.accuracy for each in records])
     seconds = statistics.median(each.seconds for each in records)
     return (
         f"{records[0].preset}: {records[0].parameters:,} parameters, {records[0].epochs} epochs, "

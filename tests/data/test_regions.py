@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from scipy import ndimage  # type: ignore[import-untyped]
+from scipy import ndimage
 from torch import Tensor
 
 from tui_trainer.data.regions import (

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tui_trainer.stats.means import student_quantile
+
 DATA_FILE = Path(__file__).with_name("envelope.json")
 """Written by ``python -m tests.benchmarks.envelope``."""
 
@@ -19,9 +21,6 @@ STEPS = 100
 
 LAST_STEPS = 20
 """The number of batches that a training loss is averaged over."""
-
-T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179)
-"""Student's t for a two-sided 95 % interval, by degrees of freedom."""
 
 GUESSING = math.log(10)
 """The chance-level loss for ten classes."""
@@ -151,8 +150,7 @@ def most_expected(runs: Sequence[HealthyRun]) -> float:
     after an epoch.
     """
     come = [math.log(max(LEAST, GUESSING - run.first_steps.train_loss)) for run in runs]
-    t = T_95[min(len(come) - 1, len(T_95)) - 1]
-    reach = t * statistics.stdev(come) * math.sqrt(1 + 1 / len(come))
+    reach = student_quantile(len(come) - 1) * statistics.stdev(come) * math.sqrt(1 + 1 / len(come))
     return GUESSING - math.exp(statistics.fmean(come) - reach)
 
 

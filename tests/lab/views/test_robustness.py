@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from scipy import ndimage  # type: ignore[import-untyped]
+from scipy import ndimage
 from torch import Tensor
 
 from tests.lab.views.conftest import Contexts, Seen
