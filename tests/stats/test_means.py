@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
-from tui_trainer.stats.intervals import mcnemar
+from tui_trainer.stats.intervals import PairedAccuracy, holm, mcnemar
 from tui_trainer.stats.means import (
     Band,
     band,
     independent_difference,
     mean_interval,
     paired_difference,
+    single_difference,
     student_quantile,
     two_sided_p,
 )
@@ -104,6 +106,19 @@ def test_an_independent_difference_agrees_with_scipy_and_statsmodels() -> None:
     assert difference.count == len(first) + 4
 
 
+def test_a_single_value_and_a_group_agree_with_scipy() -> None:
+    group, value = recorded("fast"), recorded("micro")[0]
+    difference = single_difference(value, group)
+    expected = scipy_stats.ttest_ind([value], group)
+    assert difference.p == pytest.approx(expected.pvalue, rel=1e-7)
+    ends = expected.confidence_interval()
+    assert (difference.low, difference.high) == pytest.approx((ends.low, ends.high), abs=1e-12)
+    assert math.isnan(single_difference(0.9, [0.8]).p)
+    assert math.isnan(single_difference(0.9, [0.8, 0.8]).p)
+    with pytest.raises(ValueError, match="finite value"):
+        single_difference(math.nan, group)
+
+
 @pytest.mark.parametrize("second", [[0.97, 0.98], [0.98, 0.99]])
 def test_equal_differences_have_a_mean_and_no_test(second: list[float]) -> None:
     difference = paired_difference([0.98, 0.99], second)
@@ -129,6 +144,30 @@ def test_mcnemar_agrees_with_statsmodels() -> None:
         one, other = rng.randrange(60), rng.randrange(60)
         expected = reference_mcnemar([[4_000, one], [other, 300]], exact=True).pvalue
         assert mcnemar(one, other) == pytest.approx(expected, rel=1e-9)
+
+
+def test_an_interval_of_paired_accuracies_is_that_of_statsmodels_with_half_an_image_more() -> None:
+    pair = PairedAccuracy(both=4_900, only_first=30, only_second=12, neither=58)
+    low, high = pair.interval
+    added = np.array([[4_900.5, 30.5], [12.5, 58.5]])
+    share = (added[0, 1] - added[1, 0]) / 5_002
+    error = math.sqrt(((added[0, 1] + added[1, 0]) / 5_002 - share**2) / 5_002)
+    assert (low, high) == pytest.approx(scipy_stats.norm.interval(0.95, share, error))
+    assert (pair.images, pair.difference) == (5_000, pytest.approx(0.0036))
+    assert pair.p == pytest.approx(reference_mcnemar([[4_900, 30], [12, 58]], exact=True).pvalue)
+    same = PairedAccuracy(both=100, only_first=0, only_second=0, neither=0)
+    assert same.p == 1
+    assert same.interval[0] < 0 < same.interval[1]
+
+
+def test_holms_correction_agrees_with_statsmodels() -> None:
+    rng = random.Random(1)
+    for length in range(1, 12):
+        p_values = [rng.random() ** 3 for _ in range(length)]
+        assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])
+    adjusted = holm([math.nan, 0.02, 0.9])
+    assert math.isnan(adjusted[0])
+    assert adjusted[1:] == [0.04, 0.9]
 
 
 def test_the_band_of_one_grid_has_its_places_and_intervals() -> None:

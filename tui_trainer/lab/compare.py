@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import combinations, takewhile
+from itertools import combinations
 
 from torch import nn
 
@@ -23,7 +23,7 @@ from tui_trainer.lab.context import Context
 from tui_trainer.lab.trial import Arm, Trial, race
 from tui_trainer.models.modes import recalibrate
 from tui_trainer.protocol.exhibit import Block, Curves, Exhibit, Table
-from tui_trainer.stats.intervals import mcnemar, wilson
+from tui_trainer.stats.intervals import holm, mcnemar, wilson
 from tui_trainer.text.fmt import accuracy_with_interval, count, percent
 
 IMAGES = 12_000
@@ -247,17 +247,15 @@ def distinguishable(evaluations: Evaluations) -> list[tuple[str, str]]:
 
     All are evaluated on the same images, so McNemar's test compares each pair image by image. The
     Holm correction accounts for the number of pairs.
-
-    Source: S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal
-    of Statistics 6 (1979), 65-70.
     """
     ranked = sorted(evaluations, key=lambda name: evaluations[name].correct, reverse=True)
     pairs = sorted(
         (_p_value(evaluations[a], evaluations[b]), a, b) for a, b in combinations(ranked, 2)
     )
-    left = range(len(pairs), 0, -1)
-    significant = takewhile(lambda one: one[0][0] <= ALPHA / one[1], zip(pairs, left, strict=True))
-    return [(better, worse) for (_, better, worse), _ in significant]
+    adjusted = holm([p for p, _, _ in pairs])
+    return [
+        (better, worse) for p, (_, better, worse) in zip(adjusted, pairs, strict=True) if p <= ALPHA
+    ]
 
 
 def _p_value(one: Evaluation, other: Evaluation) -> float:

@@ -153,6 +153,30 @@ def independent_difference(
     return Difference(difference, difference - reach, difference + reach, p, count)
 
 
+def single_difference(
+    value: float, group: Sequence[float], confidence: float = CONFIDENCE
+) -> Difference:
+    """Return a single value minus the mean of a group, with Student's t test.
+
+    The interval is that of the difference of one more value of the group: the test asks whether
+    the value could be one of them.
+
+    Raises:
+        ValueError: If a value is not finite, or the group is empty.
+    """
+    mean = mean_interval(group, confidence)
+    if not math.isfinite(value):
+        raise ValueError(f"the difference needs a finite value, not {value}")
+    difference, count = value - mean.mean, mean.count + 1
+    spread = stdev(group) if mean.count > 1 else 0.0
+    if not spread > 1e-12 * max(map(abs, group)):
+        return Difference(difference, math.nan, math.nan, math.nan, count)
+    error = spread * math.sqrt(1 + 1 / mean.count)
+    reach = student_quantile(mean.count - 1, confidence) * error
+    p = two_sided_p(difference / error, mean.count - 1)
+    return Difference(difference, difference - reach, difference + reach, p, count)
+
+
 def band(curves: Sequence[Curve], points: int = POINTS, confidence: float = CONFIDENCE) -> Band:
     """Return the mean of curves on different grids, with a Student's t interval at each place.
 
