@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.config import SETTINGS, RunConfig
 from tui_trainer.protocol.config_file import compose, read_config
 from tui_trainer.protocol.errors import InputError, path_error
 from tui_trainer.protocol.reference import model_name
+from tui_trainer.recording.about import ABOUT, NOTHING, About, read_about
 from tui_trainer.recording.atomic import read_at_most
 from tui_trainer.recording.checkpoint_head import SUFFIX
 from tui_trainer.recording.journal import Recorded, read_recorded
 from tui_trainer.recording.lock import Lock
+from tui_trainer.recording.run_fields import RunFields
 from tui_trainer.recording.summary import (
     COMPLETED,
     KILLED,
@@ -38,6 +43,9 @@ _TIME = "%Y-%m-%d-%H%M"
 
 LONGEST_NAME = 48
 """The longest model name in the name of a folder; a character can take four bytes."""
+
+GROUP_FILES = ("seeds.toml", "sweep.toml")
+"""The files that make a folder a group of runs; each describes what trains them."""
 
 MAX_EVENTS_BYTES = 1 << 30
 """The largest ``events.jsonl`` that is read: about five million steps."""
@@ -70,6 +78,11 @@ class RunFolder:
         return self.path / "summary.json"
 
     @property
+    def about(self) -> Path:
+        """The note and the tags of the run."""
+        return self.path / ABOUT
+
+    @property
     def checkpoints(self) -> Path:
         """The folder of its checkpoints."""
         return self.path / "checkpoints"
@@ -95,9 +108,16 @@ class RunFolder:
         return self.config.is_file() and self.events.is_file()
 
     @property
+    def group(self) -> str:
+        """The name of the group folder that contains it; empty if none does."""
+        folder = self.path.parent
+        return printable(folder.resolve().name) if is_group(folder) else ""
+
+    @property
     def name(self) -> str:
-        """Its name for display."""
-        return printable(self.path.name or self.path.resolve().name)
+        """Its name for display, with its group: ``GROUP/seed-0``."""
+        name = printable(self.path.name or self.path.resolve().name)
+        return f"{group}/{name}" if (group := self.group) else name
 
     def check_lock(self) -> None:
         """Check that this user can see whether a process trains the run.
@@ -155,13 +175,51 @@ def _text(path: Path, limit: int) -> str:
     return raw.decode("utf-8", "replace")
 
 
-@dataclass(frozen=True, slots=True)
+def is_group(folder: Path) -> bool:
+    """Return whether a folder contains a group of runs, as ``mnist-tui seeds`` trains them."""
+    return any((folder / name).is_file() for name in GROUP_FILES)
+
+
+@dataclass(frozen=True)
 class ListedRun:
-    """A run in a list; ``error`` is the reason why it has no summary."""
+    """A run in a list.
+
+    Attributes:
+        folder: Its folder.
+        summary: Its summary; None if that cannot be read.
+        error: The reason why it has no summary.
+        group: The name of the group folder that contains it; empty if none does.
+        about: Its note and tags.
+    """
 
     folder: RunFolder
     summary: Summary | None
     error: str = ""
+    group: str = ""
+    about: About = NOTHING
+
+    @cached_property
+    def name(self) -> str:
+        """Its name for display and for :func:`find_run`: ``GROUP/seed-0`` in a group."""
+        name = printable(self.folder.path.name)
+        return f"{self.group}/{name}" if self.group else name
+
+    @cached_property
+    def fields(self) -> RunFields:
+        """Its fields by name; a settings file is read only if a setting needs it."""
+        return RunFields(
+            self.name, self.group, self.about, self.summary, self.error, self._settings
+        )
+
+    def _settings(self) -> Mapping[str, Any]:
+        """Return its settings at the start; none if they cannot be read."""
+        settings = self.summary.settings if self.summary else None
+        if settings is None:
+            try:
+                settings = dict(read_config(self.folder.config).settings)
+            except InputError:
+                return {}
+        return {row.name: row.default for row in SETTINGS.values()} | settings
 
     @property
     def last_change(self) -> datetime:
@@ -175,7 +233,7 @@ class ListedRun:
             with suppress(ValueError):
                 return datetime.fromisoformat(time).astimezone(UTC)
         with suppress(ValueError, OverflowError):
-            return datetime.strptime(self.folder.name[:15], _TIME).astimezone(UTC)
+            return datetime.strptime(self.folder.path.name[:15], _TIME).astimezone(UTC)
         return datetime.min.replace(tzinfo=UTC)
 
     @property
@@ -191,28 +249,42 @@ class ListedRun:
 
 
 def list_runs(root: Path) -> list[ListedRun]:
-    """Return the runs directly in a folder, the latest first; none if there is no folder."""
+    """Return the runs in a folder and in its group folders, the latest first.
+
+    Reads the summary, the note and the tags of each run, never its events. A missing folder has no
+    runs.
+    """
+    listed = [_listed(folder, group) for folder, group in _run_folders(root)]
+    return sorted(listed, key=lambda run: (run.last_change, run.name), reverse=True)
+
+
+def _run_folders(root: Path, group: str = "") -> Iterator[tuple[RunFolder, str]]:
+    """Yield the runs directly in a folder, then those in its groups, with the name of the group."""
     try:
-        folders = [RunFolder(path) for path in root.iterdir()]
-        runs = [folder for folder in folders if folder.is_run]
+        paths = [*root.iterdir()]
     except OSError:
-        return []
-    listed = [_listed(folder) for folder in runs]
-    return sorted(listed, key=lambda run: (run.last_change, run.folder.name), reverse=True)
+        return
+    for path in paths:
+        with suppress(OSError):
+            if RunFolder(path).is_run:
+                yield RunFolder(path), group
+            elif not group and is_group(path):
+                yield from _run_folders(path, printable(path.name))
 
 
-def _listed(folder: RunFolder) -> ListedRun:
+def _listed(folder: RunFolder, group: str) -> ListedRun:
+    about = read_about(folder.path)
     try:
-        return ListedRun(folder, folder.read_summary())
+        return ListedRun(folder, folder.read_summary(), group=group, about=about)
     except InputError as error:
-        return ListedRun(folder, None, str(error))
+        return ListedRun(folder, None, str(error), group, about)
 
 
 def find_run(name: str | None, root: Path = RUNS, *, to_resume: bool = False) -> RunFolder:
     """Return a run by its name in ``root`` or by its path; without a name, the latest run.
 
     Args:
-        name: The name or the path.
+        name: The name, with its group if it has one (``GROUP/seed-0``), or the path.
         root: The folder of runs.
         to_resume: Whether a run that can be resumed is preferred to a later one that cannot.
 
@@ -226,16 +298,23 @@ def find_run(name: str | None, root: Path = RUNS, *, to_resume: bool = False) ->
         if to_resume:
             runs.sort(key=lambda run: (not run.can_resume, run.is_running))
         return runs[0].folder
+    groups: list[Path] = []
     try:
         for path in (root / name, Path(name).expanduser()):
             if name and RunFolder(path).is_run:
                 return RunFolder(path)
+            if name and is_group(path):
+                groups.append(path)
     except (
         OSError,
         RuntimeError,
         ValueError,
     ):  # too long, an unknown user's home, or a NUL character
         pass
+    if groups:
+        members = [run.name for run in list_runs(groups[0].parent) if run.group == groups[0].name]
+        example = f", as {min(members)}" if members else ""
+        raise path_error(groups[0], f"is a group of runs; name one of its runs{example}")
     raise InputError(f"{printable(name)}: no such run; `mnist-tui runs` lists all runs")
 
 

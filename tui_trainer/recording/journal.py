@@ -262,6 +262,8 @@ def _value(value: Any, hint: Any) -> Any:
         return _value(value, next(arg for arg in get_args(hint) if arg is not type(None)))
     if get_origin(hint) is Literal and value not in get_args(hint):
         raise ValueError(f"{value!r} is none of {get_args(hint)}")
+    if get_origin(hint) is dict and not isinstance(value, dict):
+        raise TypeError(f"{value!r} is no object")
     if get_origin(hint) is tuple:
         if not isinstance(value, list):
             raise TypeError(f"{value!r} is no list")

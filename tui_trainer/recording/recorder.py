@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from tui_trainer.history.run_state import RunState
 from tui_trainer.protocol.answers import Answered
@@ -82,6 +83,7 @@ class Recorder:
         self._moved: RunConfig | None = None
         self._run = RunState()
         self._started_at = self._recorded_in = ""
+        self._settings: dict[str, Any] | None = None
         self._lines = LineFile(folder.events)
         self._waiting: list[Event] = []
         self._attempt = Attempts()
@@ -124,6 +126,7 @@ class Recorder:
         recorder = cls(folder, _locked(folder, option))
         recorder._made = made
         recorder._recorded_in = os.path.abspath(folder.path)
+        recorder._settings = config.as_dict()
         try:
             write_atomically(folder.config, to_toml(config).encode())
             recorder._lines.create()
@@ -172,6 +175,7 @@ class Recorder:
         with suppress(InputError):
             before = folder.read_summary()
             recorder._started_at, recorder._recorded_in = before.started_at, before.recorded_in
+            recorder._settings = before.settings
         recorder._run = RunState.of(past)
         return recorder
 
@@ -183,6 +187,7 @@ class Recorder:
     def configure(self, config: RunConfig) -> Iterator[RecordingEvent]:
         """Record other settings than those of the beginning."""
         path = self.folder.config
+        self._settings = config.as_dict()
         yield from self._attempt(path, lambda: write_atomically(path, to_toml(config).encode()))
 
     def position(self) -> int:
@@ -280,6 +285,7 @@ class Recorder:
             started_at=self._started_at,
             updated_at=now,
             recorded_in=self._recorded_in,
+            settings=self._settings,
         )
         yield from self._attempt(path, lambda: write_atomically(path, summary.to_json().encode()))
 
@@ -305,7 +311,7 @@ class Recorder:
         with suppress(OSError):
             for file in (
                 *(folder.config, folder.events, folder.commands, folder.summary),
-                *(folder.output, folder.lock),
+                *(folder.about, folder.output, folder.lock),
             ):
                 file.unlink(missing_ok=True)
             for path in self._made:

@@ -16,9 +16,9 @@ def cells(run: ListedRun) -> tuple[str, ...]:
     """Return the row of a run; a damaged run has its error as its state."""
     summary = run.summary
     if summary is None:
-        return (run.folder.name, "", "", "", "", "", "", run.error)
+        return (run.name, "", "", "", "", "", "", run.error)
     return (
-        run.folder.name,
+        run.name,
         summary.model,
         fmt.count(summary.parameters),
         f"{summary.epochs_done}/{summary.epochs}",

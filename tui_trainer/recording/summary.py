@@ -37,6 +37,8 @@ class Summary:
         updated_at: The time of this summary.
         recorded_in: The absolute path of the run's folder when the paths of its settings were
             recorded; files that were moved together with the folder are found relative to it.
+        settings: The settings at the start of the run, those without a value left out; None in
+            older summaries.
     """
 
     format: int = SCHEMA
@@ -73,6 +75,7 @@ class Summary:
     started_at: str = ""
     updated_at: str = ""
     recorded_in: str = ""
+    settings: dict[str, Any] | None = None
 
     def to_json(self) -> str:
         """Return the file's text: strict JSON, one field per line, null for non-finite numbers."""
