@@ -13,6 +13,7 @@ from scipy import stats as scipy_stats
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import SettingChanged
 from tui_trainer.protocol.exhibit import Table, Words
+from tui_trainer.recording.compared_runs import ComparedGroup, ComparedRun
 from tui_trainer.recording.comparison import Comparison, compare
 from tui_trainer.recording.comparison_text import (
     comparison_blocks,
@@ -21,7 +22,6 @@ from tui_trainer.recording.comparison_text import (
     seeds_text,
     verdict,
 )
-from tui_trainer.recording.run_group import ComparedRun, RunGroup
 from tui_trainer.recording.summary import Summary
 from tui_trainer.stats.intervals import PairedAccuracy, wilson
 
@@ -50,12 +50,16 @@ def run(accuracy: float | None = 0.99, seed: int = 0, **more: Any) -> ComparedRu
     )
 
 
-def single(name: str, *arguments: Any, **more: Any) -> RunGroup:
-    return RunGroup(name, (run(*arguments, **more),))
+def single(name: str, *arguments: Any, **more: Any) -> ComparedGroup:
+    return ComparedGroup(name, (run(*arguments, **more),))
 
 
-def group(name: str, accuracies: Sequence[float | None], first: int = 0, **more: Any) -> RunGroup:
-    return RunGroup(name, tuple(run(each, first + n, **more) for n, each in enumerate(accuracies)))
+def group(
+    name: str, accuracies: Sequence[float | None], first: int = 0, **more: Any
+) -> ComparedGroup:
+    return ComparedGroup(
+        name, tuple(run(each, first + n, **more) for n, each in enumerate(accuracies))
+    )
 
 
 def text_of(found: Comparison) -> str:
@@ -114,7 +118,7 @@ def test_groups_of_the_same_seeds_are_paired() -> None:
 
 
 def test_pairs_follow_the_seeds_not_the_order() -> None:
-    reversed_group = RunGroup("b", group("b", SECOND).runs[::-1])
+    reversed_group = ComparedGroup("b", group("b", SECOND).runs[::-1])
     found = compare([group("a", FIRST), reversed_group])
     assert found.differences[0].p == pytest.approx(scipy_stats.ttest_rel(SECOND, FIRST).pvalue)
 
@@ -207,7 +211,7 @@ def test_what_a_group_leaves_out_is_reported() -> None:
         run(0.991, 7, epochs_done=10),
         run(0.991, 7),
     )
-    found = compare([RunGroup("a", runs), group("b", FIRST)])
+    found = compare([ComparedGroup("a", runs), group("b", FIRST)])
     mean, _ = row(found, "val_accuracy")
     assert mean.mean == pytest.approx(0.991)
     assert found.notes == (
@@ -247,7 +251,7 @@ def test_results_that_do_not_vary_have_no_test(
 
 
 def test_a_group_with_different_settings_lists_them() -> None:
-    mixed = RunGroup("a", (run(seed=0, lr=0.1), run(seed=1, lr=0.2)))
+    mixed = ComparedGroup("a", (run(seed=0, lr=0.1), run(seed=1, lr=0.2)))
     found = compare([mixed, group("b", FIRST[:2], lr=0.1)])
     assert found.settings == (("lr", ((0.1, 0.2), (0.1,))),)
     assert "('lr', '0.1, 0.2', '0.1')" in text_of(found)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from tui_trainer.recording.run_group import METRICS, Metric, RunGroup, notes_of
+from tui_trainer.recording.compared_runs import METRICS, ComparedGroup, Metric, notes_of
 from tui_trainer.stats.intervals import PairedAccuracy, holm
 from tui_trainer.stats.means import (
     Difference,
@@ -84,7 +84,7 @@ class Comparison:
         notes: What limits the comparison.
     """
 
-    groups: tuple[RunGroup, ...]
+    groups: tuple[ComparedGroup, ...]
     labels: tuple[str, ...]
     settings: tuple[tuple[str, tuple[tuple[Any, ...], ...]], ...]
     results: tuple[tuple[Metric, tuple[MeanInterval | None, ...]], ...]
@@ -98,7 +98,7 @@ SameImages = Mapping[int, PairedAccuracy | str]
 
 
 def compare(
-    groups: Sequence[RunGroup],
+    groups: Sequence[ComparedGroup],
     *,
     checkpoint: Literal["last", "best"] = "last",
     same_images: SameImages | None = None,
@@ -133,7 +133,7 @@ def compare(
     )
 
 
-def _labels(groups: Sequence[RunGroup]) -> tuple[str, ...]:
+def _labels(groups: Sequence[ComparedGroup]) -> tuple[str, ...]:
     """Return the names of runs if they are short, otherwise letters."""
     names = tuple(group.name for group in groups)
     if len({*names}) == len(names) and all(len(name) <= LONGEST_LABEL for name in names):
@@ -149,7 +149,7 @@ def _labels(groups: Sequence[RunGroup]) -> tuple[str, ...]:
 
 
 def _differing_settings(
-    groups: Sequence[RunGroup],
+    groups: Sequence[ComparedGroup],
 ) -> Iterable[tuple[str, tuple[tuple[Any, ...], ...]]]:
     """Yield the settings in which groups, or the runs of one, differ; seeds only of groups."""
     names = dict.fromkeys(name for group in groups for run in group.runs for name in run.settings)
@@ -166,7 +166,7 @@ def _differing_settings(
         yield CHANGED, changed
 
 
-def _values_of(group: RunGroup, name: str) -> tuple[Any, ...]:
+def _values_of(group: ComparedGroup, name: str) -> tuple[Any, ...]:
     found = {run.settings.get(name) for run in group.runs}
     return tuple(sorted(found, key=lambda value: (value is None, str(type(value)), value)))
 
@@ -175,7 +175,7 @@ def _values_of(group: RunGroup, name: str) -> tuple[Any, ...]:
 
 
 def _difference(
-    groups: Sequence[RunGroup],
+    groups: Sequence[ComparedGroup],
     labels: Sequence[str],
     other: int,
     metric: Metric,
@@ -195,7 +195,7 @@ def _difference(
     return _of_groups(other, pair, names, metric)
 
 
-def _no_value(group: RunGroup, name: str) -> str:
+def _no_value(group: ComparedGroup, name: str) -> str:
     if any(run.summary.val_size for run in group.counted):
         return f"{name} has no validation accuracy: no epoch is done"
     return f"{name} has no validation accuracy: it has no validation split"
@@ -203,7 +203,7 @@ def _no_value(group: RunGroup, name: str) -> str:
 
 def _of_runs(
     other: int,
-    pair: tuple[RunGroup, RunGroup],
+    pair: tuple[ComparedGroup, ComparedGroup],
     metric: Metric,
     same_images: PairedAccuracy | str,
 ) -> RunDifference:
@@ -225,7 +225,7 @@ def _of_runs(
 
 
 def _of_groups(
-    other: int, pair: tuple[RunGroup, RunGroup], names: tuple[str, str], metric: Metric
+    other: int, pair: tuple[ComparedGroup, ComparedGroup], names: tuple[str, str], metric: Metric
 ) -> RunDifference:
     """Return the difference of two groups, or of a run and a group.
 

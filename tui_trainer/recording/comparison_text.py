@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tui_trainer.protocol.exhibit import Block, Table, Words
+from tui_trainer.recording.compared_runs import ComparedGroup, Metric
 from tui_trainer.recording.comparison import BASELINE, Comparison, RunDifference
-from tui_trainer.recording.run_group import Metric, RunGroup
 from tui_trainer.stats.means import MeanInterval
 from tui_trainer.text import fmt
 
@@ -59,7 +59,7 @@ def _runs(found: Comparison) -> Table:
     return Table(caption="", heads=rows[0], rows=tuple(rows[1:]))
 
 
-def _members(group: RunGroup) -> tuple[str, str]:
+def _members(group: ComparedGroup) -> tuple[str, str]:
     """Return the seeds of a group and the state of its runs."""
     states = [run.summary.state for run in group.runs]
     if group.is_single:

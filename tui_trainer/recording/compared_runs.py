@@ -90,7 +90,7 @@ class ComparedRun:
 
 
 @dataclass(frozen=True, slots=True)
-class RunGroup:
+class ComparedGroup:
     """A column of a comparison: a run, or the runs of a group, at least one."""
 
     name: str
@@ -146,7 +146,7 @@ class RunGroup:
 # --- what limits the numbers of a group
 
 
-def notes_of(group: RunGroup, label: str) -> Iterable[str]:
+def notes_of(group: ComparedGroup, label: str) -> Iterable[str]:
     """Yield what a reader of a group's numbers must know."""
     if group.is_single:
         state, run = group.runs[0].summary.state, group.runs[0]
