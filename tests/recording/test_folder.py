@@ -15,6 +15,7 @@ from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Event
 from tui_trainer.protocol.schema import SCHEMA
 from tui_trainer.recording.folder import RunFolder, find_run, list_runs
+from tui_trainer.recording.lock import Lock
 from tui_trainer.recording.recorder import Recorder
 
 
@@ -177,3 +178,22 @@ def test_a_run_is_found_by_any_spelling_of_its_path(
     for name in (f"{folder.path}/", ".", "../run", str(tmp_path / "link"), f"{tmp_path}/./run//"):
         assert find_run(name).read_events().lines == 2, name
     assert find_run(".").name == "run"
+
+
+def test_only_runs_that_have_changed_are_read_again(tmp_path: Path) -> None:
+    same, changed, noted, killed = (
+        record(tmp_path / name, started(), step(1)) for name in ("same", "changed", "noted", "now")
+    )
+    lock = Lock(killed.lock)
+    before = {run.folder: run for run in list_runs(tmp_path)}
+    lock.release()
+    at(changed, 5)
+    noted.about.write_text('{"note": "good", "tags": []}', encoding="utf-8")
+    new = record(tmp_path / "new", started(), step(1))
+    after = {run.folder: run for run in list_runs(tmp_path, before.values())}
+    assert {folder for folder, run in after.items() if run is not before.get(folder)} == {
+        *(changed, noted, killed, new)
+    }
+    assert after[same] is before[same]
+    assert after[noted].about.note == "good"
+    assert [before[killed].is_running, after[killed].is_running] == [True, False]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -190,6 +190,7 @@ class ListedRun:
         error: The reason why it has no summary.
         group: The name of the group folder that contains it; empty if none does.
         about: Its note and tags.
+        stamp: The state of its summary and note when they were read; equal while they are as then.
     """
 
     folder: RunFolder
@@ -197,6 +198,7 @@ class ListedRun:
     error: str = ""
     group: str = ""
     about: About = NOTHING
+    stamp: tuple[object, ...] = ()
 
     @cached_property
     def name(self) -> str:
@@ -248,13 +250,20 @@ class ListedRun:
         return is_left and not self.is_running and self.folder.checkpoint("last").is_file()
 
 
-def list_runs(root: Path) -> list[ListedRun]:
+def list_runs(root: Path, known: Iterable[ListedRun] = ()) -> list[ListedRun]:
     """Return the runs in a folder and in its group folders, the latest first.
 
     Reads the summary, the note and the tags of each run, never its events. A missing folder has no
     runs.
+
+    Args:
+        root: The folder of runs.
+        known: Runs that were listed before: those that have not changed are returned unread.
     """
-    listed = [_listed(folder, group) for folder, group in _run_folders(root)]
+    before = {run.folder.path: run for run in known}
+    listed = [
+        _listed(folder, group, before.get(folder.path)) for folder, group in _run_folders(root)
+    ]
     return sorted(listed, key=lambda run: (run.last_change, run.name), reverse=True)
 
 
@@ -272,12 +281,25 @@ def _run_folders(root: Path, group: str = "") -> Iterator[tuple[RunFolder, str]]
                 yield from _run_folders(path, printable(path.name))
 
 
-def _listed(folder: RunFolder, group: str) -> ListedRun:
+def _listed(folder: RunFolder, group: str, before: ListedRun | None = None) -> ListedRun:
+    stamp = tuple(map(_file_stamp, (folder.summary, folder.about)))
+    # A run that is trained changes its state without its files when its process is killed.
+    if before is not None and before.stamp == stamp and not before.is_running:
+        return before
     about = read_about(folder.path)
     try:
-        return ListedRun(folder, folder.read_summary(), group=group, about=about)
+        return ListedRun(folder, folder.read_summary(), "", group, about, stamp)
     except InputError as error:
-        return ListedRun(folder, None, str(error), group, about)
+        return ListedRun(folder, None, str(error), group, about, stamp)
+
+
+def _file_stamp(path: Path) -> tuple[int, ...]:
+    """Return the state of a file, which changes when it is written again; empty without a file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return (found.st_mtime_ns, found.st_ino, found.st_size)
 
 
 def find_run(name: str | None, root: Path = RUNS, *, to_resume: bool = False) -> RunFolder:
