@@ -29,6 +29,7 @@ CHANGED: dict[str, Any] = {
     "augment": "light",
     "rotate": 1e-05,
     "target_accuracy": 0.994,
+    "last": 2,
     "seed": 0,
 }
 

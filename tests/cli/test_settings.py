@@ -42,7 +42,7 @@ OTHERS: dict[str, Any] = {
     "dataset": "kmnist",
     "data_dir": "/data/números 数字",
     "classes": 7,
-    "val_size": 0,
+    "val_size": 60,
     "train_size": 99,
     "epochs": 3,
     "batch_size": 7,
@@ -71,6 +71,7 @@ OTHERS: dict[str, Any] = {
     "precision": "bf16",
     "threads": 3,
     "target_accuracy": 0.994,
+    "last": 2,
     "checkpoint_every": 3,
     "probes": False,
 }

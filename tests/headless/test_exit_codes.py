@@ -7,6 +7,7 @@ import pytest
 
 from tests.headless.fakes import Engine, finished, started, whole_run
 from tui_trainer.headless.runner import run_headless
+from tui_trainer.history.target import Target
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Diverged, Event, RunFailed
@@ -24,7 +25,7 @@ def run(
     code = run_headless(
         events,
         Inbox(),
-        target_accuracy=target,
+        target=None if target is None else Target(target),
         json_lines=json_lines,
         debug=debug,
         stdout=out,

@@ -47,6 +47,7 @@ LIMITS: list[tuple[str, Any, Any, Any, Any]] = [
     ("augment_until", 0.0, 1.0, -0.1, 1.1),
     ("threads", 1, 1_024, 0, 1_025),
     ("target_accuracy", 0.0, 1.0, -0.1, 99.4),
+    ("last", 1, 10_000, 0, 10_001),
 ]
 
 NUMBERS = [name for name, setting in SETTINGS.items() if setting.kind in (int, float)]

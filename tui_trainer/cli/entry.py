@@ -31,6 +31,7 @@ from tui_trainer.cli.replay import replay
 from tui_trainer.cli.resume import resume
 from tui_trainer.cli.run_script import SCRIPT_ARGUMENTS, run
 from tui_trainer.cli.runs import runs
+from tui_trainer.cli.seeds import seeds
 from tui_trainer.cli.send import send
 from tui_trainer.cli.train import new_run
 from tui_trainer.headless.streams import Console, OutputError, redirect_to_devnull, stdout_for_data
@@ -76,7 +77,7 @@ app.callback(cls=SectionedGroup, invoke_without_command=True, epilog=EPILOG)(
     reserving_stdout(new_run)
 )
 for command in (
-    *(check, resume, attach, send, replay, diagnose, runs),
+    *(check, resume, seeds, attach, send, replay, diagnose, runs),
     *(export, model, review, compare, zoo),
     learn,
     inspect,

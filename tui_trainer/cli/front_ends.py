@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from tui_trainer.cli.loading import preload_libraries
 from tui_trainer.cli.starts import Show, Start
+from tui_trainer.history.target import Target
 from tui_trainer.protocol.commands import Command, Inbox
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
@@ -53,7 +54,7 @@ def run_headless(
         start(settings, inbox),
         inbox,
         json_lines=json_lines,
-        target_accuracy=settings.target_accuracy,
+        target=Target.of(settings),
         debug=debug,
         resuming=resuming,
         notify=notify or "auto",

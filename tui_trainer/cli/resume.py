@@ -29,7 +29,12 @@ def resume(
     no_ui: opt.NoUi = False,
     json_lines: opt.JsonLines = False,
     target_accuracy: Annotated[
-        float | None, option("Exit with code 3 if test accuracy is below this")
+        float | None,
+        option("Exit with code 3 if test accuracy is below this; with --last, validation"),
+    ] = None,
+    last: Annotated[
+        int | None,
+        option("Validation accuracy must reach the target in each of the last N epochs"),
     ] = None,
     on_end: opt.OnEnd = None,
     on_finding: opt.OnFinding = None,
@@ -52,14 +57,16 @@ def resume(
     if batch_size is not None:
         commands = (*commands, SetBatchSize(batch_size))
     settings = found.settings(
-        threads=threads, batch_size=batch_size, target_accuracy=target_accuracy
+        threads=threads, batch_size=batch_size, target_accuracy=target_accuracy, last=last
     )
+    if last is not None and target_accuracy is None:
+        raise InputError("--last: needs a target; add --target-accuracy 0.994")
 
     if detach:
         from tui_trainer.cli.attach import watch_resumed
 
         given = {"lr": lr, "epochs": epochs, "checkpoint": checkpoint, "batch_size": batch_size}
-        given |= {"threads": threads, "target_accuracy": target_accuracy}
+        given |= {"threads": threads, "target_accuracy": target_accuracy, "last": last}
         given |= {"on_end": on_end, "on_finding": on_finding}
         moved = MovedPaths(model, data_dir)
         raise typer.Exit(

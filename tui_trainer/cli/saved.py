@@ -60,13 +60,13 @@ class SavedRun:
     def settings(self, **changes: Any) -> RunConfig:
         """Return its settings with these changes, and the threads of the checkpoint.
 
-        The target accuracy is dropped: it belongs to the original run.
+        The target is dropped: it belongs to the original run.
 
         Raises:
             InputError: If a new value cannot be used; it names the option.
         """
         given = {name: value for name, value in changes.items() if value is not None}
-        defaults = {"threads": self.metadata["threads"], "target_accuracy": None}
+        defaults = {"threads": self.metadata["threads"], "target_accuracy": None, "last": None}
         return with_changes(self.config, **{**defaults, **given})
 
     @property

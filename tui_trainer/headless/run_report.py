@@ -50,6 +50,7 @@ class Report:
         json_lines: bool,
         quiet: bool = False,
         notify: str = "off",
+        is_part: bool = False,
     ) -> None:
         self.run = RunState()
         self._data = data
@@ -57,6 +58,7 @@ class Report:
         self._json_lines = json_lines
         self._quiet = quiet
         self._notify = notify
+        self._is_part = is_part
         self._is_fetching = False
         self._test_evaluation: TestEvaluated | None = None
 
@@ -154,7 +156,8 @@ class Report:
             return
         for path, reason in run.unsaved.items():
             self._console.print(f"not saved: {path}: {reason}", glyph="✗", style="error")
-        self._console.print(recorded_line(run, is_resumable=event.reason != "completed"))
+        if not self._is_part:
+            self._console.print(recorded_line(run, is_resumable=event.reason != "completed"))
 
     def _draw(self, activity: str = "") -> None:
         console = self._console

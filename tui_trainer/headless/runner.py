@@ -13,9 +13,10 @@ from tui_trainer.headless.interrupts import ImmediateExit, interruptible
 from tui_trainer.headless.run_report import Report
 from tui_trainer.headless.streams import Console, DataOut, OutputError, data_stream
 from tui_trainer.history.run_state import RunState
+from tui_trainer.history.target import Target, verdict_on
 from tui_trainer.protocol.commands import Inbox, Stop
 from tui_trainer.protocol.errors import InputError
-from tui_trainer.protocol.events import Event, RunFailed, RunFinished
+from tui_trainer.protocol.events import Event, RunFailed
 from tui_trainer.protocol.exit_codes import CODES_BY_REASON, ExitCode
 from tui_trainer.text import fmt
 
@@ -27,10 +28,11 @@ def run_headless(
     inbox: Inbox,
     *,
     json_lines: bool = False,
-    target_accuracy: float | None = None,
+    target: Target | None = None,
     debug: bool = False,
     resuming: bool = False,
     notify: str = "off",
+    is_part: bool = False,
     stdout: TextIO | None = None,
     stderr: TextIO | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -45,18 +47,21 @@ def run_headless(
         events: The run.
         inbox: The run's inbox; Ctrl+C, SIGTERM and SIGHUP put a ``Stop`` in it.
         json_lines: Print each event as a JSON line on stdout, instead of the table and the summary.
-        target_accuracy: The required test accuracy, a fraction of 1.
+        target: The accuracy that the run should reach; its verdict decides the exit code.
         debug: Whether an unexpected error prints its traceback.
         resuming: Whether the events begin with earlier ones, up to a ``RunResumed``: they are
             processed, but not printed again.
         notify: How to notify the user: ``auto``, ``bell`` or ``off``.
+        is_part: Whether the run is one of a group, which says how to resume it.
         stdout: The stream for data; the process's stdout if None.
         stderr: The stream for messages and the live line; ``sys.stderr`` if None.
         clock: A monotonic clock, in seconds, for the refresh rate of the live line.
     """
     console = Console(sys.stderr if stderr is None else stderr, clock)
     data = DataOut(data_stream() if stdout is None else stdout, console)
-    report = Report(data, console, json_lines=json_lines, quiet=resuming, notify=notify)
+    report = Report(
+        data, console, json_lines=json_lines, quiet=resuming, notify=notify, is_part=is_part
+    )
     output_error: OutputError | None = None
     try:
         with (
@@ -72,7 +77,7 @@ def run_headless(
                     inbox.send(Stop(reason="interrupted", test=False))
         if output_error is not None:
             return _output_failed(output_error, console)
-        return _exit_code(report.run, target_accuracy, debug, console)
+        return _exit_code(report.run, target, debug, console)
     except ImmediateExit as left:
         if report.run.finished is None:
             console.print("exited at once, without a report")
@@ -108,7 +113,7 @@ def _closing(events: Iterator[Event]) -> Iterator[None]:
                 close()
 
 
-def _exit_code(run: RunState, target: float | None, debug: bool, console: Console) -> ExitCode:
+def _exit_code(run: RunState, target: Target | None, debug: bool, console: Console) -> ExitCode:
     last = run.finished
     if run.failure is not None:
         return _failed(run.failure, debug, console)
@@ -117,25 +122,16 @@ def _exit_code(run: RunState, target: float | None, debug: bool, console: Consol
         return ExitCode.FAILED
     if last.reason in CODES_BY_REASON:
         return CODES_BY_REASON[last.reason]
-    code = _check_target(last, target, console)
+    code = ExitCode.FINISHED if target is None else _check_target(run, target, console)
     return ExitCode.UNSAVED if run.unsaved else code
 
 
-def _check_target(last: RunFinished, target: float | None, console: Console) -> ExitCode:
-    """Return the exit code by the target accuracy, and print a missed target."""
-    if target is None:
-        return ExitCode.FINISHED
-    # The tolerance is far below one image: in floats, 90.04 / 100 is more than 9004 / 10000.
-    if last.test_accuracy is not None and last.test_accuracy >= target - 1e-9:
-        return ExitCode.FINISHED
-    if last.test_accuracy is None:
-        missed = f"the test set was not evaluated; the target is {fmt.percent(target)}"
-    else:
-        digits = 2 if fmt.percent(last.test_accuracy) != fmt.percent(target) else 5
-        reached, wanted = (fmt.percent(x, digits) for x in (last.test_accuracy, target))
-        missed = f"test {reached} is below the target of {wanted}"
-    console.print(f"target missed: {missed}", glyph="✗", style="error")
-    return ExitCode.TARGET_MISSED
+def _check_target(run: RunState, target: Target, console: Console) -> ExitCode:
+    """Print the verdict on the target, and return its exit code."""
+    verdict = verdict_on(run, target)
+    glyph, style = ("✓", "ok") if verdict.is_reached else ("✗", "error")
+    console.print(verdict.line, glyph=glyph, style=style)
+    return ExitCode.FINISHED if verdict.is_reached else ExitCode.TARGET_MISSED
 
 
 def _failed(failure: RunFailed, debug: bool, console: Console) -> ExitCode:

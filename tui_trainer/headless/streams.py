@@ -235,6 +235,15 @@ class DataOut:
         self._console.clear()
         self._json(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False), indent=2)
 
+    def json_line(self, value: Any) -> None:
+        """Write a value as one line of strict JSON.
+
+        Raises:
+            OutputError: If the stream cannot be written to.
+        """
+        self._console.clear()
+        self._json(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
     def text(self, content: str) -> None:
         """Write the content of a UTF-8 file, with any encoding of the stream.
 

@@ -243,10 +243,17 @@ class RunConfig:
     target_accuracy: float | None = setting(
         None,
         RECORD,
-        "Exit with code 3 if test accuracy is below this, e.g. 0.994",
+        "Exit with code 3 if test accuracy is below this, e.g. 0.994; with --last, validation",
         (0.0, 1.0),
         limits="a fraction from 0 to 1",
         subject="the target accuracy",
+    )
+    last: int | None = setting(
+        None,
+        RECORD,
+        "Validation accuracy must reach the target in each of the last N epochs",
+        (1, MAX_EPOCHS),
+        subject="the number of last epochs",
     )
     checkpoint_every: int | None = setting(
         None,
@@ -268,6 +275,29 @@ class RunConfig:
             raise SettingError("data_dir", "names no folder; . is the current one")
         if self.nesterov and self.optimizer == "sgd" and self.momentum == 0:
             raise SettingError("nesterov", "needs momentum above 0; or switch nesterov off")
+
+    def check_target(self) -> None:
+        """Check that the run can reach its target as it is set up.
+
+        Not part of the constructor: the number of epochs can change during a run.
+
+        Raises:
+            SettingError: If it cannot.
+        """
+        if self.last is None:
+            return
+        if self.target_accuracy is None:
+            raise SettingError("last", "needs a target; add --target-accuracy 0.994")
+        if self.val_size == 0:
+            raise SettingError(
+                "last", "needs validation images, and val_size is 0; add --val-size 5000"
+            )
+        if self.last > self.epochs:
+            raise SettingError(
+                "last",
+                f"needs as many epochs, and the run has {self.epochs}; add --epochs {self.last} "
+                "or more",
+            )
 
     @property
     def base_lr(self) -> float:

@@ -97,7 +97,9 @@ def compose(*sources: Source) -> RunConfig:
         for key, value in source.settings.items():
             settings[key], origin[key] = value, source
     try:
-        return RunConfig(**settings)
+        config = RunConfig(**settings)
+        config.check_target()
+        return config
     except SettingError as error:
         place = origin.get(error.key, Source({})).place(error.key)
         raise InputError(f"{place}: {error.problem}") from None

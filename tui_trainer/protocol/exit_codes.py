@@ -24,7 +24,7 @@ class ExitCode(IntEnum):
     FINISHED = 0, "the run completed, or the user stopped it"
     FAILED = 1, "the training failed; --debug prints the traceback"
     BAD_INPUT = 2, "an option, a file or a setting cannot be used"
-    TARGET_MISSED = 3, "test accuracy is below the target, or was not measured"
+    TARGET_MISSED = 3, "the target accuracy was missed, or was not measured"
     DIVERGED = 4, "the training diverged: the loss is not finite"
     DESIGN_ERROR = 5, "the design review found an error in the model"
     CHECK_FAILED = 6, "the preflight check found an error"

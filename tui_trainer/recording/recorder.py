@@ -306,14 +306,8 @@ class Recorder:
     def _forget(self) -> None:
         self.close()
         self._has_result = True  # nothing is left to remove
-        folder = self.folder
-        shutil.rmtree(folder.checkpoints, ignore_errors=True)
+        remove_files(self.folder)
         with suppress(OSError):
-            for file in (
-                *(folder.config, folder.events, folder.commands, folder.summary),
-                *(folder.about, folder.output, folder.lock),
-            ):
-                file.unlink(missing_ok=True)
             for path in self._made:
                 path.rmdir()
 
@@ -322,6 +316,17 @@ class Recorder:
         self._serialize()
         self._lines.close()
         self._lock.release()
+
+
+def remove_files(folder: RunFolder) -> None:
+    """Remove the files of a run, as far as possible; other files in its folder stay."""
+    shutil.rmtree(folder.checkpoints, ignore_errors=True)
+    with suppress(OSError):
+        for file in (
+            *(folder.config, folder.events, folder.commands, folder.summary),
+            *(folder.about, folder.output, folder.lock),
+        ):
+            file.unlink(missing_ok=True)
 
 
 def check_no_run(folder: RunFolder, option: str) -> None:

@@ -1,0 +1,146 @@
+"""``mnist-tui seeds``: train the same settings with several seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tui_trainer.cli import options as opt
+from tui_trainer.cli.moved_paths import MovedPaths, with_changes
+from tui_trainer.cli.options import option
+from tui_trainer.cli.train import compose_run, expanded
+from tui_trainer.history.target import Target
+from tui_trainer.protocol.commands import Inbox
+from tui_trainer.protocol.config import SETTINGS
+from tui_trainer.protocol.errors import InputError, SettingError
+from tui_trainer.protocol.events import Event
+from tui_trainer.protocol.settings import RECORD, option_of
+from tui_trainer.recording.seed_group import SeedGroup, create_group, find_group
+
+DEFAULT_SEEDS = 5
+
+_OF_RESUMED = ("target_accuracy", "last")
+"""The settings that a resumed group may change: they do not change the training."""
+
+
+@opt.with_settings(SETTINGS, after="config")
+def seeds(
+    ctx: typer.Context,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help=f"Model: {opt.MODEL_FORMS}; with --resume the group (the last one)",
+            metavar="[MODEL | NAME]",
+            show_default=False,
+        ),
+    ] = None,
+    count: Annotated[
+        int | None,
+        option(f"Number of seeds ({DEFAULT_SEEDS}), from --seed on", "--seeds", section=opt.HOW),
+    ] = None,
+    resume: Annotated[
+        bool,
+        option("Go on with a group: nothing is trained twice", "--resume", section=opt.HOW),
+    ] = False,
+    no_ui: opt.NoUi = False,
+    json_lines: opt.JsonLines = False,
+    preset: opt.PresetOption = None,
+    config: opt.ConfigFile = None,
+    out: Annotated[
+        Path | None, option("Folder for the group (runs/TIME-MODEL-seeds)", section=RECORD)
+    ] = None,
+    on_end: opt.OnEnd = None,
+    on_finding: opt.OnFinding = None,
+    notify: opt.Notify = None,
+    theme: opt.Theme = None,
+    debug: opt.Debug = False,
+    **settings: Any,
+) -> None:
+    """Train the same settings with several seeds: the mean, its interval, and a verdict.
+
+    Each run is an ordinary one, in a folder seed-N of the group. --target-accuracy 0.994 --last 5
+    asks whether each of them holds the target in each of its last 5 epochs.
+    """
+    from tui_trainer.cli.front_ends import check_window
+
+    check_window(theme, no_ui=no_ui, json_lines=json_lines, paused=False)
+    if resume:
+        _check_resumed(ctx.params)
+        group = _changed(find_group(name), ctx.params)
+    else:
+        ctx.params["model"] = opt.one_model(name, ctx.params["model"])
+        run = compose_run(ctx.params)
+        group = create_group(run, DEFAULT_SEEDS if count is None else count, expanded(out))
+    from tui_trainer.headless.hooks import Hooks
+    from tui_trainer.headless.seeds_runner import run_seeds
+
+    hooks = Hooks(on_end, on_finding)
+    lock = group.lock()
+    try:
+        if resume:
+            group.write()  # the seeds and the target may be others
+        code = run_seeds(
+            group,
+            lambda seed, inbox: start_seed(group, seed, inbox, hooks),
+            target=Target.of(group.config),
+            json_lines=json_lines,
+            debug=debug,
+            notify=notify or "auto",
+        )
+    finally:
+        lock.release()
+        group.remove_if_empty()
+    raise typer.Exit(code)
+
+
+def start_seed(group: SeedGroup, seed: int, inbox: Inbox, hooks: Any) -> Iterator[Event]:
+    """Start the run of a seed, or resume it from its last checkpoint.
+
+    Raises:
+        InputError: If it cannot be recorded or resumed.
+    """
+    from tui_trainer.cli.saved import saved_run
+    from tui_trainer.cli.starts import Job, Start, recorder_of
+    from tui_trainer.recording.recorder import Recorder
+
+    group.clear(seed)
+    folder = group.folder(seed)
+    if group.is_begun(seed):
+        found = saved_run(str(folder.path.absolute()), moved=MovedPaths(), to_resume=True)
+        job = Job(Recorder.reopen(found.folder, found.recorded, found.past, found.moved), found)
+        config = found.settings(target_accuracy=group.config.target_accuracy)
+    else:
+        config = group.config_of(seed)
+        job = Job(recorder_of(config, folder.path))
+    return Start(job, records=True, hooks=hooks)(config, inbox)
+
+
+def _check_resumed(params: dict[str, Any]) -> None:
+    """Refuse settings with ``--resume``: all runs of a group have the same.
+
+    Raises:
+        InputError: Naming the first of them.
+    """
+    for key in ("preset", "config", "out", *SETTINGS):
+        if params[key] is not None and key not in _OF_RESUMED:
+            raise InputError(
+                f"{option_of(key)}: cannot be used with --resume; all seeds of a group are trained "
+                "with the same settings"
+            )
+
+
+def _changed(group: SeedGroup, params: dict[str, Any]) -> SeedGroup:
+    """Return a group with the number of seeds and the target that are given with ``--resume``."""
+    if params["count"] is not None:
+        group = group.more(params["count"])
+    given = {key: params[key] for key in _OF_RESUMED if params[key] is not None}
+    config = with_changes(group.config, **given)
+    try:
+        config.check_target()
+    except SettingError as error:
+        raise InputError(f"{option_of(error.key)}: {error.problem}") from None
+    return replace(group, config=config)
