@@ -156,7 +156,7 @@ def test_a_trained_run_without_a_checkpoint_is_not_removed(run: Cli, trained: Pa
     assert folder.events.stat().st_size
 
 
-def test_ctrl_c_ends_the_group_and_says_how_to_go_on(
+def test_ctrl_c_ends_the_group_and_prints_how_to_resume_it(
     run: Cli, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train = starts.train

@@ -319,7 +319,7 @@ class Recorder:
 
 
 def remove_files(folder: RunFolder) -> None:
-    """Remove the files of a run, as far as possible; other files in its folder stay."""
+    """Remove the files of a run that can be removed; other files in its folder stay."""
     shutil.rmtree(folder.checkpoints, ignore_errors=True)
     with suppress(OSError):
         for file in (
