@@ -1,8 +1,9 @@
 """Memory against speed with large batches: ``python -m tests.benchmarks.recompute``.
 
-Trains ``era-s6`` with batches of 512 in a bare loop, in processes of their own: with the freed memory
-kept or returned to the system, with the first layers' activations computed again in the backward
-pass (T. Chen and others, "Training deep nets with sublinear memory cost", 2016), and in bfloat16.
+Trains ``era-s6`` with batches of 512 in a bare loop, in processes of their own: with the freed
+memory kept or returned to the system, with the first layers' activations computed again in the
+backward pass (T. Chen and others, "Training deep nets with sublinear memory cost", 2016), and in
+bfloat16.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ ROWS = {
     "bfloat16": (0, True, True),
     "bfloat16, 3 of 7": (3, True, True),
 }
-"""Stages (a convolution to its ReLU) that are computed again, whether freed memory is kept, and whether it is bfloat16."""
+"""Stages (a convolution to its ReLU) computed again, whether freed memory is kept, bfloat16 or not."""
 
 
 def stages(model: nn.Sequential) -> Iterator[nn.Sequential]:
