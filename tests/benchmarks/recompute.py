@@ -42,7 +42,7 @@ ROWS = {
     "bfloat16": (0, True, True),
     "bfloat16, 3 of 7": (3, True, True),
 }
-"""Stages (a convolution to its ReLU) computed again, whether freed memory is kept, bfloat16 or not."""
+"""Stages (a convolution to its ReLU) computed again; keeps freed memory or not; bfloat16 or not."""
 
 
 def stages(model: nn.Sequential) -> Iterator[nn.Sequential]:
