@@ -1,7 +1,7 @@
 """Memory against speed with large batches: ``python -m tests.benchmarks.recompute``.
 
-Trains ``era-s6`` with batches of 512 in a bare loop, in processes of their own: with the freed
-memory kept or returned to the system, with the first layers' activations computed again in the
+Trains ``era-s6`` with batches of 512 in a bare loop, in separate processes: with the freed
+memory kept or returned to the system, with the first layers' activations recomputed in the
 backward pass (T. Chen and others, "Training deep nets with sublinear memory cost", 2016), and in
 bfloat16.
 """
@@ -36,13 +36,13 @@ WARM_STEPS = 3
 ROWS = {
     "float32": (0, True, False),
     "float32, freed memory returned": (0, False, False),
-    "float32, 1 of 7 stages computed again": (1, True, False),
+    "float32, 1 of 7 stages recomputed": (1, True, False),
     "float32, 3 of 7": (3, True, False),
     "float32, 6 of 7": (6, True, False),
     "bfloat16": (0, True, True),
     "bfloat16, 3 of 7": (3, True, True),
 }
-"""Stages (a convolution to its ReLU) computed again; keeps freed memory or not; bfloat16 or not."""
+"""Stages (a convolution to its ReLU) recomputed; keeps freed memory or not; bfloat16 or not."""
 
 
 def stages(model: nn.Sequential) -> Iterator[nn.Sequential]:
@@ -56,7 +56,7 @@ def stages(model: nn.Sequential) -> Iterator[nn.Sequential]:
     yield nn.Sequential(*part)
 
 
-def measure(again: int, steps: int, *, keeps: bool, bf16: bool) -> tuple[float, float]:
+def measure(recomputed: int, steps: int, *, keeps: bool, bf16: bool) -> tuple[float, float]:
     """Train in this process; return the CPU milliseconds of a step and the peak memory in MB."""
     if keeps:
         keep_freed_memory()
@@ -72,7 +72,7 @@ def measure(again: int, steps: int, *, keeps: bool, bf16: bool) -> tuple[float, 
         x: Tensor = train.images[batch].unsqueeze(1).float().div_(255)
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             for number, part in enumerate(parts):
-                x = checkpoint(part, x, use_reentrant=False) if number < again else part(x)
+                x = checkpoint(part, x, use_reentrant=False) if number < recomputed else part(x)
         optimizer.zero_grad()
         functional.cross_entropy(x.float(), train.labels[batch]).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -89,8 +89,8 @@ def main() -> int:
     options = parser.parse_args()
     if options.row:
         torch.set_num_threads(1)
-        again, keeps, bf16 = ROWS[options.row]
-        write_json(options.report, measure(again, options.steps, keeps=keeps, bf16=bf16))
+        recomputed, keeps, bf16 = ROWS[options.row]
+        write_json(options.report, measure(recomputed, options.steps, keeps=keeps, bf16=bf16))
         return 0
     end_on_terminate()
     print("| | ms a step | peak memory, MB |\n| --- | ---: | ---: |")
