@@ -80,7 +80,7 @@ def measure(recomputed: int, steps: int, *, keeps: bool, bf16: bool) -> tuple[fl
 
 
 def main() -> int:
-    """Measure each row in processes of its own and print the medians."""
+    """Measure each row in separate processes and print the medians."""
     parser = Parser("recompute", "Memory against speed with batches of 512.")
     parser.add_argument("--steps", type=whole, default=20, help="measured steps a row (20)")
     parser.add_argument("--rounds", type=whole, default=3, help="processes a row; medians (3)")
