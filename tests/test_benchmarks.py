@@ -259,9 +259,7 @@ def test_the_cost_of_a_process_is_read() -> None:
     assert attached.cpu_seconds(number) > 0
     threads = attached.thread_seconds(number)
     assert threads
-    if Path(
-        f"/proc/{number}/task/{number}"
-    ).exists():  # the threads of a sandbox may have other numbers
+    if Path(f"/proc/{number}/task/{number}").exists():  # a sandbox may number threads differently
         assert next(iter(threads)) == number
     assert attached.memory_mb(number, "VmHWM") >= attached.memory_mb(number) > 1
 
