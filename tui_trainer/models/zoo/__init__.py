@@ -63,7 +63,7 @@ REGISTRY: Mapping[str, Entry] = {
     ),
     "pico": Entry(
         "tui_trainer.models.zoo.small:pico",
-        "548 parameters, in nano's way: the last convolution has a map for each class",
+        "559 parameters, in nano's way: the last convolution has a map for each class",
     ),
     "nano": Entry(
         "tui_trainer.models.zoo.small:nano",
