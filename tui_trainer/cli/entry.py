@@ -24,6 +24,7 @@ from tui_trainer.cli.export import export
 from tui_trainer.cli.inspect import inspect
 from tui_trainer.cli.keys import keys
 from tui_trainer.cli.learn import learn
+from tui_trainer.cli.manage import delete, note, rename, tag
 from tui_trainer.cli.models import compare, model, review, zoo
 from tui_trainer.cli.options import EPILOG, PlainCommand, SectionedGroup
 from tui_trainer.cli.predict import predict
@@ -77,7 +78,8 @@ app.callback(cls=SectionedGroup, invoke_without_command=True, epilog=EPILOG)(
     reserving_stdout(new_run)
 )
 for command in (
-    *(check, resume, seeds, attach, send, replay, diagnose, runs),
+    *(check, resume, seeds, attach, send, replay, diagnose),
+    *(runs, rename, note, tag, delete),
     *(export, model, review, compare, zoo),
     learn,
     inspect,

@@ -83,6 +83,11 @@ class RunFolder:
         return self.path / ABOUT
 
     @property
+    def about_lock(self) -> Path:
+        """The lock file of the note and the tags, which another process than the trainer writes."""
+        return self.path / ".about.lock"
+
+    @property
     def checkpoints(self) -> Path:
         """The folder of its checkpoints."""
         return self.path / "checkpoints"
@@ -260,15 +265,16 @@ def list_runs(root: Path, known: Iterable[ListedRun] = ()) -> list[ListedRun]:
         root: The folder of runs.
         known: Runs that were listed before: those that have not changed are returned unread.
     """
+    group = printable(root.resolve().name) if is_group(root) else ""
     before = {run.folder.path: run for run in known}
     listed = [
-        _listed(folder, group, before.get(folder.path)) for folder, group in _run_folders(root)
+        _listed(folder, name, before.get(folder.path)) for folder, name in _run_folders(root, group)
     ]
     return sorted(listed, key=lambda run: (run.last_change, run.name), reverse=True)
 
 
 def _run_folders(root: Path, group: str = "") -> Iterator[tuple[RunFolder, str]]:
-    """Yield the runs directly in a folder, then those in its groups, with the name of the group."""
+    """Yield the runs in a folder, each with its group, and those in the groups in it."""
     try:
         paths = [*root.iterdir()]
     except OSError:
@@ -320,24 +326,31 @@ def find_run(name: str | None, root: Path = RUNS, *, to_resume: bool = False) ->
         if to_resume:
             runs.sort(key=lambda run: (not run.can_resume, run.is_running))
         return runs[0].folder
-    groups: list[Path] = []
     try:
         for path in (root / name, Path(name).expanduser()):
             if name and RunFolder(path).is_run:
                 return RunFolder(path)
-            if name and is_group(path):
-                groups.append(path)
     except (
         OSError,
         RuntimeError,
         ValueError,
     ):  # too long, an unknown user's home, or a NUL character
         pass
-    if groups:
-        members = [run.name for run in list_runs(groups[0].parent) if run.group == groups[0].name]
+    if name and (group := find_group(name, root)):
+        members = [run.name for run in list_runs(group)]
         example = f", as {min(members)}" if members else ""
-        raise path_error(groups[0], f"is a group of runs; name one of its runs{example}")
+        raise path_error(group, f"is a group of runs; name one of its runs{example}")
     raise InputError(f"{printable(name)}: no such run; `mnist-tui runs` lists all runs")
+
+
+def find_group(name: str, root: Path = RUNS) -> Path | None:
+    """Return the folder of a group of runs by its name in ``root`` or by its path, if it is one."""
+    try:
+        return next(
+            (path for path in (root / name, Path(name).expanduser()) if is_group(path)), None
+        )
+    except (OSError, RuntimeError, ValueError):
+        return None
 
 
 def new_folder(root: Path, model: str, now: datetime) -> Path:

@@ -82,7 +82,8 @@ class Lock:
 
     Raises:
         LockedError: From the constructor, if another process, or this one, already holds it.
-        OSError: If the file cannot be opened or written.
+        OSError: If the file cannot be opened or written, or has just been moved or removed with its
+            folder by the process that held the lock.
     """
 
     def __init__(self, path: Path) -> None:
@@ -93,6 +94,8 @@ class Lock:
         self._file: FileIO | None = FileIO(number, "r+")
         try:
             self._take(self._file)
+            if not path.exists():
+                raise FileNotFoundError(errno.ENOENT, "the folder was renamed or deleted")
         except BaseException:
             self._file.close()
             self._file = None

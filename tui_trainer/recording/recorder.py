@@ -324,7 +324,7 @@ def remove_files(folder: RunFolder) -> None:
     with suppress(OSError):
         for file in (
             *(folder.config, folder.events, folder.commands, folder.summary),
-            *(folder.about, folder.output, folder.lock),
+            *(folder.about, folder.about_lock, folder.output, folder.lock),
         ):
             file.unlink(missing_ok=True)
 

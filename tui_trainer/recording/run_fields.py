@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tui_trainer.protocol.config import SETTINGS
+from tui_trainer.protocol.config import SETTINGS, RunConfig
+from tui_trainer.protocol.errors import SettingError
+from tui_trainer.protocol.settings import AUGMENTATION, DATA, TRAINING
 from tui_trainer.recording.about import About
 from tui_trainer.recording.summary import Summary
 
@@ -57,6 +60,7 @@ class Field:
 
 _OF_RUN = (
     Field("name", Kind.TEXT, "name of the run"),
+    Field("recipe", Kind.TEXT, "model, and settings that are not the default, without the seed"),
     Field("group", Kind.TEXT, "group folder of the run, as written by mnist-tui seeds"),
     Field("note", Kind.TEXT, "note, see mnist-tui note"),
     Field("tag", Kind.TAGS, "tags, see mnist-tui tag", "tags"),
@@ -105,6 +109,14 @@ FIELDS: Mapping[str, Field] = {
     )
 }
 """All fields by name: those of the run, then its other settings in the order of the settings."""
+
+RECIPE = tuple(
+    row.name
+    for group in (TRAINING, AUGMENTATION, DATA)
+    for row in SETTINGS.values()
+    if row.group == group or (group == TRAINING and row.name in ("dropout", "precision"))
+)
+"""The settings that decide how a model is trained, apart from the model and the seed."""
 
 SYNONYMS: Mapping[str, str] = {
     field.source: field.name for field in _OF_RUN if field.source not in ("", field.name)
@@ -160,12 +172,35 @@ class RunFields(Mapping[str, Value]):
         field = FIELDS[SYNONYMS.get(name, name)]
         if field.name in self._known:
             return self._known[field.name]
+        if field.name == "recipe":
+            return self._recipe()
         if not field.is_setting:
             return self._result(field)
+        value = self.settings.get(field.name)
+        return value if _fits(value, field.kind) else None
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The settings at the start of the run; empty if they cannot be read."""
         if self._settings is None:
             self._settings = self._read_settings()
-        value = self._settings.get(field.name)
-        return value if _fits(value, field.kind) else None
+        return self._settings
+
+    def _recipe(self) -> Value:
+        settings = self.settings
+        if not settings:
+            return None
+        usual = _usual(*(str(settings.get(name)) for name in ("optimizer", "augment")))
+        return " ".join(
+            [
+                str(self["model"] or settings.get("model")),
+                *(
+                    f"{name}={_shown(value)}"
+                    for name in RECIPE
+                    if (value := settings.get(name)) is not None and value != usual.get(name)
+                ),
+            ]
+        )
 
     def __iter__(self) -> Iterator[str]:
         return iter(FIELDS)
@@ -179,6 +214,22 @@ class RunFields(Mapping[str, Value]):
         value: Value = getattr(self._summary, field.source)
         # Before the first step, a summary has empty texts and zeros for what is not known yet.
         return None if value == "" or value != value else value
+
+
+@functools.cache
+def _usual(optimizer: str, augment: str) -> Mapping[str, Any]:
+    """Return the default settings next to an optimizer and an augmentation preset."""
+    try:
+        config = RunConfig(optimizer=optimizer, augment=augment).resolved()
+    except SettingError:
+        return {}
+    return config.as_dict() | {"optimizer": RunConfig().optimizer, "augment": RunConfig().augment}
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _fits(value: Any, kind: Kind) -> bool:

@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
 from tui_trainer.recording.folder import ListedRun
+from tui_trainer.recording.run_fields import FIELDS, Field, Kind, Value
 from tui_trainer.recording.summary import Summary
 from tui_trainer.text import fmt
 
-HEAD = ("run", "model", "parameters", "epochs", "best validation", "test", "time", "state")
+COLUMNS = ("name", "model", "params", "epochs", "best", "test_acc", "time", "state")
+"""The fields of the table of runs, unless others are chosen."""
+
+HEADINGS = {
+    "name": "run",
+    "params": "parameters",
+    "best": "best validation",
+    "test_acc": "test",
+}
+"""The headings of columns that do not have the name of their field."""
+
+NOTHING = "-"
+
+HEAD = tuple(HEADINGS.get(name, name) for name in COLUMNS)
 
 RIGHT = frozenset({2, 3, 6})
 """The right-aligned columns."""
@@ -14,19 +35,134 @@ RIGHT = frozenset({2, 3, 6})
 
 def cells(run: ListedRun) -> tuple[str, ...]:
     """Return the row of a run; a damaged run has its error as its state."""
-    summary = run.summary
-    if summary is None:
+    if run.summary is None:
         return (run.name, "", "", "", "", "", "", run.error)
-    return (
-        run.name,
-        summary.model,
-        fmt.count(summary.parameters),
-        f"{summary.epochs_done}/{summary.epochs}",
-        best(summary),
-        test(summary),
-        fmt.duration(summary.seconds),
-        summary.state,
-    )
+    return tuple(cell(run, FIELDS[name]) for name in COLUMNS)
+
+
+def heading(field: Field) -> str:
+    """Return the heading of a column."""
+    return HEADINGS.get(field.name, field.name)
+
+
+def is_right_aligned(field: Field) -> bool:
+    """Return whether a column is right-aligned: numbers without an interval."""
+    is_text = field.name in ("best", "test_acc", "val_acc", "epochs")
+    return field.kind.is_numeric and not is_text
+
+
+def cell(run: ListedRun, field: Field) -> str:
+    """Return the cell of a run in the column of a field; ``-`` if it has no value."""
+    value, summary = run.fields[field.name], run.summary
+    if value is None:
+        return NOTHING
+    if summary is not None:
+        match field.name:
+            case "epochs":
+                return f"{summary.epochs_done}/{summary.epochs}"
+            case "best":
+                return best(summary)
+            case "val_acc":
+                return fmt.accuracy_with_interval(
+                    float(summary.val_accuracy or 0), summary.val_interval
+                )
+            case "test_acc":
+                return test(summary)
+    return text_of(field, value)
+
+
+def text_of(field: Field, value: Value) -> str:
+    """Return the value of a field as text, without its interval; ``-`` for None."""
+    match value:
+        case None:
+            return NOTHING
+        case bool():
+            return "on" if value else "off"
+        case tuple():
+            return fmt.printable(", ".join(value))
+        case str():
+            return _local_time(value) if field.kind is Kind.TIME else fmt.printable(value)
+    return _number(field, value)
+
+
+def _number(field: Field, value: float) -> str:
+    match field.kind:
+        case Kind.FRACTION:
+            return fmt.percent(value)
+        case Kind.SECONDS:
+            return fmt.duration(value)
+        case Kind.COUNT if isinstance(value, int):
+            return fmt.count(value) if field.name != "seed" else str(value)
+    if field.name.endswith("_loss"):
+        return fmt.loss(value).strip()
+    if field.name == "speed":
+        return fmt.speed(value)
+    return fmt.learning_rate(value) if field.name == "lr" else f"{value:g}"
+
+
+def _local_time(text: str) -> str:
+    """Return an ISO time to the minute, in local time, as in the names of runs."""
+    try:
+        return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M}"
+    except (ValueError, OverflowError):
+        return fmt.printable(text)
+
+
+def default_columns(runs: Iterable[ListedRun]) -> list[Field]:
+    """Return the usual columns, and those of tags and notes if a run has one."""
+    abouts = [run.about for run in runs]
+    more = ["tag"] if any(about.tags for about in abouts) else []
+    more += ["note"] if any(about.note for about in abouts) else []
+    return [FIELDS[name] for name in (*COLUMNS, *more)]
+
+
+def row(run: ListedRun, fields: Sequence[Field]) -> list[str]:
+    """Return the cells of a run; a damaged run has its error as its state."""
+    is_damaged = run.summary is None
+    return [
+        run.error if is_damaged and field.name == "state" else cell(run, field) for field in fields
+    ]
+
+
+def right_aligned(fields: Sequence[Field]) -> frozenset[int]:
+    """Return the places of the right-aligned columns."""
+    return frozenset(place for place, field in enumerate(fields) if is_right_aligned(field))
+
+
+def record(run: ListedRun, fields: Sequence[Field]) -> dict[str, Any]:
+    """Return the values of fields for JSON: unrounded, null if missing or not finite."""
+    return {field.name: plain(run.fields[field.name]) for field in fields}
+
+
+def plain(value: Value) -> Any:
+    """Return a value for JSON."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return list(value) if isinstance(value, tuple) else value
+
+
+def csv_text(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return a table as CSV: unrounded numbers, ``true`` and ``false``, nothing for None.
+
+    Tags are separated by blanks.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(head)
+    for row in rows:
+        writer.writerow([_csv_value(value) for value in row])
+    return out.getvalue()
+
+
+def _csv_value(value: Any) -> Any:
+    match value:
+        case bool():
+            return str(value).lower()
+        case tuple() | list():
+            return " ".join(value)
+        case float() if not math.isfinite(value):
+            return ""
+    return value
 
 
 def best(summary: Summary) -> str:
