@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from tui_trainer.history.run_state import RunState
 from tui_trainer.history.series import MovingAverage, Series
+from tui_trainer.history.timeline import Timeline
 from tui_trainer.protocol.events import Rewound, RunResumed, RunStarted, StepDone
 from tui_trainer.protocol.loop_probed import LoopProbed
 
@@ -43,11 +44,15 @@ class History(RunState):
     """The state of a run with its curves. Memory is bounded for any number of steps.
 
     x of the curves is in epochs: training images seen divided by the size of the training split.
+    ``timeline`` maps it to steps and seconds, ``smoothing_epochs`` is the half-life of the moving
+    averages.
     """
 
     train_loss: Series = field(default_factory=Series)
     train_accuracy: Series = field(default_factory=Series)
     lr: Series = field(default_factory=Series)
+    timeline: Timeline = field(default_factory=Timeline)
+    smoothing_epochs: float = 0.0
     _loss_trend: MovingAverage = field(default_factory=lambda: MovingAverage(SMOOTHING_IMAGES))
     _accuracy_trend: MovingAverage = field(default_factory=lambda: MovingAverage(SMOOTHING_IMAGES))
     _steady_trend: MovingAverage = field(default_factory=lambda: MovingAverage(SMOOTHING_IMAGES))
@@ -57,11 +62,13 @@ class History(RunState):
         # With few images the usual half-life would span many epochs, and the average would lag.
         half_life = min(SMOOTHING_IMAGES, event.train_size * SMOOTHING_SHARE)
         self._loss_trend, self._accuracy_trend = MovingAverage(half_life), MovingAverage(half_life)
+        self.smoothing_epochs = half_life / event.train_size
 
     def _go_back(self, event: Rewound | RunResumed) -> None:
         super()._go_back(event)
         for curve in (self.train_loss, self.train_accuracy, self.lr):
             curve.cut(self.epochs_at(event.images))
+        self.timeline.cut(self.epochs_at(event.images), event.step)
         for trend, curve in (
             (self._loss_trend, self.train_loss),
             (self._accuracy_trend, self.train_accuracy),
@@ -86,6 +93,7 @@ class History(RunState):
             most = LOSS_CAP * self.guessing_loss
             self._steady_trend.add(min(event.loss, most), event.batch_size)
         self.lr.append(x, event.lr)
+        self.timeline.append(x, event.step, event.seconds)
 
     @property
     def loss_curve(self) -> Curve:

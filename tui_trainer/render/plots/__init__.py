@@ -10,7 +10,23 @@ front end finds the color in its theme.
 """
 
 from tui_trainer.render.plots.chart_shapes import Line, Mark, Points, Row, Segment
-from tui_trainer.render.plots.drawing import MIN_HEIGHT, MIN_WIDTH, chart
+from tui_trainer.render.plots.drawing import MIN_HEIGHT, MIN_WIDTH, Drawing, chart, draw
+from tui_trainer.render.plots.frame import XUnit
+from tui_trainer.render.plots.grid import XAxis
 from tui_trainer.text.scales import Scale
 
-__all__ = ["MIN_HEIGHT", "MIN_WIDTH", "Line", "Mark", "Points", "Row", "Scale", "Segment", "chart"]
+__all__ = [
+    "MIN_HEIGHT",
+    "MIN_WIDTH",
+    "Drawing",
+    "Line",
+    "Mark",
+    "Points",
+    "Row",
+    "Scale",
+    "Segment",
+    "XAxis",
+    "XUnit",
+    "chart",
+    "draw",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 
@@ -18,7 +18,7 @@ class Segment(NamedTuple):
 Row = list[Segment]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Line:
     """A curve: a trend and, optionally, the band of values around it.
 
@@ -29,6 +29,8 @@ class Line:
         low: At each point, the smallest value since the previous point.
         high: At each point, the largest value since the previous point.
         band_role: The role of the band; the curve's if empty.
+        glyph: A character at some of its points, which identifies the curve without color.
+        is_raw: Draw all values from ``low`` to ``high`` in place of trend and band.
 
     Raises:
         ValueError: If the sequences differ in length.
@@ -40,6 +42,8 @@ class Line:
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
     band_role: str = ""
+    glyph: str = ""
+    is_raw: bool = False
 
     def __post_init__(self) -> None:
         if len({len(values) for values in self.parts()}) > 1:
@@ -56,13 +60,12 @@ class Line:
             return self
         low, high = self.low, self.high
         kept = [i for i, point in enumerate(zip(*self.parts(), strict=True)) if _is_whole(point)]
-        return Line(
-            [self.x[i] for i in kept],
-            [self.trend[i] for i in kept],
-            self.role,
-            None if low is None else [low[i] for i in kept],
-            None if high is None else [high[i] for i in kept],
-            self.band_role,
+        return replace(
+            self,
+            x=[self.x[i] for i in kept],
+            trend=[self.trend[i] for i in kept],
+            low=None if low is None else [low[i] for i in kept],
+            high=None if high is None else [high[i] for i in kept],
         )
 
 
@@ -87,12 +90,22 @@ class Mark:
 
     The label, made of single-width characters, goes next to the glyph, or else next to the foot of
     the line, where nothing else is drawn.
+
+    Attributes:
+        x: Its place.
+        role: The role of glyph, line and label.
+        glyph: The character at the top.
+        label: The text next to it.
+        name: The text that appears only while the cursor is here.
+        has_line: Whether it has a line.
     """
 
     x: float
     role: str
     glyph: str = "▼"
     label: str = ""
+    name: str = ""
+    has_line: bool = True
 
 
 def _is_whole(point: tuple[float, ...]) -> bool:

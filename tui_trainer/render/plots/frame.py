@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import plotext
 
 from tui_trainer.render.plots.grid import XAxis, YAxis
+from tui_trainer.text import fmt
 from tui_trainer.text.scales import nice_step
+
+XUnit = Literal["number", "count", "seconds"]
+"""What the x axis measures: a number, whole things such as images, or seconds."""
 
 Ticks = tuple[tuple[int, str], ...]
 """The text row or column of each tick, and its label."""
@@ -18,6 +23,10 @@ Ticks = tuple[tuple[int, str], ...]
 _LABEL_WIDTH = 4
 # Columns per x tick; there are at most ten ticks.
 _COLUMNS_PER_TICK = 7
+_ROUND_TIMES = (
+    *(0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800),
+    *(3_600, 7_200, 14_400, 21_600, 43_200, 86_400),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +53,33 @@ def left_of(ticks: Ticks) -> int:
     return max(len(label) for _, label in ticks) + 1
 
 
-def x_ticks(x_max: float, x_axis: XAxis) -> Ticks:
-    """Return ticks at round values from 0 to ``x_max``; at integers if ``x_max`` is 1 or more."""
+def x_ticks(x_axis: XAxis, unit: XUnit = "number") -> Ticks:
+    """Return ticks at round values; at integers on an axis of 1 or more that starts at 0."""
+    span = x_axis.end - x_axis.start
     count = max(1, min(10, x_axis.cells // _COLUMNS_PER_TICK))
-    step = nice_step(max(x_max / count, 1e-300))
-    if x_max >= 1:
+    step = nice_step(max(span / count, 1e-300))
+    if unit == "seconds":
+        step = next((time for time in _ROUND_TIMES if time >= span / count * (1 - 1e-9)), step)
+    if span >= 1 and (unit == "count" or x_axis.start == 0):
         step = max(1.0, step)
-    values = [i * step for i in range(math.floor(x_max / step + 1e-9) + 1)]
-    cells = [(x_axis.cell(value), f"{value:g}") for value in values]
+    # A step of 0.4 spans or less has a multiple on any axis.
+    values = _multiples(step, x_axis) or _multiples(nice_step(max(0.4 * span, 1e-300)), x_axis)
+    cells = [(x_axis.cell(value), _label(value, unit)) for value in values]
     return tuple((cell, label) for cell, label in cells if cell is not None)
+
+
+def _multiples(step: float, x_axis: XAxis) -> list[float]:
+    first, last = math.ceil(x_axis.start / step - 1e-9), math.floor(x_axis.end / step + 1e-9)
+    return [i * step for i in range(first, last + 1)]
+
+
+def _label(value: float, unit: XUnit) -> str:
+    if unit == "seconds":
+        is_whole = value == round(value)
+        return fmt.duration(value) if is_whole else f"{value // 60:.0f}:{value % 60:04.1f}"
+    if unit == "count" and value >= 10_000:
+        return f"{value / 1e6:g}M" if value >= 1_000_000 else f"{value / 1e3:g}k"
+    return f"{value:g}"
 
 
 @lru_cache(maxsize=32)

@@ -9,26 +9,39 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from tui_trainer.text.scales import Scale
 
 
+@dataclass(frozen=True, slots=True)
 class XAxis:
-    """The x axis: values from 0 to ``x_max`` in dot columns.
+    """The x axis: values from ``start`` to ``end`` in dot columns.
 
     Attributes:
+        start: The value in the first dot column.
+        end: The value in the last one.
         cells: Columns of text.
-        dots: Columns of dots.
     """
 
-    def __init__(self, x_max: float, cells: int) -> None:
-        self.cells, self.dots = cells, 2 * cells
-        self._x_max, self._last = x_max, self.dots - 1
+    start: float
+    end: float
+    cells: int
+
+    @property
+    def dots(self) -> int:
+        """Columns of dots."""
+        return 2 * self.cells
 
     def cell(self, x: float) -> int | None:
         """Return the text column of a value; None if it is off the axis."""
         (dot,) = self._positions((x,))
         return math.floor(dot) >> 1 if 0 <= dot < self.dots else None
+
+    def value(self, cell: int) -> float:
+        """Return the value in the middle of a text column, within the axis."""
+        share = (2 * cell + 0.5) / max(1, self.dots - 1)
+        return self.start + (self.end - self.start) * min(1.0, max(0.0, share))
 
     def stops(self, x: Sequence[float]) -> list[int]:
         """Find where dot columns begin in ascending values.
@@ -43,33 +56,37 @@ class XAxis:
 
     def _positions(self, x: Iterable[float]) -> list[float]:
         """Return positions in dots; the integer part is the dot column."""
-        x_max, last = self._x_max, self._last
-        return [value / x_max * last + 0.5 for value in x]
+        start, span, last = self.start, self.end - self.start, self.dots - 1
+        return [(value - start) / span * last + 0.5 for value in x]
 
 
+@dataclass(frozen=True, slots=True)
 class YAxis:
     """The y axis: values from ``bottom`` to ``top`` in dot rows, the first row on top.
 
     Attributes:
+        scale: The scale of the values.
+        bottom: The value in the last dot row.
+        top: The value in the first one.
         cells: Rows of text.
     """
 
-    def __init__(self, scale: Scale, bottom: float, top: float, cells: int) -> None:
-        self.cells = cells
-        self._scale = scale
-        self._bottom, self._top = scale.heights((bottom, top))
-        self._last = 4 * cells - 1
+    scale: Scale
+    bottom: float
+    top: float
+    cells: int
 
     def dots(self, values: Iterable[float]) -> list[int]:
         """Return the dot row of each value, clipped to the axis."""
-        bottom, top, last = self._bottom, self._top, self._last
+        bottom, top = self.scale.heights((self.bottom, self.top))
+        last = 4 * self.cells - 1
         return [
             0
             if height >= top
             else last
             if height <= bottom
             else int((top - height) / (top - bottom) * last + 0.5)
-            for height in self._scale.heights(values)
+            for height in self.scale.heights(values)
         ]
 
     def cell(self, value: float) -> int:
