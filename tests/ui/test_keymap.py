@@ -29,7 +29,14 @@ PAUSED, MODEL = recording("paused"), recording("network")
 MODES = ("train", "model", "inspect", "learn", "runs")
 
 TYPED = ("knobs.lr_down", "knobs.batch_size_up", *(f"screens.{mode}" for mode in MODES))
-SHADOWED = {("pad.pen", "run.pause"), *(("type_number", name) for name in TYPED)}
+SHADOWED = {
+    ("pad.pen", "run.pause"),
+    *(("type_number", name) for name in TYPED),
+    ("chart.zoom_in", "findings.previous"),
+    ("chart.zoom_out", "findings.next"),
+    ("chart.enlarge", "findings.open"),
+    ("chart.leave", "replay.close"),
+}
 """Actions that share a key by default: the focused panel has priority over the app."""
 
 

@@ -23,6 +23,8 @@ ROOM = (60, 20)
 class ChartApp(App[None]):
     """One widget in a theme of ours."""
 
+    AUTO_FOCUS = None
+
     def __init__(self, widget: Widget) -> None:
         super().__init__()
         for theme in available()[0].values():

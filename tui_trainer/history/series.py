@@ -22,7 +22,7 @@ class Series:
         trend: The moving average at each bucket's last point.
     """
 
-    __slots__ = ("_capacity", "_in_last", "_per_bucket", "high", "low", "trend", "x")
+    __slots__ = ("__weakref__", "_capacity", "_in_last", "_per_bucket", "high", "low", "trend", "x")
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         if capacity < 2 or capacity % 2:

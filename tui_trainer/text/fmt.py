@@ -154,6 +154,11 @@ def short_count(number: int) -> str:
     return str(number)
 
 
+def short_number(value: float) -> str:
+    """Return a number in about two digits: ``1.5``, ``24``, ``300``."""
+    return f"{value:.1f}".removesuffix(".0") if value < 9.95 else f"{value:.0f}"
+
+
 def field(pixels: tuple[int, int] | None) -> str:
     """Return the size of a receptive field: ``5×5``; ``—`` if it is undefined."""
     return "—" if pixels is None else f"{pixels[0]}×{pixels[1]}"

@@ -48,9 +48,11 @@ class Scale:
     Attributes:
         name: ``log`` (losses, learning rates), ``nines`` (accuracies: logarithmic in the error
             rate, so that 99.0 and 99.4 % are visibly different) or ``linear``.
+        is_percent: Whether the values are fractions with labels in percent; those on ``nines`` are.
     """
 
     name: str
+    is_percent: bool = False
 
     def height(self, value: float) -> float:
         """Return the height of a value; the plot is linear in heights."""
@@ -73,9 +75,19 @@ class Scale:
         """Return the axis for values from ``low`` to ``high``, for which the scale is defined."""
         if self.name == "nines":
             return _nines_axis(low, high)
+        factor = 100 if self.is_percent else 1
         if self.name == "log":
-            return _log_axis(*(min(max(value, _TINY), _HUGE) for value in (low, high)))
-        return _linear_axis(*(min(max(value, -_HUGE), _HUGE) for value in (low, high)))
+            low, high = (min(max(factor * value, _TINY), _HUGE) for value in (low, high))
+            axis = _log_axis(low, high)
+        else:
+            low, high = (min(max(factor * value, -_HUGE), _HUGE) for value in (low, high))
+            axis = _linear_axis(low, high)
+        if factor == 1:
+            return axis
+        ticks = [(value / factor, label) for value, label in axis.ticks]
+        # No accuracy is above 100 %, nor below 0 %.
+        top, bottom = min(1.0, axis.top / factor), max(0.0, axis.bottom / factor)
+        return Axis(bottom, top, [tick for tick in ticks if bottom <= tick[0] <= top])
 
     @property
     def empty_range(self) -> tuple[float, float]:

@@ -16,6 +16,7 @@ from textual.screen import ModalScreen, Screen
 
 from tui_trainer.protocol.errors import reason
 from tui_trainer.protocol.events import RunFailed
+from tui_trainer.ui.chart_view import ChartView
 from tui_trainer.ui.keys.binding import use_keymap
 from tui_trainer.ui.keys.keymap import WINDOW_KEYS, with_keys
 from tui_trainer.ui.keys.keys_file import load_keymap
@@ -31,6 +32,7 @@ class BaseApp(App[None]):
 
     Attributes:
         KEYS: The app's bindings that the command palette offers by name.
+        chart_views: The view of each chart by its id, kept from run to run.
         exit_reason: The reason of the signal that ended the app; None if the user quit.
         before_exit: Called before a signal ends the process, after the run was stopped.
     """
@@ -40,6 +42,7 @@ class BaseApp(App[None]):
 
     def __init__(self, *, theme: str | None = None, pictures: Path | None = None) -> None:
         super().__init__()
+        self.chart_views: dict[str, ChartView] = {}
         self.exit_reason: str | None = None
         self.before_exit: Callable[[], object] = lambda: None
         self._signals = ExitStack()

@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import NamedTuple
 
 from tui_trainer.history.history import Curve, History
-from tui_trainer.render.plots import Line, Points, Scale
+from tui_trainer.render.plots import Line, Mark, Scale
+from tui_trainer.stats.means import Band, band
 from tui_trainer.text import fmt
-from tui_trainer.text.fmt import Cell
 from tui_trainer.ui.chart_view import ChartView
-from tui_trainer.ui.run_curves import ACCURACY, LOSS, LR, ChartContent, LegendRow, x_end
+from tui_trainer.ui.drawn_curves import (
+    PLURALS,
+    UNITS,
+    kept_line,
+    nearest,
+    scale_of,
+    series_line,
+    x_end,
+    x_values,
+)
+from tui_trainer.ui.run_curves import (
+    ACCURACY,
+    LOSS,
+    LR,
+    ChartContent,
+    LegendRow,
+    accuracy_text,
+    loss_text,
+    marks_of,
+    reading_text,
+)
+from tui_trainer.ui.theming.roles import RUN_ROLES
 
-ROLES = ("train", "validation", "test", "intervention", "warning", "error", "ok", "title")
 GLYPHS = "●■▲◆○□△◇▼"
+
+BAND_POINTS = 128
+"""The number of places of a band: a terminal is hardly finer, and each costs a Student interval."""
 
 
 class RunStyle(NamedTuple):
@@ -26,7 +51,7 @@ class RunStyle(NamedTuple):
 
 def run_style(place: int) -> RunStyle:
     """Return the style of the run at a place, from 0; 72 runs have different ones."""
-    return RunStyle(ROLES[place % len(ROLES)], GLYPHS[place % len(GLYPHS)])
+    return RunStyle(RUN_ROLES[place % len(RUN_ROLES)], GLYPHS[place % len(GLYPHS)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +61,8 @@ class Metric:
     Attributes:
         title: The title of its chart.
         scale: The usual scale of its y axis.
-        series: The training curve of a history as (x, y), in epochs; None for a validation metric.
-        points: Its validation results as (x, y).
+        curve: The curve of a history; None for the learning rate.
+        is_training: Whether it is measured on each training batch, not after each epoch.
         text: Formats a value.
     """
 
@@ -48,23 +73,21 @@ class Metric:
     text: Callable[[float], str]
 
 
-def _accuracy(value: float) -> str:
-    return fmt.percent(value).removesuffix(" %")
-
-
-def _loss(value: float) -> str:
-    return fmt.loss(value).strip()
-
-
 METRICS: dict[str, Metric] = {
     "val_accuracy": Metric(
-        "validation accuracy %", ACCURACY, lambda history: history.accuracy_curve, False, _accuracy
+        "validation accuracy %",
+        ACCURACY,
+        lambda history: history.accuracy_curve,
+        False,
+        accuracy_text,
     ),
-    "val_loss": Metric("validation loss", LOSS, lambda history: history.loss_curve, False, _loss),
+    "val_loss": Metric(
+        "validation loss", LOSS, lambda history: history.loss_curve, False, loss_text
+    ),
     "accuracy": Metric(
-        "training accuracy %", ACCURACY, lambda history: history.accuracy_curve, True, _accuracy
+        "training accuracy %", ACCURACY, lambda history: history.accuracy_curve, True, accuracy_text
     ),
-    "loss": Metric("training loss", LOSS, lambda history: history.loss_curve, True, _loss),
+    "loss": Metric("training loss", LOSS, lambda history: history.loss_curve, True, loss_text),
     "lr": Metric("learning rate", LR, None, True, fmt.learning_rate),
 }
 """The metrics that :func:`overlay_chart` draws, by name."""
@@ -108,35 +131,111 @@ def overlay_chart(
         its value at the cursor, or else its last one.
     """
     shown = METRICS[metric]
-    lines, rows = [], []
+    histories = [*(run.history for run in curves), *(m for group in bands for m in group.members)]
+    x_max = max((x_end(history, view.x) for history in histories), default=1.0)
+    lines: list[Line] = []
+    rows: list[LegendRow] = []
+    for group in bands:
+        line, its_band = _group_line(group, shown, view)
+        lines.append(line)
+        text = _group_text(its_band, len(group.members), view, x_max, shown)
+        rows.append(LegendRow(group.name, group.style.glyph, group.style.role, text))
     for run in curves:
-        x, y = _values(run.history, shown)
-        lines.append(Line(x, y, run.style.role))
-        value = shown.text(y[-1]) if y else "no values"
-        cells = (
-            Cell(f"{run.style.glyph} ", style=run.style.role),
-            Cell(run.name, style="title"),
-            Cell(f"  {value}", style=run.style.role),
-        )
-        rows.append(LegendRow(run.name, cells))
-    points = [
-        Points(line.x, line.trend, run.style.role, run.style.glyph)
-        for run, line in zip(curves, lines, strict=True)
-        if not shown.is_training
-    ]
+        line = _run_line(run, shown, view)
+        lines.append(line)
+        text = _run_text(line, view, x_max, shown)
+        rows.append(LegendRow(run.name, run.style.glyph, run.style.role, text))
     return ChartContent(
-        x_max=max((x_end(run.history) for run in curves), default=1.0),
+        x_max=x_max,
         lines=tuple(lines),
-        points=tuple(points),
+        marks=tuple(mark for run in curves for mark in _marks(run, view)),
         rows=tuple(rows),
-        scale=shown.scale,
+        scale=scale_of(shown.scale, view),
+        x_unit=UNITS[view.x],
+        x_label=PLURALS[view.x],
     )
 
 
-def _values(history: History, metric: Metric) -> tuple[Sequence[float], Sequence[float]]:
+def _run_line(run: OverlaidRun, metric: Metric, view: ChartView) -> Line:
+    """Return the curve of a run; the same object as long as nothing in it has changed."""
+    return _line(run.history, metric, view, run.style)
+
+
+def _line(history: History, metric: Metric, view: ChartView, style: RunStyle) -> Line:
+    role, glyph = style
     if metric.curve is None:
-        return history.lr.x, history.lr.trend
+        return series_line(history, history.lr, ChartView(x=view.x), role=role, glyph=glyph)
     curve = metric.curve(history)
     if metric.is_training:
-        return curve.train.x, curve.train.trend
-    return [point.x for point in curve.validation], [point.y for point in curve.validation]
+        return series_line(history, curve.train, view, role=role, glyph=glyph)
+    x = x_values(history, [point.x for point in curve.validation], view.x)
+    y = [point.y for point in curve.validation]
+    state = (len(y), x[-1], y[-1]) if y else ()
+    key = (metric.title, view.x, style)
+    return kept_line(curve.train, key, state, lambda: Line(x, y, role, glyph=glyph).without_gaps())
+
+
+def _run_text(line: Line, view: ChartView, x_max: float, metric: Metric) -> str:
+    if not len(line.x):
+        return "no values" if metric.is_training else "no validation"
+    if view.cursor is None:
+        return metric.text(line.trend[-1])
+    if metric.is_training:
+        return reading_text(line, view.cursor, x_max, metric.text)
+    # Validation has one value an epoch: the nearest, as long as the run lasts.
+    place = nearest(line.x, view.cursor)
+    is_over = view.cursor > line.x[-1] + _gap(line)
+    return "—" if place is None or is_over else metric.text(line.trend[place])
+
+
+def _gap(line: Line) -> float:
+    """Return half the distance of the last two values."""
+    return (line.x[-1] - (line.x[-2] if len(line.x) > 1 else 0.0)) / 2
+
+
+def _group_line(group: OverlaidGroup, metric: Metric, view: ChartView) -> tuple[Line, Band]:
+    # The mean of what single batches do is that of their moving averages.
+    light = replace(view, smoothing="light") if view.smoothing == "off" else view
+    members = tuple(_line(member, metric, light, RunStyle("", "")) for member in group.members)
+    return _band_line(members, *group.style)
+
+
+@lru_cache(maxsize=32)
+def _band_line(members: tuple[Line, ...], role: str, glyph: str) -> tuple[Line, Band]:
+    """Return the mean of lines in its band, while at least two of several have a value."""
+    its_band = band([(line.x, line.trend) for line in members], BAND_POINTS)
+    least = min(2, max(its_band.counts, default=0))
+    at = [place for place, count in enumerate(its_band.counts) if count >= least]
+    x, mean = ([values[place] for place in at] for values in (its_band.x, its_band.mean))
+    low, high = ([values[place] for place in at] for values in (its_band.low, its_band.high))
+    has_band = least > 1
+    line = Line(
+        x, mean, role, low if has_band else None, high if has_band else None, f"dim:{role}", glyph
+    )
+    return line, its_band
+
+
+def _group_text(its_band: Band, members: int, view: ChartView, x_max: float, metric: Metric) -> str:
+    """Return the mean and interval at the cursor, or at the last place of the most runs."""
+    if not its_band.x:
+        return "no values" if metric.is_training else "no validation"
+    most = max(its_band.counts)
+    place = max(at for at, count in enumerate(its_band.counts) if count == most)
+    if view.cursor is not None:
+        place = nearest(its_band.x, view.cursor) or 0
+        if view.cursor > its_band.x[-1] + 0.5 * x_max / BAND_POINTS:
+            return "—"
+    count = its_band.counts[place]
+    mean, low, high = its_band.mean[place], its_band.low[place], its_band.high[place]
+    bounds = "" if math.isnan(low) else f" [{metric.text(low)}, {metric.text(high)}]"
+    of = f"{count} of {members}" if count < members else f"{count}"
+    return f"{metric.text(mean)}{bounds} n={of}"
+
+
+def _marks(run: OverlaidRun, view: ChartView) -> Sequence[Mark]:
+    """Return the changes and findings of a run, in its color and without lines."""
+    return [
+        replace(mark, label="", name=f"{run.name}: {mark.name}", has_line=False)
+        for mark in marks_of(run.history, view)
+        if mark.role != "muted"
+    ]

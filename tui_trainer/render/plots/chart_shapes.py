@@ -107,6 +107,10 @@ class Mark:
     name: str = ""
     has_line: bool = True
 
+    def at(self, x: float) -> Mark:
+        """Return the mark at another place."""
+        return replace(self, x=x)
+
 
 def _is_whole(point: tuple[float, ...]) -> bool:
     return not any(map(math.isnan, point))

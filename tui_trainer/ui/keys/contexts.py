@@ -34,7 +34,8 @@ _ACTIONS = {
 }
 
 PANELS = {
-    "train": ("train", [keymap.FINDING_KEYS]),
+    "train": ("train", [keymap.FINDING_KEYS, [keymap.NEXT_PANEL]]),
+    "train, chart": ("train", [keymap.CHART_KEYS, keymap.FINDING_KEYS, [keymap.NEXT_PANEL]]),
     "model, layers": ("model", [keymap.MODEL_KEYS, keymap.LAYER_KEYS, [CURSOR]]),
     "model, review": ("model", [keymap.MODEL_KEYS, keymap.REVIEW_KEYS]),
     "model, receptive field": ("model", [keymap.MODEL_KEYS, keymap.FIELD_KEYS]),
@@ -44,9 +45,21 @@ PANELS = {
     "learn, list": ("learn", [keymap.LEARN_KEYS, keymap.LESSON_LIST_KEYS]),
     "learn, experiment": ("learn", [keymap.LEARN_KEYS, keymap.EXPERIMENT_KEYS, [TYPING]]),
     "runs": ("runs", [keymap.LIST_KEYS, keymap.TABLE_KEYS, [CURSOR]]),
-    "replay": ("runs", [keymap.REPLAY_KEYS, keymap.FINDING_KEYS, [LESSON]]),
+    "replay": ("runs", [keymap.REPLAY_KEYS, keymap.FINDING_KEYS, [keymap.NEXT_PANEL, LESSON]]),
+    "replay, chart": (
+        "runs",
+        [
+            [*keymap.CHART_KEYS, keymap.NEXT_PANEL],
+            [keymap.REPLAY_KEYS[0], *keymap.REPLAY_KEYS[5:], *keymap.FINDING_KEYS],
+        ],
+    ),
+    "runs, chart": ("runs", [keymap.CHART_KEYS, keymap.LIST_KEYS]),
 }
 """Each screen with its focused panel: the screen's name, and the bindings that they add."""
+
+OVERRIDING = {binding.id for binding in keymap.CHART_KEYS}
+"""Bindings of a panel that is focused only on purpose: they may share keys with the app and the
+screen, whose bindings act again once the panel is left."""
 
 
 def acts_on(screen: str, action: str, parameters: tuple[object, ...]) -> bool:

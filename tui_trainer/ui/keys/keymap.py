@@ -98,13 +98,33 @@ KEYMAP = [*RUN_KEYS, *KNOB_KEYS, *MODE_KEYS, *TOUR_KEYS, *WINDOW_KEYS]
 TABLE_KEYS = bindings("runs", "*replay | enter | select_cursor | replay | Replay the chosen run")
 LIST_KEYS = bindings("runs", "*refresh | r | reload | refresh | Read the folder of runs again")
 
-[_NEXT_PANEL] = bindings(
+[NEXT_PANEL] = bindings(
     "window",
     "*next_panel | tab | next_panel | panel | Focus the next panel; the footer has its keys",
 )
 [ENLARGE] = bindings(
     "window",
     "enlarge | z | enlarge | enlarge | Show the images at full size, in pixels if the terminal can",
+)
+CHART_KEYS = bindings(
+    "chart",
+    """
+    *cursor_left | left | move_cursor(-1) | cursor: cursor left | \
+        Read the values of all curves at a place; move it to the left
+    *cursor_right | right | move_cursor(1) | cursor: cursor right | Move that place to the right
+    cursor_start | home | cursor_to(0) | cursor to the start | Read the values at the start
+    cursor_end | end | cursor_to(1) | cursor to the end | Read the latest values
+    *zoom_in | up | zoom(1) | zoom: zoom in | Zoom in, as with the mouse wheel
+    *zoom_out | down | zoom(-1) | zoom: zoom out | Zoom out
+    pan_left | pageup | pan(-1) | pan left | Show the part before, as by dragging with the mouse
+    pan_right | pagedown | pan(1) | pan right | Show the part after
+    *whole | w | show_whole | whole | Show the whole run again
+    *x_axis | h | next_x | x axis | Next unit of the x axis: epochs, steps, images, time
+    *y_scale | y | next_y | y scale | Next scale of the y axis: log or nines, linear
+    *smoothing | m | next_smoothing | smoothing | Next smoothing: light, strong, each batch
+    *enlarge | enter | enlarge_chart | full screen | Show this chart alone, or all panels again
+    *leave | escape | leave | leave | Remove the cursor, then leave the chart
+    """,
 )
 LAYER_KEYS = bindings(
     "model",
@@ -122,7 +142,7 @@ MODEL_KEYS = [
         *compare | c | compare | compare | Compare with another model
         """,
     ),
-    _NEXT_PANEL,
+    NEXT_PANEL,
 ]
 REVIEW_KEYS = bindings(
     "review",
@@ -163,7 +183,7 @@ INSPECT_KEYS = [
         """,
     ),
     replace(ENLARGE, show=True),
-    _NEXT_PANEL,
+    NEXT_PANEL,
     *bindings(
         "inspect",
         "*return | escape | go_back | return | Back to the view that opened this one",
@@ -187,7 +207,7 @@ LEARN_KEYS = [
         """,
     ),
     ENLARGE,
-    _NEXT_PANEL,
+    NEXT_PANEL,
     *bindings(
         "learn",
         """
@@ -268,6 +288,7 @@ GROUPS = {
     "The run": RUN_KEYS,
     "The knobs": KNOB_KEYS,
     "The findings": FINDING_KEYS,
+    "A chart, once {window.next_panel} has focused it": CHART_KEYS,
     "The window": [*MODE_KEYS, *WINDOW_KEYS],
     "The model": [*LAYER_KEYS[:1], *MODEL_KEYS],
     "The design review, once {window.next_panel} has focused it": REVIEW_KEYS,
@@ -291,6 +312,8 @@ FIRST_TO_GO = (
     *("dropout", "batch", "lr"),
     "show_mode('train')",
     *("lesson", "move", "undo", "clear", "toggle_eraser", "view"),
+    *("epoch", "speed", "check", "run_again", "next_smoothing", "show_whole"),
+    *("next_panel", "apply_fix", "toggle_pause"),
 )
 """Actions and groups that a footer without room for all keys omits, in this order.
 

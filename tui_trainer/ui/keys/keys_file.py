@@ -16,7 +16,7 @@ from textual.keys import KEY_NAME_REPLACEMENTS, KEY_TO_UNICODE_NAME, Keys, forma
 
 from tui_trainer.protocol.toml_file import TomlFile, TomlKeyError, kind, suggestion
 from tui_trainer.ui.keys.binding import keys_of, normalized
-from tui_trainer.ui.keys.contexts import contexts
+from tui_trainer.ui.keys.contexts import OVERRIDING, contexts
 from tui_trainer.ui.keys.keymap import BINDINGS, GROUPS, with_keys
 
 FIXED = {
@@ -193,6 +193,8 @@ def _check_clashes(keymap: dict[str, str]) -> None:
         for one, other in combinations(range(len(bindings)), 2):
             shared = new[one] & new[other]
             if not shared or usual[one] & usual[other]:
+                continue
+            if (bindings[one].id in OVERRIDING) != (bindings[other].id in OVERRIDING):
                 continue
             names = [bindings[at].id or bindings[at].description for at in (one, other)]
             if names[0] == names[1]:

@@ -11,9 +11,10 @@ from textual.binding import BindingType
 from textual.timer import Timer
 
 from tui_trainer.protocol.events import Event
-from tui_trainer.ui.keys.keymap import FINDING_KEYS, REPLAY_KEYS
+from tui_trainer.ui.keys.keymap import FINDING_KEYS, NEXT_PANEL, REPLAY_KEYS
 from tui_trainer.ui.runs.recorded_run import RecordedRun
 from tui_trainer.ui.screens.run_screen import RunScreen
+from tui_trainer.ui.widgets.chart import Chart
 from tui_trainer.ui.widgets.replay_lines import replay_cells, replay_progress_cells
 from tui_trainer.ui.widgets.status_lines import ProgressLine, TopLine
 
@@ -23,11 +24,14 @@ TICK = 0.25
 LONGEST = 1.0
 """The maximum time of a tick; a longer one means that the process was suspended."""
 
+SEEKING = ("jump", "go_to_start", "go_to_end")
+"""The actions whose keys have priority over those of a panel."""
+
 
 class ReplayScreen(RunScreen):
     """Replays a run; its keys do not affect the live run."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*REPLAY_KEYS, *FINDING_KEYS]
+    BINDINGS: ClassVar[list[BindingType]] = [*REPLAY_KEYS, *FINDING_KEYS, NEXT_PANEL]
     IS_LIVE: ClassVar[bool] = False
 
     def __init__(self, run: RecordedRun, clock: Callable[[], float] = time.monotonic) -> None:
@@ -75,6 +79,12 @@ class ReplayScreen(RunScreen):
     def _show_lines(self) -> None:
         self.query_one(TopLine).show(self.run, replay_cells(self.run))
         self.query_one(ProgressLine).show(partial(replay_progress_cells, self.run))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Leave the arrow keys, home and end to a focused chart."""
+        if action in SEEKING and isinstance(self.focused, Chart):
+            return False
+        return super().check_action(action, parameters)
 
     def action_toggle_play(self) -> None:
         """Play or pause."""

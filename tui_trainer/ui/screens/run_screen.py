@@ -11,7 +11,7 @@ from textual.binding import BindingType
 from textual.containers import Container
 
 from tui_trainer.protocol.events import Event, StepDone
-from tui_trainer.ui.keys.keymap import FINDING_KEYS
+from tui_trainer.ui.keys.keymap import FINDING_KEYS, NEXT_PANEL
 from tui_trainer.ui.pacing import Pace
 from tui_trainer.ui.run_curves import (
     ACCURACY,
@@ -39,8 +39,9 @@ class RunScreen(ViewScreen):
     """Shows a run, using only its history."""
 
     CSS_PATH = ["views.tcss", "run.tcss"]  # noqa: RUF012
-    BINDINGS: ClassVar[list[BindingType]] = [*FINDING_KEYS]
+    BINDINGS: ClassVar[list[BindingType]] = [*FINDING_KEYS, NEXT_PANEL]
     AUTO_FOCUS = ""
+    ALLOW_IN_MAXIMIZED_VIEW = "TopLine, FindingLine, ProgressLine, KeyFooter"
     VIEWS: ClassVar[tuple[str, ...]] = ("curves", "layers", "findings")
 
     def __init__(self) -> None:
@@ -51,9 +52,9 @@ class RunScreen(ViewScreen):
         """The top line, the panels and the progress line."""
         yield TopLine(id="top")
         with Container(id="panels"):
-            yield Chart("loss", LOSS, id="loss")
-            yield Chart("accuracy %", ACCURACY, id="accuracy")
-            yield Chart("learning rate", LR, id="lr")
+            yield Chart("loss", LOSS, id="loss", link="run")
+            yield Chart("accuracy %", ACCURACY, id="accuracy", link="run")
+            yield Chart("learning rate", LR, id="lr", link="run")
             yield LayerPanel(id="layers")
             yield ClassPanel(id="classes")
             yield FindingsPanel(id="findings")

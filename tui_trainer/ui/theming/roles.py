@@ -24,7 +24,22 @@ _SEVERITIES: Mapping[str, tuple[str, str]] = {
 }
 _QUIET = ("role-train-band", "role-axis", "role-muted", "role-border", "role-title")
 
-ROLES: tuple[str, ...] = (*_CURVES, *_SEVERITIES, *_QUIET)
+# The runs of a chart with several, in the order in which they are given; hues after Okabe and Ito,
+# "Color Universal Design" (2008).
+_RUNS: Mapping[str, str] = {
+    "role-run-1": "#5cb3f2",
+    "role-run-2": "#f0a030",
+    "role-run-3": "#2fbf8f",
+    "role-run-4": "#d88ac0",
+    "role-run-5": "#e8dc50",
+    "role-run-6": "#f0704a",
+    "role-run-7": "#8f8ff5",
+    "role-run-8": "#b8b8b8",
+}
+RUN_ROLES: tuple[str, ...] = tuple(role.removeprefix("role-") for role in _RUNS)
+"""The roles of runs in a chart of several runs, without the prefix of their variables."""
+
+ROLES: tuple[str, ...] = (*_CURVES, *_SEVERITIES, *_QUIET, *_RUNS)
 """All color roles; each one is a ``$variable`` in every theme."""
 
 # CIE76 distance in Lab above which two colors are clearly different; 2.3 is just noticeable.
@@ -61,6 +76,7 @@ def role_defaults(theme: Theme) -> dict[str, str]:
     roles["role-muted"] = _legible(ink.blend(ground, 0.35), ground)
     roles["role-border"] = ink.blend(ground, 0.7)
     roles["role-title"] = _legible(ink, ground)
+    roles |= {role: _legible(Color.parse(usual), ground) for role, usual in _RUNS.items()}
     return {role: roles[role].hex6 for role in ROLES}
 
 

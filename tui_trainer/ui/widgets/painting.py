@@ -24,6 +24,7 @@ def role_styles(widget: Widget) -> Styles:
     """Return a function from role to style, on the widget's background, in the current theme.
 
     ``heat:0.4`` is not a role: it blends the background with that share of the error color.
+    ``dim:run-1`` is a role of which only a part remains on the background: that of its band.
 
     The function caches styles, because looking up a color costs more than drawing the text: keep
     it until the theme changes.
@@ -40,6 +41,10 @@ def role_styles(widget: Widget) -> Styles:
             )
             ink = ground.get_contrast_text(1)
             added = Style(color=ink.rich_color, bgcolor=ground.rich_color)
+        elif name.startswith("dim:"):
+            ink = Color.parse(variables[f"role-{name.removeprefix('dim:')}"])
+            dim = ink.blend(Color.parse(variables["background"]), 0.6)
+            added = Style(color=dim.rich_color)
         else:
             added = Style(color=variables.get(f"role-{name}"))
         return base + added + Style(bold=bold, underline=underline)
