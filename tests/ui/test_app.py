@@ -22,6 +22,7 @@ from tui_trainer.ui.keys.keymap import KEYMAP
 from tui_trainer.ui.screens.dialogs import ConfirmScreen
 from tui_trainer.ui.screens.help_screen import FailureScreen, HelpScreen
 from tui_trainer.ui.screens.run_screen import TrainScreen
+from tui_trainer.ui.widgets.key_footer import KeyFooter
 from tui_trainer.ui.widgets.status_lines import ProgressLine, TopLine
 
 PAUSED = recording("paused")
@@ -382,7 +383,8 @@ async def test_a_click_on_the_footer_is_a_key() -> None:
     app, engine = window(PAUSED)
     async with app.run_test(size=(120, 40)) as pilot:
         await wait_for_events(pilot, app, PAUSED)
-        await pilot.click("KeyFooter", offset=(3, 0))
+        pieces = [piece.text for piece in app.screen.query_one(KeyFooter).pieces]
+        await pilot.click("KeyFooter", offset=("".join(pieces).index("space"), 0))
         await pilot.pause(0.1)
         assert engine.received == [commands.Resume()]
 

@@ -178,7 +178,7 @@ def kept_line(
 
     Args:
         series: The series that keeps the line as long as it lives.
-        key: What identifies the line among those of the series.
+        key: What identifies the line in the series.
         state: What the line is made of.
         build: Makes the line.
     """

@@ -13,7 +13,7 @@ from itertools import pairwise
 from tui_trainer.render.plots.chart_shapes import Line
 from tui_trainer.render.plots.grid import XAxis, YAxis
 
-_KEPT = 192
+LINES_KEPT = 192
 """How many curves of how many axes are kept: two charts of 40 runs and their bands."""
 
 GLYPHS_APART = 12
@@ -32,7 +32,7 @@ _SPANS = tuple(
 )
 
 
-@lru_cache(maxsize=_KEPT)
+@lru_cache(maxsize=LINES_KEPT)
 def curve_cells(line: Line, x_axis: XAxis, y_axis: YAxis) -> dict[int, str]:
     """Return the characters of a curve by cell, counted row by row."""
     stops = x_axis.stops(line.x)
@@ -82,7 +82,7 @@ def _raw_spans(line: Line, stops: list[int], y_axis: YAxis) -> Iterable[tuple[in
     return joined
 
 
-@lru_cache(maxsize=_KEPT)
+@lru_cache(maxsize=LINES_KEPT)
 def band_cells(line: Line, x_axis: XAxis, y_axis: YAxis) -> list[tuple[int, str]]:
     """Return the first cell and the characters downwards of each text column of a curve's band.
 
@@ -109,6 +109,7 @@ def band_cells(line: Line, x_axis: XAxis, y_axis: YAxis) -> list[tuple[int, str]
     ]
 
 
+@lru_cache(maxsize=LINES_KEPT)
 def glyph_cells(line: Line, x_axis: XAxis, y_axis: YAxis, offset: float) -> list[int]:
     """Return the cells of a curve's glyphs: at its points, or at some of many, and at the last.
 

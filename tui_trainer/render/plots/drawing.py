@@ -6,9 +6,11 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tui_trainer.render.plots.canvas import Canvas
 from tui_trainer.render.plots.chart_shapes import Line, Mark, Points, Row, Segment
+from tui_trainer.render.plots.curve_cells import LINES_KEPT
 from tui_trainer.render.plots.frame import XUnit, frame, left_of, x_ticks, y_ticks
 from tui_trainer.render.plots.grid import XAxis, YAxis
 from tui_trainer.text.scales import Scale
@@ -86,7 +88,7 @@ def draw(
     start, end = x_range
     if width < MIN_WIDTH or height < MIN_HEIGHT or not -math.inf < start < end < math.inf:
         return Drawing(_blank(width, height))
-    lines = [line.without_gaps() for line in lines]
+    lines = [_whole(line) for line in lines]
     points = [group.without_gaps() for group in points]
     axis = scale.axis(*_value_range(lines, points, scale, x_range))
     y_axis = YAxis(scale, axis.bottom, axis.top, height - 2)
@@ -122,31 +124,32 @@ def _value_range(
     lines: Sequence[Line], points: Sequence[Points], scale: Scale, x_range: tuple[float, float]
 ) -> tuple[float, float]:
     """Return the smallest and largest value to show; bands may exceed them and are clipped."""
-    groups = [
-        *(_within(line.x, values, x_range) for line in lines for values in _shown(line)),
-        *(_at(group, x_range) for group in points),
+    ends = [end for line in lines for end in _ends(line, x_range, scale)]
+    values = [
+        y
+        for group in points
+        for x, y in zip(group.x, group.y, strict=True)
+        if x_range[0] <= x <= x_range[1] and scale.has_place_for(y)
     ]
-    groups = [values for values in groups if values]
-    ends = [end for values in groups for end in (min(values), max(values))]
-    if not all(map(scale.has_place_for, ends)):
-        ends = [value for values in groups for value in values if scale.has_place_for(value)]
+    ends += values
     return (min(ends), max(ends)) if ends else scale.empty_range
 
 
-def _shown(line: Line) -> Sequence[Sequence[float]]:
-    if line.is_raw and line.low is not None and line.high is not None:
-        return line.low, line.high
-    return (line.trend,)
+@lru_cache(maxsize=LINES_KEPT)
+def _ends(line: Line, x_range: tuple[float, float], scale: Scale) -> tuple[float, ...]:
+    """Return the smallest and largest value of a line on the axis; none if it has none there."""
+    is_raw = line.is_raw and line.low is not None and line.high is not None
+    ends = list[float]()
+    for values in (line.low or (), line.high or ()) if is_raw else (line.trend,):
+        shown = values
+        if line.x and not (x_range[0] <= line.x[0] and line.x[-1] <= x_range[1]):
+            shown = values[bisect_left(line.x, x_range[0]) : bisect_right(line.x, x_range[1])]
+        if shown and not all(map(scale.has_place_for, (min(shown), max(shown)))):
+            shown = [value for value in shown if scale.has_place_for(value)]
+        ends += [min(shown), max(shown)] if shown else []
+    return tuple(ends)
 
 
-def _within(
-    x: Sequence[float], values: Sequence[float], x_range: tuple[float, float]
-) -> Sequence[float]:
-    """Return the values whose x, ascending, is on the axis."""
-    if not x or (x_range[0] <= x[0] and x[-1] <= x_range[1]):
-        return values
-    return values[bisect_left(x, x_range[0]) : bisect_right(x, x_range[1])]
-
-
-def _at(group: Points, x_range: tuple[float, float]) -> Sequence[float]:
-    return [y for x, y in zip(group.x, group.y, strict=True) if x_range[0] <= x <= x_range[1]]
+@lru_cache(maxsize=LINES_KEPT)
+def _whole(line: Line) -> Line:
+    return line.without_gaps()

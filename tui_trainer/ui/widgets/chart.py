@@ -67,7 +67,7 @@ class Chart(Painted, can_focus=True):
         self.link = link
         self._scale = scale
         self._content: Callable[[ChartView], ChartContent] = lambda _: ChartContent(x_max=1.0)
-        self._own_views: dict[str, ChartView] = {}
+        self._views_kept: dict[str, ChartView] = {}
         self._legend: list[Cell] = []
         self._style: Styles | None = None
         self._rows: list[Row] = []
@@ -103,7 +103,7 @@ class Chart(Painted, can_focus=True):
 
     @property
     def _views(self) -> dict[str, ChartView]:
-        return self.app.chart_views if isinstance(self.app, KeepsChartViews) else self._own_views
+        return self.app.chart_views if isinstance(self.app, KeepsChartViews) else self._views_kept
 
     def set_view(self, view: ChartView) -> None:
         """Show the chart in another view, and linked charts with the same x axis."""
@@ -154,8 +154,8 @@ class Chart(Painted, can_focus=True):
         """Return the rows of the plot, and of the legend of several runs next to it or below."""
         width, height = self.size
         legend = content.rows
-        is_beside = width >= SIDE_LEGEND
-        if legend and is_beside:
+        is_wide = width >= SIDE_LEGEND
+        if legend and is_wide:
             side = min(round(LEGEND_SHARE * width), max(_legend_width(row) for row in legend))
             legend_rows = legend_lines(legend, side, height)
             drawing = self._plot(content, width - side - 1, height)
