@@ -35,7 +35,11 @@ class Timeline:
         self.seconds = array("d", [0.0])
 
     def append(self, epochs: float, step: int, seconds: float) -> None:
-        """Add the place after a step, which becomes the last one."""
+        """Add the place after a step, which becomes the last one.
+
+        After a rewind the clock of a run may start again a little before: it counts as stopped.
+        """
+        seconds = max(seconds, self.seconds[-1])
         if self._since < self._every:
             self._since += 1
             self.epochs[-1], self.steps[-1], self.seconds[-1] = epochs, step, seconds
@@ -64,6 +68,7 @@ class Timeline:
         self._since = self._every
         if epochs > self.epochs[-1]:
             self.append(epochs, step, seconds)
+            self._since = self._every
 
     def at(self, epochs: Sequence[float], unit: str) -> array[float]:
         """Return the ``steps`` or ``seconds`` at places in epochs.

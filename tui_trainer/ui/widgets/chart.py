@@ -288,11 +288,12 @@ class Chart(Painted, can_focus=True):
         self.call_after_refresh(self._repaint)
 
     def action_leave(self) -> None:
-        """Remove the cursor; without one, show all panels again, or leave the chart."""
+        """Remove the cursor; without one, leave the chart.
+
+        In full screen the same key first shows all panels again: Textual binds it to that.
+        """
         if self.view.cursor is not None:
             self.set_view(replace(self.view, cursor=None))
-        elif self.screen.maximized is self:
-            self.action_enlarge_chart()
         else:
             self.screen.set_focus(None)
 
