@@ -44,7 +44,7 @@ def test_a_new_speed_and_batch_size_bend_the_line_where_they_began() -> None:
 
 
 @pytest.mark.parametrize("capacity", [16, 1_024])
-def test_after_a_rewind_steps_go_back_and_time_goes_on(capacity: int) -> None:
+def test_a_rewind_takes_back_steps_but_no_time(capacity: int) -> None:
     timeline = filled(100, capacity)
     timeline.cut(4.0, 40)
     assert timeline.epochs[-1] == pytest.approx(4.0)

@@ -37,7 +37,7 @@ def drawn(
     return read(drawing.rows)
 
 
-def test_a_window_shows_its_part_and_the_y_axis_follows() -> None:
+def test_the_y_axis_holds_the_values_in_the_window() -> None:
     seen = drawn(RAMP, x_range=(4.0, 6.0))
     assert {"4", "6"} <= seen.y_ticks.keys()
     assert "10" not in seen.y_ticks

@@ -95,7 +95,7 @@ def test_runs_of_any_kind_are_drawn(metric: str, x: str, smoothing: str) -> None
         assert drawing.x_axis is not None
 
 
-def test_what_a_run_lacks_is_said() -> None:
+def test_missing_values_are_reported() -> None:
     runs = overlaid(trained(2, accuracies=[None, None]), History())
     content = overlay_chart(runs, "val_accuracy", ChartView())
     assert [row.value for row in content.rows] == ["no validation", "no validation"]
@@ -170,7 +170,7 @@ def test_a_curve_that_has_not_changed_is_the_same_object() -> None:
 
 
 def test_the_marks_of_runs_have_their_names() -> None:
-    extra = [changed("base_lr", 0.1, 0.05, images=TRAIN), finding(title="overfitting")]
+    extra: list[Event] = [changed("base_lr", 0.1, 0.05, images=TRAIN), finding(title="overfitting")]
     content = overlay_chart(overlaid(trained(2, extra=extra)), "loss", ChartView(x="step"))
     assert {mark.name for mark in content.marks} >= {"run-0: lr 0.1 → 0.05", "run-0: overfitting"}
     assert not any(mark.has_line or mark.label for mark in content.marks)
@@ -252,7 +252,7 @@ def test_the_figures_at_the_cursor_name_the_epoch_of_the_validation() -> None:
     assert "epoch 2.00" in title(ChartView(cursor=2.0))
 
 
-def test_a_cached_line_follows_a_rewind() -> None:
+def test_a_rewind_builds_the_line_again() -> None:
     run = trained(2)
     line = series_line(run, run.train_loss, ChartView(), role="train")
     assert series_line(run, run.train_loss, ChartView(), role="train") is line

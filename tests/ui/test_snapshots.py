@@ -182,7 +182,7 @@ def test_quit_question(snap_compare: SnapCompare) -> None:
 
 
 def test_help(snap_compare: SnapCompare) -> None:
-    snapshot(snap_compare, MID_RUN, "question_mark", size=(120, 174), config=ERA)
+    snapshot(snap_compare, MID_RUN, "question_mark", size=(120, 192), config=ERA)
 
 
 def test_too_small(snap_compare: SnapCompare) -> None:
