@@ -87,7 +87,7 @@ class Command:
     @property
     def words(self) -> list[str]:
         """The words of its first program, without those of a pipe or a redirection."""
-        return shlex.split(re.split(r"\s[|>]", self.line)[0])
+        return shlex.split(_split(self.line)[0])
 
     @property
     def name(self) -> str:
@@ -338,7 +338,9 @@ def _drain(master: int, shown: list[bytes]) -> None:
 
 
 def _split(line: str) -> tuple[str, str, str]:
-    found = re.search(r"\s[|>]", line)
+    """Return a line before its first pipe or redirection, that mark, and the rest."""
+    # An even number of quotes behind the mark: it is no part of a quoted word.
+    found = re.search(r"\s[|>](?=(?:[^\"]*\"[^\"]*\")*[^\"]*$)", line)
     return (line[: found.start()], found[0], line[found.end() :]) if found else (line, "", "")
 
 

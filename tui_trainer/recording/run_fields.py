@@ -90,6 +90,7 @@ _OF_RUN = (
     Field("updated", Kind.TIME, "last change of the run", "updated_at"),
     Field("device", Kind.TEXT, "device", "device"),
     Field("threads", Kind.COUNT, "CPU threads", "threads"),
+    Field("script", Kind.TEXT, "training script of a watched run", "script"),
     Field("version", Kind.TEXT, "version of mnist-tui", "version"),
     Field("error", Kind.TEXT, "why a damaged run cannot be read"),
 )
@@ -117,6 +118,9 @@ RECIPE = tuple(
     if row.group == group or (group == TRAINING and row.name in ("dropout", "precision"))
 )
 """The settings that decide how a model is trained, apart from the model and the seed."""
+
+OF_SCRIPT = ("model", "batch_size", "lr")
+"""The settings that a watched run has: its file has defaults for what its script does itself."""
 
 SYNONYMS: Mapping[str, str] = {
     field.source: field.name for field in _OF_RUN if field.source not in ("", field.name)
@@ -183,7 +187,10 @@ class RunFields(Mapping[str, Value]):
     def settings(self) -> Mapping[str, Any]:
         """The settings at the start of the run; empty if they cannot be read."""
         if self._settings is None:
-            self._settings = self._read_settings()
+            settings = self._read_settings()
+            if self._summary is not None and self._summary.script:
+                settings = {name: settings[name] for name in OF_SCRIPT if name in settings}
+            self._settings = settings
         return self._settings
 
     def _recipe(self) -> Value:

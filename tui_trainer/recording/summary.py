@@ -37,6 +37,7 @@ class Summary:
         updated_at: The time of this summary.
         recorded_in: The absolute path of the run's folder when the paths of its settings were
             recorded; files that were moved together with the folder are found relative to it.
+        script: The training script of a watched run; empty for a run of this program.
         settings: The settings at the start of the run, those without a value left out; None in
             older summaries.
     """
@@ -75,6 +76,7 @@ class Summary:
     started_at: str = ""
     updated_at: str = ""
     recorded_in: str = ""
+    script: str = ""
     settings: dict[str, Any] | None = None
 
     def to_json(self) -> str:
@@ -107,7 +109,7 @@ def summary_of(run: RunState, **of_folder: Any) -> Summary:
 _COPIED: dict[type, tuple[str, ...]] = {
     RunStarted: (
         *("model", "parameters", "dataset", "train_size", "val_size", "seed", "device"),
-        *("threads", "epochs"),
+        *("threads", "epochs", "script"),
     ),
     EpochDone: ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_interval"),
     TestEvaluated: ("test_loss", "test_accuracy", "test_correct", "test_total", "test_interval"),
