@@ -144,10 +144,11 @@ def test_without_a_trash_nothing_is_deleted(
     assert not Lock.is_held(RunFolder(path).lock)
 
 
-def test_the_lock_of_a_deleted_run_cannot_be_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("has_successor", [False, True])
+def test_the_lock_of_a_renamed_run_cannot_be_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_successor: bool
 ) -> None:
-    """A process that waited for the lock must not train a run that is in the trash by then."""
+    """A process that waited for the lock must not train a run that has another place by then."""
     path = record(tmp_path / "old")
     take = Lock._take
 
@@ -155,12 +156,14 @@ def test_the_lock_of_a_deleted_run_cannot_be_taken(
         if path.exists():
             monkeypatch.setattr(Lock, "_take", take)
             rename(path, "new")
+            if has_successor:
+                Lock(record(path) / ".lock").release()
         take(lock, file)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Lock, "_take", late)
     with pytest.raises(InputError, match="renamed or deleted"):
         Recorder.reopen(RunFolder(path), RunFolder(path).read_events(), [])
-    assert names(tmp_path) == ["new"]
+    assert names(tmp_path) == ["new", *(["old"] if has_successor else [])]
     assert not Lock.is_held(RunFolder(tmp_path / "new").lock)
 
 

@@ -94,9 +94,10 @@ class Lock:
         self._file: FileIO | None = FileIO(number, "r+")
         try:
             self._take(self._file)
-            if not path.exists():
+            if not self._is_at(path):
                 raise FileNotFoundError(errno.ENOENT, "the folder was renamed or deleted")
         except BaseException:
+            self._released.set()
             self._file.close()
             self._file = None
             raise
@@ -126,6 +127,18 @@ class Lock:
         # One write of constant length: a concurrent reader finds it complete.
         file.seek(0)
         file.write(record.ljust(RECORD_BYTES).encode())
+
+    def _is_at(self, path: Path) -> bool:
+        """Return whether the locked file is still the one at its path.
+
+        By its content, which names this process and moment: some file systems have no lasting
+        inodes.
+        """
+        assert self._file is not None
+        self._file.seek(0)
+        with suppress(OSError), FileIO(path) as file:
+            return file.read(RECORD_BYTES) == self._file.read(RECORD_BYTES)
+        return False
 
     def _beat(self) -> None:
         """Write heartbeats: another machine cannot see whether this process is running."""

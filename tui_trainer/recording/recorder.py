@@ -124,6 +124,11 @@ class Recorder:
     ) -> Recorder:
         check_no_run(folder, option)
         recorder = cls(folder, _locked(folder, option))
+        try:
+            check_no_run(folder, option)  # another process may have recorded one meanwhile
+        except InputError:
+            recorder.close()
+            raise
         recorder._made = made
         recorder._recorded_in = os.path.abspath(folder.path)
         recorder._settings = config.as_dict()
