@@ -14,7 +14,7 @@ from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import SettingChanged
 from tui_trainer.protocol.exhibit import Table, Words
 from tui_trainer.recording.compared_runs import ComparedGroup, ComparedRun
-from tui_trainer.recording.comparison import Comparison, compare
+from tui_trainer.recording.comparison import RunComparison, compare
 from tui_trainer.recording.comparison_text import (
     comparison_blocks,
     difference_text,
@@ -62,7 +62,7 @@ def group(
     )
 
 
-def text_of(found: Comparison) -> str:
+def text_of(found: RunComparison) -> str:
     return "\n".join(
         block.text if isinstance(block, Words) else str(block.rows)
         for block in comparison_blocks(found)
@@ -70,7 +70,7 @@ def text_of(found: Comparison) -> str:
     )
 
 
-def row(found: Comparison, metric: str) -> tuple[Any, ...]:
+def row(found: RunComparison, metric: str) -> tuple[Any, ...]:
     return next(figures for each, figures in found.results if each.name == metric)
 
 
@@ -230,7 +230,7 @@ def test_a_group_that_is_still_trained_has_means_so_far() -> None:
     assert row(found, "val_accuracy")[0].mean == pytest.approx(0.9904)
     assert found.notes == (
         "a: none of its runs is finished; its means are over the epochs so far.",
-        "b is still running: 3 of 5 epochs are done.",
+        "b is running: 3 of 5 epochs are done.",
     )
 
 

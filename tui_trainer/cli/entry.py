@@ -18,6 +18,7 @@ import typer
 
 from tui_trainer.cli.attach import attach
 from tui_trainer.cli.check import check
+from tui_trainer.cli.compare_runs import compare_runs
 from tui_trainer.cli.diagnose import diagnose
 from tui_trainer.cli.evaluate import evaluate
 from tui_trainer.cli.export import export
@@ -79,7 +80,7 @@ app.callback(cls=SectionedGroup, invoke_without_command=True, epilog=EPILOG)(
 )
 for command in (
     *(check, resume, seeds, attach, send, replay, diagnose),
-    *(runs, rename, note, tag, delete),
+    *(runs, compare_runs, rename, note, tag, delete),
     *(export, model, review, compare, zoo),
     learn,
     inspect,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 import time
@@ -14,12 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 from tui_trainer.cli import options as opt
 from tui_trainer.cli.moved_paths import DataPath, ModelPath, MovedPaths
 from tui_trainer.cli.options import choice, option
+from tui_trainer.cli.report_file import check_report, write_report
 from tui_trainer.cli.saved import RunName, answers, saved_run
 from tui_trainer.headless.streams import Console, standard_output
-from tui_trainer.protocol.errors import InputError, reason
+from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.inspection import VIEWS, View, find_view
 from tui_trainer.recording.test_evaluations import counted
-from tui_trainer.text.fmt import plural, printable, size
+from tui_trainer.text.fmt import plural
 
 if TYPE_CHECKING:
     from tui_trainer.headless.evaluation_text import Evaluation
@@ -77,7 +77,7 @@ def evaluate(
         )
     config = found.settings(threads=threads, batch_size=batch_size)
     if report is not None:
-        _check_report(report)
+        check_report(report)
 
     from tui_trainer.headless import evaluation_text as front
     from tui_trainer.headless.diagnosis_text import evaluated
@@ -137,36 +137,11 @@ def _selected_views(names: Sequence[str]) -> Sequence[View]:
 # --- the report
 
 
-def _check_report(path: Path) -> None:
-    """Check early that the report can be written to this path.
-
-    Raises:
-        InputError: If it cannot.
-    """
-    shown = printable(path)
-    try:
-        target = Path(os.path.realpath(path))
-        if target.exists() and not target.is_file():
-            raise InputError(f"--report {shown}: is not an ordinary file; choose another name")
-        if not target.parent.is_dir():
-            raise InputError(
-                f"--report {shown}: folder {printable(path.parent)} does not exist; create it"
-            )
-    except (OSError, ValueError) as error:
-        raise InputError(f"--report {shown}: cannot be written: {reason(error)}") from None
-    if not os.access(target.parent, os.W_OK):
-        raise InputError(f"--report {shown}: no permission to write to {printable(path.parent)}")
-
-
 def _write_report(path: Path, found: Evaluation, command: str) -> str:
     """Write the report; return a line with its path and size."""
-    from tui_trainer.export.targets import replacing
     from tui_trainer.headless.html_report import report
 
-    content = report(found, command).encode()
-    with replacing(path) as unfinished:
-        unfinished.write_bytes(content)
-    return f"{printable(path)}: {plural(len(found.views), 'view')}, {size(len(content))}"
+    return write_report(path, report(found, command), plural(len(found.views), "view"))
 
 
 def _report_command(

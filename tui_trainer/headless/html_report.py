@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from html import escape
-from importlib.resources import files
 
 from tui_trainer.headless.evaluation_text import Evaluation, accuracy_line, test_evaluation_lines
+from tui_trainer.headless.html_page import html_page
 from tui_trainer.headless.view_questions import LAYER, Shown
 from tui_trainer.protocol.diagnosis import Cause
 from tui_trainer.protocol.events import FindingRaised
@@ -19,8 +19,6 @@ from tui_trainer.render.plain_exhibit import value_text
 from tui_trainer.text.fmt import count, interval, one_line, percent, printable
 from tui_trainer.version import __version__
 
-STYLE = files("tui_trainer.render.html").joinpath("report.css").read_text(encoding="utf-8")
-
 
 def report(found: Evaluation, command: str) -> str:
     """Return an evaluation as an HTML document.
@@ -29,7 +27,7 @@ def report(found: Evaluation, command: str) -> str:
         found: The evaluation.
         command: The command that creates this report.
     """
-    title = escape(f"{found.run}: evaluation of {found.started.model}")
+    title = f"{found.run}: evaluation of {found.started.model}"
     body = "\n".join(
         (
             _header(found),
@@ -38,13 +36,7 @@ def report(found: Evaluation, command: str) -> str:
             _footer(found, command),
         )
     )
-    return (
-        "<!DOCTYPE html>\n"
-        f"<html lang='en'>\n<head>\n<meta charset='utf-8'>\n<title>{title}</title>\n"
-        "<meta name='viewport' content='width=device-width, initial-scale=1'>\n"
-        f"<meta name='generator' content='mnist-tui {__version__}'>\n"
-        f"<style>\n{STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
-    )
+    return html_page(title, body)
 
 
 def _header(found: Evaluation) -> str:

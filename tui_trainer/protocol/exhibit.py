@@ -134,11 +134,19 @@ class Pictures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """A curve of a plot: x and y of its points, by increasing x."""
+    """A curve of a plot: x and y of its points, by increasing x.
+
+    Attributes:
+        low: The lower end of a band around the curve at each point; empty without a band. Where
+            the band has no end, it is NaN. Plain text shows the curve alone.
+        high: The upper end of the band.
+    """
 
     name: str
     x: tuple[float, ...]
     y: tuple[float, ...]
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
 
     @property
     def ends(self) -> str:
@@ -149,33 +157,43 @@ class Curve:
     def drawable(self, *, is_log: bool) -> Curve:
         """Return the curve without points that cannot be drawn."""
         kept = [
-            (x, y)
-            for x, y in zip(self.x, self.y, strict=True)
+            index
+            for index, (x, y) in enumerate(zip(self.x, self.y, strict=True))
             if math.isfinite(x) and math.isfinite(y) and (y > 0 or not is_log)
         ]
-        return replace(self, x=tuple(x for x, _ in kept), y=tuple(y for _, y in kept))
+        columns = (self.x, self.y, self.low, self.high)
+        x, y, low, high = (tuple(each[i] for i in kept) if each else () for each in columns)
+        return replace(self, x=x, y=y, low=low, high=high)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curves:
-    """A plot of at most eight curves.
+    """A plot of curves: of at most eight, except in HTML.
 
     Attributes:
         caption: The caption.
         x_label: The label of the x axis, with its unit.
         curves: The curves.
         is_log: Whether the y axis is logarithmic; values at or below 0 are then omitted.
+        is_accuracy: Whether the values are accuracies, from 0 to 1: the y axis is logarithmic in
+            the error rate, and in percent.
     """
 
     caption: str
     x_label: str
     curves: tuple[Curve, ...]
     is_log: bool = False
+    is_accuracy: bool = False
 
     @property
     def axis_label(self) -> str:
         """The text below the plot."""
         return f"{self.x_label} · logarithmic y" if self.is_log else self.x_label
+
+    @property
+    def scale(self) -> str:
+        """The name of the :class:`tui_trainer.text.scales.Scale` of the y axis."""
+        return "nines" if self.is_accuracy else "log" if self.is_log else "linear"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

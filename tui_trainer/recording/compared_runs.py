@@ -18,7 +18,7 @@ Kind = Literal["accuracy", "loss", "seconds"]
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
+class ComparedMetric:
     """A result of a run.
 
     Attributes:
@@ -35,13 +35,15 @@ class Metric:
 
 
 METRICS = (
-    Metric("val_accuracy", "validation accuracy", "accuracy", "val_interval"),
-    Metric("best_val_accuracy", "best validation accuracy", "accuracy", "best_val_interval"),
-    Metric("val_loss", "validation loss", "loss"),
-    Metric("train_accuracy", "training accuracy", "accuracy"),
-    Metric("train_loss", "training loss", "loss"),
-    Metric("test_accuracy", "test accuracy", "accuracy", "test_interval"),
-    Metric("seconds", "training time", "seconds"),
+    ComparedMetric("val_accuracy", "validation accuracy", "accuracy", "val_interval"),
+    ComparedMetric(
+        "best_val_accuracy", "best validation accuracy", "accuracy", "best_val_interval"
+    ),
+    ComparedMetric("val_loss", "validation loss", "loss"),
+    ComparedMetric("train_accuracy", "training accuracy", "accuracy"),
+    ComparedMetric("train_loss", "training loss", "loss"),
+    ComparedMetric("test_accuracy", "test accuracy", "accuracy", "test_interval"),
+    ComparedMetric("seconds", "training time", "seconds"),
 )
 """The compared results."""
 
@@ -120,7 +122,7 @@ class ComparedGroup:
         alike = [run for run in self.runs if run.summary.dataset == self.dataset]
         return tuple([run for run in alike if run.is_finished] or alike)
 
-    def figure(self, metric: Metric) -> MeanInterval | None:
+    def figure(self, metric: ComparedMetric) -> MeanInterval | None:
         """Return a result: the mean over its runs with Student's t interval.
 
         Of a single run it is the value, an accuracy with its Wilson interval; None without values.
@@ -152,7 +154,7 @@ def notes_of(group: ComparedGroup, label: str) -> Iterable[str]:
         state, run = group.runs[0].summary.state, group.runs[0]
         if not run.is_finished:
             done = f"{run.summary.epochs_done} of {run.summary.epochs} epochs"
-            yield f"{label} is {'still running' if state == RUNNING else state}: {done} are done."
+            yield f"{label} {_is(state, 1)}: {done} are done."
         return
     runs, counted = group.runs, group.counted
     others = [run for run in runs if run.summary.dataset != group.dataset]

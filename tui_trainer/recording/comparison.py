@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from tui_trainer.recording.compared_runs import METRICS, ComparedGroup, Metric, notes_of
+from tui_trainer.recording.compared_runs import METRICS, ComparedGroup, ComparedMetric, notes_of
 from tui_trainer.stats.intervals import PairedAccuracy, holm
 from tui_trainer.stats.means import (
     Difference,
@@ -20,6 +20,7 @@ from tui_trainer.stats.means import (
     paired_difference,
     single_difference,
 )
+from tui_trainer.text.fmt import count, listed
 
 ALPHA = 0.05
 """The family-wise error rate: P(any difference is significant) if there is none."""
@@ -71,7 +72,7 @@ class RunDifference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class RunComparison:
     """Runs and groups side by side.
 
     Attributes:
@@ -87,8 +88,8 @@ class Comparison:
     groups: tuple[ComparedGroup, ...]
     labels: tuple[str, ...]
     settings: tuple[tuple[str, tuple[tuple[Any, ...], ...]], ...]
-    results: tuple[tuple[Metric, tuple[MeanInterval | None, ...]], ...]
-    metric: Metric
+    results: tuple[tuple[ComparedMetric, tuple[MeanInterval | None, ...]], ...]
+    metric: ComparedMetric
     differences: tuple[RunDifference, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -102,7 +103,7 @@ def compare(
     *,
     checkpoint: Literal["last", "best"] = "last",
     same_images: SameImages | None = None,
-) -> Comparison:
+) -> RunComparison:
     """Compare runs and groups with the first of them.
 
     Args:
@@ -118,18 +119,14 @@ def compare(
     ]
     adjusted = holm([each.p for each in found])
     figures = [(each, tuple(group.figure(each) for group in groups)) for each in METRICS]
-    return Comparison(
+    return RunComparison(
         groups=tuple(groups),
         labels=labels,
         settings=tuple(_differing_settings(groups)),
         results=tuple((each, row) for each, row in figures if len({*map(repr, row)}) > 1),
         metric=metric,
         differences=tuple(replace(each, p=p) for each, p in zip(found, adjusted, strict=True)),
-        notes=tuple(
-            note
-            for group, label in zip(groups, labels, strict=True)
-            for note in notes_of(group, label)
-        ),
+        notes=(*_notes(groups, labels), *_size_notes(groups, labels)),
     )
 
 
@@ -143,6 +140,27 @@ def _labels(groups: Sequence[ComparedGroup]) -> tuple[str, ...]:
         letters[index % 26] + (str(index // 26 + 1) if index >= 26 else "")
         for index in range(len(groups))
     )
+
+
+def _notes(groups: Sequence[ComparedGroup], labels: Sequence[str]) -> Iterable[str]:
+    for group, label in zip(groups, labels, strict=True):
+        yield from notes_of(group, label)
+
+
+def _size_notes(groups: Sequence[ComparedGroup], labels: Sequence[str]) -> Iterable[str]:
+    """Yield which groups are validated on other numbers of images than the baseline."""
+    sizes = [tuple(sorted({run.summary.val_size for run in group.counted})) for group in groups]
+    by_size: dict[tuple[int, ...], list[str]] = {}
+    for label, group, size in zip(labels, groups, sizes, strict=True):
+        is_like_baseline = group.dataset == groups[BASELINE].dataset
+        if size != sizes[BASELINE] and is_like_baseline and any(size) and any(sizes[BASELINE]):
+            by_size.setdefault(size, []).append(label)
+    for size, some in by_size.items():
+        mine, theirs = (" or ".join(map(count, each)) for each in (size, sizes[BASELINE]))
+        yield (
+            f"{listed(some)}: validated on {mine} images, {labels[BASELINE]} on {theirs}; part of "
+            "the difference may be due to the images."
+        )
 
 
 # --- settings
@@ -178,7 +196,7 @@ def _difference(
     groups: Sequence[ComparedGroup],
     labels: Sequence[str],
     other: int,
-    metric: Metric,
+    metric: ComparedMetric,
     same_images: PairedAccuracy | str,
 ) -> RunDifference:
     """Return the difference of a group and the baseline, with the test that fits them."""
@@ -204,7 +222,7 @@ def _no_value(group: ComparedGroup, name: str) -> str:
 def _of_runs(
     other: int,
     pair: tuple[ComparedGroup, ComparedGroup],
-    metric: Metric,
+    metric: ComparedMetric,
     same_images: PairedAccuracy | str,
 ) -> RunDifference:
     """Return the difference of two single runs: McNemar's test if their images are the same."""
@@ -225,7 +243,10 @@ def _of_runs(
 
 
 def _of_groups(
-    other: int, pair: tuple[ComparedGroup, ComparedGroup], names: tuple[str, str], metric: Metric
+    other: int,
+    pair: tuple[ComparedGroup, ComparedGroup],
+    names: tuple[str, str],
+    metric: ComparedMetric,
 ) -> RunDifference:
     """Return the difference of two groups, or of a run and a group.
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tui_trainer.protocol.exhibit import Block, Table, Words
-from tui_trainer.recording.compared_runs import ComparedGroup, Metric
-from tui_trainer.recording.comparison import BASELINE, Comparison, RunDifference
+from tui_trainer.recording.compared_runs import ComparedGroup, ComparedMetric
+from tui_trainer.recording.comparison import BASELINE, RunComparison, RunDifference
 from tui_trainer.stats.means import MeanInterval
 from tui_trainer.text import fmt
 
@@ -21,7 +21,7 @@ MOST_VALUES = 3
 NOTHING = "–"
 
 
-def comparison_blocks(found: Comparison) -> tuple[Block, ...]:
+def comparison_blocks(found: RunComparison) -> tuple[Block, ...]:
     """Return a comparison as tables and sentences."""
     settings = [
         (name, *(setting_text(name, each) for each in values)) for name, values in found.settings
@@ -47,7 +47,7 @@ def comparison_blocks(found: Comparison) -> tuple[Block, ...]:
     return (*blocks, *(Words(text=note, tone="warning") for note in found.notes))
 
 
-def _runs(found: Comparison) -> Table:
+def _runs(found: RunComparison) -> Table:
     """Return the table of the compared runs."""
     rows: list[tuple[str, ...]] = [("", "run", "seeds", "state")]
     rows += [
@@ -114,7 +114,7 @@ def seeds_text(seeds: Sequence[int]) -> str:
     return fmt.listed([*map(str, seeds)], 6)
 
 
-def figure_text(metric: Metric, figure: MeanInterval | None) -> str:
+def figure_text(metric: ComparedMetric, figure: MeanInterval | None) -> str:
     """Return a result with its interval, if it has one."""
     if figure is None:
         return NOTHING
@@ -133,7 +133,7 @@ def _loss(value: float) -> str:
     return fmt.loss(value).strip()
 
 
-def intervals_text(found: Comparison) -> str:
+def intervals_text(found: RunComparison) -> str:
     """Return what the brackets in the table of results are."""
     texts = []
     if any(group.is_single for group in found.groups):
@@ -146,7 +146,7 @@ def intervals_text(found: Comparison) -> str:
 # --- differences
 
 
-def difference_title(found: Comparison) -> str:
+def difference_title(found: RunComparison) -> str:
     """Return the head of the differences."""
     return f"{found.metric.label}, compared with {found.labels[BASELINE]}"
 
@@ -162,7 +162,7 @@ def _points(fraction: float) -> str:
     return text.replace("-", "−") if float(text) else "0.00"
 
 
-def verdict(found: Comparison, difference: RunDifference) -> str:
+def verdict(found: RunComparison, difference: RunDifference) -> str:
     """Return a difference in a sentence, and whether it is more than chance."""
     if difference.difference is None:
         return f"{difference.reason}."
@@ -176,7 +176,7 @@ def verdict(found: Comparison, difference: RunDifference) -> str:
     return f"{text} {words} ({difference.test}, {p_text(difference.p)}{times})."
 
 
-def _basis(found: Comparison, difference: RunDifference) -> str:
+def _basis(found: RunComparison, difference: RunDifference) -> str:
     """Return what a difference is computed on."""
     other, baseline = found.labels[difference.other], found.labels[BASELINE]
     if (pair := difference.images) is not None:
@@ -201,7 +201,7 @@ def p_text(p: float) -> str:
     return f"p = {p:.2f}" if p >= 0.1 else f"p = {p:.3f}"
 
 
-def caution_text(found: Comparison) -> str:
+def caution_text(found: RunComparison) -> str:
     """Return the limit of a test of two trained models; empty without one."""
     if any(each.images is not None for each in found.differences):
         return (

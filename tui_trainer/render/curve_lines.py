@@ -40,7 +40,7 @@ def curves_lines(block: Curves, width: int, height: int, *, has_color: bool) -> 
         width,
         height,
         x_max=end,
-        scale=Scale("log" if block.is_log else "linear"),
+        scale=Scale(block.scale),
         lines=[Line(c.x, c.y, role) for c, role in zip(curves, roles, strict=True)],
         points=[
             _marks(

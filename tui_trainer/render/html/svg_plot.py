@@ -6,8 +6,10 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import groupby
 
 from tui_trainer.protocol.exhibit import Curve, Curves
+from tui_trainer.text.fmt import percent
 from tui_trainer.text.scales import Axis, Scale, apart, nice_step
 
 WIDTH, HEIGHT = 640, 300
@@ -30,9 +32,12 @@ MARKS_PER_CURVE = 6
 FEW_POINTS = 24
 """Up to this many points, each has a marker."""
 
-DASHES = ("", "7 3", "2 3", "10 3 2 3", "", "7 3", "2 3", "10 3 2 3")
+BAND_MARGIN = 0.25
+"""How far a band may extend the axis beyond the curves, as a share of their range."""
+
+DASHES = ("", "7 3", "2 3", "10 3 2 3")
 SHAPES = ("circle", "square", "up", "diamond", "ring", "box", "down", "cross")
-"""How curves differ without color, by their index."""
+"""How curves differ without color, by their index: 32 of them have another dash or marker."""
 
 
 def curves_html(curves: Curves) -> str:
@@ -41,7 +46,9 @@ def curves_html(curves: Curves) -> str:
     head = f"<figcaption>{escape(curves.caption)}</figcaption>" if curves.caption else ""
     if not any(curve.x for curve in kept):
         return f"<figure>{head}<p class='muted'>Nothing to draw.</p></figure>"
-    legend = "".join(_legend(curve, index) for index, curve in enumerate(kept))
+    legend = "".join(
+        _legend(curve, index, is_accuracy=curves.is_accuracy) for index, curve in enumerate(kept)
+    )
     return (
         f"<figure class='plot'>{head}{_plot(curves, kept)}<ul class='legend'>{legend}</ul></figure>"
     )
@@ -71,6 +78,7 @@ class _Frame:
     def down(self, y: float) -> float:
         """Return the y coordinate of a value."""
         bottom, top, height = self.scale.heights((self.axis.bottom, self.axis.top, y))
+        height = min(max(height, bottom), top)  # a band may reach beyond what the axis can show
         return LOW - (height - bottom) / ((top - bottom) or 1.0) * (LOW - TOP)
 
 
@@ -78,7 +86,8 @@ def _plot(curves: Curves, kept: Sequence[Curve]) -> str:
     """Return the plot: grid and ticks, and the curves over them."""
     xs = [x for curve in kept for x in curve.x]
     ys = [y for curve in kept for y in curve.y]
-    scale = Scale("log" if curves.is_log else "linear")
+    scale = Scale(curves.scale)
+    ys += _band_ends(kept, scale)
     frame = _Frame(min(0.0, *xs), max(xs), scale, scale.axis(min(ys), max(ys)))
     label = escape(curves.axis_label)
     parts = [
@@ -86,6 +95,7 @@ def _plot(curves: Curves, kept: Sequence[Curve]) -> str:
         f"<path class='axis' d='M{LEFT} {TOP}V{LOW}H{WIDTH - RIGHT}'/>",
         f"<text x='{WIDTH - RIGHT}' y='{HEIGHT - 6}' class='label'>{label}</text>",
     ]
+    parts += [_band(curve, index, frame) for index, curve in enumerate(kept) if curve.low]
     for index, curve in enumerate(kept):
         points = zip(map(frame.across, curve.x), map(frame.down, curve.y), strict=True)
         parts.append(_line(list(points), index))
@@ -124,12 +134,40 @@ def _line(points: Sequence[tuple[float, float]], index: int) -> str:
         marked = list(points)
     else:
         stride = len(points) / MARKS_PER_CURVE
-        offset = stride * (0.5 + index) / len(SHAPES)
+        offset = stride * (0.5 + index % len(SHAPES)) / len(SHAPES)
         marked = [points[int(offset + stride * number)] for number in range(MARKS_PER_CURVE)]
     marks = "".join(mark(x, y, index) for x, y in marked)
-    dash = DASHES[index % len(DASHES)]
-    dashed = f" stroke-dasharray='{dash}'" if dash else ""
-    return f"<g class='c{index % len(SHAPES)}'><path class='line'{dashed} d='{path}'/>{marks}</g>"
+    line = f"<path class='line'{_dash(index)} d='{path}'/>"
+    return f"<g class='c{index % len(SHAPES)}'>{line}{marks}</g>"
+
+
+def _band_ends(curves: Sequence[Curve], scale: Scale) -> list[float]:
+    """Return the ends of bands that the axis has room for; a wide band is clipped."""
+    heights = scale.heights(y for curve in curves for y in curve.y)
+    low, high = min(heights), max(heights)
+    margin = BAND_MARGIN * (high - low)
+    ends = [y for curve in curves for y in (*curve.low, *curve.high) if scale.has_place_for(y)]
+    return [y for y in ends if low - margin <= scale.height(y) <= high + margin]
+
+
+def _dash(index: int) -> str:
+    """Return the dash of a curve: from the ninth curve on, its color and marker have another."""
+    dash = DASHES[(index + index // len(SHAPES)) % len(DASHES)]
+    return f" stroke-dasharray='{dash}'" if dash else ""
+
+
+def _band(curve: Curve, index: int, frame: _Frame) -> str:
+    """Return the band of a curve: a polygon for each stretch where it has both ends."""
+    paths = []
+    ends = zip(curve.x, curve.low, curve.high, strict=True)
+    for is_there, stretch in groupby(ends, lambda each: all(map(math.isfinite, each[1:]))):
+        places = [*stretch]
+        if is_there and len(places) > 1:
+            upper = [(x, high) for x, _, high in places]
+            lower = [(x, low) for x, low, _ in reversed(places)]
+            points = (f"{frame.across(x):.1f} {frame.down(y):.1f}" for x, y in (*upper, *lower))
+            paths.append(f"M{'L'.join(points)}z")
+    return f"<path class='band c{index % len(SHAPES)}' d='{''.join(paths)}'/>" if paths else ""
 
 
 def mark(x: float, y: float, index: int) -> str:
@@ -149,15 +187,16 @@ def mark(x: float, y: float, index: int) -> str:
     return f"<path class='{kind}' d='M{x:.1f} {y:.1f}{path}'/>"
 
 
-def _legend(curve: Curve, index: int) -> str:
+def _legend(curve: Curve, index: int, *, is_accuracy: bool) -> str:
     """Return a curve's legend entry: its line, its name, and its first and last value."""
-    dash = DASHES[index % len(DASHES)]
-    dashed = f" stroke-dasharray='{dash}'" if dash else ""
+    ends = curve.ends
+    if is_accuracy and curve.y:
+        ends = f"{percent(curve.y[0])} → {percent(curve.y[-1])}"
     sample = (
         f"<svg class='c{index % len(SHAPES)}' viewBox='0 0 40 12' aria-hidden='true'>"
-        f"<path class='line'{dashed} d='M2 6H38'/>{mark(20, 6, index)}</svg>"
+        f"<path class='line'{_dash(index)} d='M2 6H38'/>{mark(20, 6, index)}</svg>"
     )
-    return f"<li>{sample}{escape(curve.name)} <span class='muted'>{escape(curve.ends)}</span></li>"
+    return f"<li>{sample}{escape(curve.name)} <span class='muted'>{escape(ends)}</span></li>"
 
 
 def _minus(label: str) -> str:

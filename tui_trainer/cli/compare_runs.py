@@ -1,0 +1,313 @@
+"""``mnist-tui compare-runs``: runs and groups of runs side by side."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from tui_trainer.cli import options as opt
+from tui_trainer.cli.moved_paths import MovedPaths
+from tui_trainer.cli.options import choice, option
+from tui_trainer.cli.report_file import check_report, write_report
+from tui_trainer.cli.saved import check_script_files, saved_run
+from tui_trainer.headless.streams import Console, standard_output
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.recording.compared_runs import ComparedGroup, ComparedRun
+from tui_trainer.recording.comparison import BASELINE, TESTED, RunComparison, SameImages, compare
+from tui_trainer.recording.folder import RUNS, ListedRun, RunFolder, find_run, is_group, list_runs
+from tui_trainer.recording.run_fields import Field, Value
+from tui_trainer.recording.run_query import RunGroup, group_runs, parse_fields, parse_filter
+from tui_trainer.text.fmt import Cell, clip, plural, printable
+
+if TYPE_CHECKING:
+    from tui_trainer.history.history import History
+    from tui_trainer.lab.correct_images import CorrectImages
+    from tui_trainer.stats.intervals import PairedAccuracy
+
+CHANGE = b'"event": "SettingChanged"'
+"""What the record of a run with changed settings contains."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A compared run or group: its name, and the folders of its runs."""
+
+    name: str
+    folders: tuple[RunFolder, ...]
+
+
+def compare_runs(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Runs and groups of runs (folders of mnist-tui seeds); the first is the baseline",
+            metavar="RUN...",
+            show_default=False,
+        ),
+    ] = None,
+    query: Annotated[
+        str | None,
+        option("Also compare the runs that a filter matches; see runs", "--filter", metavar="TEXT"),
+    ] = None,
+    group: Annotated[
+        str | None,
+        option("Compare groups: runs with equal values of these fields", metavar="FIELDS"),
+    ] = None,
+    checkpoint: Annotated[
+        str, option(choice("Test the accuracies of the last or the best epoch (last)", (*TESTED,)))
+    ] = "last",
+    evaluate: Annotated[
+        bool,
+        option(
+            "Evaluate single runs on the validation images, for McNemar's test (on)",
+            "--evaluate/--no-evaluate",
+        ),
+    ] = True,
+    as_json: opt.JsonObject = False,
+    as_csv: Annotated[bool, option("Print a CSV table", "--csv")] = False,
+    report: Annotated[
+        Path | None,
+        option("Write an HTML report with the curves to this file", "--report", metavar="FILE"),
+    ] = None,
+    debug: opt.Debug = False,
+) -> None:
+    """Compare runs: settings and results that differ, and whether the difference is chance.
+
+    Groups of the same seeds are compared seed by seed (paired t test), single runs image by image
+    (McNemar's test), on the validation images. The test set is never evaluated.
+    """
+    if checkpoint not in TESTED:
+        choices = ", ".join(TESTED)
+        raise InputError(f"--checkpoint {clip(printable(checkpoint), 40)}: choose {choices}")
+    if as_json and as_csv:
+        raise InputError("--json: cannot be used with --csv; choose one")
+    if report is not None:
+        check_report(report)
+    columns = [*map(_named, names or []), *_queried(query, group)]
+    if len(columns) < 2:
+        raise InputError(
+            f"compare-runs needs two runs or groups, not {len(columns)}: "
+            "mnist-tui compare-runs RUN RUN"
+        )
+    which: Literal["last", "best"] = "best" if checkpoint == "best" else "last"
+    groups = [_read(column) for column in columns]
+    same = _same_images(groups, columns, which) if evaluate else {}
+    found = compare(groups, checkpoint=which, same_images=same)
+
+    from tui_trainer.headless import run_comparison_text as front
+
+    out = standard_output()
+    if as_json:
+        out.record(front.as_record(found))
+    elif as_csv:
+        out.text(front.as_csv(found))
+    elif report is None:
+        front.print_comparison(found)
+    if report is not None:
+        written = _write(report, found, columns, _command(names, query, group, checkpoint, report))
+        if as_json or as_csv:
+            Console(sys.stderr, time.monotonic).print(written)
+        else:
+            out.line(written)
+
+
+# --- which runs
+
+
+def _named(name: str) -> _Column:
+    """Return the run or the group of a name or path.
+
+    Raises:
+        InputError: If there is none, or the group has no runs.
+    """
+    for path in (RUNS / name, Path(name)):
+        if name and is_group(path):
+            folders = tuple(run.folder for run in sorted(list_runs(path), key=_by_seed))
+            if not folders:
+                raise InputError(f"{printable(name)}: this group contains no runs yet")
+            return _Column(printable(path.name), folders)
+    folder = find_run(name)
+    return _Column(folder.name, (folder,))
+
+
+def _by_seed(run: ListedRun) -> tuple[int, str]:
+    return (run.summary.seed if run.summary else -1, run.name)
+
+
+def _queried(query: str | None, group: str | None) -> Iterator[_Column]:
+    """Yield the runs that a filter matches, or their groups.
+
+    Raises:
+        InputError: If the filter or a field is invalid, or no run matches.
+    """
+    if query is None and group is None:
+        return
+    wanted, fields = parse_filter(query or ""), parse_fields(group) if group is not None else None
+    listed = [run for run in list_runs(RUNS) if run.summary is not None and wanted.matches(run)]
+    if not listed:
+        raise InputError(f"--filter {printable(query)}: matches no run in {printable(RUNS)}")
+    if fields is None:
+        for run in listed:
+            yield _Column(run.name, (run.folder,))
+        return
+    groups = group_runs(listed, fields)
+    for found in groups:
+        members = sorted(found.runs, key=_by_seed)
+        name = _group_name(found, groups)
+        yield _Column(name, tuple(run.folder for run in members))
+
+
+def _group_name(group: RunGroup[ListedRun], groups: Sequence[RunGroup[ListedRun]]) -> str:
+    """Return the values of the fields in which groups differ: ``model=small lr=0.1``."""
+    values = zip(*(each.values for each in groups), strict=True)
+    differing = [len({*column}) > 1 for column in values]
+    return " ".join(
+        _field_text(field, value)
+        for field, value, is_named in zip(
+            group.fields, group.values, differing if any(differing) else repeat(True), strict=False
+        )
+        if is_named
+    )
+
+
+def _field_text(field: Field, value: Value) -> str:
+    match value:
+        case None:
+            text = "none"
+        case tuple():
+            text = "+".join(value)
+        case float():
+            text = f"{value:.6g}"
+        case _:
+            text = str(value)
+    return f"{field.name}={printable(text)}"
+
+
+def _read(column: _Column) -> ComparedGroup:
+    """Read settings, results and changed settings of the runs.
+
+    Raises:
+        InputError: If a run cannot be read.
+    """
+    runs = []
+    for folder in column.folders:
+        changes = _history(folder).interventions if _has_changes(folder) else ()
+        runs.append(ComparedRun.read(folder, interventions=changes))
+    return ComparedGroup(column.name, tuple(runs))
+
+
+def _has_changes(folder: RunFolder) -> bool:
+    """Return whether settings were changed in training, without parsing the events."""
+    try:
+        return CHANGE in folder.events.read_bytes()
+    except OSError:
+        return False
+
+
+def _history(folder: RunFolder) -> History:
+    from tui_trainer.history.history import History
+
+    return History.of(folder.read_events().events)
+
+
+# --- the same images
+
+
+def _same_images(
+    groups: Sequence[ComparedGroup], columns: Sequence[_Column], checkpoint: str
+) -> SameImages:
+    """Return the correct images of each single run and the baseline, if that is one as well.
+
+    Where they cannot be compared, the reason. Loads torch.
+    """
+    others = [index for index, group in enumerate(groups) if index != BASELINE and group.is_single]
+    baseline = groups[BASELINE]
+    if not baseline.is_single or not others:
+        return {}
+    found: dict[int, PairedAccuracy | str] = {}
+    first: CorrectImages | str | None = None
+    for index in others:
+        if why := _not_comparable(groups[index], baseline):
+            found[index] = why
+            continue
+        first = first or _correct_images(columns[BASELINE], checkpoint)
+        if isinstance(first, str):
+            found[index] = first
+            continue
+        second = _correct_images(columns[index], checkpoint)
+        if isinstance(second, str):
+            found[index] = second
+        else:
+            images = "their validation images are not the same"
+            found[index] = second.paired_with(first) or images
+    return found
+
+
+def _not_comparable(one: ComparedGroup, other: ComparedGroup) -> str:
+    """Return why two runs have no validation images in common; empty if they may have."""
+    sizes = [group.runs[0].summary.val_size for group in (one, other)]
+    if one.dataset != other.dataset:
+        return "they are on different data"
+    if not all(sizes):
+        return "no validation split"
+    return "" if sizes[0] == sizes[1] else "their validation splits have different sizes"
+
+
+def _correct_images(column: _Column, checkpoint: str) -> CorrectImages | str:
+    """Return the correctly classified validation images of a run, or why there are none."""
+    from tui_trainer.lab.correct_images import correct_images
+    from tui_trainer.models.custom.error_lines import CustomModelError
+
+    console, (folder,) = Console(sys.stderr, time.monotonic), column.folders
+    try:
+        found = saved_run(str(folder.path), checkpoint, moved=MovedPaths(), checked=False)
+        check_script_files(found.metadata, folder)
+        console.draw([Cell(f"{column.name}: evaluating the validation images")])
+        events = correct_images(found.settings(), found.resumption())
+        while True:
+            next(events)
+    except StopIteration as done:
+        result: CorrectImages = done.value
+        return result
+    except (InputError, CustomModelError) as error:
+        return str(error)
+    finally:
+        console.clear()
+
+
+# --- the report
+
+
+def _write(path: Path, found: RunComparison, columns: Sequence[_Column], command: str) -> str:
+    """Write the report; return a line with its path and size."""
+    from tui_trainer.headless.run_comparison_report import comparison_report
+
+    histories = []
+    for column, group in zip(columns, found.groups, strict=True):
+        counted = {run.name for run in group.counted}
+        histories.append([_history(each) for each in column.folders if each.name in counted])
+    content = comparison_report(found, histories, command)
+    return write_report(path, content, f"{plural(len(columns), 'column')} compared")
+
+
+def _command(
+    names: Sequence[str] | None,
+    query: str | None,
+    group: str | None,
+    checkpoint: str,
+    report: Path,
+) -> str:
+    """Return the command that creates this report again."""
+    words = ["mnist-tui", "compare-runs", *(names or [])]
+    words += ["--filter", query] if query is not None else []
+    words += ["--group", group] if group is not None else []
+    words += ["--checkpoint", checkpoint] if checkpoint != "last" else []
+    return shlex.join([*words, "--report", report.name])
