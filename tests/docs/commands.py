@@ -93,7 +93,7 @@ class Command:
     def name(self) -> str:
         """The command of ``mnist-tui``; empty for a new run."""
         words = self.words[1:]
-        return words[0] if words and words[0] in _names() else ""
+        return words[0] if words and words[0] in command_names() else ""
 
     @property
     def opens_window(self) -> bool:
@@ -102,8 +102,9 @@ class Command:
         return self.name in WINDOWS and needs_none.isdisjoint(self.words)
 
 
-def _names() -> set[str]:
-    return {each.callback.__name__ for each in app.registered_commands if each.callback}
+def command_names() -> set[str]:
+    """Return the names of the commands, as they are typed."""
+    return set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 
 
 def commands_of(block: Block) -> Iterator[Command]:

@@ -6,8 +6,8 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import repeat
+from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,18 +17,19 @@ from tui_trainer.cli import options as opt
 from tui_trainer.cli.moved_paths import MovedPaths
 from tui_trainer.cli.options import choice, option
 from tui_trainer.cli.report_file import check_report, write_report
+from tui_trainer.cli.runs import parsed
 from tui_trainer.cli.saved import check_script_files, saved_run
 from tui_trainer.headless.streams import Console, standard_output
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.recording.compared_runs import ComparedGroup, ComparedRun
 from tui_trainer.recording.comparison import BASELINE, TESTED, RunComparison, SameImages, compare
 from tui_trainer.recording.folder import RUNS, ListedRun, RunFolder, find_run, is_group, list_runs
-from tui_trainer.recording.run_fields import Field, Value
+from tui_trainer.recording.run_groups import group_label
 from tui_trainer.recording.run_query import RunGroup, group_runs, parse_fields, parse_filter
+from tui_trainer.recording.seed_group import history_of
 from tui_trainer.text.fmt import Cell, clip, plural, printable
 
 if TYPE_CHECKING:
-    from tui_trainer.history.history import History
     from tui_trainer.lab.correct_images import CorrectImages
     from tui_trainer.stats.intervals import PairedAccuracy
 
@@ -55,7 +56,9 @@ def compare_runs(
     ] = None,
     query: Annotated[
         str | None,
-        option("Also compare the runs that a filter matches; see runs", "--filter", metavar="TEXT"),
+        option(
+            "Also compare the runs that a filter matches, as in runs", "--filter", metavar="EXPR"
+        ),
     ] = None,
     group: Annotated[
         str | None,
@@ -150,10 +153,13 @@ def _queried(query: str | None, group: str | None) -> Iterator[_Column]:
     """
     if query is None and group is None:
         return
-    wanted, fields = parse_filter(query or ""), parse_fields(group) if group is not None else None
+    wanted, fields = parsed("--filter", parse_filter, query or ""), None
+    if group is not None:
+        fields = parsed("--group", parse_fields, group)
     listed = [run for run in list_runs(RUNS) if run.summary is not None and wanted.matches(run)]
     if not listed:
-        raise InputError(f"--filter {printable(query)}: matches no run in {printable(RUNS)}")
+        what = "contains no runs" if query is None else f"no run matches --filter {query}"
+        raise InputError(f"{printable(RUNS)}: {printable(what)}")
     if fields is None:
         for run in listed:
             yield _Column(run.name, (run.folder,))
@@ -161,34 +167,20 @@ def _queried(query: str | None, group: str | None) -> Iterator[_Column]:
     groups = group_runs(listed, fields)
     for found in groups:
         members = sorted(found.runs, key=_by_seed)
-        name = _group_name(found, groups)
-        yield _Column(name, tuple(run.folder for run in members))
+        yield _Column(_group_name(found, groups), tuple(run.folder for run in members))
 
 
 def _group_name(group: RunGroup[ListedRun], groups: Sequence[RunGroup[ListedRun]]) -> str:
-    """Return the values of the fields in which groups differ: ``model=small lr=0.1``."""
-    values = zip(*(each.values for each in groups), strict=True)
-    differing = [len({*column}) > 1 for column in values]
-    return " ".join(
-        _field_text(field, value)
-        for field, value, is_named in zip(
-            group.fields, group.values, differing if any(differing) else repeat(True), strict=False
+    """Return the values of the fields in which the groups differ: ``small, lr 0.1``."""
+    columns = zip(group.fields, *(each.values for each in groups), strict=True)
+    named = [len({*values}) > 1 or len(groups) == 1 for _, *values in columns]
+    return group_label(
+        replace(
+            group,
+            fields=tuple(compress(group.fields, named)),
+            values=tuple(compress(group.values, named)),
         )
-        if is_named
     )
-
-
-def _field_text(field: Field, value: Value) -> str:
-    match value:
-        case None:
-            text = "none"
-        case tuple():
-            text = "+".join(value)
-        case float():
-            text = f"{value:.6g}"
-        case _:
-            text = str(value)
-    return f"{field.name}={printable(text)}"
 
 
 def _read(column: _Column) -> ComparedGroup:
@@ -199,7 +191,7 @@ def _read(column: _Column) -> ComparedGroup:
     """
     runs = []
     for folder in column.folders:
-        changes = _history(folder).interventions if _has_changes(folder) else ()
+        changes = history_of(folder).interventions if _has_changes(folder) else ()
         runs.append(ComparedRun.read(folder, interventions=changes))
     return ComparedGroup(column.name, tuple(runs))
 
@@ -210,12 +202,6 @@ def _has_changes(folder: RunFolder) -> bool:
         return CHANGE in folder.events.read_bytes()
     except OSError:
         return False
-
-
-def _history(folder: RunFolder) -> History:
-    from tui_trainer.history.history import History
-
-    return History.of(folder.read_events().events)
 
 
 # --- the same images
@@ -293,7 +279,7 @@ def _write(path: Path, found: RunComparison, columns: Sequence[_Column], command
     histories = []
     for column, group in zip(columns, found.groups, strict=True):
         counted = {run.name for run in group.counted}
-        histories.append([_history(each) for each in column.folders if each.name in counted])
+        histories.append([history_of(each) for each in column.folders if each.name in counted])
     content = comparison_report(found, histories, command)
     return write_report(path, content, f"{plural(len(columns), 'column')} compared")
 

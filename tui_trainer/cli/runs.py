@@ -58,12 +58,12 @@ def runs(
     listed = list_runs(folder)
     if not listed and not folder.is_dir() and folder != RUNS:
         raise InputError(f"{printable(folder)}: no such folder; name a folder of runs")
-    chosen = _parsed("--columns", parse_fields, columns)
-    keys = _parsed("--sort", parse_sort, sort)
-    by = _parsed("--group", parse_fields, group)
+    chosen = parsed("--columns", parse_fields, columns)
+    keys = parsed("--sort", parse_sort, sort)
+    by = parsed("--group", parse_fields, group)
     found = listed
     if filter_text is not None:
-        matches = _parsed("--filter", parse_filter, filter_text).matches
+        matches = parsed("--filter", parse_filter, filter_text).matches
         found = [run for run in listed if matches(run)]
     if by is not None:
         _print_groups(found, by, chosen, keys, as_csv=as_csv, as_json=as_json)
@@ -76,7 +76,7 @@ def runs(
     _print_runs(found, chosen, nothing, as_csv=as_csv, as_json=as_json)
 
 
-def _parsed(name: str, parse: Any, text: str | None) -> Any:
+def parsed(name: str, parse: Any, text: str | None) -> Any:
     """Return the parsed value of an option; None if it is not given.
 
     Raises:

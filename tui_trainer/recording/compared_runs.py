@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from tui_trainer.protocol.events import SettingChanged
 from tui_trainer.recording.folder import RunFolder
+from tui_trainer.recording.run_fields import RECIPE
 from tui_trainer.recording.summary import COMPLETED, RUNNING, Summary
 from tui_trainer.stats.means import MeanInterval, mean_interval
 from tui_trainer.text.fmt import listed, plural
@@ -178,6 +179,13 @@ def notes_of(group: ComparedGroup, label: str) -> Iterable[str]:
     if len(epochs) > 1:
         lengths = listed([str(each) for each in epochs])
         yield f"{label}: its runs have different lengths, {lengths} epochs."
+    settings = [run.settings for run in counted]
+    names = [name for name in RECIPE if len({repr(each.get(name)) for each in settings}) > 1]
+    if names:
+        yield (
+            f"{label}: its runs differ in {listed(names)}, so its intervals are not over seeds "
+            "alone."
+        )
     if len(group.seeds) < len(runs):
         yield f"{label}: several of its runs have the same seed; pairs use the first of each seed."
 
