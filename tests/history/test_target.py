@@ -101,8 +101,8 @@ def test_a_target_that_cannot_be_reached_is_refused(settings: dict[str, int], pr
 
 
 def test_the_target_of_a_run() -> None:
-    assert Target.of(RunConfig()) is None
-    target = Target.of(RunConfig(target_accuracy=0.994, last=5))
+    assert Target.of(RunConfig().as_dict()) is None
+    target = Target.of(RunConfig(target_accuracy=0.994, last=5).as_dict())
     assert target == Target(0.994, 5)
     assert target.words == "validation accuracy ≥ 99.40 % in each of the last 5 epochs"
     assert Target(0.994).words == "test accuracy ≥ 99.40 %"

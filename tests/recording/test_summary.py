@@ -13,7 +13,16 @@ from tui_trainer.recording.folder import RunFolder
 from tui_trainer.recording.summary import summary_of
 
 RUNS = Path(__file__).parent / "runs_0_1"
-OF_FOLDER = ("format", "version", "started_at", "updated_at", "recorded_in", "script", "settings")
+OF_FOLDER = (
+    "format",
+    "version",
+    "started_at",
+    "updated_at",
+    "recorded_in",
+    "script",
+    "settings",
+    "target_reached",
+)
 
 
 @pytest.mark.parametrize("name", ["finished", "steered"])

@@ -54,7 +54,7 @@ def run_headless(
         start(settings, inbox),
         inbox,
         json_lines=json_lines,
-        target=Target.of(settings),
+        target=Target.of(settings.as_dict()),
         debug=debug,
         resuming=resuming,
         notify=notify or "auto",

@@ -86,7 +86,7 @@ def seeds(
         code = run_seeds(
             group,
             lambda seed, inbox: start_seed(group, seed, inbox, hooks),
-            target=Target.of(group.config),
+            target=Target.of(group.config.as_dict()),
             json_lines=json_lines,
             debug=debug,
             notify=notify or "auto",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tui_trainer.history.run_state import RunState
-from tui_trainer.protocol.config import RunConfig
 from tui_trainer.text import fmt
 
 TOLERANCE = 1e-9
@@ -27,11 +27,10 @@ class Target:
     last: int | None = None
 
     @classmethod
-    def of(cls, config: RunConfig) -> Target | None:
-        """Return the target of a run; None if it has none."""
-        if config.target_accuracy is None:
-            return None
-        return cls(config.target_accuracy, config.last)
+    def of(cls, settings: Mapping[str, Any]) -> Target | None:
+        """Return the target of a run with these settings; None if it has none."""
+        accuracy, last = settings.get("target_accuracy"), settings.get("last")
+        return None if accuracy is None else cls(accuracy, last)
 
     @property
     def words(self) -> str:

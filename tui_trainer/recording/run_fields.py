@@ -84,6 +84,7 @@ _OF_RUN = (
     Field("test_loss", Kind.NUMBER, "loss of the last test evaluation", "test_loss"),
     Field("test_acc", Kind.FRACTION, "accuracy of the last test evaluation", "test_accuracy"),
     Field("test_evaluations", Kind.COUNT, "number of test evaluations", "test_evaluations"),
+    Field("target_reached", Kind.SWITCH, "whether it reached its target", "target_reached"),
     Field("time", Kind.SECONDS, "training time", "seconds"),
     Field("speed", Kind.NUMBER, "training images per second"),
     Field("started", Kind.TIME, "start of the run", "started_at"),

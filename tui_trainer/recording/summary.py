@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tui_trainer.history.run_state import RunState
+from tui_trainer.history.target import Target, verdict_on
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import EpochDone, RunStarted, TestEvaluated, plain
 from tui_trainer.protocol.schema import SCHEMA, upgraded_summary
@@ -32,6 +33,8 @@ class Summary:
         best_val_accuracy: The highest one so far; ``best_epoch`` is its (first) epoch.
         test_accuracy: The accuracy of the last test evaluation, after ``test_step`` steps.
         test_evaluations: The number of test evaluations.
+        target_reached: Whether the run reached its target accuracy; None without a target, and
+            before its end.
         seconds: Training time.
         started_at: The start of the run, as ISO 8601 in UTC.
         updated_at: The time of this summary.
@@ -72,6 +75,7 @@ class Summary:
     test_interval: tuple[float, float] | None = None
     test_step: int | None = None
     test_evaluations: int = 0
+    target_reached: bool | None = None
     seconds: float = 0.0
     started_at: str = ""
     updated_at: str = ""
@@ -100,6 +104,9 @@ def summary_of(run: RunState, **of_folder: Any) -> Summary:
     if test is not None:
         found.test_step = test.step
         found.test_evaluations = max(reading.evaluation for reading in run.tests)
+    target = Target.of(found.settings or {})
+    if target is not None and run.finished is not None:
+        found.target_reached = verdict_on(run, target).is_reached
     for event in (run.started, run.last_epoch, test):
         for name in _COPIED.get(type(event), ()):
             setattr(found, name, getattr(event, name))
