@@ -73,7 +73,7 @@ def test_the_results_are_a_table_with_means_and_a_verdict(
         assert (tmp_path / "group" / f"seed-{seed}" / "summary.json").is_file()
     assert sum(line.startswith("epoch 2/2 ") for line in lines) == 3
     assert sum(line.strip().startswith(("0 ", "1 ", "2 ")) for line in lines) == 3
-    assert any(line.startswith("mean of 3  ") for line in lines)
+    assert any(line.startswith("mean test accuracy ") for line in lines)
     assert lines[-1].startswith("✓ target reached by each of 3 seeds: validation accuracy ≥ 0.00 %")
     assert err.splitlines()[-1] == f"recorded in {tmp_path / 'group'}"
 

@@ -10,8 +10,10 @@ from scipy import stats
 from tests.headless.fakes import epoch_done, finished, started
 from tui_trainer.history.run_state import RunState
 from tui_trainer.history.seed_results import SeedResult, SeedResults, result_of
+from tui_trainer.history.seed_table import result_lines
 from tui_trainer.history.target import Target
 from tui_trainer.protocol.events import Diverged, Event, TestEvaluated
+from tui_trainer.text.lines import plain
 
 TARGET = Target(0.99, 2)
 
@@ -52,8 +54,12 @@ def test_the_means_have_students_intervals() -> None:
     best = results.mean("best")
     assert best is not None
     assert best.mean == pytest.approx(statistics.fmean([0.996, 0.998, 0.99]))
-    assert results.rows[1][:4] == ("0", "99.60 % (1)", "99.20 %", "99.30 %")
-    assert results.rows[-1][0] == "mean of 3"
+    lines = plain(result_lines(results, 78))
+    assert lines[:2] == [
+        "seed  best val     last val  test     epochs  time  state      target",
+        "   0  99.60 % (1)  99.20 %   99.30 %       2  0:00  completed  ✓ 2 of 2",
+    ]
+    assert "mean last validation accuracy  99.33 % [98.30, 100.37]" in lines
     assert results.notes == ["[…]: 95 % Student's t interval of the mean over 3 seeds"]
 
 
@@ -63,7 +69,7 @@ def test_the_verdict_names_the_seeds_that_missed_the_target() -> None:
     assert results.verdict_lines == [
         "✗ target missed by 1 of 2 seeds: validation accuracy ≥ 99.00 % in each of the last 2 "
         "epochs",
-        "  seed 1: validation at least 99.00 % in 1 of the last 2 epochs; lowest 98.00 % (epoch 2)"
+        "seed 1: validation at least 99.00 % in 1 of the last 2 epochs; lowest 98.00 % (epoch 2)"
         ", 1.00 points below",
     ]
 
@@ -101,7 +107,7 @@ def test_an_unfinished_group_is_not_judged() -> None:
 def test_unequal_runs_are_named() -> None:
     results = SeedResults([result(0, None, None, target=None), result(1, None, target=None)])
     assert results.mean("last") is None
-    assert results.rows[-1][1:3] == ("-", "-")
+    assert plain(result_lines(results, 78))[1].split()[1:3] == ["-", "-"]
     assert "the runs have different lengths: 1 and 2 epochs" in results.notes
     assert any(line.startswith("no validation images; --val-size 5000") for line in results.notes)
     assert results.verdict_lines == []

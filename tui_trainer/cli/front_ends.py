@@ -26,8 +26,10 @@ from tui_trainer.terminal.signals import REASONS, handled
 from tui_trainer.text.fmt import clip, printable
 
 if TYPE_CHECKING:
+    from tui_trainer.cli.seed_starts import SeedStarts
     from tui_trainer.headless.hooks import Hooks
     from tui_trainer.recording.folder import RunFolder
+    from tui_trainer.recording.seed_group import SeedGroup
     from tui_trainer.ui.app import MnistTui
     from tui_trainer.ui.runs.attached_run import Attachment, StartedScript
     from tui_trainer.ui.terminal.output_log import OutputLog
@@ -102,6 +104,26 @@ def run_app(
     finally:
         start.leave()
     return _leave(window, outputs, start.hooks)
+
+
+def run_seeds_app(
+    starts: SeedStarts, group: SeedGroup, *, theme: str | None, notify: str | None
+) -> int:
+    """Open the window on the training of several seeds; return the exit code after it is closed."""
+    gc.disable()  # until PyTorch is loaded, see finish_loading
+    from tui_trainer.ui.terminal.graphics_protocol import detect_graphics
+
+    with detect_graphics(), _naming_textual_variables():
+        from tui_trainer.ui.seeds_app import SeedsApp
+        from tui_trainer.ui.terminal.output_log import OutputLog
+
+    preload_libraries()
+    with OutputLog() as outputs:
+        starts.follow = partial(_follow, outputs)
+        with _naming_textual_variables():
+            window = SeedsApp(starts, group, theme=theme, notify=notify or "auto", by=sender())
+        _show(window, outputs, starts.hooks)
+    return _leave(window, outputs, starts.hooks)
 
 
 @contextmanager

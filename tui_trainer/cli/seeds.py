@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,14 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from tui_trainer.cli import options as opt
-from tui_trainer.cli.moved_paths import MovedPaths, with_changes
+from tui_trainer.cli.moved_paths import with_changes
 from tui_trainer.cli.options import option
+from tui_trainer.cli.seed_starts import SeedStarts
 from tui_trainer.cli.train import compose_run, expanded
-from tui_trainer.history.target import Target
-from tui_trainer.protocol.commands import Inbox
+from tui_trainer.headless.hooks import Hooks
 from tui_trainer.protocol.config import SETTINGS
 from tui_trainer.protocol.errors import InputError, SettingError
-from tui_trainer.protocol.events import Event
 from tui_trainer.protocol.settings import RECORD, option_of
 from tui_trainer.recording.seed_group import SeedGroup, create_group, find_group
 
@@ -75,48 +73,25 @@ def seeds(
         ctx.params["model"] = opt.one_model(name, ctx.params["model"])
         run = compose_run(ctx.params)
         group = create_group(run, DEFAULT_SEEDS if count is None else count, expanded(out))
-    from tui_trainer.headless.hooks import Hooks
+    from tui_trainer.cli.front_ends import run_seeds_app
     from tui_trainer.headless.seeds_runner import run_seeds
 
-    hooks = Hooks(on_end, on_finding)
     lock = group.lock()
+    starts = SeedStarts(group, Hooks(on_end, on_finding), interactive=not no_ui)
     try:
         if resume:
-            group.write()  # the seeds and the target may be others
-        code = run_seeds(
-            group,
-            lambda seed, inbox: start_seed(group, seed, inbox, hooks),
-            target=Target.of(group.config.as_dict()),
-            json_lines=json_lines,
-            debug=debug,
-            notify=notify or "auto",
-        )
+            group.write()  # its seeds and its target may have changed
+        if no_ui or not group.left:
+            code: int = run_seeds(
+                *(group, starts), json_lines=json_lines, debug=debug, notify=notify or "auto"
+            )
+        else:
+            code = run_seeds_app(starts, group, theme=theme, notify=notify)
     finally:
+        starts.leave()
         lock.release()
         group.remove_if_empty()
     raise typer.Exit(code)
-
-
-def start_seed(group: SeedGroup, seed: int, inbox: Inbox, hooks: Any) -> Iterator[Event]:
-    """Start the run of a seed, or resume it from its last checkpoint.
-
-    Raises:
-        InputError: If it cannot be recorded or resumed.
-    """
-    from tui_trainer.cli.saved import saved_run
-    from tui_trainer.cli.starts import Job, Start, recorder_of
-    from tui_trainer.recording.recorder import Recorder
-
-    group.clear(seed)
-    folder = group.folder(seed)
-    if group.is_begun(seed):
-        found = saved_run(str(folder.path.absolute()), moved=MovedPaths(), to_resume=True)
-        job = Job(Recorder.reopen(found.folder, found.recorded, found.past, found.moved), found)
-        config = found.settings(target_accuracy=group.config.target_accuracy)
-    else:
-        config = group.config_of(seed)
-        job = Job(recorder_of(config, folder.path))
-    return Start(job, records=True, hooks=hooks)(config, inbox)
 
 
 def _check_resumed(params: dict[str, Any]) -> None:

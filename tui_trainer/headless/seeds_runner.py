@@ -8,18 +8,18 @@ from collections.abc import Callable, Iterator
 
 from tui_trainer.headless.runner import run_headless
 from tui_trainer.headless.streams import Console, DataOut, data_stream
-from tui_trainer.headless.text_table import table
-from tui_trainer.history.run_state import RunState
-from tui_trainer.history.seed_results import RIGHT, SeedResults, result_of
-from tui_trainer.history.target import Target
+from tui_trainer.history.seed_results import SeedResults
+from tui_trainer.history.seed_table import result_lines
 from tui_trainer.protocol.commands import Inbox
+from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import Event
 from tui_trainer.protocol.exit_codes import ExitCode
 from tui_trainer.recording.seed_group import SeedGroup
 from tui_trainer.text.fmt import plural, printable
+from tui_trainer.text.lines import UNWRAPPED, plain
 
-StartSeed = Callable[[int, Inbox], Iterator[Event]]
-"""Starts, or resumes, the run of a seed."""
+StartSeed = Callable[[RunConfig, Inbox], Iterator[Event]]
+"""Starts, or resumes, the run of the seed of a configuration."""
 
 _GO_ON = (ExitCode.FINISHED, ExitCode.DIVERGED, ExitCode.UNSAVED)
 """The exit codes of a run after which the next seed is trained."""
@@ -29,7 +29,6 @@ def run_seeds(
     group: SeedGroup,
     start: StartSeed,
     *,
-    target: Target | None = None,
     json_lines: bool = False,
     debug: bool = False,
     notify: str = "off",
@@ -42,7 +41,6 @@ def run_seeds(
     Args:
         group: The group, locked by this process.
         start: Starts the run of a seed.
-        target: The accuracy that each run should reach.
         json_lines: Whether stdout gets the events of all runs, then one line with the results.
         debug: Whether to print tracebacks.
         notify: How to notify the user of the end.
@@ -58,7 +56,7 @@ def run_seeds(
             data.line(f"seed {seed} ({number} of {len(group.seeds)})")
         inbox, resuming = Inbox(), group.is_begun(seed)
         code = run_headless(
-            start(seed, inbox),
+            start(group.config_of(seed), inbox),
             inbox,
             json_lines=json_lines,
             debug=debug,
@@ -68,27 +66,13 @@ def run_seeds(
         unsaved = unsaved or code == ExitCode.UNSAVED
         if code not in _GO_ON or not group.is_done(seed):
             if group.folder(seed).is_run or done:
-                console.print(how_to_resume(group))
+                console.print(group.resume_line)
             return code
         done += 1
-    results = results_of(group, target)
+    results = group.results
     print_results(results, group, data, console, json_lines=json_lines)
     console.notify(f"{group.name}: {plural(len(group.seeds), 'seed')} trained", notify)
-    return ExitCode.UNSAVED if unsaved else exit_code(results)
-
-
-def results_of(group: SeedGroup, target: Target | None) -> SeedResults:
-    """Return the results of a group, read from the records of its runs.
-
-    Raises:
-        InputError: If a record cannot be read.
-    """
-    found = []
-    for seed in group.seeds:
-        folder = group.folder(seed)
-        run = RunState.of(folder.read_events().events) if folder.is_run else None
-        found.append(result_of(seed, run, target, is_done=group.is_done(seed)))
-    return SeedResults(found, target)
+    return ExitCode.UNSAVED if unsaved else results.exit_code
 
 
 def print_results(
@@ -102,25 +86,6 @@ def print_results(
     if json_lines:
         data.json_line({"event": "SeedsDone", "folder": str(group.path), **results.record()})
     else:
-        for line in ("", *table(results.rows, RIGHT)):
-            data.row(line)
-        for line in (*results.notes, *results.verdict_lines):
+        for line in ("", *plain(result_lines(results, UNWRAPPED))):
             data.line(line)
     console.print(f"recorded in {printable(group.path)}")
-
-
-def exit_code(results: SeedResults) -> ExitCode:
-    """Return the exit code of a group: a diverged run, then a missed target."""
-    if results.has_diverged:
-        return ExitCode.DIVERGED
-    if results.target is not None and not results.is_reached:
-        return ExitCode.TARGET_MISSED
-    return ExitCode.FINISHED
-
-
-def how_to_resume(group: SeedGroup) -> str:
-    """Return the line about a group that is not finished."""
-    return (
-        f"{len(group.left)} of {plural(len(group.seeds), 'seed')} left; continue with: "
-        f"mnist-tui seeds --resume {printable(group.path)}"
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +9,8 @@ from typing import Any
 from tui_trainer.history.run_state import RunState
 from tui_trainer.history.target import Target, Verdict, verdict_on
 from tui_trainer.protocol.events import plain
+from tui_trainer.protocol.exit_codes import ExitCode
 from tui_trainer.stats.means import MeanInterval, mean_interval
-from tui_trainer.text import fmt
-
-HEAD = ("seed", "best validation", "last validation", "test", "epochs", "time", "state")
-
-RIGHT = frozenset({0, 4, 5})
-"""The right-aligned columns."""
 
 MEANS = {
     "best": "best validation accuracy",
@@ -62,23 +56,6 @@ class SeedResult:
     def is_completed(self) -> bool:
         """Whether all its epochs are done, so that it counts in the means."""
         return self.state == COMPLETED
-
-    @property
-    def cells(self) -> tuple[str, ...]:
-        """Its row of the table."""
-        best = "-" if self.best is None else f"{fmt.percent(self.best)} ({self.best_epoch})"
-        state = self.state
-        if self.verdict is not None:
-            state += f", target {'reached' if self.verdict.is_reached else 'missed'}"
-        return (
-            str(self.seed),
-            best,
-            _percent(self.last),
-            _percent(self.test),
-            str(self.epochs),
-            fmt.duration(self.seconds),
-            state,
-        )
 
 
 def result_of(
@@ -161,12 +138,13 @@ class SeedResults:
         return all(each.verdict is not None and each.verdict.is_reached for each in self.results)
 
     @property
-    def rows(self) -> list[tuple[str, ...]]:
-        """The table: its head, a row for each seed, and the means."""
-        means = [self.mean(name) for name in MEANS]
-        n = f"mean of {self.completed}"
-        row = (n, *(_interval(mean) for mean in means), "", "", "")
-        return [HEAD, *(each.cells for each in self.results), *([row] if any(means) else [])]
+    def exit_code(self) -> ExitCode:
+        """The exit code of a group: that of a diverged run, then that of a missed target."""
+        if self.has_diverged:
+            return ExitCode.DIVERGED
+        if self.target is not None and not self.is_reached:
+            return ExitCode.TARGET_MISSED
+        return ExitCode.FINISHED
 
     @property
     def notes(self) -> list[str]:
@@ -210,7 +188,7 @@ class SeedResults:
         else:
             head = f"✗ target missed by {count - reached} of {count} seeds: {wanted}"
         missed = [
-            f"  seed {each.seed}: {each.verdict.reason}"
+            f"seed {each.seed}: {each.verdict.reason}"
             for each in self.results
             if each.verdict is not None and not each.verdict.is_reached
         ]
@@ -247,14 +225,3 @@ class SeedResults:
             target |= {"reached": reached}
         record: dict[str, Any] = plain({"seeds": seeds, "means": means, "target": target})
         return record
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else fmt.percent(value)
-
-
-def _interval(mean: MeanInterval | None) -> str:
-    if mean is None:
-        return "-"
-    bounds = None if math.isnan(mean.low) else (mean.low, mean.high)
-    return fmt.accuracy_with_interval(mean.mean, bounds)

@@ -9,6 +9,9 @@ from datetime import datetime
 from pathlib import Path
 
 from tui_trainer.history.history import History
+from tui_trainer.history.run_state import RunState
+from tui_trainer.history.seed_results import SeedResults, result_of
+from tui_trainer.history.target import Target
 from tui_trainer.protocol.config import SETTINGS, RunConfig
 from tui_trainer.protocol.config_file import Source, compose, to_toml
 from tui_trainer.protocol.errors import InputError
@@ -87,6 +90,33 @@ class SeedGroup:
     def left(self) -> tuple[int, ...]:
         """The seeds whose runs do not have their result yet."""
         return tuple(seed for seed in self.seeds if not self.is_done(seed))
+
+    @property
+    def target(self) -> Target | None:
+        """The accuracy that each run should reach; None for none."""
+        return Target.of(self.config.as_dict())
+
+    @property
+    def results(self) -> SeedResults:
+        """The results so far, read from the records of the runs.
+
+        Raises:
+            InputError: If a record cannot be read.
+        """
+        found = []
+        for seed in self.seeds:
+            folder = self.folder(seed)
+            run = RunState.of(folder.read_events().events) if folder.is_run else None
+            found.append(result_of(seed, run, self.target, is_done=self.is_done(seed)))
+        return SeedResults(found, self.target)
+
+    @property
+    def resume_line(self) -> str:
+        """What is left, and the command that continues."""
+        return (
+            f"{len(self.left)} of {plural(len(self.seeds), 'seed')} left; continue with: "
+            f"mnist-tui seeds --resume {printable(self.path)}"
+        )
 
     def clear(self, seed: int) -> None:
         """Remove the files of a run that was killed before it had a checkpoint or a step.

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from textual.binding import BindingType
+from textual.notifications import SeverityLevel
 
+from tui_trainer.history.target import Target, verdict_on
 from tui_trainer.protocol.commands import Command, Stop
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import (
@@ -19,6 +21,7 @@ from tui_trainer.protocol.events import (
     FolderNotLocked,
     HookFailed,
     RecordRead,
+    RunFinished,
     SettingChanged,
 )
 from tui_trainer.recording.folder import RUNS
@@ -38,6 +41,9 @@ from tui_trainer.ui.screens.replay_screen import ReplayScreen
 from tui_trainer.ui.screens.run_screen import TrainScreen
 from tui_trainer.ui.screens.runs_screen import RunsScreen
 from tui_trainer.ui.tour_actions import TourActions
+
+VERDICT_SECONDS = 15.0
+"""Seconds that the verdict on the target is shown; the status line keeps it."""
 
 SHOWN_IN_PLACE = ("lesson/", "view/")
 """Questions of these topics show their rejection in place of the answer, not as a toast."""
@@ -156,12 +162,23 @@ class MnistTui(TourActions):
                 self.notify(event.words, title=event.by)
             case CommandApplied() if event.command in APPLIED and not self.live_run.is_mine(event):
                 self.notify(APPLIED[event.command], title=event.by)
+            case RunFinished() if event.reason == "completed":
+                self._show_verdict()
             case FolderNotLocked():
                 self.notify(event.warning, title="not locked", severity="warning", timeout=10)
             case HookFailed():
                 self.notify(event.warning, title="command failed", severity="warning", timeout=10)
             case DatasetWarning():
                 self.notify(event.warning, title="the data", severity="warning", timeout=10)
+
+    def _show_verdict(self) -> None:
+        """Show whether the run has reached its target, if it has one."""
+        target = Target.of(self.live_run.config.as_dict())
+        if target is not None:
+            verdict = verdict_on(self.live_run.history, target)
+            severity: SeverityLevel = "information" if verdict.is_reached else "warning"
+            title = f"target {'reached' if verdict.is_reached else 'missed'}"
+            self.notify(verdict.reason, title=title, severity=severity, timeout=VERDICT_SECONDS)
 
     def _show(self, message: EventsArrived | None = None) -> None:
         events = message.events if message else ()

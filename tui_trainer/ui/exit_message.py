@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from tui_trainer.history.seed_table import result_lines
+from tui_trainer.history.target import Target, verdict_on
 from tui_trainer.protocol.exit_codes import CODES_BY_REASON, ExitCode
 from tui_trainer.recording.resume_hint import recorded_line
 from tui_trainer.text import fmt
+from tui_trainer.text.fmt import printable
+from tui_trainer.text.lines import PROSE, plain
 from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.attach_app import AttachApp
+from tui_trainer.ui.seeds_app import SeedsApp
 
 
 def exit_message(window: MnistTui) -> tuple[ExitCode, str]:
@@ -16,6 +21,8 @@ def exit_message(window: MnistTui) -> tuple[ExitCode, str]:
         return ExitCode.BAD_INPUT, f"mnist-tui: error: {window.start_error}"
     if history.failure is not None:
         return ExitCode.FAILED, f"mnist-tui: training failed: {history.failure.message}"
+    if isinstance(window, SeedsApp):
+        return _seeds_message(window)
     started, step = history.started, history.last_step
     continues = ""
     if isinstance(window, AttachApp) and not (history.is_over or window.ends_script):
@@ -40,6 +47,9 @@ def exit_message(window: MnistTui) -> tuple[ExitCode, str]:
     for test in history.tests[-1:]:
         result = fmt.accuracy_with_interval(test.test_accuracy, test.test_interval)
         parts.append(f"test {result}, evaluations: {test.evaluation}")
+    target = Target.of(window.live_run.config.as_dict())
+    if target is not None and history.finished is not None:
+        parts.append(verdict_on(history, target).line)
     parts += [f"not saved: {path}: {why}" for path, why in history.unsaved.items()]
     if continues:
         parts.append(continues)
@@ -50,3 +60,15 @@ def exit_message(window: MnistTui) -> tuple[ExitCode, str]:
     if code == ExitCode.FINISHED and history.unsaved:
         code = ExitCode.UNSAVED
     return code, "\n".join(parts)
+
+
+def _seeds_message(window: SeedsApp) -> tuple[ExitCode, str]:
+    """Return the exit code and the results of a group; of an unfinished one, how to resume it."""
+    group, unsaved = window.group, window.live_run.history.unsaved
+    lines = [f"not saved: {path}: {why}" for path, why in unsaved.items()]
+    if not window.is_complete:
+        code = CODES_BY_REASON.get(window.exit_reason or "", ExitCode.FINISHED)
+        return code, "\n".join([*lines, group.resume_line])
+    results = window.final_results
+    lines = [*plain(result_lines(results, PROSE)), *lines, f"recorded in {printable(group.path)}"]
+    return ExitCode.UNSAVED if unsaved else results.exit_code, "\n".join(lines)

@@ -175,11 +175,28 @@ class RunActions(BaseApp):
         elif not isinstance(self.screen, ConfirmScreen):
             question = ConfirmScreen(
                 "Quit during training?",
-                quit_consequence(self.live_run),
+                self.quit_consequence,
                 "quit",
-                other="leave it training" if can_leave_training(self.live_run) else "",
+                other="leave it training" if self.can_leave_training else "",
             )
             self.push_screen(question, self._leave_if)
+
+    @property
+    def can_leave_training(self) -> bool:
+        """Whether another process could continue the run from its checkpoint."""
+        history = self.live_run.history
+        is_saved = history.folder is not None and not history.unsaved
+        return is_saved and history.started is not None and history.divergence is None
+
+    @property
+    def quit_consequence(self) -> str:
+        """What quitting does to the run."""
+        history = self.live_run.history
+        if history.folder is None:
+            return "The run ends now, and nothing of it is saved."
+        if history.unsaved:
+            return "The run ends now, and saving fails: check the disk."
+        return "The run ends after this batch and is saved; `mnist-tui resume` continues it."
 
     async def _leave_if(self, answer: Answer | None) -> None:
         if not answer:
@@ -223,20 +240,3 @@ class RunActions(BaseApp):
         question, self._rewind_question = self._rewind_question, None
         if question is not None and self.screen is question:
             question.dismiss(False)
-
-
-def can_leave_training(run: LiveRun) -> bool:
-    """Return whether another process could continue a run from its checkpoint."""
-    history = run.history
-    is_saved = history.folder is not None and not history.unsaved
-    return is_saved and history.started is not None and history.divergence is None
-
-
-def quit_consequence(run: LiveRun) -> str:
-    """Return what quitting does to a run."""
-    history = run.history
-    if history.folder is None:
-        return "The run ends now, and nothing of it is saved."
-    if history.unsaved:
-        return "The run ends now, and saving fails: check the disk."
-    return "The run ends after this batch and is saved; `mnist-tui resume` continues it."

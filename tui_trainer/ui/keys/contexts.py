@@ -71,4 +71,5 @@ def contexts() -> Iterator[tuple[str, list[Binding]]]:
     """Yield each context, and all bindings that are active in it."""
     for place, (screen, lists) in PANELS.items():
         added = [binding for bindings in lists for binding in bindings]
-        yield place, [*added, *APP_KEYS[screen], *keymap.MODE_KEYS[:-1], *keymap.WINDOW_KEYS]
+        everywhere = [*keymap.MODE_KEYS[:-1], *keymap.WINDOW_KEYS, *keymap.SEEDS_KEYS]
+        yield place, [*added, *APP_KEYS[screen], *everywhere]

@@ -93,6 +93,13 @@ TOUR_KEYS = bindings(
     previous | K | move_tour(-1) | step back | Previous step of the guided tour
     """,
 )
+SEEDS_KEYS = bindings(
+    "seeds",
+    """
+    *results | S | show_results | results | \
+        In a window that trains several seeds: the results so far, or close them
+    """,
+)
 KEYMAP = [*RUN_KEYS, *KNOB_KEYS, *MODE_KEYS, *TOUR_KEYS, *WINDOW_KEYS]
 
 TABLE_KEYS = bindings("runs", "*replay | enter | select_cursor | replay | Replay the chosen run")
@@ -298,6 +305,7 @@ GROUPS = {
     "The lessons": [*LESSON_LIST_KEYS, *LEARN_KEYS],
     EXPERIMENT: EXPERIMENT_KEYS,
     "The guided tour": TOUR_KEYS,
+    "Several seeds": SEEDS_KEYS,
     "The list of runs": [*TABLE_KEYS, *LIST_KEYS],
     "A recorded run": REPLAY_KEYS,
 }

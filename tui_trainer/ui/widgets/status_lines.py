@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from tui_trainer.history.target import Target, verdict_on
 from tui_trainer.protocol.reference import model_name
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell, columns, fit
@@ -92,7 +93,24 @@ def state_cells(run: ShownRun) -> list[Cell]:
         cells.append(Cell(f" · {got.file}{share} {fmt.megabytes(got.done_bytes)}", rank=1))
     elif history.state in ("preparing", "viewing") and history.detail:
         cells.append(Cell(f" · {history.detail}", rank=1))
-    return [*cells, *epoch_cells(run)]
+    return [*cells, *epoch_cells(run), *target_cells(run)]
+
+
+def target_cells(run: ShownRun) -> list[Cell]:
+    """Return whether the run has reached its target; during training, how often so far."""
+    target = Target.of(run.config.as_dict())
+    if target is None or run.history.started is None or run.history.is_viewing:
+        return []
+    verdict = verdict_on(run.history, target)
+    if run.history.is_over:
+        glyph, word, role = (
+            ("✓", "reached", "ok") if verdict.is_reached else ("✗", "missed", "error")
+        )
+        return [Cell(f" · {glyph} target {word}", rank=1, style=role)]
+    if target.last is None:
+        return []
+    role = "ok" if verdict.is_reached else "muted"
+    return [Cell(f" · {verdict.short}", rank=2, style=role)]
 
 
 def epoch_cells(run: ShownRun) -> list[Cell]:
