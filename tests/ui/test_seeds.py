@@ -112,7 +112,7 @@ async def test_the_status_line_has_the_seed_and_its_place(tmp_path: Path) -> Non
         assert "training" in text_of(app)[1] or "paused" in text_of(app)[1]
 
 
-async def test_a_diverged_run_is_a_result_and_the_next_seed_follows(tmp_path: Path) -> None:
+async def test_a_diverged_run_is_a_result_before_that_of_the_next_seed(tmp_path: Path) -> None:
     group = group_of(tmp_path)
     app, engine = app_of(group, lambda seed: DIVERGED if seed == 0 else FINISHED)
     async with app.run_test(size=(120, 40)) as pilot:
