@@ -312,6 +312,42 @@ def test_curves_without_any_point_are_labeled() -> None:
     assert Page(blocks_html((single,))).names.count("circle") == 2
 
 
+def test_a_band_is_a_polygon_where_it_has_both_ends() -> None:
+    x, nan = (0.0, 1.0, 2.0, 3.0, 4.0), math.nan
+    curve = Curve(
+        name="mean",
+        x=x,
+        y=(1.0, 2.0, 3.0, 4.0, 5.0),
+        low=(0.8, 1.8, nan, 3.5, -90.0),
+        high=(1.2, 2.2, nan, 4.5, 5.5),
+    )
+    text = blocks_html((Curves(caption="", x_label="x", curves=(curve,)),))
+    (path,) = re.findall(r"class='band c0' d='([^']+)'", text)
+    polygons = [
+        [point.split() for point in part.split("L")] for part in re.findall("M(.+?)z", path)
+    ]
+    assert list(map(len, polygons)) == [4, 4]
+    assert all(12 <= float(y) <= 256 for polygon in polygons for _, y in polygon)
+    assert re.findall(r"class='y'>([^<]+)<", text)[0] == "6", (
+        "the far end does not stretch the axis"
+    )
+
+
+def test_accuracies_have_an_axis_in_percent() -> None:
+    curve = Curve(name="a", x=(1.0, 2.0), y=(0.9, 0.995))
+    text = blocks_html((Curves(caption="", x_label="x", curves=(curve,), is_accuracy=True),))
+    assert {"90", "99"} <= set(re.findall(r"class='y'>([^<]+)<", text))
+    assert "90.00 % → 99.50 %" in text
+
+
+def test_thirty_two_curves_differ_without_color() -> None:
+    x = (0.0, 1.0)
+    curves = tuple(Curve(name=str(n), x=x, y=(0.0, n)) for n in range(32))
+    text = blocks_html((Curves(caption="", x_label="x", curves=curves),))
+    legend = re.findall(r"<li><svg [^>]*>(.*?)</svg>", text)
+    assert len(set(legend)) == 32
+
+
 def test_a_long_curve_is_thinned_out_but_not_at_its_ends() -> None:
     x = tuple(map(float, range(10_000)))
     text = blocks_html((Curves(caption="", x_label="x", curves=(Curve(name="l", x=x, y=x),)),))

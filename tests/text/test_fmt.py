@@ -45,6 +45,7 @@ def test_accuracy_with_the_interval_of_the_real_test_set() -> None:
     assert fmt.interval(bounds) == "[99.13, 99.45]"
     assert fmt.accuracy_with_interval(0.9931, bounds) == "99.31 % [99.13, 99.45]"
     assert fmt.accuracy_with_interval(0.9931, None) == "99.31 %"
+    assert fmt.accuracy_with_interval(0.58, (-0.06, 1.22)) == "58.00 % [0.00, 100.00]"
 
 
 def test_counts() -> None:

@@ -6,6 +6,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path
@@ -131,14 +132,22 @@ def _named(name: str) -> _Column:
     Raises:
         InputError: If there is none, or the group has no runs.
     """
-    for path in (RUNS / name, Path(name)):
-        if name and is_group(path):
-            folders = tuple(run.folder for run in sorted(list_runs(path), key=_by_seed))
-            if not folders:
-                raise InputError(f"{printable(name)}: this group contains no runs yet")
-            return _Column(printable(path.name), folders)
+    group = _group_folder(name)
+    if group is not None:
+        folders = tuple(run.folder for run in sorted(list_runs(group), key=_by_seed))
+        if not folders:
+            raise InputError(f"{printable(name)}: this group contains no runs yet")
+        return _Column(printable(group.resolve().name), folders)
     folder = find_run(name)
     return _Column(folder.name, (folder,))
+
+
+def _group_folder(name: str) -> Path | None:
+    with suppress(OSError, RuntimeError, ValueError):  # as in find_run
+        for path in (RUNS / name, Path(name).expanduser()):
+            if name and is_group(path):
+                return path
+    return None
 
 
 def _by_seed(run: ListedRun) -> tuple[int, str]:

@@ -120,9 +120,7 @@ def figure_text(metric: ComparedMetric, figure: MeanInterval | None) -> str:
         return NOTHING
     bounds = None if math.isnan(figure.low) else (figure.low, figure.high)
     if metric.kind == "accuracy":
-        # Student's interval knows of no largest accuracy.
-        within = bounds and (max(0.0, bounds[0]), min(1.0, bounds[1]))
-        return fmt.accuracy_with_interval(figure.mean, within)
+        return fmt.accuracy_with_interval(figure.mean, bounds)
     form = _loss if metric.kind == "loss" else fmt.duration
     if bounds is None:
         return form(figure.mean)

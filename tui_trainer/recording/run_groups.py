@@ -83,8 +83,8 @@ def mean_text(field: Field, mean: MeanInterval | None, runs: int) -> str:
         return NOTHING
     text = text_of(field, float(mean.mean))
     if not math.isnan(mean.low):
-        if field.kind is Kind.FRACTION:  # Student's interval knows of no largest accuracy
-            text = fmt.accuracy_with_interval(mean.mean, (max(0.0, mean.low), min(1.0, mean.high)))
+        if field.kind is Kind.FRACTION:
+            text = fmt.accuracy_with_interval(mean.mean, (mean.low, mean.high))
         else:
             low, high = (text_of(field, max(0.0, end)) for end in (mean.low, mean.high))
             text += f" [{low}, {high}]"

@@ -213,6 +213,11 @@ def _deviation(values: Sequence[float]) -> float:
     return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
+def _stdev(values: Sequence[float], mean: float) -> float:
+    """Return the standard deviation of a sample; much faster than that of ``statistics``."""
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+
+
 @functools.cache
 def student_quantile(freedom: float, confidence: float = CONFIDENCE) -> float:
     """Return the t that a two-sided interval of this confidence reaches to.
@@ -288,25 +293,30 @@ def _incomplete_beta(a: float, b: float, x: float, rest: float) -> float:
 
 
 def _places(curves: Sequence[Curve], points: int) -> list[float]:
-    places = sorted({x for xs, _ in curves for x in xs})
-    if len(places) <= points:
-        return places
-    low, high, steps = places[0], places[-1], max(1, points - 1)
+    if not curves:
+        return []
+    if max(len(xs) for xs, _ in curves) <= points:
+        places = {x for xs, _ in curves for x in xs}
+        if len(places) <= points:
+            return sorted(places)
+    low, high = min(xs[0] for xs, _ in curves), max(xs[-1] for xs, _ in curves)
+    steps = max(1, points - 1)
     # The last place exactly, in spite of rounding: a curve has no value beyond its end.
     return [*(low + (high - low) * step / steps for step in range(steps)), high]
 
 
 def _interpolated(xs: Sequence[float], ys: Sequence[float], places: Sequence[float]) -> list[float]:
     """Return a curve's values at places (increasing), NaN where it has none."""
-    values, last = list[float](), len(xs) - 1
-    after = 0
+    first, last, after = xs[0], xs[-1], 0
+    values = list[float]()
     for x in places:
-        after = bisect_left(xs, x, after)
-        if after > last or (after == 0 and x < xs[0]):
+        if not first <= x <= last:
             values.append(math.nan)
-        elif xs[after] == x:
-            values.append(ys[after])
-        else:
-            share = (x - xs[after - 1]) / (xs[after] - xs[after - 1])
-            values.append(ys[after - 1] + share * (ys[after] - ys[after - 1]))
+            continue
+        after = bisect_left(xs, x, after)
+        right, y = xs[after], ys[after]
+        if right != x:
+            left, before = xs[after - 1], ys[after - 1]
+            y = before + (x - left) / (right - left) * (y - before)
+        values.append(y)
     return values

@@ -37,8 +37,14 @@ def interval(bounds: tuple[float, float]) -> str:
 
 
 def accuracy_with_interval(accuracy: float, bounds: tuple[float, float] | None) -> str:
-    """Return an accuracy with its interval, if any: ``99.31 % [99.13, 99.45]``."""
-    return percent(accuracy) if bounds is None else f"{percent(accuracy)} {interval(bounds)}"
+    """Return an accuracy with its interval, if any: ``99.31 % [99.13, 99.45]``.
+
+    Student's interval of a mean can reach beyond 0 or 100 %, which no accuracy does: it is clamped.
+    """
+    if bounds is None:
+        return percent(accuracy)
+    low, high = bounds
+    return f"{percent(accuracy)} {interval((max(0.0, low), min(1.0, high)))}"
 
 
 def count(number: int) -> str:
