@@ -224,12 +224,20 @@ def test_what_a_group_leaves_out_is_reported() -> None:
     )
 
 
+def test_other_numbers_of_validation_images_are_reported() -> None:
+    groups = [group("a", FIRST), group("b", FIRST, val_size=2_000), single("c", val_size=2_000)]
+    assert compare([*groups, single("d", None, val_size=0)]).notes == (
+        "b, c: validated on 2,000 images, a on 5,000; part of the difference may be due to the "
+        "images.",
+    )
+
+
 def test_a_group_that_is_still_trained_has_means_so_far() -> None:
     living = group("a", FIRST, state="running", epochs_done=2)
     found = compare([living, single("b", state="running", epochs_done=3)])
     assert row(found, "val_accuracy")[0].mean == pytest.approx(0.9904)
     assert found.notes == (
-        "a: none of its runs is finished; its means are over the epochs so far.",
+        "a: no run is finished (5 running); its means are over the epochs so far.",
         "b is running: 3 of 5 epochs are done.",
     )
 

@@ -163,7 +163,9 @@ def notes_of(group: ComparedGroup, label: str) -> Iterable[str]:
         which = listed([run.name for run in others])
         yield f"{label}: not all of its runs are on {group.dataset}; left out: {which}."
     if not any(run.is_finished for run in counted):
-        yield f"{label}: none of its runs is finished; its means are over the epochs so far."
+        states = [run.summary.state for run in counted]
+        text = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+        yield f"{label}: no run is finished ({text}); its means are over the epochs so far."
     else:
         left = [run for run in runs if run not in counted and run not in others]
         by_state = sorted(left, key=lambda run: run.summary.state)

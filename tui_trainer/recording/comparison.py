@@ -149,11 +149,14 @@ def _notes(groups: Sequence[ComparedGroup], labels: Sequence[str]) -> Iterable[s
 
 def _size_notes(groups: Sequence[ComparedGroup], labels: Sequence[str]) -> Iterable[str]:
     """Yield which groups are validated on other numbers of images than the baseline."""
-    sizes = [tuple(sorted({run.summary.val_size for run in group.counted})) for group in groups]
+    sizes = [
+        tuple(sorted({run.summary.val_size for run in group.counted if run.summary.val_size}))
+        for group in groups
+    ]
     by_size: dict[tuple[int, ...], list[str]] = {}
     for label, group, size in zip(labels, groups, sizes, strict=True):
         is_like_baseline = group.dataset == groups[BASELINE].dataset
-        if size != sizes[BASELINE] and is_like_baseline and any(size) and any(sizes[BASELINE]):
+        if size != sizes[BASELINE] and is_like_baseline and size and sizes[BASELINE]:
             by_size.setdefault(size, []).append(label)
     for size, some in by_size.items():
         mine, theirs = (" or ".join(map(count, each)) for each in (size, sizes[BASELINE]))
