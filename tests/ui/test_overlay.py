@@ -19,6 +19,7 @@ from tui_trainer.ui.overlay import (
     METRICS,
     OverlaidGroup,
     OverlaidRun,
+    chart_with_seeds,
     overlay_chart,
     run_style,
 )
@@ -250,6 +251,24 @@ def test_the_figures_at_the_cursor_name_the_epoch_of_the_validation() -> None:
     assert "● val 95.00 at epoch 2" in title(ChartView(x="step", cursor=2.3 * STEPS))
     assert title(ChartView(cursor=2.0)).endswith("● val 95.00")
     assert "epoch 2.00" in title(ChartView(cursor=2.0))
+
+
+@pytest.mark.parametrize("metric", ["loss", "accuracy"])
+@pytest.mark.parametrize("smoothing", ["off", "light", "strong"])
+def test_finished_seeds_are_means_and_bands_behind_a_run(metric: str, smoothing: str) -> None:
+    view = ChartView(smoothing=smoothing)  # type: ignore[arg-type]
+    run, seeds = trained(1), [trained(3, 1), trained(3, 2)]
+    alone = chart_with_seeds(metric, run, (), view)  # type: ignore[arg-type]
+    assert len(alone.lines) == 1
+    content = chart_with_seeds(metric, run, seeds, view)  # type: ignore[arg-type]
+    training, validation, live = content.lines
+    assert content.x_max == 3
+    assert (training.role, validation.role, live.role) == ("muted", "validation", "train")
+    assert training.low is not None
+    assert validation.low is not None
+    assert list(validation.x) == [1, 2, 3]
+    assert list(live.trend) == list(alone.lines[0].trend)
+    assert content.legend[-1].text.endswith("n=2")
 
 
 def test_a_rewind_builds_the_line_again() -> None:

@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from tui_trainer.history.history import Curve, History
 from tui_trainer.render.plots import Line, Mark, Scale
 from tui_trainer.stats.means import Band, band
 from tui_trainer.text import fmt
+from tui_trainer.text.fmt import Cell
 from tui_trainer.ui.chart_view import ChartView
 from tui_trainer.ui.drawn_curves import (
     PLURALS,
@@ -29,7 +30,9 @@ from tui_trainer.ui.run_curves import (
     LR,
     ChartContent,
     LegendRow,
+    accuracy_chart,
     accuracy_text,
+    loss_chart,
     loss_text,
     marks_of,
     reading_text,
@@ -193,11 +196,46 @@ def _gap(line: Line) -> float:
     return (line.x[-1] - (line.x[-2] if len(line.x) > 1 else 0.0)) / 2
 
 
-def _group_line(group: OverlaidGroup, metric: Metric, view: ChartView) -> tuple[Line, Band]:
+def chart_with_seeds(
+    metric: Literal["loss", "accuracy"],
+    history: History,
+    seeds: Sequence[History],
+    view: ChartView,
+) -> ChartContent:
+    """Draw a run over the means and 95 % bands of the finished runs of other seeds.
+
+    Args:
+        metric: The training metric; its validation metric is drawn as well.
+        history: The run.
+        seeds: The other runs; without any, the chart is that of the run alone.
+        view: The view.
+    """
+    content = (loss_chart if metric == "loss" else accuracy_chart)(history, view)
+    if not seeds:
+        return content
+    group = OverlaidGroup("seeds", seeds, RunStyle("muted", ""))
+    training, _ = _group_line(group, METRICS[metric], view)
+    shown = METRICS[f"val_{metric}"]
+    validation, its_band = _group_line(group, shown, view, role="validation")
+    x_max = max(content.x_max, *(x_end(each, view.x) for each in seeds))
+    text = _group_text(its_band, len(seeds), view, x_max, shown)
+    # The bands of batches and of seeds together could not be told apart.
+    lines = [line if line.is_raw else replace(line, low=None, high=None) for line in content.lines]
+    return replace(
+        content,
+        x_max=x_max,
+        lines=(training, validation, *lines),
+        legend=(*content.legend, Cell(f"  ░ seeds {text}", rank=3, style="muted")),
+    )
+
+
+def _group_line(
+    group: OverlaidGroup, metric: Metric, view: ChartView, role: str = ""
+) -> tuple[Line, Band]:
     # The mean of what single batches do is that of their moving averages.
     light = replace(view, smoothing="light") if view.smoothing == "off" else view
     members = tuple(_line(member, metric, light, RunStyle("", "")) for member in group.members)
-    return _band_line(members, *group.style)
+    return _band_line(members, role or group.style.role, group.style.glyph)
 
 
 @lru_cache(maxsize=32)

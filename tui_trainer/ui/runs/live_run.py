@@ -44,10 +44,12 @@ class LiveRun:
     is which finding is chosen and which are snoozed. Each kind of question has its own channel:
     ``field`` (receptive field of a feature), ``check`` (preflight check), ``experiment`` (of a
     lesson) and ``inspection`` (a view of the model). ``is_past`` is whether its events are still
-    those from before it was resumed.
+    those from before it was resumed. ``seeds_behind`` are finished runs with other seeds, whose
+    means the charts show.
     """
 
     is_live = True
+    seeds_behind: tuple[History, ...] = ()
 
     def __init__(
         self,

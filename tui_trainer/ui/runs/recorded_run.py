@@ -37,6 +37,7 @@ class RecordedRun:
         selection: The findings at that position: which are shown, which is chosen.
         is_probed: Whether gradients and activations were sampled.
         wanted: Empty: nobody can set its knobs.
+        seeds_behind: Empty: it is shown alone.
         position: Seconds on the axis, from 0 to :attr:`total`.
         total: Seconds of the whole run.
         speed: Multiple of the training speed.
@@ -44,6 +45,7 @@ class RecordedRun:
     """
 
     is_live = False
+    seeds_behind: tuple[History, ...] = ()
     role = by = ""
 
     def __init__(

@@ -12,15 +12,9 @@ from textual.containers import Container
 
 from tui_trainer.protocol.events import Event, StepDone
 from tui_trainer.ui.keys.keymap import FINDING_KEYS, NEXT_PANEL
+from tui_trainer.ui.overlay import chart_with_seeds
 from tui_trainer.ui.pacing import Pace
-from tui_trainer.ui.run_curves import (
-    ACCURACY,
-    LOSS,
-    LR,
-    accuracy_chart,
-    loss_chart,
-    lr_chart,
-)
+from tui_trainer.ui.run_curves import ACCURACY, LOSS, LR, lr_chart
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.runs.shown_run import ShownRun
 from tui_trainer.ui.screens.base_screen import ViewScreen
@@ -86,8 +80,11 @@ class RunScreen(ViewScreen):
         if not is_step:
             self._curves.restart(now, CURVES_EVERY)
         if not is_step or self._curves.is_due(now, CURVES_EVERY):
-            self.query_one("#loss", Chart).show(partial(loss_chart, history))
-            self.query_one("#accuracy", Chart).show(partial(accuracy_chart, history))
+            seeds = run.seeds_behind
+            self.query_one("#loss", Chart).show(partial(chart_with_seeds, "loss", history, seeds))
+            self.query_one("#accuracy", Chart).show(
+                partial(chart_with_seeds, "accuracy", history, seeds)
+            )
             self.query_one("#lr", Chart).show(partial(lr_chart, history))
         if not is_step:
             self._show_findings(run)
