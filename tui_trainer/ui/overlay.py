@@ -219,7 +219,7 @@ def chart_with_seeds(
     validation, its_band = _group_line(group, shown, view, role="validation")
     x_max = max(content.x_max, *(x_end(each, view.x) for each in seeds))
     text = _group_text(its_band, len(seeds), view, x_max, shown)
-    # The bands of batches and of seeds together could not be told apart.
+    # A band of batches would hide that of the seeds.
     lines = [line if line.is_raw else replace(line, low=None, high=None) for line in content.lines]
     return replace(
         content,
