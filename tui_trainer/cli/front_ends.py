@@ -151,7 +151,9 @@ def _follow(outputs: OutputLog, folder: RunFolder | None) -> None:
     outputs.follow(None if folder is None else folder.output)
 
 
-def run_inspect(show: Show, settings: RunConfig, *, theme: str | None, view: str) -> int:
+def run_inspect(
+    show: Show, settings: RunConfig, *, theme: str | None, view: str, screen: str
+) -> int:
     """Open the window on a recorded run, and return the exit code after it is closed."""
     from tui_trainer.ui.terminal.graphics_protocol import detect_graphics
 
@@ -162,7 +164,7 @@ def run_inspect(show: Show, settings: RunConfig, *, theme: str | None, view: str
     with OutputLog() as outputs:
         _follow(outputs, show.folder)
         with _naming_textual_variables():
-            window = InspectApp(show, settings, theme=theme, view=view)
+            window = InspectApp(show, settings, theme=theme, view=view, screen=screen)
         _show(window, outputs)
     return _leave(window, outputs)
 

@@ -16,7 +16,12 @@ from tui_trainer.cli.options import (
     option,
 )
 from tui_trainer.cli.saved import RunName, saved_run
+from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.inspection import NAMES, find_view
+from tui_trainer.text.fmt import clip, printable
+
+SCREENS = ("model", "inspect", "learn")
+"""The screens that show a recorded model."""
 
 
 def inspect(
@@ -25,6 +30,9 @@ def inspect(
     view: Annotated[
         str, option(choice(f"View to open first ({NAMES[0]})", NAMES), "--view")
     ] = NAMES[0],
+    screen: Annotated[
+        str, option(choice("Screen to open first (inspect)", SCREENS), "--screen")
+    ] = "inspect",
     model: ModelPath = None,
     data_dir: DataPath = None,
     batch_size: InspectBatchSize = None,
@@ -36,8 +44,13 @@ def inspect(
     from tui_trainer.cli.starts import Show
 
     first = find_view(view)
+    if screen not in SCREENS:
+        shown = clip(printable(screen), 40)
+        raise InputError(f"--screen {shown}: choose {', '.join(SCREENS)}")
     check_user_files(theme)
     check_terminal("use mnist-tui evaluate")
     found = saved_run(run, checkpoint, moved=MovedPaths(model, data_dir))
     settings = found.settings(threads=threads, batch_size=batch_size)
-    raise typer.Exit(run_inspect(Show(found), settings, theme=theme, view=first.name))
+    raise typer.Exit(
+        run_inspect(Show(found), settings, theme=theme, view=first.name, screen=screen)
+    )

@@ -238,17 +238,27 @@ class InspectApp(MnistTui):
 
     DEFAULT_MODE = "inspect"
 
-    def __init__(self, start: Start, config: RunConfig, *, theme: str | None, view: str) -> None:
+    def __init__(
+        self,
+        start: Start,
+        config: RunConfig,
+        *,
+        theme: str | None,
+        view: str,
+        screen: str = "inspect",
+    ) -> None:
         super().__init__(start, config, theme=theme)
-        self._first_view = view
+        self._first_view, self._first_screen = view, screen
 
     def on_mount(self) -> None:
         """Choose the view before the run starts."""
         self.call_after_refresh(self._open_first_view)
 
-    def _open_first_view(self) -> None:
+    async def _open_first_view(self) -> None:
         if isinstance(self.front, InspectScreen):
             self.front.open(self._first_view)
+        if self._first_screen != self.current_mode:
+            await self.action_show_mode(self._first_screen)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide the actions that train."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TextIO
 
 from rich.console import Console
 from textual.actions import parse
-from textual.app import App, SystemCommand
+from textual.app import App, SuspendNotSupported, SystemCommand
 from textual.binding import Binding
 from textual.screen import ModalScreen, Screen
 
@@ -20,7 +22,7 @@ from tui_trainer.ui.chart_view import ChartView
 from tui_trainer.ui.keys.binding import use_keymap
 from tui_trainer.ui.keys.keymap import WINDOW_KEYS, with_keys
 from tui_trainer.ui.keys.keys_file import load_keymap
-from tui_trainer.ui.screens.base_screen import ViewScreen
+from tui_trainer.ui.screens.base_screen import ViewScreen, WindowRequested
 from tui_trainer.ui.screens.help_screen import FailureScreen, HelpScreen
 from tui_trainer.ui.terminal import signal_handlers
 from tui_trainer.ui.terminal.output_log import CHECK_SECONDS, OutputLog, driver_on
@@ -34,6 +36,7 @@ class BaseApp(App[None]):
         KEYS: The app's bindings that the command palette offers by name.
         chart_views: The view of each chart by its id, kept from run to run.
         exit_reason: The reason of the signal that ended the app; None if the user quit.
+        run_program: Runs a program on the terminal, and returns its exit code.
         before_exit: Called before a signal ends the process, after the run was stopped.
     """
 
@@ -45,6 +48,7 @@ class BaseApp(App[None]):
         self.chart_views: dict[str, ChartView] = {}
         self.exit_reason: str | None = None
         self.before_exit: Callable[[], object] = lambda: None
+        self.run_program = run_program
         self._signals = ExitStack()
         self._pictures = pictures or Path.cwd()
         self._theme_problems = self._register_themes(theme)
@@ -98,6 +102,25 @@ class BaseApp(App[None]):
         self.stop_now(reason)
         self.call_later(self.exit)
         self.before_exit()
+
+    def on_window_requested(self, message: WindowRequested) -> None:
+        """Give the terminal to another window of this program until that is closed.
+
+        Threads of this process go on; this window shows their events when it is back.
+        """
+        arguments = message.arguments
+        command = shlex.join(["mnist-tui", *arguments])
+        terminal = self._outputs.terminal if self._outputs is not None else None
+        try:
+            with self.suspend():
+                code = self.run_program([sys.executable, "-m", "tui_trainer", *arguments], terminal)
+        except SuspendNotSupported:
+            self.notify(f"type in another terminal: {command}", timeout=15)
+            return
+        self.refresh(layout=True)
+        if code:
+            words = f"{command} has ended with exit code {code}; type it to see why"
+            self.notify(words, title="not opened", severity="warning", timeout=15)
 
     def write_to_terminal(self, sequence: str) -> None:
         """Write an escape sequence to the terminal, past the screen that Textual draws."""
@@ -180,6 +203,11 @@ class BaseApp(App[None]):
         failure = _failure_of(self.front)
         if failure is not None:
             self.push_screen(FailureScreen(failure.traceback))
+
+
+def run_program(command: Sequence[str], terminal: TextIO | None) -> int:
+    """Run a program on a terminal, and return its exit code when it has ended."""
+    return subprocess.run(command, stdout=terminal, stderr=terminal, check=False).returncode
 
 
 def _failure_of(screen: Screen[object]) -> RunFailed | None:

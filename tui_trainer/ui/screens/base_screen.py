@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.events import Resize
+from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
@@ -22,6 +23,17 @@ ASK_EVERY = 2.0
 
 LEAST_WIDTH, LEAST_HEIGHT = 60, 16
 """In a smaller window a screen shows only that it is too small."""
+
+
+class WindowRequested(Message):
+    """Another window of this program is to be opened on the terminal.
+
+    ``arguments`` are the command and its arguments.
+    """
+
+    def __init__(self, *arguments: str) -> None:
+        super().__init__()
+        self.arguments = arguments
 
 
 class ViewScreen(Screen[None]):
