@@ -13,7 +13,7 @@ from typing import Protocol
 import pytest
 from textual.app import App
 from textual.pilot import Pilot
-from textual.widgets import OptionList
+from textual.widgets import OptionList, Static
 
 from tests.ui import found
 from tests.ui.fakes import (
@@ -33,7 +33,9 @@ from tui_trainer.ui.app import MnistTui, ReplayApp
 from tui_trainer.ui.runs.recorded_run import RecordedRun
 from tui_trainer.ui.screens.dialogs import CompareScreen
 from tui_trainer.ui.screens.model_screen import ModelScreen
+from tui_trainer.ui.screens.runs_screen import RunsScreen
 from tui_trainer.ui.theming import themes
+from tui_trainer.ui.widgets.differences_panel import DifferencesPanel
 from tui_trainer.ui.widgets.model_table import LayersTable, ModelTable
 
 THEMES = sorted(path.stem for path in themes.shipped_dir().glob("*.toml"))
@@ -242,12 +244,28 @@ def test_runs(
         run_folder(Path("runs") / f"2026-11-22-{hour:02}15-small", events, state=state)
     damaged = run_folder(Path("runs/2026-11-21-2315-small"), MID_RUN[:9])
     damaged.summary.write_text("{", encoding="utf-8")
-    keys = ["5", "down"]
+    keys: list[Act] = ["5", _has_listed, "down", "space", "down", "space", _has_compared]
     snapshot(snap_compare, MID_RUN, *keys, size=size, config=ERA, runs=Path("runs"))
 
 
+def _has_listed(app: MnistTui) -> bool:
+    return isinstance(app.screen, RunsScreen) and bool(app.screen.listing.rows)
+
+
+def _has_compared(app: MnistTui) -> bool:
+    """Return whether three curves and a comparison are shown."""
+    screen = app.screen
+    if not isinstance(screen, RunsScreen) or len(screen.curves.runs) < 3:
+        return False
+    return "results that differ" in str(screen.query_one(DifferencesPanel).text(60))
+
+
+def _has_no_runs(app: MnistTui) -> bool:
+    return "No runs in" in str(app.screen.query_one("#no-runs", Static).content)
+
+
 def test_no_runs(snap_compare: SnapCompare) -> None:
-    snapshot(snap_compare, MID_RUN, "5", config=ERA, runs=Path("runs"))
+    snapshot(snap_compare, MID_RUN, "5", _has_no_runs, config=ERA, runs=Path("runs"))
 
 
 def _to_conv4(app: MnistTui) -> bool:

@@ -102,13 +102,45 @@ SEEDS_KEYS = bindings(
 )
 KEYMAP = [*RUN_KEYS, *KNOB_KEYS, *MODE_KEYS, *TOUR_KEYS, *WINDOW_KEYS]
 
-TABLE_KEYS = bindings("runs", "*replay | enter | select_cursor | replay | Replay the chosen run")
-LIST_KEYS = bindings("runs", "*refresh | r | reload | refresh | Read the folder of runs again")
-
 [NEXT_PANEL] = bindings(
     "window",
     "*next_panel | tab | next_panel | panel | Focus the next panel; the footer has its keys",
 )
+TABLE_KEYS = bindings(
+    "runs",
+    """
+    *replay | enter | select_cursor | replay | Replay the chosen run; unfold or fold a group
+    *mark | space | screen.mark | mark | Mark the chosen run or group: its curves stay, and differ
+    mark_all | a | screen.mark_all | mark all | Mark all listed runs or groups, or remove all marks
+    *filter | / | screen.filter | filter | \
+        List only some runs: words, or for example val_acc > 99% and model = small
+    *sort | s | screen.sort | sort | Sort by a column; by the same one again, in reverse
+    reverse | S | screen.reverse | reverse | Reverse the order
+    *group | g | screen.group | group | \
+        Group the runs by settings: mean and 95 % interval over the runs of a group
+    columns | c | screen.columns | columns | Choose the columns of the list
+    *open | o | screen.open_in | open in | Open the chosen run in another screen
+    rename | e | screen.rename | rename | Rename the chosen run
+    note | n | screen.note | note | Write a note on the chosen run
+    tag | # | screen.tag | tag | Tag the chosen run, or all runs of the chosen group
+    delete | D,delete | screen.delete | delete | Move the chosen run to the trash; asks first
+    """,
+)
+LIST_KEYS = [
+    *bindings(
+        "runs",
+        """
+        *metric | d | next_metric | metric | Draw the next metric
+        *lens | b | toggle_lens | lens | \
+            The batch-size lens: the same runs against steps, images and seconds
+        test | x | paired_test | McNemar | \
+            Compare the marked runs on the same validation images: McNemar's test
+        *refresh | r | reload | refresh | Read the folder of runs again
+        """,
+    ),
+    NEXT_PANEL,
+]
+
 [ENLARGE] = bindings(
     "window",
     "enlarge | z | enlarge | enlarge | Show the images at full size, in pixels if the terminal can",
@@ -321,7 +353,8 @@ FIRST_TO_GO = (
     "show_mode('train')",
     *("lesson", "move", "undo", "clear", "toggle_eraser", "view"),
     *("epoch", "speed", "check", "run_again", "next_smoothing", "show_whole"),
-    *("next_panel", "apply_fix", "toggle_pause"),
+    *("reload", "toggle_lens", "next_panel", "next_metric", "apply_fix", "toggle_pause"),
+    "screen.open_in",
 )
 """Actions and groups that a footer without room for all keys omits, in this order.
 

@@ -1,21 +1,44 @@
-"""The cells of the list of runs, and the line about one of them."""
+"""The cells of the list of runs, and the lines about the list and about one of its runs."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 from tui_trainer.recording.folder import ListedRun
-from tui_trainer.recording.run_table import HEAD, RIGHT, cells
+from tui_trainer.recording.run_fields import DAMAGED, FIELDS, Field, Kind
+from tui_trainer.recording.run_table import (
+    COLUMNS,
+    NOTHING,
+    cell,
+    heading,
+    is_right_aligned,
+    text_of,
+)
 from tui_trainer.recording.summary import KILLED, RUNNING
+from tui_trainer.stats.means import MeanInterval
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell, fit
 from tui_trainer.text.lines import aligned
-from tui_trainer.ui.widgets.cell_line import CellLine
+from tui_trainer.ui.overlay import run_style
+from tui_trainer.ui.runs.run_listing import Key, ListedGroup, Row, RunListing, key_of
+from tui_trainer.ui.widgets.cell_line import CellLine, ShownLine
 
-RUN, MODEL, PARAMETERS, EPOCHS, BEST, TEST, TIME, STATE = range(len(HEAD))
+DROPPED_FIRST = ("model", "params", "time", "test_acc", "epochs")
+"""The default columns in the order in which a narrow window drops them.
 
-DROPPED_FIRST = (MODEL, PARAMETERS, TIME, TEST, EPOCHS)
-"""The columns in the order in which they are dropped; the name of a run contains its model."""
+The name of a run contains its model.
+"""
+
+LONGEST_NAME, LONGEST_WIDE_NAME = 40, 64
+"""The most columns for the name of a run or of a group, in a list narrower than :data:`WIDE` or
+not."""
+
+WIDE = 150
+
+LONGEST_TEXT, LONGEST_RESULT = 32, 48
+"""The most columns for another text, and for a result with its interval."""
 
 # Each state has its own glyph and color, so that either of them is enough to recognize it.
 STATES = {
@@ -28,49 +51,170 @@ STATES = {
 LEFT = ("‖", "warning")
 """The state of a run that ended early."""
 
-DAMAGED = "damaged"
+ROLES = {
+    **{"name": "title", "model": "muted", "params": "muted"},
+    **{"best": "validation", "val_acc": "validation", "test_acc": "test"},
+}
+"""The roles of columns; settings are muted."""
 
 
-def run_rows(
-    runs: Sequence[ListedRun], live_folder: str | None
-) -> tuple[list[Cell], list[list[Cell]]]:
-    """Return the head and the rows of the table, with columns of constant width.
+@dataclass(frozen=True)
+class ListTable:
+    """The cells of the list, with columns of constant width."""
+
+    heads: dict[str, str]
+    rows: list[tuple[Key, list[Cell]]]
+
+
+def list_table(
+    listing: RunListing,
+    *,
+    width: int,
+    gap: int,
+    live_folder: str | None,
+) -> ListTable:
+    """Return the cells of the list.
 
     Args:
-        runs: The runs.
+        listing: The rows and their columns; the usual columns are dropped where there is no room.
+        width: Columns of text.
+        gap: Spaces between two columns.
         live_folder: The folder of the live run.
     """
-    rows = [_row(run, live_folder) for run in runs]
-    head, *texts = aligned([HEAD, *([cell.text for cell in row] for row in rows)], RIGHT)
-    return [Cell(title) for title in head], [
-        [Cell(text, style=cell.style) for text, cell in zip(line, row, strict=True)]
-        for line, row in zip(texts, rows, strict=True)
+    columns = listing.columns
+    fields = [FIELDS[name] for name in columns]
+    longest = LONGEST_NAME if width < WIDE else LONGEST_WIDE_NAME
+    indent = "    " if listing.group_text else ""
+    cells = [
+        [_group_cell(row, field, longest) for field in fields]
+        if isinstance(row, ListedGroup)
+        else [_run_cell(row, field, live_folder, indent, longest) for field in fields]
+        for row in listing.rows
     ]
+    arrows = _arrows(listing.sort_text)
+    heads = [heading(field) + arrows.get(field.name, "") for field in fields]
+    right = {place for place, field in enumerate(fields) if is_right_aligned(field)}
+    head, *texts = aligned([heads, *([cell.text for cell in row] for row in cells)], right)
+    kept = list(range(len(columns)))
+    if columns == COLUMNS:
+        for name in DROPPED_FIRST:
+            if sum(fmt.columns(head[place]) + gap for place in kept) <= width - 1 - gap:
+                break
+            kept.remove(columns.index(name))
+    rows = [
+        (key_of(row), [Cell(line[place], style=styled[place].style) for place in kept])
+        for row, line, styled in zip(listing.rows, texts, cells, strict=True)
+    ]
+    return ListTable({columns[place]: head[place] for place in kept}, rows)
 
 
-def _row(run: ListedRun, live_folder: str | None) -> list[Cell]:
-    *texts, state = cells(run)
+def _arrows(sort_text: str) -> dict[str, str]:
+    """Return the sign of each field that the list is sorted by."""
+    keys = [key.strip() for key in sort_text.split(",") if key.strip()]
+    return {key.lstrip("-+"): " ▼" if key.startswith("-") else " ▲" for key in keys}
+
+
+def mark_cells(shown: Iterable[tuple[Row, int]]) -> dict[Key, Cell]:
+    """Return the glyph of each row whose curve is shown."""
+    styles = ((key_of(row), run_style(place)) for row, place in shown)
+    return {key: Cell(glyph, style=role) for key, (role, glyph) in styles}
+
+
+def _run_cell(
+    run: ListedRun,
+    field: Field,
+    live_folder: str | None,
+    indent: str = "",
+    longest: int = LONGEST_NAME,
+) -> Cell:
+    role = ROLES.get(field.name, "muted" if field.is_setting else "")
+    if field.name == "name":
+        return Cell(fmt.clip(indent + run.name, longest), style=role)
+    if field.name == "state":
+        return state_cell(run, live_folder)
     if run.summary is None:
-        glyph, role, state = "✗", "error", DAMAGED
-    else:
-        glyph, role = STATES.get(state, LEFT)
-        if state == RUNNING and live_folder is not None and str(run.folder.path) == live_folder:
-            state = "this run"
-    roles = {RUN: "title", BEST: "validation", TEST: "test", MODEL: "muted", PARAMETERS: "muted"}
-    return [
-        *(Cell(words, style=roles.get(place, "")) for place, words in enumerate(texts)),
-        Cell(f"{glyph} {state}", style=role),
-    ]
+        return Cell("")
+    width = LONGEST_RESULT if field.name in ("best", "test_acc") else LONGEST_TEXT
+    return Cell(fmt.clip(cell(run, field), width), style=role)
 
 
-def columns_that_fit(rows: Sequence[Sequence[Cell]], width: int, gap: int) -> list[int]:
-    """Return the indices of the columns that fit into ``width``."""
-    kept = list(range(len(HEAD)))
-    for place in DROPPED_FIRST:
-        if sum(fmt.columns(rows[0][column].text) + gap for column in kept) <= width:
-            break
-        kept.remove(place)
-    return kept
+def state_cell(run: ListedRun, live_folder: str | None) -> Cell:
+    """Return the state of a run with its glyph."""
+    if run.summary is None:
+        return Cell(f"✗ {DAMAGED}", style="error")
+    state = run.summary.state
+    glyph, role = STATES.get(state, LEFT)
+    if state == RUNNING and live_folder is not None and str(run.folder.path) == live_folder:
+        state = "this run"
+    return Cell(f"{glyph} {state}", style=role)
+
+
+def _group_cell(row: ListedGroup, field: Field, longest: int) -> Cell:
+    """Return what the runs of a group have in common, or the mean with its 95 % interval."""
+    runs, role = row.means.group.runs, ROLES.get(field.name, "muted")
+    if field.name == "name":
+        head = "▾" if row.is_open else "▸"
+        count = f" ({len(runs)})"
+        name = fmt.clip(f"{head} {row.name}", longest - len(count))
+        return Cell(name + count, style="title bold")
+    if field.name == "state":
+        return _states(runs)
+    values = {run.fields[field.name] for run in runs}
+    if len(values) == 1 and field.kind is not Kind.FRACTION:
+        return Cell(fmt.clip(cell(runs[0], field), LONGEST_TEXT), style="muted")
+    if field.kind.is_numeric:
+        mean = row.means.means.get(field.name)
+        text = NOTHING if mean is None else mean_text(field, mean, len(runs))
+        return Cell(text, style=role if mean else "muted")
+    return Cell(f"{len(values)} values", style="muted")
+
+
+def mean_text(field: Field, found: MeanInterval, runs: int) -> str:
+    """Return a mean with its 95 % interval; over how many runs, if not over all."""
+    text = text_of(field, found.mean)
+    if field.kind is Kind.FRACTION and found.low == found.low:
+        text += f" {fmt.interval((max(0.0, found.low), min(1.0, found.high)))}"
+    return text if found.count == runs else f"{text} ({found.count} of {runs})"
+
+
+def _states(runs: Sequence[ListedRun]) -> Cell:
+    """Return the states of several runs: the role of the most serious one."""
+    states = Counter(run.summary.state if run.summary else DAMAGED for run in runs)
+    signs = {state: STATES.get(state, LEFT) for state in states} | {DAMAGED: ("✗", "error")}
+    texts = [f"{signs[state][0]} {number}" for state, number in states.most_common()]
+    roles = [signs[state][1] for state in states]
+    role = next((role for role in ("error", "warning") if role in roles), "ok")
+    return Cell(" ".join(texts), style=role)
+
+
+class ListLine(ShownLine):
+    """How many runs are listed, and how: filter, order, groups, marks."""
+
+    DEFAULT_CSS = """
+    ListLine { height: 1; padding: 0 1; }
+    """
+
+
+def list_cells(listing: RunListing, is_reading: bool) -> list[Cell]:
+    """Return the cells of the :class:`ListLine`."""
+    total = fmt.plural(len(listing.runs), "run")
+    if listing.filter_text:
+        total = f"{fmt.count(listing.found)} of {total}"
+    cells = [Cell("reading …" if is_reading and not listing.runs else total, style="title")]
+    if listing.filter_text:
+        cells += [Cell(" · filter ", rank=1, style="muted")]
+        cells += [Cell(fmt.clip(listing.filter_text, 48), rank=1, style="intervention")]
+    if listing.group_text:
+        groups = sum(isinstance(row, ListedGroup) for row in listing.rows)
+        cells += [Cell(f" · {fmt.plural(groups, 'group')} by ", rank=2, style="muted")]
+        cells += [Cell(listing.group_text, rank=2, style="intervention")]
+        cells += [Cell(" · mean [95 % interval]", rank=4, style="muted")]
+    if listing.sort_text:
+        cells += [Cell(" · sorted by ", rank=3, style="muted")]
+        cells += [Cell(listing.sort_text, rank=3, style="intervention")]
+    if listing.marks:
+        cells += [Cell(f" · {len(listing.marks)} marked", style="validation")]
+    return cells
 
 
 class RunLine(CellLine):
@@ -82,14 +226,14 @@ class RunLine(CellLine):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self._run: ListedRun | None = None
-        self._hidden: Collection[int] = ()
+        self._row: Row | None = None
+        self._columns: Collection[str] = ()
         self._note = ""
 
-    def show(self, run: ListedRun | None, hidden: Collection[int] | None = None) -> None:
-        """Show a run; ``hidden`` are the dropped columns of the table, if they changed."""
-        self._run = run
-        self._hidden = self._hidden if hidden is None else hidden
+    def show(self, row: Row | None, columns: Collection[str] | None = None) -> None:
+        """Show a row; ``columns`` are those of the table, if they changed."""
+        self._row = row
+        self._columns = self._columns if columns is None else columns
         self.update()
 
     def note(self, words: str) -> None:
@@ -101,34 +245,40 @@ class RunLine(CellLine):
         """Return the cells that fit."""
         if self._note:
             return [Cell(fmt.clip(self._note, width), style="warning")]
-        if self._run is None:
+        if self._row is None:
             return []
-        if self._run.summary is None:
-            return [Cell(fmt.clip(f"✗ {self._run.error}", width), style="error")]
-        return fit(_about(self._run, self._hidden), width)
+        if isinstance(self._row, ListedGroup):
+            names = fmt.listed([run.name for run in self._row.means.group.runs], 3)
+            return [Cell(fmt.clip(names, width), style="muted")]
+        if self._row.summary is None:
+            return [Cell(fmt.clip(f"✗ {self._row.error}", width), style="error")]
+        return fit(_about(self._row, self._columns), width)
 
 
-def _about(run: ListedRun, hidden: Collection[int]) -> list[Cell]:
-    """Return the hidden columns, then details that the table never shows."""
-    summary, texts = run.summary, cells(run)
+def _about(run: ListedRun, columns: Collection[str]) -> list[Cell]:
+    """Return the note and tags, the hidden columns, then details that the table never shows."""
+    summary = run.summary
     if summary is None:
         return []
     about: list[Cell] = []
-    for rank, place in enumerate((TEST, TIME, EPOCHS, PARAMETERS, MODEL), 1):
-        if place in hidden and texts[place] not in ("", "-"):
-            gap = "   " if about else ""
-            about += [
-                Cell(f"{gap}{HEAD[place]} ", rank=rank, style="muted"),
-                Cell(texts[place], rank=rank, style="test" if place == TEST else ""),
-            ]
+
+    def add(label: str, text: str, rank: int, role: str) -> None:
+        gap = "   " if about else ""
+        about.append(Cell(f"{gap}{label} ", rank=rank, style="muted"))
+        about.append(Cell(text, rank=rank, style=role))
+
+    for rank, name in enumerate(("note", "tag", *reversed(DROPPED_FIRST)), 1):
+        text = _run_cell(run, FIELDS[name], None).text
+        if name not in columns and text not in ("", "-"):
+            add(heading(FIELDS[name]), text, rank, "test" if name == "test_acc" else "")
     images = fmt.count(summary.train_size)
     images += f"+{fmt.count(summary.val_size)}" if summary.val_size else ""
     gap = "   " if about else ""
     return [
         *about,
-        Cell(f"{gap}{summary.dataset} {images}", rank=6, style="muted"),
-        Cell(f" · seed {summary.seed}", rank=7, style="muted"),
-        Cell(f" · {summary.device} ×{summary.threads}", rank=8, style="muted"),
-        Cell(f" · started {summary.started_at[:16].replace('T', ' ')}", rank=9, style="muted"),
-        Cell(f" · mnist-tui inspect {run.folder.name}", rank=10, style="muted"),
+        Cell(f"{gap}{summary.dataset} {images}", rank=8, style="muted"),
+        Cell(f" · seed {summary.seed}", rank=9, style="muted"),
+        Cell(f" · {summary.device} ×{summary.threads}", rank=10, style="muted"),
+        Cell(f" · started {summary.started_at[:16].replace('T', ' ')}", rank=11, style="muted"),
+        Cell(f" · mnist-tui inspect {run.name}", rank=12, style="muted"),
     ]
