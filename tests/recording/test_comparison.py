@@ -155,6 +155,16 @@ def test_two_runs_are_tested_on_the_same_images() -> None:
         "classifies correctly, 12 that only a does. More than chance (McNemar's test, p = 0.008)."
     )
     assert "with another seed" in text_of(found)
+    assert found.notes == ()
+
+
+def test_a_checkpoint_after_the_last_validation_is_reported() -> None:
+    pair = PairedAccuracy(both=4_900, only_first=30, only_second=12, neither=58)
+    found = compare([single("a", 0.9824), single("b", 0.97)], same_images={1: pair})
+    assert found.notes == (
+        "b: its checkpoint, which is tested, has an accuracy of 98.60 %: it is not that of the "
+        "validation in the results.",
+    )
 
 
 def test_two_runs_without_the_images_have_no_test() -> None:

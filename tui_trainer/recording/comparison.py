@@ -20,7 +20,7 @@ from tui_trainer.stats.means import (
     paired_difference,
     single_difference,
 )
-from tui_trainer.text.fmt import count, listed
+from tui_trainer.text.fmt import count, listed, percent
 
 ALPHA = 0.05
 """The family-wise error rate: P(any difference is significant) if there is none."""
@@ -126,7 +126,11 @@ def compare(
         results=tuple((each, row) for each, row in figures if len({*map(repr, row)}) > 1),
         metric=metric,
         differences=tuple(replace(each, p=p) for each, p in zip(found, adjusted, strict=True)),
-        notes=(*_notes(groups, labels), *_size_notes(groups, labels)),
+        notes=(
+            *_notes(groups, labels),
+            *_size_notes(groups, labels),
+            *_checkpoint_notes(groups, labels, found, metric),
+        ),
     )
 
 
@@ -164,6 +168,30 @@ def _size_notes(groups: Sequence[ComparedGroup], labels: Sequence[str]) -> Itera
             f"{listed(some)}: validated on {mine} images, {labels[BASELINE]} on {theirs}; part of "
             "the difference may be due to the images."
         )
+
+
+def _checkpoint_notes(
+    groups: Sequence[ComparedGroup],
+    labels: Sequence[str],
+    differences: Sequence[RunDifference],
+    metric: ComparedMetric,
+) -> Iterable[str]:
+    """Yield which evaluated checkpoints have another accuracy than the one in the results.
+
+    An interrupted run has a checkpoint that is later than its last validation.
+    """
+    accuracies: dict[int, float] = {}
+    for each in differences:
+        if each.images is not None:
+            accuracies[BASELINE] = each.images.second_accuracy
+            accuracies[each.other] = each.images.first_accuracy
+    for index, accuracy in sorted(accuracies.items()):
+        value = groups[index].runs[0].value(metric.name)
+        if value is not None and not math.isclose(value, accuracy, abs_tol=1e-9):
+            yield (
+                f"{labels[index]}: its checkpoint, which is tested, has an accuracy of "
+                f"{percent(accuracy)}: it is not that of the validation in the results."
+            )
 
 
 # --- settings

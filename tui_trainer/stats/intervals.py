@@ -84,6 +84,16 @@ class PairedAccuracy:
         return self.both + self.only_first + self.only_second + self.neither
 
     @property
+    def first_accuracy(self) -> float:
+        """The accuracy of the first model."""
+        return (self.both + self.only_first) / self.images
+
+    @property
+    def second_accuracy(self) -> float:
+        """The accuracy of the second model."""
+        return (self.both + self.only_second) / self.images
+
+    @property
     def difference(self) -> float:
         """The accuracy of the first model minus that of the second, as a fraction."""
         return (self.only_first - self.only_second) / self.images
