@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from scipy import stats as scipy_stats
 
 from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.config_file import to_toml
 from tui_trainer.protocol.events import SettingChanged
 from tui_trainer.protocol.exhibit import Table, Words
 from tui_trainer.recording.compared_runs import ComparedGroup, ComparedRun
@@ -21,7 +23,9 @@ from tui_trainer.recording.comparison_text import (
     p_text,
     seeds_text,
     verdict,
+    without_folders,
 )
+from tui_trainer.recording.folder import RunFolder
 from tui_trainer.recording.summary import Summary
 from tui_trainer.stats.intervals import PairedAccuracy, wilson
 
@@ -295,3 +299,24 @@ def test_numbers_as_text() -> None:
     assert p_text(1.0) == "p = 1.00"
     assert difference_text(-0.00001) == "0.00 points"
     assert difference_text(-0.0012, -0.0030, 0.0001) == "−0.12 points [−0.30, +0.01]"
+
+
+def test_paths_are_shown_by_name_where_the_names_differ() -> None:
+    paths = [("/a/one.py:Net",), ("/a/two.py:Net",), ("small",)]
+    assert without_folders(paths) == [("one.py:Net",), ("two.py:Net",), ("small",)]
+    same = [("/a/net.py:Net",), ("/b/net.py:Net",)]
+    assert without_folders(same) == same
+
+
+def test_the_files_in_the_folder_of_a_run_are_no_setting(tmp_path: Path) -> None:
+    found = []
+    for name in ("one", "two"):
+        folder = RunFolder(tmp_path / name)
+        folder.path.mkdir()
+        config = RunConfig(model=f"{folder.path}/network.py:Net", data_dir=f"{folder.path}/inputs")
+        folder.config.write_text(to_toml(config))
+        summary = replace(run().summary, recorded_in=str(folder.path))
+        folder.summary.write_text(summary.to_json())
+        found.append(ComparedGroup(name, (ComparedRun.read(folder),)))
+    assert found[0].runs[0].name == "one"
+    assert compare(found).settings == ()

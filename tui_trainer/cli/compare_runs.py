@@ -248,12 +248,14 @@ def _same_images(
 
 def _not_comparable(one: ComparedGroup, other: ComparedGroup) -> str:
     """Return why two runs have no validation images in common; empty if they may have."""
-    sizes = [group.runs[0].summary.val_size for group in (one, other)]
+    summaries = [group.runs[0].summary for group in (one, other)]
     if one.dataset != other.dataset:
         return "they are on different data"
-    if not all(sizes):
-        return "no validation split"
-    return "" if sizes[0] == sizes[1] else "their validation splits have different sizes"
+    if any(summary.val_accuracy is None for summary in summaries):
+        return "no validation accuracy"
+    # A script does not report the size of its split, but its run has some of the images.
+    sizes = {summary.val_size for summary in summaries} - {0}
+    return "their validation splits have different sizes" if len(sizes) > 1 else ""
 
 
 def _correct_images(column: _Column, checkpoint: str) -> CorrectImages | str:

@@ -74,10 +74,17 @@ class ComparedRun:
         Raises:
             InputError: If they cannot be read.
         """
+        settings, summary = folder.read_config().resolved().as_dict(), folder.read_summary()
+        if summary.recorded_in:
+            # The run of a script has a copy of its model and some of its data in its own folder.
+            prefix = f"{summary.recorded_in}/"
+            for key, value in settings.items():
+                if isinstance(value, str):
+                    settings[key] = value.replace(prefix, "")
         return cls(
             name=name or folder.name,
-            settings=folder.read_config().resolved().as_dict(),
-            summary=folder.read_summary(),
+            settings=settings,
+            summary=summary,
             interventions=tuple(interventions),
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +25,8 @@ NOTHING = "–"
 def comparison_blocks(found: RunComparison) -> tuple[Block, ...]:
     """Return a comparison as tables and sentences."""
     settings = [
-        (name, *(setting_text(name, each) for each in values)) for name, values in found.settings
+        (name, *(setting_text(name, each) for each in without_folders(values)))
+        for name, values in found.settings
     ]
     results = [
         (metric.label, *(figure_text(metric, each) for each in figures))
@@ -78,6 +80,17 @@ def _table(caption: str, labels: Sequence[str], rows: Sequence[tuple[str, ...]])
 
 
 # --- values
+
+
+def without_folders(values: Sequence[tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
+    """Return the values of a setting in all groups; of paths the names, if these differ as well."""
+    short = [tuple(_without_folder(value) for value in each) for each in values]
+    return short if len({*short}) == len({*values}) else values
+
+
+def _without_folder(value: object) -> object:
+    is_path = isinstance(value, str) and os.path.isabs(value)
+    return os.path.basename(str(value)) if is_path else value
 
 
 def setting_text(name: str, values: tuple[Any, ...]) -> str:
