@@ -36,7 +36,7 @@ def test_one_epoch_below_it_misses_the_target() -> None:
         "target missed: validation at least 99.40 % in 2 of the last 3 epochs; lowest 99.20 % "
         "(epoch 3), 0.20 points below"
     )
-    assert found.short == "≥ 99.40 % in 2 of the last 3"
+    assert found.short == "2/3 ≥ 99.40 %"
 
 
 def test_epochs_before_the_last_ones_do_not_count() -> None:

@@ -82,11 +82,11 @@ class Verdict:
 
     @property
     def short(self) -> str:
-        """The verdict for a status line: ``99.40 % in 3 of the last 5``."""
+        """The verdict for a status line: ``3/5 ≥ 99.40 %``."""
         wanted = fmt.percent(self.target.accuracy)
         if self.target.last is None:
             return f"test ≥ {wanted}"
-        return f"≥ {wanted} in {self.count} of the last {self.target.last}"
+        return f"{self.count}/{self.target.last} ≥ {wanted}"
 
     @property
     def reason(self) -> str:

@@ -93,6 +93,7 @@ class SeedsApp(MnistTui):
         is_past = self.group.is_begun(config.seed)
         run = SeedRun(config, self._start, self.post_message, by=self._by, is_past=is_past)
         seeds = self.group.seeds
+        run.seeds_behind = self._behind(config.seed)
         run.part = f"seed {config.seed} · {seeds.index(config.seed) + 1} of {len(seeds)}"
         return run
 
@@ -106,7 +107,7 @@ class SeedsApp(MnistTui):
 
     def on_seed_read(self, message: SeedRead) -> None:
         """Show a run that was trained before behind the live one."""
-        self._histories[message.seed] = message.history
+        self._keep(message.seed, message.history)
         self._show()
 
     @property
@@ -145,7 +146,7 @@ class SeedsApp(MnistTui):
         if seed not in self._left or self.live_run.config.seed != seed:
             return
         self._left.remove(seed)
-        self._histories[seed] = self.live_run.history
+        self._keep(seed, self.live_run.history)
         if self._left:
             try:
                 self.begin_run(self.group.config_of(self._left[0]))
@@ -156,6 +157,15 @@ class SeedsApp(MnistTui):
         text = f"{self.group.name}: {plural(len(self.group.seeds), 'seed')} trained"
         self.write_to_terminal(notification(text, self._notify))
         self.action_show_results()
+
+    def _keep(self, seed: int, history: History) -> None:
+        """Keep the curves of a finished run, to be drawn behind those of the live one."""
+        self._histories[seed] = history
+        self.live_run.seeds_behind = self._behind(self.live_run.config.seed)
+
+    def _behind(self, live: int) -> tuple[History, ...]:
+        others = (history for seed, history in self._histories.items() if seed != live)
+        return tuple(history for history in others if history.divergence is None)
 
     def offer_rewind(self) -> None:
         """Do not ask: a diverged run is a result."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui_trainer.protocol.events import Event
+from tui_trainer.protocol.events import Event, FindingRaised
 from tui_trainer.ui.runs.live_run import LiveRun
 
 
@@ -24,3 +24,7 @@ class SeedRun(LiveRun):
         """Apply the events; only the end of the group is worth a notification."""
         super().apply(events)
         return []
+
+    def fixable(self) -> FindingRaised | None:
+        """Return None: all seeds are trained with the same settings."""
+        return None
