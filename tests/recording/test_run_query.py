@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,11 @@ import pytest
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.recording.about import About
+from tui_trainer.recording.filter_parser import DEEPEST
 from tui_trainer.recording.folder import ListedRun, RunFolder
+from tui_trainer.recording.query_error import QueryError
 from tui_trainer.recording.run_fields import FIELDS, SYNONYMS, Kind, field_named
 from tui_trainer.recording.run_query import (
-    DEEPEST,
-    QueryError,
     group_runs,
     parse_fields,
     parse_filter,
@@ -166,6 +167,7 @@ def test_a_filter_finds_runs(text: str, expected: list[int] | None) -> None:
         ("val_acc ~ 0.9", 8, "which ~ does not compare"),
         ("started = 2026-11-20", 8, "which = does not compare"),
         ("started > soon", 10, "is a time"),
+        ("started in 2026-11-20", 8, "which in does not compare"),
         ("time < 5 min", 9, "and or or is missing before min"),
         ("time < 5x", 7, "is a duration"),
         ("nesterov = maybe", 11, "is true or false"),
@@ -201,6 +203,22 @@ def test_a_mistake_is_one_line_with_its_place(text: str, column: int, problem: s
     assert f"column {column + 1}" in str(error)
     assert "\n" not in str(error)
     assert isinstance(error, InputError)
+
+
+def test_every_text_is_a_filter_or_a_mistake_in_it() -> None:
+    rng = random.Random(0)
+    parts = [*"()<>=~,!&%'\"", "and", "or", "not", "in", "none", "0.9", "5m", "99%", "2026-11-20"]
+    parts += ["small", "a b", "≥", "!=", "é", "\n", "\0", *FIELDS]
+    mistakes = []
+    for _ in range(3_000):
+        text = rng.choice(["", " "]).join(rng.choices(parts, k=rng.randint(1, 6)))
+        try:
+            found(text)
+        except QueryError as error:
+            mistakes.append(error)
+    assert 100 < len(mistakes) < 2_900
+    assert all(0 <= error.column <= len(error.text) for error in mistakes)
+    assert all(str(error).isprintable() for error in mistakes)
 
 
 def test_settings_are_read_only_when_a_setting_is_asked_for(tmp_path: Path) -> None:

@@ -103,7 +103,8 @@ def delete(
     names = listed([printable(folder.name) for folder in folders])
     action = "remove for good" if permanently else "move to the trash"
     if not yes and not _confirmed(f"{action}: {plural(count, 'run')} ({names})?"):
-        raise InputError("nothing was deleted")
+        _message("nothing was deleted")
+        return
     for folder in folders:
         manage_runs.delete(folder, permanently=permanently)
         what = "removed" if permanently else "moved to the trash"

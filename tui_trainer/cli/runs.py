@@ -16,8 +16,9 @@ from tui_trainer.cli.options import option
 from tui_trainer.headless.streams import Console, standard_output
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.recording.folder import RUNS, ListedRun, list_runs
+from tui_trainer.recording.query_error import QueryError
 from tui_trainer.recording.run_fields import FIELDS, Field
-from tui_trainer.recording.run_query import QueryError, parse_fields, parse_filter, parse_sort
+from tui_trainer.recording.run_query import parse_fields, parse_filter, parse_sort
 from tui_trainer.text.fmt import plural, printable
 
 FILTER_EXAMPLE = "val_acc > 99% and model = small"
