@@ -196,6 +196,7 @@ def test_a_report_and_json_at_once(run: Cli, runs: Path) -> None:
         (["first", "second", "--checkpoint", "epoch-1"], "--checkpoint epoch-1: choose last, best"),
         (["--filter", "val_acc >"], "--filter val_acc >: column 10: a value is missing"),
         (["--group", "lrr"], "--group lrr: column 1: unknown field lrr; did you mean lr?"),
+        (["--group", "model"], "--group model: the same in all of these runs; name a field in"),
         (["--filter", "nonesuch"], "runs: no run matches --filter nonesuch"),
         (["first", "second", "--report", "no/x.html"], "--report no/x.html: folder no does not"),
         (["first", "damaged"], "runs/damaged/summary.json: not JSON; is the file damaged?"),

@@ -96,6 +96,11 @@ def compare_runs(
     if report is not None:
         check_report(report)
     columns = [*map(_named, names or []), *_queried(query, group)]
+    if group is not None and len(columns) == 1:
+        raise InputError(
+            f"--group {printable(group)}: the same in all of these runs; name a field in which "
+            "they differ, or a run as the baseline"
+        )
     if len(columns) < 2:
         raise InputError(
             f"compare-runs needs two runs or groups, not {len(columns)}: "

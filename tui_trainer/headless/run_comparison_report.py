@@ -82,7 +82,7 @@ def comparison_report(
         command: The command that creates this report.
     """
     names = ", ".join(group.name for group in found.groups)
-    title = f"{plural(len(found.groups), 'run')} compared: {names}"
+    title = f"{_heading(found)}: {names}"
     has_groups = any(not group.is_single for group in found.groups)
     about = (
         "A group is the mean of its runs in the 95 % band of that mean (Student's t), up to the "
