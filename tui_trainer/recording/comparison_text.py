@@ -196,7 +196,7 @@ def _basis(found: RunComparison, difference: RunDifference) -> str:
             f"{fmt.count(pair.only_first)} that only {other} classifies correctly, "
             f"{fmt.count(pair.only_second)} that only {baseline} does"
         )
-    if difference.test == "paired t test":
+    if difference.seeds:
         return f" over {len(difference.seeds)} pairs of equal seeds"
     if difference.test == "Welch's t test":
         return " over runs of different seeds"
