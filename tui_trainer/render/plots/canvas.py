@@ -36,9 +36,13 @@ class Canvas:
     def trends(self, lines: Sequence[Line]) -> None:
         """Draw the trends of curves, then their glyphs over all of them."""
         drawn = [curve_cells(line, self._x_axis, self._y_axis) for line in lines]
+        characters, roles = self._characters, self._roles
         for line, cells in zip(lines, drawn, strict=True):
+            role = line.role
+            # The innermost loop of a chart of many runs: without calls.
             for cell, character in cells.items():
-                self._put(cell, character, line.role)
+                characters[cell] = character
+                roles[cell] = role
         for place, line in enumerate(lines):
             if line.glyph:
                 for cell in glyph_cells(line, self._x_axis, self._y_axis, place / len(lines)):
