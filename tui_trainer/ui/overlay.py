@@ -221,24 +221,14 @@ def chart_with_seeds(
     text = _group_text(its_band, len(seeds), view, x_max, shown)
     # A band of batches would hide that of the seeds.
     lines = [line if line.is_raw else replace(line, low=None, high=None) for line in content.lines]
-    values = [y for part in (training, validation, *lines) for y in part.trend]
-    values += [y for points in content.points for y in points.y]
-    behind = [_within(line, values) for line in (training, validation)]
     mean, space, interval = text.partition(" ")
     legend = (Cell(f"  ░ seeds {mean}", style="muted"), Cell(space + interval, 3, "muted"))
-    return replace(content, x_max=x_max, lines=(*behind, *lines), legend=(*content.legend, *legend))
-
-
-def _within(line: Line, values: Sequence[float]) -> Line:
-    """Return a line whose band stays within the range of these values.
-
-    The interval of two seeds is 13 standard errors wide: it would flatten every curve.
-    """
-    if line.low is None or line.high is None:
-        return line
-    least, most = min(values), max(values)
-    low, high = ([min(max(y, least), most) for y in ys] for ys in (line.low, line.high))
-    return replace(line, low=low, high=high)
+    return replace(
+        content,
+        x_max=x_max,
+        lines=(training, validation, *lines),
+        legend=(*content.legend, *legend),
+    )
 
 
 def _group_line(

@@ -39,7 +39,7 @@ class Canvas:
         characters, roles = self._characters, self._roles
         for line, cells in zip(lines, drawn, strict=True):
             role = line.role
-            # The innermost loop of a chart of many runs: without calls.
+            # Most of the time of a chart of many runs is here: no calls.
             for cell, character in cells.items():
                 characters[cell] = character
                 roles[cell] = role
