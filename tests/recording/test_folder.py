@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -197,3 +198,21 @@ def test_only_runs_that_have_changed_are_read_again(tmp_path: Path) -> None:
     assert after[same] is before[same]
     assert after[noted].about.note == "good"
     assert [before[killed].is_running, after[killed].is_running] == [True, False]
+
+
+def test_a_list_of_runs_reads_no_events_and_no_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        record(tmp_path / f"run-{number}", started(), step(1), finished())
+    opened = []
+    open_file = Path.open
+
+    def noting(path: Path, *arguments: Any, **options: Any) -> Any:
+        opened.append(path.name)
+        return open_file(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", noting)
+    runs = list_runs(tmp_path)
+    assert {run.fields["batch_size"] for run in runs} == {128}
+    assert opened == ["summary.json"] * 3
