@@ -110,7 +110,7 @@ def _print_runs(
         rows = ([run.fields[field.name] for field in fields] for run in runs)
         standard_output().text(run_table.csv_text([field.name for field in fields], rows))
     else:
-        fields = chosen or run_table.default_columns(runs)
+        fields = chosen or run_table.default_columns(runs, standard_output().width)
         print_runs(
             [run_table.heading(field) for field in fields],
             [run_table.row(run, fields) for run in runs],

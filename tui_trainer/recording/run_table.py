@@ -17,6 +17,12 @@ from tui_trainer.text import fmt
 COLUMNS = ("name", "model", "params", "epochs", "best", "test_acc", "time", "state")
 """The fields of the table of runs, unless others are chosen."""
 
+DROPPED_FIRST = ("model", "params", "time", "note", "tag", "test_acc", "epochs")
+"""The columns in the order in which a narrow terminal drops them; a name contains the model."""
+
+GAP = 2
+"""Blanks between two columns."""
+
 HEADINGS = {
     "name": "run",
     "params": "parameters",
@@ -108,12 +114,26 @@ def _local_time(text: str) -> str:
         return fmt.printable(text)
 
 
-def default_columns(runs: Iterable[ListedRun]) -> list[Field]:
-    """Return the usual columns, and those of tags and notes if a run has one."""
-    abouts = [run.about for run in runs]
-    more = ["tag"] if any(about.tags for about in abouts) else []
-    more += ["note"] if any(about.note for about in abouts) else []
-    return [FIELDS[name] for name in (*COLUMNS, *more)]
+def default_columns(runs: Sequence[ListedRun], width: int | None = None) -> list[Field]:
+    """Return the usual columns, and those of tags and notes if a run has one.
+
+    With a ``width``, the less important ones are dropped until the others fit.
+    """
+    more = ["tag"] if any(run.about.tags for run in runs) else []
+    more += ["note"] if any(run.about.note for run in runs) else []
+    fields = [FIELDS[name] for name in (*COLUMNS, *more)]
+    if width is not None:
+        needs = {field: _width(field, runs) for field in fields}
+        for name in DROPPED_FIRST:
+            if sum(needs[field] for field in fields) - GAP <= width:
+                break
+            fields = [field for field in fields if field.name != name]
+    return fields
+
+
+def _width(field: Field, runs: Iterable[ListedRun]) -> int:
+    texts = (text for run in runs for text in row(run, [field]))
+    return max(map(fmt.columns, (heading(field), *texts))) + GAP
 
 
 def row(run: ListedRun, fields: Sequence[Field]) -> list[str]:
