@@ -7,6 +7,7 @@ closed with ``q``, and nothing is downloaded.
 from __future__ import annotations
 
 import fcntl
+import functools
 import importlib.util
 import itertools
 import os
@@ -102,6 +103,7 @@ class Command:
         return self.name in WINDOWS and needs_none.isdisjoint(self.words)
 
 
+@functools.cache
 def command_names() -> set[str]:
     """Return the names of the commands, as they are typed."""
     return set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
