@@ -184,3 +184,20 @@ def test_a_good_run_closes_the_engine() -> None:
     engine = Engine(whole_run())
     assert run(engine)[0] == 0
     assert engine.closed
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "code", "line"),
+    [
+        (0.95, ExitCode.FINISHED, "✓ target reached: validation at least 95.00 % in each of the"),
+        (0.97, ExitCode.TARGET_MISSED, "✗ target missed: validation at least 97.00 % in 0 of the"),
+    ],
+)
+def test_the_last_epochs_decide(accuracy: float, code: ExitCode, line: str) -> None:
+    err = io.StringIO()
+    target = Target(accuracy, last=2)
+    found = run_headless(
+        iter(whole_run()), Inbox(), target=target, stdout=io.StringIO(), stderr=err
+    )
+    assert found == code
+    assert line in err.getvalue()

@@ -32,7 +32,7 @@ def seeds(
         str | None,
         typer.Argument(
             help=f"Model: {opt.MODEL_FORMS}; with --resume the group (the last one)",
-            metavar="[MODEL | NAME]",
+            metavar="MODEL | NAME",
             show_default=False,
         ),
     ] = None,

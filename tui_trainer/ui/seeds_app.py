@@ -167,6 +167,9 @@ class SeedsApp(MnistTui):
         others = (history for seed, history in self._histories.items() if seed != live)
         return tuple(history for history in others if history.divergence is None)
 
+    def _show_verdict(self) -> None:
+        """Leave the verdict on each run to the results."""
+
     def offer_rewind(self) -> None:
         """Do not ask: a diverged run is a result."""
 
