@@ -103,6 +103,7 @@ def compare(
     *,
     checkpoint: Literal["last", "best"] = "last",
     same_images: SameImages | None = None,
+    labels: Sequence[str] | None = None,
 ) -> RunComparison:
     """Compare runs and groups with the first of them.
 
@@ -110,8 +111,9 @@ def compare(
         groups: The runs and groups, at least two.
         checkpoint: Whether the last or the best validation accuracies are tested.
         same_images: For two single runs, the images that each classifies correctly.
+        labels: A short name of each; by default its name if that is short, otherwise a letter.
     """
-    labels = _labels(groups)
+    labels = tuple(labels) if labels is not None else _labels(groups)
     metric = next(each for each in METRICS if each.name == TESTED[checkpoint])
     found = [
         _difference(groups, labels, other, metric, (same_images or {}).get(other, ""))

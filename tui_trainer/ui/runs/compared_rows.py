@@ -33,10 +33,12 @@ class ComparedRows:
     note: str = ""
 
 
-def compared_rows(rows: Sequence[Row], interventions: Interventions, pairs: Pairs) -> ComparedRows:
-    """Compare rows, in their order: the first one is the baseline. Reads settings and summaries."""
-    groups, keys, problems = [], [], []
-    for row in rows:
+def compared_rows(
+    rows: Sequence[tuple[Row, str]], interventions: Interventions, pairs: Pairs
+) -> ComparedRows:
+    """Compare rows, each with its glyph, with the first. Reads settings and summaries."""
+    groups, keys, glyphs, problems = [], [], [], []
+    for row, glyph in rows:
         runs = []
         for run in members(row):
             try:
@@ -46,13 +48,14 @@ def compared_rows(rows: Sequence[Row], interventions: Interventions, pairs: Pair
         if runs:
             groups.append(ComparedGroup(row.name, tuple(runs)))
             keys.append(key_of(row))
+            glyphs.append(glyph)
     note = " ".join(problems)
     if len(groups) < 2:
         return ComparedRows(None, note)
     known = {
         place: pairs[key, keys[0]] for place, key in enumerate(keys) if (key, keys[0]) in pairs
     }
-    return ComparedRows(compare(groups, same_images=known), note)
+    return ComparedRows(compare(groups, same_images=known, labels=glyphs), note)
 
 
 def _compared(run: ListedRun, interventions: Interventions) -> ComparedRun:

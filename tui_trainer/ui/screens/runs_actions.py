@@ -18,6 +18,7 @@ from tui_trainer.recording.run_query import parse_filter
 from tui_trainer.stats.intervals import PairedAccuracy
 from tui_trainer.text import fmt
 from tui_trainer.ui.keys.keymap import with_keys
+from tui_trainer.ui.overlay import run_style
 from tui_trainer.ui.runs.compared_rows import ComparedRows, compared_rows
 from tui_trainer.ui.runs.paired_images import ImagePairing, Pairing
 from tui_trainer.ui.runs.recorded_run import RecordedRun, open_run
@@ -235,6 +236,8 @@ class RunsActions(ViewScreen):
     def compare_rows(self) -> None:
         """Compare the marked rows on a thread, if something about them has changed."""
         rows = self.listing.compared(self.chosen)
+        places = {key_of(row): place for row, place in self.listing.shown(self.chosen)}
+        glyphs = [run_style(places[key_of(row)]).glyph for row in rows]
         state = [(key_of(row), *(run.stamp for run in members(row))) for row in rows]
         if (state, self.pairs) == self._compared:
             return
@@ -248,7 +251,7 @@ class RunsActions(ViewScreen):
             for path, each in read.items()
             if each is not None and each.history is not None
         }
-        work = partial(compared_rows, rows, changes, dict(self.pairs))
+        work = partial(compared_rows, [*zip(rows, glyphs, strict=True)], changes, dict(self.pairs))
         self.run_worker(work, thread=True, exclusive=True, group="compare")
 
     def action_paired_test(self) -> None:

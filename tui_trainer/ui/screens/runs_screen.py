@@ -291,7 +291,8 @@ class RunsScreen(RunsActions, ViewScreen):
             chart = self.query_one(f"#lens-{unit}", Chart)
             if chart.view.x != unit:
                 chart.set_view(ChartView(x=unit))
-            chart.show(partial(_content, curves, "loss"))
+            has_legend = unit == LENSES[0] and not self.has_class("-narrow")
+            chart.show(partial(_lens_content, curves, has_legend))
         found = [(run, self.read(run)) for row, _ in shown for run in members(row)]
         read = [(run, each, each.history) for run, each in found if each and each.history]
         self.query_one(LensPanel).show(
@@ -343,6 +344,12 @@ def _content(curves: ShownCurves, metric: str, view: ChartView) -> ChartContent:
     content = overlay_chart(curves.runs, metric, view, bands=curves.bands)
     title = Cell(METRICS[metric].title, style="title")
     return replace(content, legend=(title, *content.legend))
+
+
+def _lens_content(curves: ShownCurves, has_legend: bool, view: ChartView) -> ChartContent:
+    """Return a chart of the lens; one legend is enough, except to read values at the cursor."""
+    content = _content(curves, "loss", view)
+    return content if has_legend or view.cursor is not None else replace(content, rows=())
 
 
 def _note_cells(curves: ShownCurves) -> list[Cell]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tui_trainer.recording.comparison import RunComparison
+from collections.abc import Sequence
+
+from tui_trainer.protocol.exhibit import Block, Words
+from tui_trainer.recording.comparison import BASELINE, RunComparison
 from tui_trainer.recording.comparison_text import comparison_blocks
 from tui_trainer.render.exhibit_lines import exhibit_lines
 from tui_trainer.text.lines import Lines, paragraph
@@ -27,6 +30,12 @@ class DifferencesPanel(TextPanel):
     def show(self, found: RunComparison | None, note: str = "") -> None:
         """Show a comparison; ``note`` is what it lacks, or why there is none."""
         self._found, self._note, self._waits_for = found, note, ""
+        # Without this test, two single runs have none.
+        has_pair = found is not None and any(
+            group.is_single and found.groups[BASELINE].is_single
+            for group in found.groups[BASELINE + 1 :]
+        )
+        self.border_subtitle = with_keys("{runs.test} McNemar's test") if has_pair else ""
         self.fill()
 
     def wait(self, words: str) -> None:
@@ -41,5 +50,14 @@ class DifferencesPanel(TextPanel):
         if self._found is None:
             return note or paragraph(with_keys(HINT), "muted", width)
         medium = medium_of(self.app.theme_variables)
-        found = exhibit_lines(comparison_blocks(self._found), width, PLOT, medium)
+        found = exhibit_lines(_result_first(comparison_blocks(self._found)), width, PLOT, medium)
         return [*note, *([[]] if note else []), *found]
+
+
+def _result_first(blocks: Sequence[Block]) -> list[Block]:
+    """Return the blocks with the differences and tests, under their title, before the tables."""
+    titles = (
+        n for n, each in enumerate(blocks) if isinstance(each, Words) and each.tone == "title"
+    )
+    place = next(titles, len(blocks))
+    return [*blocks[:1], *blocks[place:], *blocks[1:place]]
