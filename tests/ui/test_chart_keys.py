@@ -10,7 +10,7 @@ from tests.ui.fakes import recording, wait_for_events, window
 from tui_trainer.protocol import commands
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.render.plots import Line, Mark, Scale
-from tui_trainer.text.fmt import columns
+from tui_trainer.text.fmt import Cell, columns
 from tui_trainer.ui.app import ReplayApp
 from tui_trainer.ui.chart_view import ChartView
 from tui_trainer.ui.run_curves import ChartContent, LegendRow
@@ -28,7 +28,8 @@ def content(view: ChartView) -> ChartContent:
     factor = {"epoch": 1, "step": 100, "images": 1_000, "seconds": 2}[view.x]
     line = Line([factor * x for x in X], [1 / x for x in X], "train")
     marks = (Mark(factor * END / 2, "intervention", name="lr 0.1 → 0.05"),)
-    return ChartContent(x_max=factor * END, lines=(line,), marks=marks)
+    place = "" if view.cursor is None else f"  at {view.cursor:.2f}"
+    return ChartContent(factor * END, lines=(line,), marks=marks, legend=(Cell(place),))
 
 
 class ChartApp(App[None]):
@@ -65,7 +66,7 @@ async def test_the_arrow_keys_read_values_and_zoom() -> None:
         assert chart.view.cursor is not None
         assert 9.5 < chart.view.cursor < END
         assert "│" in text(chart)
-        assert "epoch 9." in str(chart.border_title)
+        assert "loss  at 9." in str(chart.border_title)
         await pilot.press("home")
         assert chart.view.cursor == 0
         await pilot.press("up", "up")

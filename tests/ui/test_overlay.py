@@ -120,6 +120,13 @@ def test_the_legend_has_the_last_value_or_that_at_the_cursor() -> None:
     assert values[3.9] == ["98.00", "—"]
 
 
+def test_the_title_has_the_place_of_the_cursor() -> None:
+    runs = overlaid(trained(2))
+    assert overlay_chart(runs, "loss", ChartView()).legend == ()
+    (cell,) = overlay_chart(runs, "loss", ChartView(cursor=1.5)).legend
+    assert cell.text.strip() == "epoch 1.50"
+
+
 def test_a_band_is_the_mean_with_the_interval_of_student() -> None:
     ends = [0.97, 0.98, 0.985]
     members = [trained(2, accuracies=[0.9, end]) for end in ends]

@@ -22,6 +22,7 @@ from tui_trainer.ui.drawn_curves import (
     scale_of,
     series_line,
     x_end,
+    x_text,
     x_values,
 )
 from tui_trainer.ui.run_curves import (
@@ -152,6 +153,9 @@ def overlay_chart(
         x_max=x_max,
         lines=tuple(lines),
         marks=tuple(mark for run in curves for mark in _marks(run, view)),
+        legend=()
+        if view.cursor is None
+        else (Cell(f"  {x_text(view.cursor, view.x)}", style="title"),),
         rows=tuple(rows),
         scale=scale_of(shown.scale, view),
         x_unit=UNITS[view.x],

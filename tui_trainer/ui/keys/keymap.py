@@ -159,9 +159,9 @@ CHART_KEYS = bindings(
     pan_right | pagedown | pan(1) | pan right | Show the part after
     *whole | w | show_whole | whole | Show the whole run again
     *x_axis | h | next_x | x axis | Next unit of the x axis: epochs, steps, images, time
-    *y_scale | y | next_y | y scale | Next scale of the y axis: log or nines, linear
+    *y_scale | y | next_y | scale | Next scale of the y axis: log or nines, linear
     *smoothing | m | next_smoothing | smoothing | Next smoothing: light, strong, each batch
-    *enlarge | enter | enlarge_chart | full screen | Show this chart alone, or all panels again
+    *enlarge | enter | enlarge_chart | enlarge | Show this chart alone, or all panels again
     *leave | escape | leave | leave | Remove the cursor, then leave the chart
     """,
 )

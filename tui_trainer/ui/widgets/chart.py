@@ -23,7 +23,7 @@ from tui_trainer.render.plots import Drawing, Row, Scale, Segment, XAxis, draw
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell, columns, fit
 from tui_trainer.ui.chart_view import SMOOTHINGS, X_NAMES, ChartView, KeepsChartViews
-from tui_trainer.ui.drawn_curves import scale_names, x_text
+from tui_trainer.ui.drawn_curves import scale_names
 from tui_trainer.ui.keys.keymap import CHART_KEYS
 from tui_trainer.ui.run_curves import ChartContent, LegendRow
 from tui_trainer.ui.widgets.painting import Painted, Styles, content_of, role_styles, strip_of
@@ -82,17 +82,9 @@ class Chart(Painted, can_focus=True):
         """Paint what was skipped while the chart was hidden."""
         self._repaint()
 
-    def show(self, content: Callable[[ChartView], ChartContent], title: str = "") -> None:
-        """Show this content; it is built only while the chart is visible.
-
-        Args:
-            content: Makes the content for the view of the chart.
-            title: The new title; empty to keep it.
-        """
+    def show(self, content: Callable[[ChartView], ChartContent]) -> None:
+        """Show this content for the view of the chart; built only while the chart is visible."""
         self._content = content
-        if title and title != self._title:
-            self._title, self._legend = title, []
-            self.border_title = title
         if self.is_on_screen:
             self._update()
 
@@ -186,10 +178,7 @@ class Chart(Painted, can_focus=True):
 
     def _write_title(self, content: ChartContent) -> bool:
         """Write the figures into the title; return whether they changed."""
-        view = self.view
         figures = list(content.legend)
-        if not figures and view.cursor is not None:
-            figures = [Cell(f"  {x_text(view.cursor, view.x)}", style="title")]
         if not self._has_subtitle and (state := self._state):
             figures.append(Cell(f"  {state}", rank=4, style="muted"))
         legend = fit(figures, self.size.width - len(self._title) - 4)
