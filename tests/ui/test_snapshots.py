@@ -109,6 +109,18 @@ def test_mid_run(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
     snapshot(snap_compare, MID_RUN, size=size, config=ERA)
 
 
+@pytest.mark.parametrize("size", MOST, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_chart(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
+    keys = ("tab", "end", "up", "left", "left")
+    snapshot(snap_compare, found.mid_run(*found.ALL), *keys, size=size, config=ERA)
+
+
+@pytest.mark.parametrize("theme", ["daylight", "okabe"])
+def test_enlarged_chart(snap_compare: SnapCompare, theme: str) -> None:
+    keys = ("tab", "enter", "h", "y", "m", "m")
+    snapshot(snap_compare, MID_RUN, *keys, theme=theme, config=ERA)
+
+
 @pytest.mark.parametrize("view", ["layers", "findings"])
 def test_small_views(snap_compare: SnapCompare, view: str) -> None:
     keys = ["v"] if view == "layers" else ["v", "v"]

@@ -74,13 +74,16 @@ class Canvas:
         self._roles[cells] = [role] * self._y_axis.cells
 
     def names(self, marks: Sequence[Mark], x: float) -> None:
-        """Write the names of the marks next to a place into the top rows, over everything else."""
+        """Write the names of the marks next to a place into the top rows, over everything else.
+
+        The mark that is drawn last comes first: it is over the others at its place.
+        """
         here = self._x_axis.cell(x)
         if here is None:
             return
         near = [
             mark
-            for mark in marks
+            for mark in reversed(marks)
             if mark.name and abs((self._x_axis.cell(mark.x) or -9) - here) <= _NEAR
         ]
         for row, mark in enumerate(near[: max(1, self._y_axis.cells // 2)]):
