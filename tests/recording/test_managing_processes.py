@@ -1,4 +1,4 @@
-"""Processes that train, rename, tag and delete runs at once: nothing is lost."""
+"""Processes that train, rename, tag and delete runs at once; every run and tag is kept."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def refusals_are_one_line() -> Iterator[None]:
             raise AssertionError from error
 
 
-def test_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_run_and_every_tag_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = Place(tmp_path)
     trash = ModuleType("send2trash")
     places = iter(range(1_000))
