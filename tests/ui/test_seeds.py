@@ -10,7 +10,8 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from tests.ui.fakes import recording, until
+from tests.ui.fakes import recording, until, wait_for_events
+from tests.ui.test_snapshots import MEDIUM, SMALL, SnapCompare
 from tui_trainer.protocol.commands import Inbox, Stop
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
@@ -177,3 +178,34 @@ async def test_no_key_makes_the_seeds_unequal(tmp_path: Path, key: str) -> None:
         assert not app.live_run.requested
         assert not isinstance(app.screen, ConfirmScreen)
     assert {action.split("(")[0] for action in (b.action for b in KEYMAP)} >= UNEQUAL
+
+
+@pytest.mark.parametrize("size", [SMALL, MEDIUM], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_picture_of_the_results(
+    snap_compare: SnapCompare,
+    size: tuple[int, int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    app, _ = app_of(group_of(Path(), target_accuracy=0.9, last=2))
+
+    async def before(pilot: Pilot[None]) -> None:
+        await ended(pilot, app)
+
+    assert snap_compare(app, terminal_size=size, run_before=before)
+
+
+def test_picture_of_a_run_in_front_of_finished_seeds(
+    snap_compare: SnapCompare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    events = recording("mid-run")
+    app, _ = app_of(group_of(Path()), lambda seed: events if seed == 2 else FINISHED)
+
+    async def before(pilot: Pilot[None]) -> None:
+        await until(pilot, lambda app: app.live_run.config.seed == 2, app)
+        await wait_for_events(pilot, app, events)
+        await pilot.pause(0.1)
+
+    assert snap_compare(app, terminal_size=MEDIUM, run_before=before)

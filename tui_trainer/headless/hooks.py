@@ -245,7 +245,8 @@ def hook_record(run: RunState, finding: FindingRaised | None = None) -> dict[str
     folder = None if run.folder is None else os.path.abspath(run.folder)
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     summary = dataclasses.asdict(summary_of(run, version=__version__, updated_at=now))
-    for name in ("started_at", "recorded_in"):  # the recorder alone knows them
+    # The recorder alone knows them.
+    for name in ("started_at", "recorded_in", "settings", "target_reached"):
         del summary[name]
     record = {
         "event": "end" if finding is None else "finding",
