@@ -113,7 +113,7 @@ def test_groups_have_means_with_intervals(run: Cli) -> None:
     assert len(fast["counted"]) == 3
     assert slow["means"]["val_acc"] == {"mean": 0.5, "low": None, "high": None, "count": 1}
     assert slow["means"]["test_acc"] is None
-    _, out, err = run("runs", "--group", "lr", "--sort", "-lr", "--columns", "val_acc")
+    _, out, err = run("runs", "--group", "lr", "--sort", "-lr", "--columns", "lr,val_acc")
     assert [line.split()[0] for line in out.splitlines()] == ["lr", "0.5", "0.1"]
     assert "98.00 % [95.52, 100.00] of 3" in out
     assert "lr 0.1: 1 of 4 runs was killed; left out of its means: left." in err
@@ -164,7 +164,8 @@ def test_mistakes_are_one_line(refused: Refused, options: list[str], expected: s
 
 
 def test_an_empty_list(run: Cli) -> None:
-    assert run("runs") == (0, "", "runs: contains no runs\n")
+    nothing = (0, "", "runs: contains no runs\n")
+    assert run("runs") == run("runs", "--group", "lr") == nothing
     record("a", finished())
     assert run("runs", "--filter", "b") == (0, "", "runs: none of its 1 run matches --filter\n")
     assert run("runs", "--filter", "b", "--json") == (0, "[]\n", "")

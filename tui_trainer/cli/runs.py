@@ -66,14 +66,14 @@ def runs(
     if filter_text is not None:
         matches = parsed("--filter", parse_filter, filter_text).matches
         found = [run for run in listed if matches(run)]
-    if by is not None:
-        _print_groups(found, by, chosen, keys, as_csv=as_csv, as_json=as_json)
-        return
-    if keys is not None:
-        found = keys.apply(found)
     nothing = f"{printable(folder)}: contains no runs"
     if listed:
         nothing = f"{printable(folder)}: none of its {plural(len(listed), 'run')} matches --filter"
+    if by is not None:
+        _print_groups(found, by, chosen, keys, nothing, as_csv=as_csv, as_json=as_json)
+        return
+    if keys is not None:
+        found = keys.apply(found)
     _print_runs(found, chosen, nothing, as_csv=as_csv, as_json=as_json)
 
 
@@ -124,6 +124,7 @@ def _print_groups(
     by: Sequence[Field],
     chosen: Sequence[Field] | None,
     keys: Any,
+    nothing: str,
     *,
     as_csv: bool,
     as_json: bool,
@@ -131,8 +132,8 @@ def _print_groups(
     from tui_trainer.headless.text_table import print_runs
     from tui_trainer.recording import run_groups, run_table
 
-    averaged = [field for field in chosen or () if field.kind.is_numeric]
-    if unknown := [field.name for field in chosen or () if not field.kind.is_numeric]:
+    averaged = [field for field in chosen or () if field not in by]
+    if unknown := [field.name for field in averaged if not field.kind.is_numeric]:
         raise InputError(f"--columns {unknown[0]}: not a number, which --group could average")
     metrics = averaged or [FIELDS[name] for name in run_groups.METRICS]
     if keys is not None:
@@ -157,7 +158,7 @@ def _print_groups(
     else:
         head = [*map(run_table.heading, grouped), "runs", *map(run_table.heading, metrics)]
         texts = [run_groups.cells(row, metrics) for row in rows]
-        print_runs(head, texts, {len(grouped)}, "no run matches --filter")
+        print_runs(head, texts, {len(grouped)}, nothing)
     console = Console(sys.stderr, time.monotonic)
     for note in (note for row in rows for note in row.notes):
         console.print(note, glyph="▲", style="warning")
