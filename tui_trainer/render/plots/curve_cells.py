@@ -33,9 +33,14 @@ _SPANS = tuple(
 
 
 @lru_cache(maxsize=LINES_KEPT)
+def _stops(line: Line, x_axis: XAxis) -> list[int]:
+    return x_axis.stops(line.x)
+
+
+@lru_cache(maxsize=LINES_KEPT)
 def curve_cells(line: Line, x_axis: XAxis, y_axis: YAxis) -> dict[int, str]:
     """Return the characters of a curve by cell, counted row by row."""
-    stops = x_axis.stops(line.x)
+    stops = _stops(line, x_axis)
     is_raw = line.is_raw and line.low is not None and line.high is not None
     spans = _raw_spans(line, stops, y_axis) if is_raw else _trend_spans(line.trend, stops, y_axis)
     cells: defaultdict[int, int] = defaultdict(int)
@@ -91,7 +96,7 @@ def band_cells(line: Line, x_axis: XAxis, y_axis: YAxis) -> list[tuple[int, str]
     """
     if line.low is None or line.high is None:
         return []
-    stops = x_axis.stops(line.x)
+    stops = _stops(line, x_axis)
     begun, end = stops[0], stops[-1]
     columns, tops, bottoms = [], [], []
     for column, (first, last) in enumerate(pairwise(stops[::2])):
@@ -120,7 +125,7 @@ def glyph_cells(line: Line, x_axis: XAxis, y_axis: YAxis, offset: float) -> list
         offset: Where between two of many glyphs the first one is, from 0 to 1; it differs between
             curves, so that equal curves don't hide each other's glyphs.
     """
-    stops = x_axis.stops(line.x)
+    stops = _stops(line, x_axis)
     begun, end = stops[0], stops[-1]
     if begun == end:
         return []
