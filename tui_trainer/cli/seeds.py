@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tui_trainer.cli import options as opt
 from tui_trainer.cli.moved_paths import with_changes
 from tui_trainer.cli.options import option
-from tui_trainer.cli.seed_starts import SeedStarts
 from tui_trainer.cli.train import compose_run, expanded
-from tui_trainer.headless.hooks import Hooks
 from tui_trainer.protocol.config import SETTINGS
 from tui_trainer.protocol.errors import InputError, SettingError
 from tui_trainer.protocol.settings import RECORD, option_of
-from tui_trainer.recording.seed_group import SeedGroup, create_group, find_group
+from tui_trainer.recording.recorder import not_writable
+from tui_trainer.recording.seed_group import SeedGroup, create_group, find_group, read_group
+from tui_trainer.text.fmt import printable
+
+if TYPE_CHECKING:
+    from tui_trainer.headless.hooks import Hooks
 
 DEFAULT_SEEDS = 5
 
@@ -64,34 +67,58 @@ def seeds(
     asks whether each of them holds the target in each of its last 5 epochs.
     """
     from tui_trainer.cli.front_ends import check_window
+    from tui_trainer.headless.hooks import Hooks
 
     check_window(theme, no_ui=no_ui, json_lines=json_lines, paused=False)
     if resume:
         _check_resumed(ctx.params)
-        group = _changed(find_group(name), ctx.params)
+        group = find_group(name)
     else:
         ctx.params["model"] = opt.one_model(name, ctx.params["model"])
         run = compose_run(ctx.params)
         group = create_group(run, DEFAULT_SEEDS if count is None else count, expanded(out))
-    from tui_trainer.cli.front_ends import run_seeds_app
-    from tui_trainer.headless.seeds_runner import run_seeds
-
     lock = group.lock()
-    starts = SeedStarts(group, Hooks(on_end, on_finding), interactive=not no_ui)
     try:
         if resume:
-            group.write()  # its seeds and its target may have changed
-        if no_ui or not group.left:
-            code: int = run_seeds(
-                *(group, starts), json_lines=json_lines, debug=debug, notify=notify or "auto"
+            group = _changed(read_group(group.path), ctx.params)
+        code = _train(
+            *(group, Hooks(on_end, on_finding)),
+            no_ui=no_ui or not group.left,
+            json_lines=json_lines,
+            notify=notify,
+            theme=theme,
+            debug=debug,
+        )
+    finally:
+        group.remove_if_empty()  # while no other process can resume it
+        lock.release()
+    raise typer.Exit(code)
+
+
+def _train(
+    group: SeedGroup,
+    hooks: Hooks,
+    *,
+    no_ui: bool,
+    json_lines: bool,
+    notify: str | None,
+    theme: str | None,
+    debug: bool,
+) -> int:
+    """Train what is left of a group, which this process has locked; return the exit code."""
+    from tui_trainer.cli.front_ends import run_seeds_app
+    from tui_trainer.cli.seed_starts import SeedStarts
+    from tui_trainer.headless.seeds_runner import run_seeds
+
+    starts = SeedStarts(group, hooks, interactive=not no_ui)
+    try:
+        if no_ui:
+            return run_seeds(
+                group, starts, json_lines=json_lines, debug=debug, notify=notify or "auto"
             )
-        else:
-            code = run_seeds_app(starts, group, theme=theme, notify=notify)
+        return run_seeds_app(starts, group, theme=theme, notify=notify)
     finally:
         starts.leave()
-        lock.release()
-        group.remove_if_empty()
-    raise typer.Exit(code)
 
 
 def _check_resumed(params: dict[str, Any]) -> None:
@@ -109,7 +136,12 @@ def _check_resumed(params: dict[str, Any]) -> None:
 
 
 def _changed(group: SeedGroup, params: dict[str, Any]) -> SeedGroup:
-    """Return a group with the number of seeds and the target that are given with ``--resume``."""
+    """Return a group with the seeds and the target that are given with ``--resume``, recorded.
+
+    Raises:
+        InputError: If they cannot be used, or not be recorded.
+    """
+    before = group
     if params["count"] is not None:
         group = group.more(params["count"])
     given = {key: params[key] for key in _OF_RESUMED if params[key] is not None}
@@ -118,4 +150,10 @@ def _changed(group: SeedGroup, params: dict[str, Any]) -> SeedGroup:
         config.check_target()
     except SettingError as error:
         raise InputError(f"{option_of(error.key)}: {error.problem}") from None
-    return replace(group, config=config)
+    group = replace(group, config=config)
+    if group != before:
+        try:
+            group.write()
+        except OSError as error:
+            raise not_writable(printable(group.path), error, "fix its permissions") from None
+    return group

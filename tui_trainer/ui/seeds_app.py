@@ -10,7 +10,7 @@ from textual.binding import BindingType
 from textual.message import Message
 
 from tui_trainer.history.history import History
-from tui_trainer.history.seed_results import SeedResults, result_of
+from tui_trainer.history.seed_results import SeedResult, SeedResults, result_of
 from tui_trainer.protocol.commands import Stop
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
@@ -25,6 +25,9 @@ from tui_trainer.ui.pacing import Governor
 from tui_trainer.ui.runs.live_run import Start
 from tui_trainer.ui.runs.seed_run import SeedRun
 from tui_trainer.ui.screens.seeds_screen import SeedsScreen
+
+MOST_BEHIND = 100
+"""The most finished runs whose curves are kept: each takes 0.4 MB."""
 
 UNEQUAL = frozenset(
     ("adjust", "apply_fix", "evaluate_test", "run_again", "stop_run", "toggle_tour", "move_tour")
@@ -76,6 +79,7 @@ class SeedsApp(MnistTui):
         self.group = group
         self._left = list(group.left)
         self._done = [seed for seed in group.seeds if seed not in self._left]
+        self._results: dict[int, SeedResult] = {}
         self._histories: dict[int, History] = {}
         super().__init__(
             start,
@@ -114,17 +118,18 @@ class SeedsApp(MnistTui):
     def results(self) -> SeedResults:
         """The results so far."""
         live, target = self.live_run, self.group.target
-        histories = {**self._histories, live.config.seed: live.history}
-        found = {seed: result_of(seed, histories.get(seed), target) for seed in self.group.seeds}
+        now = result_of(live.config.seed, live.history, target)
         if live.history.finished is None:
-            seed = live.config.seed
-            found[seed] = replace(found[seed], state=live.history.state)
-        return SeedResults([*found.values()], target)
+            now = replace(now, state=live.history.state)
+        found = {**self._results, now.seed: now}
+        return SeedResults(
+            [found.get(seed, SeedResult(seed=seed)) for seed in self.group.seeds], target
+        )
 
     @property
     def final_results(self) -> SeedResults:
         """The results at the end, with those of runs that the window has not read yet."""
-        is_read = len(self._histories) == len(self.group.seeds)
+        is_read = len(self._results) == len(self.group.seeds)
         return self.results if is_read else self.group.results
 
     @property
@@ -159,8 +164,11 @@ class SeedsApp(MnistTui):
         self.action_show_results()
 
     def _keep(self, seed: int, history: History) -> None:
-        """Keep the curves of a finished run, to be drawn behind those of the live one."""
+        """Keep the result of a finished run, and its curves to be drawn behind the live ones."""
+        self._results[seed] = result_of(seed, history, self.group.target)
         self._histories[seed] = history
+        if len(self._histories) > MOST_BEHIND:
+            del self._histories[next(iter(self._histories))]
         self.live_run.seeds_behind = self._behind(self.live_run.config.seed)
 
     def _behind(self, live: int) -> tuple[History, ...]:
