@@ -31,11 +31,8 @@ DROPPED_FIRST = ("model", "params", "time", "test_acc", "epochs")
 The name of a run contains its model.
 """
 
-LONGEST_NAME, LONGEST_WIDE_NAME = 40, 64
-"""The most columns for the name of a run or of a group, in a list narrower than :data:`WIDE` or
-not."""
-
-WIDE = 150
+LONGEST_NAME = 40
+"""Columns for the name of a run or of a group; more only if there is room next to the others."""
 
 LONGEST_TEXT, LONGEST_RESULT = 32, 48
 """The most columns for another text, and for a result with its interval."""
@@ -52,7 +49,7 @@ LEFT = ("‖", "warning")
 """The state of a run that ended early."""
 
 ROLES = {
-    **{"name": "title", "model": "muted", "params": "muted"},
+    **{"model": "muted", "params": "muted"},
     **{"best": "validation", "val_acc": "validation", "test_acc": "test"},
 }
 """The roles of columns; settings are muted."""
@@ -83,14 +80,16 @@ def list_table(
     """
     columns = listing.columns
     fields = [FIELDS[name] for name in columns]
-    longest = LONGEST_NAME if width < WIDE else LONGEST_WIDE_NAME
     indent = "    " if listing.group_text else ""
     cells = [
-        [_group_cell(row, field, longest) for field in fields]
+        [_group_cell(row, field) for field in fields]
         if isinstance(row, ListedGroup)
-        else [_run_cell(row, field, live_folder, indent, longest) for field in fields]
+        else [_run_cell(row, field, live_folder) for field in fields]
         for row in listing.rows
     ]
+    place = columns.index("name")
+    for row, styled in zip(listing.rows, cells, strict=True):
+        styled[place] = _name_cell(row, LONGEST_NAME, indent)
     arrows = _arrows(listing.sort_text)
     heads = [heading(field) + arrows.get(field.name, "") for field in fields]
     right = {place for place, field in enumerate(fields) if is_right_aligned(field)}
@@ -101,11 +100,28 @@ def list_table(
             if sum(fmt.columns(head[place]) + gap for place in kept) <= width - 1 - gap:
                 break
             kept.remove(columns.index(name))
-    rows = [
-        (key_of(row), [Cell(line[place], style=styled[place].style) for place in kept])
-        for row, line, styled in zip(listing.rows, texts, cells, strict=True)
-    ]
-    return ListTable({columns[place]: head[place] for place in kept}, rows)
+    # The names get the room that is left.
+    used = sum(fmt.columns(head[each]) + gap for each in kept if each != place)
+    longest = max(LONGEST_NAME, width - 1 - 2 * gap - used)
+    names = [_name_cell(row, longest, indent) for row in listing.rows]
+    head[place], *name_texts = (
+        line for (line,) in aligned([[heads[place]], *([cell.text] for cell in names)])
+    )
+    rows = []
+    for row, name_text, line, styled in zip(listing.rows, name_texts, texts, cells, strict=True):
+        line[place] = name_text
+        shown = [Cell(line[each], style=styled[each].style) for each in kept]
+        rows.append((key_of(row), shown))
+    return ListTable({columns[each]: head[each] for each in kept}, rows)
+
+
+def _name_cell(row: Row, longest: int, indent: str) -> Cell:
+    """Return the name of a run, or of a group with the number of its runs."""
+    if isinstance(row, ListedRun):
+        return Cell(fmt.clip(indent + row.name, longest), style="title")
+    head, count = "▾" if row.is_open else "▸", f" ({len(row.means.group.runs)})"
+    name = fmt.clip(f"{head} {row.name}", longest - len(count))
+    return Cell(name + count, style="title bold")
 
 
 def _arrows(sort_text: str) -> dict[str, str]:
@@ -120,16 +136,8 @@ def mark_cells(shown: Iterable[tuple[Row, int]]) -> dict[Key, Cell]:
     return {key: Cell(glyph, style=role) for key, (role, glyph) in styles}
 
 
-def _run_cell(
-    run: ListedRun,
-    field: Field,
-    live_folder: str | None,
-    indent: str = "",
-    longest: int = LONGEST_NAME,
-) -> Cell:
+def _run_cell(run: ListedRun, field: Field, live_folder: str | None) -> Cell:
     role = ROLES.get(field.name, "muted" if field.is_setting else "")
-    if field.name == "name":
-        return Cell(fmt.clip(indent + run.name, longest), style=role)
     if field.name == "state":
         return state_cell(run, live_folder)
     if run.summary is None:
@@ -149,14 +157,9 @@ def state_cell(run: ListedRun, live_folder: str | None) -> Cell:
     return Cell(f"{glyph} {state}", style=role)
 
 
-def _group_cell(row: ListedGroup, field: Field, longest: int) -> Cell:
+def _group_cell(row: ListedGroup, field: Field) -> Cell:
     """Return what the runs of a group have in common, or the mean with its 95 % interval."""
     runs, role = row.means.group.runs, ROLES.get(field.name, "muted")
-    if field.name == "name":
-        head = "▾" if row.is_open else "▸"
-        count = f" ({len(runs)})"
-        name = fmt.clip(f"{head} {row.name}", longest - len(count))
-        return Cell(name + count, style="title bold")
     if field.name == "state":
         return _states(runs)
     values = {run.fields[field.name] for run in runs}
