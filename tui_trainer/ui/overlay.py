@@ -271,7 +271,9 @@ def _group_text(its_band: Band, members: int, view: ChartView, x_max: float, met
             return "—"
     count = its_band.counts[place]
     mean, low, high = its_band.mean[place], its_band.low[place], its_band.high[place]
-    bounds = "" if math.isnan(low) else f" [{metric.text(low)}, {metric.text(high)}]"
+    # Student's interval knows of no smallest loss and no largest accuracy.
+    within = max(0.0, low), min(1.0, high) if metric.scale is ACCURACY else high
+    bounds = "" if math.isnan(low) else " [{}, {}]".format(*map(metric.text, within))
     of = f"{count} of {members}" if count < members else f"{count}"
     return f"{metric.text(mean)}{bounds} n={of}"
 
