@@ -115,7 +115,7 @@ TABLE_KEYS = bindings(
     *filter | / | screen.filter | filter | \
         List only some runs: words, or for example val_acc > 99% and model = small
     *sort | s | screen.sort | sort | Sort by a column; by the same one again, in reverse
-    reverse | S | screen.reverse | reverse | Reverse the order
+    reverse | R | screen.reverse | reverse | Reverse the order
     *group | g | screen.group | group | \
         Group the runs by settings: mean and 95 % interval over the runs of a group
     columns | c | screen.columns | columns | Choose the columns of the list
