@@ -79,6 +79,16 @@ def test_groups_have_means_and_unfold(listing: RunListing) -> None:
     assert texts(table(listing))[1][0] == "▾ lr 0.2 (2)"
 
 
+def test_groups_are_sorted_by_their_means(listing: RunListing) -> None:
+    listing.set_filter("state = completed")
+    listing.set_columns(("name", "state"))  # the field need not be shown
+    listing.set_group("lr")
+    listing.set_sort("-lr")
+    assert names(listing) == ["lr 0.2", "lr 0.1"]
+    listing.set_sort("time")
+    assert {*names(listing)} == {"lr 0.1", "lr 0.2"}
+
+
 def test_names_of_groups_omit_what_they_have_in_common(listing: RunListing) -> None:
     listing.set_filter("not state = damaged")
     listing.set_group("recipe")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tui_trainer.recording.folder import ListedRun
 from tui_trainer.recording.run_fields import FIELDS
-from tui_trainer.recording.run_groups import GroupRow, group_rows
+from tui_trainer.recording.run_groups import GroupRow, group_rows, sorted_rows
 from tui_trainer.recording.run_query import Filter, parse_fields, parse_filter, parse_sort
 from tui_trainer.recording.run_table import COLUMNS
 
@@ -126,9 +126,12 @@ class RunListing:
         self.marks = {key: place for key, place in self.marks.items() if key in known}
 
     def _grouped(self, runs: Iterable[ListedRun]) -> Iterable[Row]:
+        keys = parse_sort(self.sort_text) if self.sort_text else None
         fields = [FIELDS[name] for name in self.columns]
-        metrics = [field for field in fields if field.kind.is_numeric]
-        found = group_rows(runs, parse_fields(self.group_text), metrics)
+        fields += [field for field, _ in keys.keys] if keys else []
+        metrics = [field for field in dict.fromkeys(fields) if field.kind.is_numeric]
+        rows = group_rows(runs, parse_fields(self.group_text), metrics)
+        found = sorted_rows(rows, keys)
         for means, name in zip(found, _distinct([row.label for row in found]), strict=True):
             key = key_of(ListedGroup(means))
             yield ListedGroup(means, name, key in self.opened)
