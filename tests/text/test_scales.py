@@ -80,3 +80,16 @@ def test_a_log_scale_is_undefined_at_0_and_below() -> None:
 )
 def test_nice_step(least: float, step: float) -> None:
     assert nice_step(least) == pytest.approx(step)
+
+
+def test_close_accuracies_have_ticks_between_the_nines() -> None:
+    axis = Scale("nines").axis(0.992, 0.9945)
+    assert [label for _, label in axis.ticks] == ["99.5", "99.4", "99.3", "99.2"]
+    assert (axis.bottom, axis.top) == pytest.approx((0.992, 0.995))
+    assert [label for _, label in Scale("nines").axis(0.5, 0.9945).ticks][:3] == [
+        "99",
+        "90",
+        "99.5",
+    ]
+    assert Scale("nines").axis(0.9999, 1.0).top == 1.0
+    assert Scale("nines").axis(0.9935, 0.9935)[:2] == (0.99, 0.995)

@@ -24,6 +24,10 @@ HIGHEST_ACCURACY = 0.9998
 """Accuracies above this are drawn here: batches without errors are common, and must not squeeze
 everything below 99.9 % into the bottom rows."""
 
+CLOSE, CLOSE_ERRORS = 0.9, 2.5
+"""Accuracies from here on, with error rates that differ by less than this factor, have ticks at
+even distances: the next nines would be far away from them."""
+
 _Label = TypeVar("_Label")
 
 
@@ -96,9 +100,18 @@ class Scale:
 
 
 def _nines_axis(low: float, high: float) -> Axis:
+    if CLOSE <= low < high - 1e-5 and (1 - low) < CLOSE_ERRORS * (1 - high):
+        return _close_nines_axis(low, high)
     bottom, top = _enclosing([percent / 100 for percent in NINES], low, high)
     shares = [(percent / 100, f"{percent:g}") for percent in NINES_BY_WEIGHT]
     return Axis(bottom, top, [tick for tick in shares if bottom <= tick[0] <= top])
+
+
+def _close_nines_axis(low: float, high: float) -> Axis:
+    """Return the axis of accuracies that are close together, as in the end of a run."""
+    axis = _linear_axis(100 * low, 100 * high)
+    ticks = [(value / 100, label) for value, label in axis.ticks]
+    return Axis(axis.bottom / 100, min(1.0, axis.top / 100), [t for t in ticks if t[0] <= 1])
 
 
 def _log_axis(low: float, high: float) -> Axis:
