@@ -353,7 +353,7 @@ def _small(line: str) -> str:
     if command.words[0] != PROGRAM or {"--help", "--print-config"} & set(command.words):
         return line
     given = command.words
-    if command.name == "":
+    if command.name == "" or (command.name == "seeds" and "--resume" not in given):
         more = [f"{name} {value}" for name, value in FEW.items() if name not in given]
         return " ".join([line, *more])
     return line
