@@ -20,7 +20,8 @@ def preload_libraries() -> None:
     window is imported: until the libraries are loaded, any other import of a library waits.
     """
     if "torch" not in sys.modules and (os.cpu_count() or 1) > 1:
-        threading.Thread(target=_load_libraries, name="loading", daemon=True).start()
+        # Not a daemon: Python waits for it at exit, where half-loaded libraries would crash.
+        threading.Thread(target=_load_libraries, name="loading").start()
 
 
 def _load_libraries() -> None:
