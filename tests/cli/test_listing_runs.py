@@ -115,7 +115,7 @@ def test_groups_have_means_with_intervals(run: Cli) -> None:
     assert slow["means"]["test_acc"] is None
     _, out, err = run("runs", "--group", "lr", "--sort", "-lr", "--columns", "lr,val_acc")
     assert [line.split()[0] for line in out.splitlines()] == ["lr", "0.5", "0.1"]
-    assert "98.00 % [95.52, 100.00] of 3" in out
+    assert "98.00 % [95.52, 100.00] (3 of 4)" in out
     assert "lr 0.1: 1 of 4 runs was killed; left out of its means: left." in err
     _, out, _ = run("runs", "--group", "lr", "--csv")
     assert [row["val_acc_count"] for row in table(out)] == ["3", "1"]

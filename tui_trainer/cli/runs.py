@@ -46,7 +46,7 @@ def runs(
     ] = None,
     as_csv: Annotated[bool, option("Print CSV; all fields without --columns", "--csv")] = False,
     as_json: Annotated[bool, option("Print a JSON array", "--json")] = False,
-    fields: Annotated[bool, option("List the names of all fields")] = False,
+    fields: Annotated[bool, option("List the names of all fields", "--fields")] = False,
 ) -> None:
     """List the recorded runs, newest first."""
     from tui_trainer.headless.text_table import print_fields

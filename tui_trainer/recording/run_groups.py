@@ -77,18 +77,20 @@ def cells(row: GroupRow, metrics: Sequence[Field]) -> list[str]:
     ]
 
 
-def mean_text(field: Field, mean: MeanInterval | None, runs: int) -> str:
+def mean_text(
+    field: Field, mean: MeanInterval | None, runs: int, *, has_interval: bool = True
+) -> str:
     """Return a mean with its interval, and the number of its values if that is not ``runs``."""
     if mean is None:
         return NOTHING
     text = text_of(field, float(mean.mean))
-    if not math.isnan(mean.low):
+    if has_interval and not math.isnan(mean.low):
         if field.kind is Kind.FRACTION:
             text = fmt.accuracy_with_interval(mean.mean, (mean.low, mean.high))
         else:
             low, high = (text_of(field, max(0.0, end)) for end in (mean.low, mean.high))
             text += f" [{low}, {high}]"
-    return text if mean.count == runs else f"{text} of {mean.count}"
+    return text if mean.count == runs else f"{text} ({mean.count} of {runs})"
 
 
 def group_label(group: RunGroup[ListedRun]) -> str:

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 
 from tui_trainer.recording.folder import ListedRun
 from tui_trainer.recording.run_fields import DAMAGED, FIELDS, Field, Kind
+from tui_trainer.recording.run_groups import mean_text
 from tui_trainer.recording.run_table import (
     COLUMNS,
-    NOTHING,
     cell,
     heading,
     is_right_aligned,
-    text_of,
 )
 from tui_trainer.recording.summary import KILLED, RUNNING
-from tui_trainer.stats.means import MeanInterval
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell, fit
 from tui_trainer.text.lines import aligned
@@ -167,17 +165,10 @@ def _group_cell(row: ListedGroup, field: Field) -> Cell:
         return Cell(fmt.clip(cell(runs[0], field), LONGEST_TEXT), style="muted")
     if field.kind.is_numeric:
         mean = row.means.means.get(field.name)
-        text = NOTHING if mean is None else mean_text(field, mean, len(runs))
+        has_interval = field.kind is Kind.FRACTION  # there is no room for others
+        text = mean_text(field, mean, len(runs), has_interval=has_interval)
         return Cell(text, style=role if mean else "muted")
     return Cell(f"{len(values)} values", style="muted")
-
-
-def mean_text(field: Field, found: MeanInterval, runs: int) -> str:
-    """Return a mean with its 95 % interval; over how many runs, if not over all."""
-    text = text_of(field, found.mean)
-    if field.kind is Kind.FRACTION and found.low == found.low:
-        text += f" {fmt.interval((max(0.0, found.low), min(1.0, found.high)))}"
-    return text if found.count == runs else f"{text} ({found.count} of {runs})"
 
 
 def _states(runs: Sequence[ListedRun]) -> Cell:
