@@ -37,7 +37,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Show, RunConfig, str]]
     """Records the runs that would be opened in the window."""
     windows: list[tuple[Show, RunConfig, str]] = []
 
-    def run_inspect(show: Show, settings: RunConfig, *, theme: str | None, view: str) -> int:
+    def run_inspect(
+        show: Show, settings: RunConfig, *, theme: str | None, view: str, screen: str
+    ) -> int:
         windows.append((show, settings, view))
         return ExitCode.FINISHED
 

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 from textual.pilot import Pilot
 
 from tests.protocol.questions import CHECK
@@ -292,7 +293,7 @@ async def wait_for_events(pilot: Pilot[None], app: MnistTui, events: Iterable[Ev
 async def until(
     pilot: Pilot[None], holds: Callable[[MnistTui], bool], app: MnistTui, *, tries: int = 1_500
 ) -> None:
-    """Wait until a condition holds, at most half a minute; then the test fails by itself.
+    """Wait until a condition holds, at most half a minute; then the test fails.
 
     It only sleeps between two checks: ``pilot.pause`` would wait for every widget of the screen.
     """
@@ -300,6 +301,8 @@ async def until(
         await asyncio.sleep(0.02)
         if holds(app):
             break
+    else:
+        pytest.fail("what the test waits for does not happen")
     await pilot.pause()
 
 
