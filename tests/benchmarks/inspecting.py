@@ -154,7 +154,7 @@ def show(arguments: Sequence[str]) -> None:
     view, recorded, *rest = arguments
     options = contenders.parser().parse_args(rest)
     meter = Meter(options.seconds)
-    # The live run is listed among the recorded ones.
+    # The live run is listed with the recorded ones.
     runs = options.report.with_suffix(f".{os.getpid()}.runs")
     runs.mkdir()
     if view == RUNS_SCREEN:
