@@ -16,6 +16,7 @@ from tui_trainer.ui.screens.dialogs import ConfirmScreen
 from tui_trainer.ui.screens.replay_screen import ReplayScreen
 from tui_trainer.ui.screens.run_screen import TrainScreen
 from tui_trainer.ui.screens.runs_screen import RunsScreen
+from tui_trainer.ui.screens.select_screen import NameList
 from tui_trainer.ui.widgets.differences_panel import DifferencesPanel
 from tui_trainer.ui.widgets.lens_panel import LensPanel
 from tui_trainer.ui.widgets.run_list import ListLine, RunLine
@@ -347,3 +348,16 @@ async def test_a_small_window_shows_one_panel_at_a_time(tmp_path: Path) -> None:
 
 def note(screen: RunsScreen) -> str:
     return str(screen.query_one("#prompt-note", Static).content)
+
+
+async def test_only_selected_names_have_a_mark(tmp_path: Path) -> None:
+    write_runs(tmp_path / "runs")
+    app, _ = window(PAUSED, runs=tmp_path / "runs")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await wait_for_events(pilot, app, PAUSED)
+        await show_runs(pilot, app)
+        await pilot.press("g")
+        names = app.screen.query_one(NameList)
+        await pilot.press("space")
+        lines = [names.render_line(y).text for y in range(names.option_count)]
+        assert ["X" in line[:4] for line in lines] == [True, *[False] * (len(lines) - 1)]

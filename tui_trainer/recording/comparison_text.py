@@ -50,25 +50,22 @@ def comparison_blocks(found: RunComparison) -> tuple[Block, ...]:
 
 
 def _runs(found: RunComparison) -> Table:
-    """Return the table of the compared runs."""
-    rows: list[tuple[str, ...]] = [("", "run", "seeds", "state")]
-    rows += [
-        (label, group.name, *_members(group))
+    """Return the compared runs: in one column, which a narrow panel can fold."""
+    rows = [
+        " · ".join(dict.fromkeys((label, group.name, *_members(group))))
         for label, group in zip(found.labels, found.groups, strict=True)
     ]
-    if found.labels == tuple(group.name for group in found.groups):
-        rows = [row[1:] for row in rows]
-    return Table(caption="", heads=rows[0], rows=tuple(rows[1:]))
+    return Table(caption="", heads=("compared",), rows=tuple((row,) for row in rows))
 
 
 def _members(group: ComparedGroup) -> tuple[str, str]:
-    """Return the seeds of a group and the state of its runs."""
+    """Return the seeds of a group and the states of its runs."""
     states = [run.summary.state for run in group.runs]
     if group.is_single:
-        return str(group.seeds[0]), states[0]
+        return f"seed {group.seeds[0]}", states[0]
     counts = {state: states.count(state) for state in states}
     parts = [state if len(counts) == 1 else f"{count} {state}" for state, count in counts.items()]
-    return f"{seeds_text(group.seeds)} ({fmt.plural(len(states), 'run')})", ", ".join(parts)
+    return f"seeds {seeds_text(group.seeds)} ({fmt.plural(len(states), 'run')})", ", ".join(parts)
 
 
 def _table(caption: str, labels: Sequence[str], rows: Sequence[tuple[str, ...]]) -> Table:
