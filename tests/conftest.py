@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import signal
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -17,6 +18,22 @@ BY_DEFAULT = {
     )
     if hasattr(signal, name)
 }
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what a test with many parameters need not repeat by default.
+
+    ``@pytest.mark.sampled(3)`` leaves every third of its parameters to the default run.
+    """
+    places = Counter[str]()
+    for item in items:
+        mark = item.get_closest_marker("sampled")
+        if mark is not None:
+            name = item.nodeid.partition("[")[0]
+            if places[name] % mark.args[0]:
+                item.add_marker(pytest.mark.slow)
+            places[name] += 1
 
 
 def pytest_collection_finish() -> None:

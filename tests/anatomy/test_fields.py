@@ -32,6 +32,7 @@ def _repeatable() -> None:
 
 
 @pytest.mark.parametrize("name", CHAINS)
+@pytest.mark.sampled(3)
 def test_the_zoos_fields_are_the_measured_ones(name: str) -> None:
     model = zoo.build(name, image_size=28, classes=10)
 

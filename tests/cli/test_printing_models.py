@@ -218,6 +218,7 @@ def test_a_window_that_cannot_begin_leaves_no_folder(here: Path, words: list[str
         (["inspect"], "use mnist-tui evaluate"),
     ],
 )
+@pytest.mark.sampled(5)
 def test_a_terminal_that_moves_no_cursor(
     tmp_path: Path, kind: str, words: list[str], instead: str
 ) -> None:

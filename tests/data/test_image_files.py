@@ -85,13 +85,8 @@ FORMS: dict[str, Save] = {
 }
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[pytest.mark.slow] if place % 2 else [])
-        for place, name in enumerate(FORMS)
-    ],
-)
+@pytest.mark.sampled(4)
+@pytest.mark.parametrize("name", FORMS)
 def test_every_form_holds_the_same_digit(
     name: str, plain: Tensor, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

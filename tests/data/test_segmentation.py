@@ -193,16 +193,9 @@ def likeness(one: Tensor, other: Tensor) -> float:
     return float(products.max() / (one.norm() * other.norm()))
 
 
-@pytest.mark.parametrize(
-    "digit", [DIGITS[0], *(pytest.param(digit, marks=pytest.mark.slow) for digit in DIGITS[1:])]
-)
-@pytest.mark.parametrize(
-    "picture",
-    [
-        pytest.param(picture, marks=[pytest.mark.slow] if place % 3 else [])
-        for place, picture in enumerate(SCENES)
-    ],
-)
+@pytest.mark.sampled(5 * len(DIGITS) + 1)
+@pytest.mark.parametrize("digit", DIGITS)
+@pytest.mark.parametrize("picture", SCENES)
 def test_the_digit_is_found(picture: str, digit: int, tmp_path: Path) -> None:
     ImageOps.invert(ink(digit)).save(tmp_path / "plain.png")
     path = tmp_path / ("picture.jpg" if "photographed" in picture else "picture.png")

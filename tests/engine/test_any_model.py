@@ -76,6 +76,7 @@ def same(one: Checkpoint, other: Checkpoint) -> bool:
 
 
 @repeatable
+@pytest.mark.sampled(3)
 def test_a_run_with_probes_is_the_run_without(few: Path, kind: Kind) -> None:
     config = config_of(kind, few, epochs=2)
     with_probes, left = trained(config)

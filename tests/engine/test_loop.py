@@ -62,6 +62,7 @@ def test_a_small_model_learns_real_digits() -> None:
     ("model", "optimizer"),
     [*((model, "adam") for model in MODELS), *(("small", optimizer) for optimizer in OPTIMIZERS)],
 )
+@pytest.mark.sampled(3)
 def test_every_model_and_every_optimizer_learns(tiny: Path, model: str, optimizer: str) -> None:
     few = model in ("pico", "nano")  # few parameters learn slower
     lr = 0.05 if optimizer == "sgd" else 0.02 if few else 0.005

@@ -57,6 +57,7 @@ def test_one_thread_gives_the_same_bits(name: str) -> None:
 
 
 @pytest.mark.parametrize("count", [16, 15, 1])
+@pytest.mark.sampled(2)
 def test_batch_norm_is_as_precise_as_that_of_pytorch(threads: int, count: int) -> None:
     model, images = model_and_images("small", count)
     expected = gradients(model, images, fast=False, precise=True)

@@ -241,6 +241,7 @@ def custom_sampler() -> DataLoader[Any]:
         (commands.Stop(), by_step_alone, "uses neither run.batches() nor run.should_stop"),
     ],
 )
+@pytest.mark.sampled(3)
 def test_what_a_script_cannot_do_is_rejected_with_the_reason(
     tmp_path: Path, command: Command, loop: Callable[[Net, WatchedRun], object], reason: str
 ) -> None:

@@ -31,6 +31,7 @@ def made(kind: type[nn.Module]) -> nn.Module:
 
 
 @pytest.mark.parametrize("kind", models.EVERY, ids=lambda kind: kind.__name__)
+@pytest.mark.sampled(3)
 def test_no_item_changes_the_model(data: Data, kind: type[nn.Module]) -> None:
     context = check_context_of(data, made(kind), plan=SHORT)
     before = {name: tensor.clone() for name, tensor in state_tensors(context.model).items()}
@@ -55,6 +56,7 @@ def _tried(
 
 
 @pytest.mark.parametrize("kind", models.HEALTHY, ids=lambda kind: kind.__name__)
+@pytest.mark.sampled(3)
 def test_a_healthy_model_has_no_errors(data: Data, kind: type[nn.Module]) -> None:
     context = check_context_of(data, made(kind))
     for group, names in (
