@@ -42,6 +42,10 @@ from tui_trainer.ui.theming.roles import RUN_ROLES
 
 GLYPHS = "●■▲◆○□△◇▼"
 
+LOSS_CAP = 10.0
+"""Larger losses are drawn at this multiple of the chance-level loss: that of a diverged run would
+squeeze all others into the bottom of the chart. The legend has the true value."""
+
 BAND_POINTS = 128
 """The number of places of a band: a terminal is hardly finer, and each costs a Student interval."""
 
@@ -146,7 +150,8 @@ def overlay_chart(
         rows.append(LegendRow(group.name, group.style.glyph, group.style.role, text))
     for run in curves:
         line = _run_line(run, shown, view)
-        lines.append(line)
+        most = LOSS_CAP * run.history.guessing_loss if shown.scale is LOSS else math.inf
+        lines.append(_capped(line, most))
         text = _run_text(line, view, x_max, shown)
         rows.append(LegendRow(run.name, run.style.glyph, run.style.role, text))
     return ChartContent(
@@ -180,6 +185,16 @@ def _line(history: History, metric: Metric, view: ChartView, style: RunStyle) ->
     state = (len(y), x[-1], y[-1]) if y else ()
     key = (metric.title, view.x, style)
     return kept_line(curve.train, key, state, lambda: Line(x, y, role, glyph=glyph).without_gaps())
+
+
+@lru_cache(maxsize=128)
+def _capped(line: Line, most: float) -> Line:
+    """Return a line without values above ``most``; the same object if it has none."""
+    ys = (line.trend, line.low, line.high)
+    if all(max(y, default=0.0) <= most for y in ys if y is not None):
+        return line
+    trend, low, high = (y and [min(value, most) for value in y] for y in ys)
+    return replace(line, trend=trend or (), low=low, high=high)
 
 
 def _run_text(line: Line, view: ChartView, x_max: float, metric: Metric) -> str:
