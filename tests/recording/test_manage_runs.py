@@ -265,3 +265,19 @@ def test_a_group_is_renamed_and_deleted_as_one(tmp_path: Path, trash: Path) -> N
     assert names(root) == []
     assert [path.name for path in trash.iterdir()] == ["seed-0"]
     assert manage_runs.runs_in(root) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="open files are not moved there")
+@pytest.mark.parametrize("act", [lambda path: rename(path, "other"), delete])
+def test_a_run_whose_note_is_being_written_stays_where_it_is(
+    tmp_path: Path, trash: Path, monkeypatch: pytest.MonkeyPatch, act: Callable[[Path], object]
+) -> None:
+    path = record(tmp_path / "runs" / "one")
+    monkeypatch.setattr(manage_runs, "WAITS", 1)
+    lock = Lock(RunFolder(path).about_lock)
+    with pytest.raises(InputError, match="is writing its note or its tags; try again"):
+        act(path)
+    lock.release()
+    assert names(path.parent) == ["one"]
+    act(path)
+    assert "one" not in names(path.parent)

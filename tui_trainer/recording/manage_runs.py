@@ -199,9 +199,10 @@ def _no_trash(folder: Path, error: Exception) -> NoTrashError:
 
 @contextmanager
 def _not_trained(folder: Path, action: str) -> Iterator[None]:
-    """Hold the locks of a run, or of a group and all its runs, so that no process trains them.
+    """Hold the locks of a run, or of a group and all its runs: no process trains or annotates them.
 
-    A run of a group also needs the lock of the group, whose trainer counts on its runs.
+    A note is written to a path: if another run had taken it meanwhile, its note would be lost. A
+    run of a group also needs the lock of the group, whose trainer counts on its runs.
 
     Raises:
         InputError: If a process trains one of them, or there is no run.
@@ -221,6 +222,8 @@ def _not_trained(folder: Path, action: str) -> Iterator[None]:
             stack.callback(lock.release)
             if sys.platform == "win32":  # there, a folder with an open file cannot be moved
                 lock.release()
+            elif RunFolder(locked).is_run:
+                stack.enter_context(_about_lock(locked))
         yield
 
 
