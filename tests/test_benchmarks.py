@@ -257,11 +257,18 @@ def test_a_record_is_read_as_it_grows(tmp_path: Path) -> None:
 def test_the_cost_of_a_process_is_read() -> None:
     number = os.getpid()
     assert attached.cpu_seconds(number) > 0
-    threads = attached.thread_seconds(number)
-    assert threads
-    if Path(f"/proc/{number}/task/{number}").exists():  # a sandbox may number threads differently
-        assert next(iter(threads)) == number
+    assert next(iter(attached.thread_seconds(number))) == number
     assert attached.memory_mb(number, "VmHWM") >= attached.memory_mb(number) > 1
+
+
+def test_the_first_thread_of_a_process_has_its_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (90, 700, 12):
+        (tmp_path / "700" / "task" / str(number)).mkdir(parents=True)
+    monkeypatch.setattr(attached, "Path", lambda path: tmp_path / path.removeprefix("/proc/"))
+    monkeypatch.setattr(attached, "_ticks", lambda path: float(path.parent.name))
+    assert list(attached.thread_seconds(700)) == [700, 12, 90]
 
 
 def test_a_key_is_seen_by_its_lr_or_a_later_one() -> None:

@@ -173,10 +173,10 @@ def cpu_seconds(process: int) -> float:
 
 def thread_seconds(process: int) -> dict[int, float]:
     """Return the user and system time of each thread of a process; the first is the app's."""
-    found = {}
-    for path in sorted(Path(f"/proc/{process}/task").iterdir(), key=lambda path: int(path.name)):
-        found[int(path.name)] = _ticks(path / "stat")
-    return found
+    # By its name, not as the smallest: after the largest number Linux begins again with small ones.
+    tasks = {int(path.name): path for path in Path(f"/proc/{process}/task").iterdir()}
+    order = sorted(tasks, key=lambda number: (number != process, number))
+    return {number: _ticks(tasks[number] / "stat") for number in order}
 
 
 def _ticks(path: Path) -> float:
