@@ -22,11 +22,6 @@ BAND_POINTS = 200
 """Points of a training curve."""
 
 
-LOSS_CAP = 10.0
-"""Larger losses are drawn at this multiple of the chance-level loss: a diverged run would squeeze
-all others into the bottom of the chart."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Chart:
     """A chart of the report.
@@ -60,7 +55,7 @@ def _train_losses(history: History) -> Points:
 
 
 def _capped(history: History, losses: Iterable[float]) -> list[float]:
-    return [min(loss, LOSS_CAP * history.guessing_loss) for loss in losses]
+    return [min(loss, history.largest_drawn_loss) for loss in losses]
 
 
 _CHARTS = (

@@ -21,6 +21,10 @@ SMOOTHING_SHARE = 1 / 30
 LOSS_CAP = 3.0
 """In :attr:`History.capped_loss` a batch counts at most this multiple of the chance-level loss."""
 
+DRAWN_LOSS = 10.0
+"""Next to other runs, larger losses are drawn at this multiple of the chance-level loss: a diverged
+run would squeeze all others into the bottom of the chart."""
+
 
 class Point(NamedTuple):
     """A measured value at a position in epochs, with its 95 % interval if it has one."""
@@ -115,6 +119,11 @@ class History(RunState):
             for test in self.tests
         ]
         return Curve(self.train_accuracy, self.smoothed_accuracy, done, tests)
+
+    @property
+    def largest_drawn_loss(self) -> float:
+        """Where a chart of several runs draws all larger losses; see :data:`DRAWN_LOSS`."""
+        return DRAWN_LOSS * self.guessing_loss
 
     @property
     def smoothed_loss(self) -> float | None:

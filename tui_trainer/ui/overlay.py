@@ -42,10 +42,6 @@ from tui_trainer.ui.theming.roles import RUN_ROLES
 
 GLYPHS = "●■▲◆○□△◇▼"
 
-LOSS_CAP = 10.0
-"""Larger losses are drawn at this multiple of the chance-level loss: that of a diverged run would
-squeeze all others into the bottom of the chart. The legend has the true value."""
-
 BAND_POINTS = 128
 """The number of places of a band: a terminal is hardly finer, and each costs a Student interval."""
 
@@ -150,8 +146,8 @@ def overlay_chart(
         rows.append(LegendRow(group.name, group.style.glyph, group.style.role, text))
     for run in curves:
         line = _run_line(run, shown, view)
-        most = LOSS_CAP * run.history.guessing_loss if shown.scale is LOSS else math.inf
-        lines.append(_capped(line, most))
+        most = run.history.largest_drawn_loss if shown.scale is LOSS else math.inf
+        lines.append(_capped(line, most))  # the legend has the true value
         text = _run_text(line, view, x_max, shown)
         rows.append(LegendRow(run.name, run.style.glyph, run.style.role, text))
     return ChartContent(
