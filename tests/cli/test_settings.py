@@ -73,6 +73,7 @@ OTHERS: dict[str, Any] = {
     "target_accuracy": 0.994,
     "last": 2,
     "checkpoint_every": 3,
+    "test": False,
     "probes": False,
 }
 

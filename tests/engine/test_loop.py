@@ -263,6 +263,17 @@ def test_without_a_validation_split_its_fields_are_none(tiny: Path) -> None:
     assert only(RunStarted, events).train_size == 120
 
 
+def test_a_run_without_the_test_ends_in_order(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[object] = []
+    monkeypatch.setattr("tui_trainer.data.dataset.HeldOutTest.open", opened.append)
+
+    events = run(tiny_config(tiny, epochs=1, test=False))
+
+    end = only(RunFinished, events)
+    assert (end.reason, end.test_accuracy, end.test_evaluations) == ("completed", None, 0)
+    assert (opened, of(TestEvaluated, events)) == ([], [])
+
+
 def test_the_test_set_is_read_once_at_the_end(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reported: list[Event] = []
     evaluated_after: list[Event] = []

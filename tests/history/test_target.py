@@ -100,6 +100,13 @@ def test_a_target_that_cannot_be_reached_is_refused(settings: dict[str, int], pr
     assert (caught.value.key, caught.value.problem) == ("last", problem)
 
 
+def test_a_target_on_a_sealed_test_set_is_refused() -> None:
+    with pytest.raises(SettingError) as caught:
+        RunConfig(target_accuracy=0.9, test=False).check_target()
+    assert caught.value.key == "target_accuracy"
+    RunConfig(target_accuracy=0.9, last=2, test=False).check_target()
+
+
 def test_the_target_of_a_run() -> None:
     assert Target.of(RunConfig().as_dict()) is None
     target = Target.of(RunConfig(target_accuracy=0.994, last=5).as_dict())

@@ -205,10 +205,11 @@ def _checkpoint_names(run: Run) -> list[str]:
 
 
 def finish(run: Run, reason: str) -> Iterator[Event]:
-    """Evaluate on the test set, unless the run diverged or was stopped without it; end the run."""
+    """Evaluate on the test set, unless the run diverged or does without it; end the run."""
     run.stopwatch.pause()
     test = None
-    if reason != "diverged" and (run.control.stop is None or run.control.stop.test):
+    is_tested = run.config.test and (run.control.stop is None or run.control.stop.test)
+    if reason != "diverged" and is_tested:
         yield from run.enter("testing")
         test = run.evaluate_test()
         yield test

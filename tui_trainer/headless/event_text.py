@@ -46,6 +46,7 @@ _NOT_READ = {
     "terminated": "the process was terminated",
     "disconnected": "the terminal was closed",
     "stopped": "the run was stopped without a test evaluation",
+    "completed": "--no-test keeps it sealed",
 }
 
 

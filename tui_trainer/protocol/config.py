@@ -262,6 +262,9 @@ class RunConfig:
         (1, MAX_EPOCHS),
         subject="the number of epochs",
     )
+    test: bool = setting(
+        True, RECORD, "Evaluate the test set at the end; --no-test keeps it sealed while you choose"
+    )
     probes: bool = setting(
         True, RECORD, "Sample gradients and activations in training; findings need them"
     )
@@ -285,6 +288,11 @@ class RunConfig:
             SettingError: If it cannot.
         """
         if self.last is None:
+            if self.target_accuracy is not None and not self.test:
+                raise SettingError(
+                    "target_accuracy",
+                    "needs the test evaluation, and test is off; add --last 1 for validation",
+                )
             return
         if self.target_accuracy is None:
             raise SettingError("last", "needs a target; add --target-accuracy 0.994")

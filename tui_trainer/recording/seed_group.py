@@ -83,7 +83,8 @@ class SeedGroup:
             return False
         summary = folder.read_summary()
         # Killed between its test evaluation and its end, it has everything.
-        is_tested = summary.test_accuracy is not None and summary.epochs_done >= summary.epochs
+        is_tested = summary.test_accuracy is not None or not self.config.test
+        is_tested = is_tested and summary.epochs_done >= summary.epochs
         return summary.state in _RESULTS or (is_tested and not Lock.is_held(folder.lock))
 
     @property
