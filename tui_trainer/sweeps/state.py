@@ -62,11 +62,12 @@ class TrialState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Importance:
-    """How much of the variation of the objective a setting explains.
+    """How much of the variation of the trials' ranks a setting explains.
 
     Attributes:
         setting: Its name.
-        share: Its share, 0 to 1; the shares of all settings add up to 1.
+        share: Its share, 0 to 1. What is missing to 1 is chance, and what settings explain only
+            together; see :mod:`tui_trainer.sweeps.importance`.
         low: The lower end of its 95 % interval, by resampling the trials.
         high: The upper end.
     """
@@ -106,6 +107,7 @@ class SweepState:
         seconds: The time since its first trial began, without the time when no worker trained.
         is_over: Whether its budget is spent and no trial is running or waiting.
         ended: Why it is over, in one line; empty before.
+        val_images: The number of validation images; 0 before a run has begun.
     """
 
     name: str
@@ -117,6 +119,7 @@ class SweepState:
     seconds: float = 0.0
     is_over: bool = False
     ended: str = ""
+    val_images: int = 0
 
     @property
     def completed(self) -> tuple[TrialState, ...]:
