@@ -17,7 +17,7 @@ def expected_maximum(count: int) -> float:
 
     ∫ x · count · φ(x) · Φ(x)^(count - 1) dx, by the trapezoidal rule; 0 for one value, 2.16 for 40.
 
-    Whatever the true values are, the best of ``count`` measured ones is on average too good by at
+    For any true values, the best of ``count`` measured ones is on average too good by at
     most this many standard deviations of the measurement: its error is at most the largest error.
     Errors that the values share make it less (D. Slepian, "The one-sided barrier problem for
     Gaussian noise", Bell System Technical Journal 41 (1962), 463-501).

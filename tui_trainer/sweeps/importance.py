@@ -138,9 +138,9 @@ def _drops(x: Floats, y: Floats, weights: Floats, groups: Sequence[range]) -> Fl
     return np.array([whole - adjusted([c for c in everything if c not in g]) for g in groups])
 
 
-def _ranks(scores: Floats) -> Floats:
-    """Return the ranks of scores; equal scores share the mean of theirs."""
-    values, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+def _ranks(given: Floats) -> Floats:
+    """Return the ranks of values; equal values share the mean of their ranks."""
+    values, inverse, counts = np.unique(given, return_inverse=True, return_counts=True)
     assert len(values) == len(counts)
     last = np.cumsum(counts)
     return np.asarray((last - (counts - 1) / 2)[inverse], dtype=float)

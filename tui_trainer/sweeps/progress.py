@@ -40,8 +40,8 @@ class Limit:
 def limits_of(state: SweepState) -> list[Limit]:
     """Return the limits of the budget, the one that is reached first in front.
 
-    The time left is what is left at the rate so far: of trials or epochs per second of the sweep,
-    by all its workers. Trials that were pruned count: they make the rate.
+    The time left is what is left at the speed so far: of trials or epochs per second of the sweep,
+    by all its workers. Trials that were pruned count as trials.
     """
     budget, seconds = state.spec.budget, state.seconds
     trials = sum(map(_share, state.trials))
@@ -53,8 +53,8 @@ def limits_of(state: SweepState) -> list[Limit]:
         ("minutes", seconds / 60, budget.minutes),
     ):
         if total is not None:
-            rate = used / seconds if seconds > 0 else 0.0
-            left = max(0.0, total - used) / rate if rate > 0 else None
+            speed = used / seconds if seconds > 0 else 0.0
+            left = max(0.0, total - used) / speed if speed > 0 else None
             found.append(Limit(name, used, float(total), left))
     return sorted(found, key=lambda limit: (-limit.share, limit.name))
 
