@@ -36,7 +36,7 @@ class Source:
         if self.text is None:
             return option_of(key)
         shown = key if re.fullmatch(r"[\w-]+", key) else repr(key)
-        return _place(self.name, line_of(self.text, key), shown)
+        return place_in(self.name, line_of(self.text, key), shown)
 
 
 def read_config(path: Path) -> Source:
@@ -67,17 +67,35 @@ def parse_config(text: str, name: str) -> Source:
     Raises:
         InputError: If it is not TOML, or has an unknown key.
     """
+    return parse_tables(text, name)[0]
+
+
+def parse_tables(text: str, name: str, *tables: str) -> tuple[Source, dict[str, Any]]:
+    """Parse a TOML file of settings that also has other tables.
+
+    Args:
+        text: The text of the file.
+        name: Its name in messages.
+        tables: The names of the other tables.
+
+    Returns:
+        The settings at the top of the file, and what the file says of each of these tables.
+
+    Raises:
+        InputError: If it is not TOML, or has an unknown key at the top.
+    """
     try:
-        settings = parse_toml(text)
+        content = parse_toml(text)
     except TomlError as error:
-        place = _place(name, error.line, error.key)
+        place = place_in(name, error.line, error.key)
         raise InputError(f"{place}: invalid TOML: {error.problem}") from None
-    source = Source(settings, text, name)
-    for key in settings:
+    others = {key: content.pop(key) for key in tables if key in content}
+    source = Source(content, text, name)
+    for key in content:
         if key not in SETTINGS:
-            known = ", ".join(SETTINGS)
+            known = ", ".join((*SETTINGS, *(f"[{table}]" for table in tables)))
             raise InputError(f"{source.place(key)}: unknown setting; choose {known}")
-    return source
+    return source, others
 
 
 def compose(*sources: Source) -> RunConfig:
@@ -127,6 +145,6 @@ def _value(value: str | float | bool) -> str:
     return repr(value)
 
 
-def _place(name: str, line: int | None, key: str) -> str:
+def place_in(name: str, line: int | None, key: str) -> str:
     """Return the place of a key for messages: ``run.toml, line 3, lr``."""
     return f"{name}{f', line {line}' if line else ''}{f', {key}' if key else ''}"

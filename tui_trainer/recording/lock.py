@@ -110,7 +110,7 @@ class Lock:
             except OSError as error:
                 if error.errno not in _HELD:
                     self.unlocked = error.strerror or str(error)
-                    if _lives(record := _record(file)):
+                    if lives(record := _record(file)):
                         raise LockedError(_holder(record)) from None
                     break
                 if attempt == ATTEMPTS - 1:
@@ -121,9 +121,8 @@ class Lock:
             threading.Thread(target=self._beat, name="lock", daemon=True).start()
 
     def _write(self, file: FileIO) -> None:
-        who = {"pid": os.getpid(), "began": _began(os.getpid()), "host": _host()}
-        where = {"machine": _machine(), "inode": os.fstat(file.fileno()).st_ino}
-        record = json.dumps({**who, **where, "beat": time.time()})
+        where = {"inode": os.fstat(file.fileno()).st_ino}
+        record = json.dumps({**this_process(), **where, "beat": time.time()})
         # One write of constant length: a concurrent reader finds it complete.
         file.seek(0)
         file.write(record.ljust(RECORD_BYTES).encode())
@@ -168,7 +167,7 @@ class Lock:
                 try:
                     acquire(file, shared=True)
                 except OSError as error:
-                    return error.errno in _HELD or _lives(_record(file))
+                    return error.errno in _HELD or lives(_record(file))
         except OSError:
             return False
         return False
@@ -194,8 +193,18 @@ def _holder(record: Mapping[str, Any]) -> str:
     return f"process {number}" + (f" on {host}" if host not in ("", _host()) else "")
 
 
-def _lives(record: Mapping[str, Any]) -> bool:
-    """Return whether the process of a record seems to be running."""
+def this_process() -> dict[str, Any]:
+    """Return the record of this process, for :func:`lives` in another one."""
+    number = os.getpid()
+    return {"pid": number, "began": _began(number), "host": _host(), "machine": _machine()}
+
+
+def lives(record: Mapping[str, Any]) -> bool:
+    """Return whether the process of a record seems to be running.
+
+    Args:
+        record: That of :func:`this_process`, and ``beat``, the time of its last heartbeat.
+    """
     number, beat = record.get("pid"), record.get("beat")
     if type(number) is not int or number <= 0:
         return False

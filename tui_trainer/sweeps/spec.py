@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from tui_trainer.protocol.config import RunConfig
@@ -38,6 +41,13 @@ class Range:
     step: float | None = None
     is_integer: bool = False
 
+    @property
+    def count(self) -> int | None:
+        """The number of its values; None for any value between."""
+        if self.step is None and not self.is_integer:
+            return None
+        return round((self.high - self.low) / (self.step or 1)) + 1
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -51,6 +61,13 @@ class Choice:
 
 
 Dimension = Range | Choice
+
+
+def grid_size(space: Mapping[str, Dimension]) -> int:
+    """Return the number of combinations of a space whose settings all have a count of values."""
+    return math.prod(
+        len(each.values) if isinstance(each, Choice) else each.count or 0 for each in space.values()
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +99,7 @@ class SweepSpec:
         seeds: Runs per trial, with the seeds ``base.seed``, ``base.seed + 1``, …
         seed: The seed of the sampler.
         budget: When the sweep ends.
+        storage: The URL of the database of its trials; empty for a file in its folder.
         text: The text of the file.
         name: The name of the file, for messages.
     """
@@ -95,6 +113,7 @@ class SweepSpec:
     seeds: int = 1
     seed: int = 0
     budget: Budget = field(default_factory=Budget)
+    storage: str = ""
     text: str = ""
     name: str = "sweep.toml"
 
@@ -102,3 +121,13 @@ class SweepSpec:
     def is_minimized(self) -> bool:
         """Whether a smaller objective is better."""
         return self.objective in MINIMIZED
+
+    @property
+    def fingerprint(self) -> str:
+        """What decides its trials, as a hash: not the budget, the storage or the comments."""
+        facts = {
+            "settings": dict(self.settings),
+            "space": [(name, asdict(dimension)) for name, dimension in self.space.items()],
+            "search": (self.sampler, self.objective, self.pruning, self.seeds, self.seed),
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

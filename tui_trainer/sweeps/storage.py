@@ -1,0 +1,168 @@
+"""Optuna's storage of a sweep: a journal file in its folder, or a database.
+
+All of Optuna's messages stay out of the terminal.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+
+from tui_trainer.protocol.errors import InputError, reason
+from tui_trainer.recording.lock import STALE, lives, this_process
+from tui_trainer.sweeps.errors import ClaimLost, StorageError
+from tui_trainer.text.fmt import clip, one_line, printable
+
+JOURNAL = "study.log"
+"""The journal of a sweep in its folder."""
+
+PAUSE = 0.005
+"""Seconds between two attempts to lock the journal."""
+
+optuna.logging.disable_default_handler()
+optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+warnings.filterwarnings("ignore", category=UserWarning, module=r"optuna\..*")
+
+
+def open_storage(place: Path | str) -> BaseStorage:
+    """Open the storage of a sweep: a journal file, which is created, or the URL of a database.
+
+    Raises:
+        StorageError: If it cannot be reached or read, or is of another version of Optuna.
+    """
+    if isinstance(place, str):
+        with storage_errors(place):
+            return optuna.storages.get_storage(place)
+    with storage_errors(printable(place)):
+        return JournalStorage(JournalFileBackend(str(place), lock_obj=JournalLock(str(place))))
+
+
+@contextmanager
+def storage_errors(name: str) -> Iterator[None]:
+    """Turn the exceptions of a storage into one line; ``name`` is its name.
+
+    Raises:
+        StorageError: In place of an exception of Optuna or the system.
+    """
+    try:
+        yield
+    except (InputError, ClaimLost, optuna.exceptions.UpdateFinishedTrialError):
+        raise
+    except OSError as error:
+        raise StorageError(f"{name}: cannot be used: {reason(error)}") from None
+    except (AssertionError, KeyError, TypeError, ValueError) as error:
+        raise StorageError(
+            f"{name}: damaged, or written by another version of Optuna than "
+            f"{optuna.__version__}: {_problem(error)}"
+        ) from None
+    except Exception as error:  # those of database drivers have no common class
+        raise StorageError(f"{name}: cannot be used: {_problem(error)}") from None
+
+
+def _problem(error: Exception) -> str:
+    return clip(f"{type(error).__name__}: {one_line(str(error))}", 200)
+
+
+class JournalLock(JournalFileSymlinkLock):
+    """The lock of a journal: a symbolic link, which names the process that holds it.
+
+    As Optuna's own lock it also works on a network file system, but the link of a killed process of
+    this machine is removed at once, and that of another machine after :data:`STALE` seconds. A line
+    that a killed process has left unfinished is removed before the next one is written.
+
+    Args:
+        journal: The path of the journal.
+    """
+
+    def __init__(self, journal: str) -> None:
+        super().__init__(journal)
+        self._journal = journal
+        self._link = f"{journal}.lock"
+
+    def acquire(self) -> bool:
+        """Wait for the lock, and take it.
+
+        Raises:
+            OSError: If the folder cannot be written.
+        """
+        seen, since = "", time.monotonic()
+        while not self._take():
+            holder = self._holder()
+            if holder != seen:
+                seen, since = holder, time.monotonic()
+            if holder and (_is_dead(holder) or time.monotonic() - since > STALE):
+                self._break(holder)
+            time.sleep(PAUSE)
+        self._remove_unfinished_line()
+        return True
+
+    def release(self) -> None:
+        """Release the lock."""
+        with suppress(FileNotFoundError):
+            os.unlink(self._link)
+
+    def _take(self) -> bool:
+        # The moment makes each link differ: a waiting process sees that the lock is alive.
+        record = json.dumps({**this_process(), "at": time.time_ns()}, separators=(",", ":"))
+        try:
+            os.symlink(record, self._link)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno == errno.EEXIST:
+                return False
+            raise
+        return True
+
+    def _holder(self) -> str:
+        """Return the record of the holder; empty if there is none."""
+        try:
+            return os.readlink(self._link)
+        except OSError:
+            return ""
+
+    def _break(self, holder: str) -> None:
+        """Remove the link of a dead process; of several that try, one renames it."""
+        aside = f"{self._link}.{os.getpid()}"
+        with suppress(OSError):
+            os.rename(self._link, aside)
+            if os.readlink(aside) != holder:  # another process has taken the lock meanwhile
+                with suppress(FileExistsError):
+                    os.symlink(os.readlink(aside), self._link)
+            os.unlink(aside)
+
+    def _remove_unfinished_line(self) -> None:
+        with suppress(FileNotFoundError), open(self._journal, "rb+") as file:
+            size = file.seek(0, os.SEEK_END)
+            if size == 0:
+                return
+            file.seek(size - 1)
+            if file.read(1) == b"\n":
+                return
+            start = max(0, size - (1 << 20))
+            file.seek(start)
+            file.truncate(start + file.read().rfind(b"\n") + 1)
+
+
+def _is_dead(holder: str) -> bool:
+    """Return whether a link names a process of this machine that has ended."""
+    try:
+        record: Any = json.loads(holder)
+    except ValueError:
+        return False
+    own = this_process()
+    if not isinstance(record, dict) or record.get("machine") != own["machine"]:
+        return False
+    return not lives({**record, "beat": time.time()})
