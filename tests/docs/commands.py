@@ -46,7 +46,7 @@ OTHERS = {"python", "python3", "pytest", "ruff", "mypy", "lint-imports", "git", 
 FEW = {"--epochs": "1", "--train-size": "400", "--val-size": "100", "--threads": "1"}
 """What a new run gets unless the page gives it."""
 
-WINDOWS = {"", "resume", "run", "seeds", "attach", "replay", "inspect"}
+WINDOWS = {"", "resume", "run", "seeds", "sweep", "attach", "replay", "inspect"}
 """The commands that open a window, unless they have ``--no-ui``."""
 
 FINE = {0, 3, 5, 6, 10}

@@ -35,6 +35,7 @@ from tui_trainer.cli.run_script import SCRIPT_ARGUMENTS, run
 from tui_trainer.cli.runs import runs
 from tui_trainer.cli.seeds import seeds
 from tui_trainer.cli.send import send
+from tui_trainer.cli.sweep import sweep
 from tui_trainer.cli.train import new_run
 from tui_trainer.headless.streams import Console, OutputError, redirect_to_devnull, stdout_for_data
 from tui_trainer.protocol.errors import InputError
@@ -79,7 +80,7 @@ app.callback(cls=SectionedGroup, invoke_without_command=True, epilog=EPILOG)(
     reserving_stdout(new_run)
 )
 for command in (
-    *(check, resume, seeds, attach, send, replay, diagnose),
+    *(check, resume, seeds, sweep, attach, send, replay, diagnose),
     *(runs, compare_runs, rename, note, tag, delete),
     *(export, model, review, compare, zoo),
     learn,

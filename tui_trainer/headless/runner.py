@@ -6,7 +6,6 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from tui_trainer.headless.interrupts import ImmediateExit, interruptible
@@ -14,6 +13,7 @@ from tui_trainer.headless.run_report import Report
 from tui_trainer.headless.streams import Console, DataOut, OutputError, data_stream
 from tui_trainer.history.run_state import RunState
 from tui_trainer.history.target import Target, verdict_on
+from tui_trainer.protocol.closing import closing
 from tui_trainer.protocol.commands import Inbox, Stop
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Event, RunFailed
@@ -66,7 +66,7 @@ def run_headless(
     try:
         with (
             interruptible(inbox, lambda why: console.print(_stopping(report.run, why))),
-            _closing(events),
+            closing(events),
         ):
             for event in events:
                 try:
@@ -99,18 +99,6 @@ def _stopping(run: RunState, why: str) -> str:
     if run.finished is not None:
         return f"{why}: no longer waiting for the command of --on-end"
     return f"{why}: finishing this batch; press Ctrl+C again to exit at once"
-
-
-@contextmanager
-def _closing(events: Iterator[Event]) -> Iterator[None]:
-    """Always close a generator; an error of its clean-up does not hide an earlier one."""
-    try:
-        yield
-    finally:
-        close = getattr(events, "close", None)
-        if close is not None:
-            with suppress(Exception):
-                close()
 
 
 def _exit_code(run: RunState, target: Target | None, debug: bool, console: Console) -> ExitCode:

@@ -27,7 +27,7 @@ def config_of(spec: SweepSpec, settings: Mapping[str, Any], seed: int) -> RunCon
 
 
 def impossible(spec: SweepSpec) -> tuple[str, Any, str] | None:
-    """Return a value of the space that no run accepts, whatever the other settings are.
+    """Return a value of the space that no run accepts with any other settings of it.
 
     Some combinations of a space may be invalid, as Nesterov's momentum with momentum 0: their
     trials fail. A value that is never valid is a mistake in the file.
@@ -48,7 +48,7 @@ def impossible(spec: SweepSpec) -> tuple[str, Any, str] | None:
             problem = f"{error.key} {error.problem}" if error.key not in settings else error.problem
         else:
             never -= set(places.items())
-    # Each place was tried at least once; one alone can be named by the trial of its own.
+    # Each place was tried at least once; only the first is reported.
     for name, place in sorted(never, key=lambda one: (len(ends[one[0]]), one)):
         return name, ends[name][place], _problem(spec, ends, name, place) or problem
     return None
@@ -71,7 +71,7 @@ def _ends(dimension: Dimension) -> tuple[Any, ...]:
 
 
 def _corners(sizes: Mapping[str, int]) -> Iterable[dict[str, int]]:
-    """Yield places of values: all combinations, or a sample with each value among them."""
+    """Yield places of values: all combinations, or a sample that contains each value."""
     total = 1
     for size in sizes.values():
         total *= size

@@ -9,5 +9,5 @@ class StorageError(InputError):
     """The storage of a sweep cannot be used: the sweep ends, its trials wait."""
 
 
-class ClaimLost(Exception):
+class TakenOverError(Exception):
     """Another worker has taken the trial over."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 from tui_trainer.sweeps.ended import Ended, ended_trials, terms, trials_needed
 from tui_trainer.sweeps.spec import Dimension, Range, SweepSpec
-from tui_trainer.sweeps.state import Importance, TrialState
+from tui_trainer.sweeps.state import Importance, SweepState, TrialState
 
 RESAMPLES = 500
 """Resamples of the trials: with 1,000 trials and ten settings they take a tenth of a second."""
@@ -50,6 +51,11 @@ def importance_of(spec: SweepSpec, trials: Sequence[TrialState]) -> tuple[Import
     if len(ended) < trials_needed(spec) or len({each.score for each in ended}) < 2:
         return ()
     return _importance(tuple(spec.space.items()), tuple(ended))
+
+
+def with_importance(state: SweepState) -> SweepState:
+    """Return a sweep with the importance of its settings."""
+    return replace(state, importance=importance_of(state.spec, state.trials))
 
 
 @lru_cache(maxsize=4)

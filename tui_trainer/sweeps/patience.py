@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from tui_trainer.protocol.errors import InputError
+from tui_trainer.sweeps.errors import StorageError
 from tui_trainer.text.fmt import duration
 
 PATIENCE = 300.0
@@ -20,7 +20,7 @@ T = TypeVar("T")
 Announce = Callable[[str], object]
 
 
-class StorageAwayError(InputError):
+class StorageAwayError(StorageError):
     """The storage was away for longer than :data:`PATIENCE`."""
 
 

@@ -13,7 +13,7 @@ Curve = Mapping[int, float]
 """The objective of a run by epoch, from 1."""
 
 REDUCTION = 3
-"""ASHA: of the trials that reach a rung, one in so many goes on; rungs are 1, 3, 9, … epochs."""
+"""ASHA: one in so many trials of a level continues; the levels are 1, 3, 9, … epochs."""
 
 STARTUP_TRIALS = 5
 """The median rule compares with so many completed trials, at least."""
@@ -30,7 +30,7 @@ def falls_behind(
     Args:
         spec: The sweep.
         curve: The first run of the trial so far.
-        others: Those of all other trials, as far as they went.
+        others: Those of all other trials.
         completed: Those of the completed trials.
     """
     if spec.pruning == "asha":
@@ -41,29 +41,32 @@ def falls_behind(
 
 
 def _asha(curve: Curve, others: Sequence[Curve], *, smaller_is_better: bool) -> str:
-    """Return why a trial is not in the best third of its rung.
+    """Return why a trial is not in the best third of its level.
 
-    With fewer than three trials in a rung all go on.
+    With fewer than three trials at a level all continue.
 
     Source: L. Li and others, "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020.
     """
     epoch = max(curve)
-    if not _is_rung(epoch):
+    if not _is_level(epoch):
         return ""
-    own = _best(curve, epoch, smaller_is_better)
-    rung = [own, *(_best(other, epoch, smaller_is_better) for other in others if epoch in other)]
-    kept = len(rung) // REDUCTION
+    current = _best(curve, epoch, smaller_is_better)
+    level = [
+        current,
+        *(_best(other, epoch, smaller_is_better) for other in others if epoch in other),
+    ]
+    kept = len(level) // REDUCTION
     if kept == 0:
         return ""
-    limit = sorted(rung, reverse=not smaller_is_better)[kept - 1]
-    if own <= limit if smaller_is_better else own >= limit:
+    limit = sorted(level, reverse=not smaller_is_better)[kept - 1]
+    if current <= limit if smaller_is_better else current >= limit:
         return ""
     return (
-        f"epoch {epoch}: {own:.4f}, not among the best {kept} of {len(rung)} trials ({limit:.4f})"
+        f"epoch {epoch}: {current:.4f}, not in the best {kept} of {len(level)} trials ({limit:.4f})"
     )
 
 
-def _is_rung(epoch: int) -> bool:
+def _is_level(epoch: int) -> bool:
     while epoch % REDUCTION == 0:
         epoch //= REDUCTION
     return epoch == 1
@@ -78,10 +81,12 @@ def _below_median(curve: Curve, completed: Sequence[Curve], *, smaller_is_better
     there = [other[epoch] for other in completed if epoch in other]
     if len(there) < STARTUP_TRIALS:
         return ""
-    own, limit = _best(curve, epoch, smaller_is_better), median(there)
-    if own <= limit if smaller_is_better else own >= limit:
+    current, limit = _best(curve, epoch, smaller_is_better), median(there)
+    if current <= limit if smaller_is_better else current >= limit:
         return ""
-    return f"epoch {epoch}: {own:.4f}, worse than the median of {len(there)} trials ({limit:.4f})"
+    return (
+        f"epoch {epoch}: {current:.4f}, worse than the median of {len(there)} trials ({limit:.4f})"
+    )
 
 
 def _best(curve: Curve, epoch: int, smaller_is_better: bool) -> float:
@@ -98,7 +103,7 @@ def clearly_worse(
     """Return why further seeds of a trial cannot make it the best; empty if they may.
 
     The means of two trials are compared with the spread between the seeds of one trial, pooled over
-    all trials: a trial with one seed has no spread of its own. One-sided, 97.5 %.
+    all trials: one seed has no spread. One-sided, 97.5 %.
 
     Args:
         values: The objectives of its seeds so far.

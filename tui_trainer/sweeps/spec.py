@@ -125,9 +125,9 @@ class SweepSpec:
     @property
     def fingerprint(self) -> str:
         """What decides its trials, as a hash: not the budget, the storage or the comments."""
-        facts = {
+        content = {
             "settings": dict(self.settings),
             "space": [(name, asdict(dimension)) for name, dimension in self.space.items()],
             "search": (self.sampler, self.objective, self.pruning, self.seeds, self.seed),
         }
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -21,7 +21,9 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
 from tui_trainer.protocol.errors import InputError, reason
 from tui_trainer.recording.lock import STALE, lives, this_process
-from tui_trainer.sweeps.errors import ClaimLost, StorageError
+from tui_trainer.sweeps.errors import StorageError, TakenOverError
+from tui_trainer.sweeps.location import DatabaseUrl, redacted
+from tui_trainer.sweeps.patience import Announce
 from tui_trainer.text.fmt import clip, one_line, printable
 
 JOURNAL = "study.log"
@@ -36,17 +38,27 @@ warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning
 warnings.filterwarnings("ignore", category=UserWarning, module=r"optuna\..*")
 
 
-def open_storage(place: Path | str) -> BaseStorage:
+def open_storage(place: Path | str, announce: Announce = lambda line: None) -> BaseStorage:
     """Open the storage of a sweep: a journal file, which is created, or the URL of a database.
 
+    Args:
+        place: The journal file, or the URL.
+        announce: Gets a line when a database goes away, and one when it is back.
+
     Raises:
-        StorageError: If it cannot be reached or read, or is of another version of Optuna.
+        InputError: If it cannot be reached or read, or is of another version of Optuna.
     """
     if isinstance(place, str):
-        with storage_errors(place):
-            return optuna.storages.get_storage(place)
+        from tui_trainer.sweeps.database import open_database
+
+        return open_database(DatabaseUrl.parse(place), announce)
     with storage_errors(printable(place)):
         return JournalStorage(JournalFileBackend(str(place), lock_obj=JournalLock(str(place))))
+
+
+def name_of(place: Path | str) -> str:
+    """Return the name of a storage in messages: never with a password."""
+    return str(DatabaseUrl.parse(place)) if isinstance(place, str) else printable(place)
 
 
 @contextmanager
@@ -58,7 +70,7 @@ def storage_errors(name: str) -> Iterator[None]:
     """
     try:
         yield
-    except (InputError, ClaimLost, optuna.exceptions.UpdateFinishedTrialError):
+    except (InputError, TakenOverError, optuna.exceptions.UpdateFinishedTrialError):
         raise
     except OSError as error:
         raise StorageError(f"{name}: cannot be used: {reason(error)}") from None
@@ -72,7 +84,7 @@ def storage_errors(name: str) -> Iterator[None]:
 
 
 def _problem(error: Exception) -> str:
-    return clip(f"{type(error).__name__}: {one_line(str(error))}", 200)
+    return clip(f"{type(error).__name__}: {redacted(one_line(str(error)))}", 200)
 
 
 class JournalLock(JournalFileSymlinkLock):
@@ -162,7 +174,7 @@ def _is_dead(holder: str) -> bool:
         record: Any = json.loads(holder)
     except ValueError:
         return False
-    own = this_process()
-    if not isinstance(record, dict) or record.get("machine") != own["machine"]:
+    here = this_process()
+    if not isinstance(record, dict) or record.get("machine") != here["machine"]:
         return False
     return not lives({**record, "beat": time.time()})

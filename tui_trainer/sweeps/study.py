@@ -25,7 +25,8 @@ from tui_trainer.recording.folder import RunFolder
 from tui_trainer.recording.lock import lives, this_process
 from tui_trainer.recording.recorder import not_writable
 from tui_trainer.sweeps import pruning
-from tui_trainer.sweeps.errors import ClaimLost
+from tui_trainer.sweeps.errors import TakenOverError
+from tui_trainer.sweeps.patience import Announce
 from tui_trainer.sweeps.records import (
     by_place,
     covered,
@@ -37,7 +38,7 @@ from tui_trainer.sweeps.records import (
 from tui_trainer.sweeps.sampling import seed_of, settings_at
 from tui_trainer.sweeps.spec import Budget, SweepSpec, grid_size
 from tui_trainer.sweeps.state import SweepState, TrialState, WorkerState
-from tui_trainer.sweeps.storage import JOURNAL, open_storage, storage_errors
+from tui_trainer.sweeps.storage import JOURNAL, name_of, open_storage, storage_errors
 from tui_trainer.sweeps.sweep_file import parse_sweep
 from tui_trainer.sweeps.trial_run import run_folder
 from tui_trainer.text.fmt import plural, printable
@@ -105,13 +106,16 @@ class Study:
     # Opening
 
     @classmethod
-    def create(cls, spec: SweepSpec, folder: Path, url: str = "") -> Study:
+    def create(
+        cls, spec: SweepSpec, folder: Path, url: str = "", announce: Announce = lambda line: None
+    ) -> Study:
         """Create the study of a sweep in a folder, which need not exist.
 
         Args:
             spec: The sweep.
             folder: The folder of its runs.
             url: The URL of a database; empty for a journal file in the folder.
+            announce: Gets a line when a database goes away, and one when it is back.
 
         Raises:
             InputError: If the folder has a sweep or a run already, or one of them cannot be
@@ -126,8 +130,8 @@ class Study:
             write_atomically(folder / SWEEP_FILE, spec.text.encode())
         except OSError as error:
             raise not_writable(named, error, "choose another folder with --out DIR") from None
-        storage = open_storage(url or folder / JOURNAL)
-        place = url or printable(folder / JOURNAL)
+        storage = open_storage(url or folder / JOURNAL, announce)
+        place = name_of(url or folder / JOURNAL)
         direction = optuna.study.StudyDirection.MINIMIZE
         if not spec.is_minimized:
             direction = optuna.study.StudyDirection.MAXIMIZE
@@ -139,19 +143,26 @@ class Study:
                     f"{place}: already has a sweep named {folder.resolve().name}; choose another "
                     "folder, or join it"
                 ) from None
-            facts = {"file": spec.name, "text": spec.text, "fingerprint": spec.fingerprint}
-            for name, value in (*facts.items(), ("format", FORMAT)):
+            attributes = {"file": spec.name, "text": spec.text, "fingerprint": spec.fingerprint}
+            for name, value in (*attributes.items(), ("format", FORMAT)):
                 storage.set_study_user_attr(key, name, value)
         return cls(spec, folder, storage, key, place)
 
     @classmethod
-    def open(cls, where: Path | str, folder: Path | None = None, name: str = "") -> Study:
+    def open(
+        cls,
+        where: Path | str,
+        folder: Path | None = None,
+        name: str = "",
+        announce: Announce = lambda line: None,
+    ) -> Study:
         """Open the study of a sweep.
 
         Args:
             where: The sweep's folder, or the URL of a database.
             folder: With a URL, the folder of the runs on this machine.
             name: With a URL, the name of the sweep; needed if the database has several.
+            announce: Gets a line when a database goes away, and one when it is back.
 
         Raises:
             InputError: If there is none, it cannot be read, or is of another sweep file.
@@ -166,7 +177,7 @@ class Study:
                 )
             storage, place = open_storage(journal), printable(journal)
         else:
-            storage, place = open_storage(where), where
+            storage, place = open_storage(where, announce), name_of(where)
         with storage_errors(place):
             found = {each.study_name: each for each in storage.get_all_studies()}
             if not name and len(found) > 1:
@@ -174,8 +185,8 @@ class Study:
             study = found.get(name) if name else next(iter(found.values()), None)
             if study is None:
                 raise InputError(f"{place}: has no sweep{f' named {name}' if name else ''}")
-            facts = storage.get_study_user_attrs(study._study_id)
-        spec = _spec_in(facts, place)
+            attributes = storage.get_study_user_attrs(study._study_id)
+        spec = _spec_in(attributes, place)
         folder = folder or Path(study.study_name)
         opened = cls(spec, folder, storage, study._study_id, place)
         opened._check_file()
@@ -213,6 +224,10 @@ class Study:
         with storage_errors(self.place):
             changed = self.storage.get_study_user_attrs(self.key).get("budget", {})
         return replace(self.spec.budget, **changed)
+
+    @property
+    def _val_images(self) -> int:
+        return int(self.storage.get_study_user_attrs(self.key).get("val_images", 0))
 
     # Claims
 
@@ -279,9 +294,9 @@ class Study:
     def _free_place(self, record: int) -> int:
         """Return the first place without a trial, after those of workers that were faster."""
         records = self._records()
-        own = next(each for each in records if each._trial_id == record)
+        current = next(each for each in records if each._trial_id == record)
         faster = sum(
-            each.number < own.number
+            each.number < current.number
             and each.state == RecordState.RUNNING
             and "place" not in each.user_attrs
             for each in records
@@ -311,7 +326,7 @@ class Study:
     def _sample(self, record: int, place: int) -> Mapping[str, Any]:
         """Choose the settings of a trial, and write them.
 
-        The sampler is a new one for each trial, with a seed of its own: what it chooses depends on
+        The sampler is a new one for each trial, with another seed: what it chooses depends on
         the finished trials and the place, not on the process.
         """
         if self.spec.sampler == "tpe":
@@ -335,7 +350,7 @@ class Study:
     def take_over(self) -> int:
         """Release the trials whose workers have ended; return how many.
 
-        A trial is released once, whatever the number of processes that try.
+        Of several processes that try, one releases a trial.
         """
         released = 0
         for record in self._records():
@@ -351,29 +366,37 @@ class Study:
                 else:
                     self._set_state(record._trial_id, RecordState.FAIL)
                     released += not outcome
-            except ClaimLost:
+            except TakenOverError:
                 continue
         return released
 
     # What the worker reports
 
-    def report(self, claim: Claim, epoch: int, value: float) -> None:
-        """Record the objective after an epoch, counted through all runs of the trial.
+    def report(self, claim: Claim, epoch: int, value: float, val_images: int = 0) -> None:
+        """Record the objective after an epoch.
+
+        Args:
+            claim: The trial.
+            epoch: The epoch, counted from 1 through all runs of the trial.
+            value: The objective after it.
+            val_images: The validation images that it was measured on.
 
         Raises:
-            ClaimLost: If another worker has taken the trial over.
+            TakenOverError: If another worker has taken the trial over.
         """
         if epoch not in claim.curve:
             claim.curve[epoch] = value
             with self._writing():
                 self.storage.set_trial_intermediate_value(claim.record, epoch, value)
+                if val_images and not self._val_images:
+                    self.storage.set_study_user_attr(self.key, "val_images", val_images)
         self.heartbeat(claim)
 
     def heartbeat(self, claim: Claim) -> None:
         """Record that the worker of a trial is alive.
 
         Raises:
-            ClaimLost: If another worker has taken the trial over.
+            TakenOverError: If another worker has taken the trial over.
         """
         with self._writing():
             self.storage.set_trial_user_attr(claim.record, "beat", self._clock())
@@ -402,7 +425,7 @@ class Study:
         """Record the objective of a finished run; return why its further seeds are left out.
 
         Raises:
-            ClaimLost: If another worker has taken the trial over.
+            TakenOverError: If another worker has taken the trial over.
         """
         claim.values.append(value)
         with self._writing():
@@ -420,10 +443,10 @@ class Study:
         """Record a trial whose runs are all trained; its objective is their mean.
 
         Raises:
-            ClaimLost: If another worker has taken the trial over.
+            TakenOverError: If another worker has taken the trial over.
         """
-        facts = {"values": claim.values, "objective": fmean(claim.values)}
-        self._end(claim, "completed", RecordState.COMPLETE, **facts)
+        attributes = {"values": claim.values, "objective": fmean(claim.values)}
+        self._end(claim, "completed", RecordState.COMPLETE, **attributes)
 
     def prune(self, claim: Claim, reason: str, finding: str = "") -> None:
         """Record a trial that has ended early, with the reason in one line.
@@ -434,7 +457,7 @@ class Study:
             finding: The code of the finding that ended it; empty if it fell behind.
 
         Raises:
-            ClaimLost: If another worker has taken the trial over.
+            TakenOverError: If another worker has taken the trial over.
         """
         self._end(claim, "pruned", RecordState.PRUNED, reason=reason, finding=finding)
 
@@ -442,7 +465,7 @@ class Study:
         """Record a trial that could not be trained, with the reason in one line.
 
         Raises:
-            ClaimLost: If another worker has taken the trial over.
+            TakenOverError: If another worker has taken the trial over.
         """
         self._end(claim, "failed", RecordState.FAIL, reason=reason)
 
@@ -452,14 +475,14 @@ class Study:
             self.heartbeat(claim)
             self._set_state(claim.record, RecordState.FAIL)
 
-    def _end(self, claim: Claim, outcome: str, state: RecordState, **facts: Any) -> None:
+    def _end(self, claim: Claim, outcome: str, state: RecordState, **attributes: Any) -> None:
         with self._writing():
-            for name, value in facts.items():
+            for name, value in attributes.items():
                 self.storage.set_trial_user_attr(claim.record, name, value)
             self.heartbeat(claim)
             # With the outcome the trial has ended, even if this process is killed now.
             self.storage.set_trial_user_attr(claim.record, "outcome", outcome)
-        self._set_state(claim.record, state, facts.get("objective"))
+        self._set_state(claim.record, state, attributes.get("objective"))
 
     # Reading
 
@@ -471,7 +494,7 @@ class Study:
         """
         with storage_errors(self.place):
             records = self._records()
-            spent = self._spent(records)
+            spent, val_images = self._spent(records), self._val_images
         found = by_place(records)
         spans = dict[int, list[tuple[float, float]]]()
         for record in records:
@@ -488,6 +511,7 @@ class Study:
             trials=trials,
             workers=self._workers(records, trials),
             seconds=covered([span for group in spans.values() for span in group]),
+            val_images=val_images,
             is_over=is_over,
             ended=spent if is_over else "",
         )
@@ -587,7 +611,7 @@ class Study:
 
 
 class _Writing:
-    """Turns the errors of a write into one line, and those of a lost trial into ``ClaimLost``."""
+    """Turns errors of a write into one line, and those of a taken trial into ``TakenOverError``."""
 
     def __init__(self, place: str) -> None:
         self._errors = storage_errors(place)
@@ -597,20 +621,20 @@ class _Writing:
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         if isinstance(error, UpdateFinishedTrialError):
-            raise ClaimLost from None
+            raise TakenOverError from None
         self._errors.__exit__(kind, error, trace)
 
 
-def _spec_in(facts: Mapping[str, Any], place: str) -> SweepSpec:
+def _spec_in(attributes: Mapping[str, Any], place: str) -> SweepSpec:
     """Return the sweep of a study.
 
     Raises:
         InputError: If the study is of another program or version.
     """
-    if facts.get("format") != FORMAT or not isinstance(facts.get("text"), str):
+    if attributes.get("format") != FORMAT or not isinstance(attributes.get("text"), str):
         raise InputError(f"{place}: is no sweep of this version of mnist-tui")
-    spec = parse_sweep(facts["text"], str(facts.get("file", SWEEP_FILE)))
-    if spec.fingerprint != facts.get("fingerprint"):
+    spec = parse_sweep(attributes["text"], str(attributes.get("file", SWEEP_FILE)))
+    if spec.fingerprint != attributes.get("fingerprint"):
         raise InputError(f"{place}: its sweep file has another meaning in this version")
     return spec
 

@@ -16,9 +16,9 @@ from tui_trainer.sweeps.spec import Objective, SweepSpec
 FATAL: frozenset[str] = frozenset(
     {"divergence", "not_learning", "dead_units", "vanishing_gradients"}
 )
-"""The codes of the findings that end a trial, if they are errors: a run that they are true of does
-not recover, and other settings can avoid them. Errors in the data or in the code of a model are not
-among them: they are shown, and no other settings avoid them."""
+"""The codes of the findings that end a trial, if they are errors: such a run does not recover, and
+other settings can avoid them. Errors in the data or in the code of a model do not end a trial:
+other settings do not avoid them."""
 
 Phase = Literal["completed", "pruned", "failed", "released"]
 
@@ -55,15 +55,15 @@ class TrialRun:
 
     Args:
         objective: What is compared.
-        report: Gets the epoch of the run and the objective after it; returns why the trial should
-            end there, or an empty text.
+        report: Gets the epoch of the run, the objective after it and the number of validation
+            images; returns why the trial should end there, or an empty text.
 
     Attributes:
         outcome: How the run has ended, or why it should end now; None as long as it goes on.
         value: The objective so far; None before the first epoch.
     """
 
-    def __init__(self, objective: Objective, report: Callable[[int, float], str]) -> None:
+    def __init__(self, objective: Objective, report: Callable[[int, float, int], str]) -> None:
         self._objective = objective
         self._report = report
         self._epochs: list[EpochDone] = []
@@ -106,7 +106,7 @@ class TrialRun:
             if event.val_loss is not None and not math.isfinite(event.val_loss):
                 what = "the validation loss is not finite"
             self._end(Outcome("pruned" if "finite" in what else "failed", what))
-        elif reason := self._report(event.epoch, self.value):
+        elif reason := self._report(event.epoch, self.value, event.val_total or 0):
             self._end(Outcome("pruned", reason))
 
     def _finished(self, event: RunFinished) -> None:

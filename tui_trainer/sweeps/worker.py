@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tui_trainer.protocol.closing import closing
 from tui_trainer.protocol.commands import Command, Inbox, Stop
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
@@ -16,15 +17,15 @@ from tui_trainer.protocol.events import Event
 from tui_trainer.recording.folder import RunFolder
 from tui_trainer.recording.lock import this_process
 from tui_trainer.sweeps.corners import config_of
-from tui_trainer.sweeps.errors import ClaimLost, StorageError
-from tui_trainer.sweeps.state import TrialState
+from tui_trainer.sweeps.errors import StorageError, TakenOverError
+from tui_trainer.sweeps.state import SweepState, TrialState
 from tui_trainer.sweeps.trial_run import Outcome, TrialRun, is_over, run_folder
 from tui_trainer.text.fmt import clip, one_line
 
 if TYPE_CHECKING:
     from tui_trainer.sweeps.study import Claim, Study
 
-StartRun = Callable[[RunConfig, RunFolder, Inbox], Generator[Event, None, None]]
+StartRun = Callable[[RunConfig, RunFolder, Inbox], Iterator[Event]]
 """Starts the run of a folder, or resumes it: the events of a resumed one begin with its past."""
 
 BEAT = 10.0
@@ -75,11 +76,11 @@ class TrialEnded:
 
     Attributes:
         trial: The trial.
-        best: The number of the best trial so far; None if none is completed.
+        state: The sweep after it, without the importance of its settings.
     """
 
     trial: TrialState
-    best: int | None
+    state: SweepState
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +168,7 @@ class Worker(Inbox):
             yield from self._trial(claim)
             state = self.study.state()
             trial = next(each for each in state.trials if each.number == claim.number)
-            best = state.best
-            yield TrialEnded(trial, None if best is None else best.number)
+            yield TrialEnded(trial, state)
             failed = failed + 1 if trial.phase == "failed" else 0
             if failed == MAX_FAILED:
                 yield WorkEnded("failing", f"{failed} trials in a row have failed: {trial.reason}")
@@ -177,20 +177,20 @@ class Worker(Inbox):
 
     def _trial(self, claim: Claim) -> Iterator[WorkerEvent]:
         """Train the runs of a trial, and record how it ends."""
-        is_settled = False
+        is_recorded = False
         try:
             outcome = yield from self._runs(claim)
-            is_settled = True
-            self._settle(claim, outcome)
-        except ClaimLost:
-            is_settled = True
+            is_recorded = True
+            self._record(claim, outcome)
+        except TakenOverError:
+            is_recorded = True
         finally:
             # Closed by its front end, or the machine failed: this or another worker continues it.
-            if not is_settled:
-                with suppress(ClaimLost, InputError):
+            if not is_recorded:
+                with suppress(TakenOverError, InputError):
                     self.study.release(claim)
 
-    def _settle(self, claim: Claim, outcome: Outcome) -> None:
+    def _record(self, claim: Claim, outcome: Outcome) -> None:
         if outcome.phase == "completed":
             self.study.complete(claim)
         elif outcome.phase == "pruned":
@@ -232,7 +232,8 @@ class Worker(Inbox):
         if self._ended_by:
             run.outcome = Outcome("released", self._ended_by)
             return run
-        with closing(self._start(config, folder, inbox)) as events:
+        events = self._start(config, folder, inbox)
+        with closing(events):
             yield from self._trained(run, events, inbox, RunPlace(claim, seed, folder.path))
         return run
 
@@ -247,7 +248,7 @@ class Worker(Inbox):
                     inbox.send(Stop(test=False))
                 self._keep_alive(place.claim)
                 yield RunEvent(place.claim.number, place.seed, place.folder, event)
-        except (StorageError, ClaimLost):
+        except (StorageError, TakenOverError):
             raise
         except Exception as error:
             # The settings of this trial, as a batch that does not fit into memory; others go on.
@@ -260,8 +261,8 @@ class Worker(Inbox):
         """Return what follows a run of a trial, and reports its epochs to the study."""
         epochs = self.study.epochs_of(claim.settings)
 
-        def report(epoch: int, value: float) -> str:
-            self.study.report(claim, seed * epochs + epoch, value)
+        def report(epoch: int, value: float, val_images: int) -> str:
+            self.study.report(claim, seed * epochs + epoch, value, val_images)
             self._beat_at = self._clock() + BEAT
             # The seeds after the first are compared by their results, not by their curves.
             is_newest = seed == 0 and epoch == max(claim.curve) and epoch < epochs
