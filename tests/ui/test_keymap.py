@@ -35,6 +35,7 @@ SHADOWED = {
     ("chart.zoom_in", "findings.previous"),
     ("chart.zoom_out", "findings.next"),
     ("chart.enlarge", "findings.open"),
+    ("chart.enlarge", "sweep.open"),
     ("chart.leave", "replay.close"),
 }
 """Actions that share a key by default: the focused panel has priority over the app."""

@@ -80,14 +80,14 @@ def run_app(
     try:
         from tui_trainer.ui.terminal.graphics_protocol import detect_graphics
 
-        with detect_graphics(), _naming_textual_variables():
+        with detect_graphics(), naming_textual_variables():
             from tui_trainer.ui.app import MnistTui
             from tui_trainer.ui.terminal.output_log import OutputLog
 
         preload_libraries()
         with OutputLog() as outputs:
             start.follow = partial(_follow, outputs)
-            with _naming_textual_variables():
+            with naming_textual_variables():
                 window = MnistTui(
                     start,
                     settings,
@@ -113,21 +113,21 @@ def run_seeds_app(
     gc.disable()  # until PyTorch is loaded, see finish_loading
     from tui_trainer.ui.terminal.graphics_protocol import detect_graphics
 
-    with detect_graphics(), _naming_textual_variables():
+    with detect_graphics(), naming_textual_variables():
         from tui_trainer.ui.seeds_app import SeedsApp
         from tui_trainer.ui.terminal.output_log import OutputLog
 
     preload_libraries()
     with OutputLog() as outputs:
         starts.follow = partial(_follow, outputs)
-        with _naming_textual_variables():
+        with naming_textual_variables():
             window = SeedsApp(starts, group, theme=theme, notify=notify or "auto", by=sender())
         _show(window, outputs, starts.hooks)
     return _leave(window, outputs, starts.hooks)
 
 
 @contextmanager
-def _naming_textual_variables() -> Iterator[None]:
+def naming_textual_variables() -> Iterator[None]:
     """Name the ``TEXTUAL…`` variables in the environment if the window cannot be created.
 
     Raises:
@@ -157,13 +157,13 @@ def run_inspect(
     """Open the window on a recorded run, and return the exit code after it is closed."""
     from tui_trainer.ui.terminal.graphics_protocol import detect_graphics
 
-    with detect_graphics(), _naming_textual_variables():
+    with detect_graphics(), naming_textual_variables():
         from tui_trainer.ui.app import InspectApp
         from tui_trainer.ui.terminal.output_log import OutputLog
 
     with OutputLog() as outputs:
         _follow(outputs, show.folder)
-        with _naming_textual_variables():
+        with naming_textual_variables():
             window = InspectApp(show, settings, theme=theme, view=view, screen=screen)
         _show(window, outputs)
     return _leave(window, outputs)
@@ -182,12 +182,12 @@ def run_attached(
     """Open the window on a run of another process, and return the exit code after it is closed."""
     from tui_trainer.ui.terminal.graphics_protocol import detect_graphics
 
-    with detect_graphics(), _naming_textual_variables():
+    with detect_graphics(), naming_textual_variables():
         from tui_trainer.ui.attach_app import AttachApp
         from tui_trainer.ui.terminal.output_log import OutputLog
 
     with OutputLog() as outputs:
-        with _naming_textual_variables():
+        with naming_textual_variables():
             window = AttachApp(
                 attachment,
                 settings,
@@ -274,7 +274,7 @@ def run_replay(name: str | None, *, speed: float, theme: str | None) -> int:
     """
     from tui_trainer.recording.folder import find_run
 
-    with _naming_textual_variables():
+    with naming_textual_variables():
         from tui_trainer.ui.app import ReplayApp
         from tui_trainer.ui.runs.recorded_run import SPEEDS, open_run
         from tui_trainer.ui.terminal.output_log import OutputLog
@@ -283,7 +283,7 @@ def run_replay(name: str | None, *, speed: float, theme: str | None) -> int:
         raise InputError(f"--speed {speed:g}: choose from {SPEEDS[0]} to {SPEEDS[-1]}")
     recorded = open_run(find_run(name), speed=speed)
     with OutputLog() as outputs:
-        with _naming_textual_variables():
+        with naming_textual_variables():
             window = ReplayApp(recorded, theme=theme)
         window.draw_on(outputs)
         window.run()

@@ -12,7 +12,7 @@ from tui_trainer.sweeps.best_settings import best_path, write_best
 from tui_trainer.sweeps.figures import interval_of, interval_words, objective_text, settings_text
 from tui_trainer.sweeps.progress import limits_of, seconds_left
 from tui_trainer.sweeps.state import SweepState, TrialState
-from tui_trainer.sweeps.sweep_table import sweep_lines
+from tui_trainer.sweeps.sweep_table import conclusion_lines, head_text, table_lines
 from tui_trainer.text.fmt import plural
 from tui_trainer.text.lines import UNWRAPPED, plain
 
@@ -35,8 +35,12 @@ def print_sweep(state: SweepState, data: DataOut, *, json_lines: bool = False) -
     if json_lines:
         data.json_line(sweep_record(state))
         return
-    for line in plain(sweep_lines(state, data.width or UNWRAPPED)):
-        data.row(line)
+    data.line(head_text(state))
+    data.line("")
+    for row in plain(table_lines(state)):
+        data.row(row)  # clipped by a narrow terminal, never wrapped
+    for line in plain(conclusion_lines(state, UNWRAPPED)):
+        data.line(line)
 
 
 def trial_line(state: SweepState, trial: TrialState) -> str:

@@ -195,7 +195,8 @@ def _why(ended: list[TrialState]) -> str:
         is_one = len(ended) == 1 or (bool(reason) and reason[0][1] == len(ended))
         return f": {reason[0][0].rstrip('.')}" if reason and is_one else ""
     named = [f"{count} by the finding {name}" for name, count in findings.most_common(3)]
-    rest = [f"{behind} without a finding"] if behind else []
+    word = "behind the others" if ended[0].phase == "pruned" else "without a finding"
+    rest = [f"{behind} {word}"] if behind else []
     return f": {', '.join([*named, *rest])}"
 
 

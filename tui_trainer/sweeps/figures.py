@@ -98,13 +98,18 @@ def interval_words(state: SweepState) -> str:
     )
 
 
-def settings_text(state: SweepState, trial: TrialState) -> str:
-    """Return the searched settings of a trial: ``lr 0.12 · model small``."""
-    return " · ".join(
+def settings_of(state: SweepState, trial: TrialState) -> list[str]:
+    """Return the searched settings of a trial: ``lr 0.12``, ``model small``."""
+    return [
         f"{name} {setting_text(trial.settings[name])}"
         for name in state.spec.space
         if name in trial.settings
-    )
+    ]
+
+
+def settings_text(state: SweepState, trial: TrialState) -> str:
+    """Return the searched settings of a trial in one text: ``lr 0.12 · model small``."""
+    return " · ".join(settings_of(state, trial))
 
 
 def best_first(state: SweepState) -> list[TrialState]:

@@ -10,7 +10,6 @@ from tui_trainer.sweeps.figures import (
     NAMES,
     ROLES,
     best_first,
-    interval_of,
     interval_words,
     objective_text,
     setting_text,
@@ -21,7 +20,7 @@ from tui_trainer.sweeps.progress import limits_of, seconds_left
 from tui_trainer.sweeps.state import SweepState, TrialState
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
-from tui_trainer.text.lines import Lines, aligned, paragraph
+from tui_trainer.text.lines import UNWRAPPED, Lines, aligned, kept_lines, paragraph
 
 GAP = "  "
 
@@ -39,11 +38,18 @@ def right_columns(state: SweepState) -> set[int]:
     return {0, *range(2, len(state.spec.space) + 4)}
 
 
-def trial_rows(state: SweepState, trials: Sequence[TrialState]) -> list[list[str]]:
-    """Return the head and the cells of trials, padded to the width of their columns."""
-    rows = [_texts(state, trial) for trial in trials]
-    padded = aligned([heads_of(state), *rows], right_columns(state))
-    return [[*row[:-1], row[-1].rstrip()] for row in padded]
+def trial_rows(
+    state: SweepState, trials: Sequence[TrialState], longest: int = UNWRAPPED
+) -> list[list[str]]:
+    """Return the head and the cells of trials, padded to the width of their columns.
+
+    Args:
+        state: The sweep.
+        trials: The trials.
+        longest: The widest cell of a setting; longer values are clipped.
+    """
+    rows = [[fmt.clip(text, longest) for text in _texts(state, trial)] for trial in trials]
+    return aligned([heads_of(state), *rows], right_columns(state))
 
 
 def _texts(state: SweepState, trial: TrialState) -> list[str]:
@@ -72,23 +78,29 @@ def trial_role(trial: TrialState) -> str:
     return "" if trial.phase == "completed" else ROLES[trial.phase]
 
 
-def sweep_lines(state: SweepState, width: int) -> Lines:
-    """Return everything about a sweep: the table, the best trial, importance and advice."""
-    lines: Lines = [[Cell(head_text(state), style="title")], []]
+def table_lines(state: SweepState) -> Lines:
+    """Return the table of the trials, the best first."""
     trials = best_first(state)
-    if trials:
-        head, *rows = trial_rows(state, trials)
-        lines.append([Cell(GAP.join(head).rstrip(), style="muted")])
-        for trial, row in zip(trials, rows, strict=True):
-            lines.append([Cell(GAP.join(row).rstrip(), style=trial_role(trial))])
+    if not trials:
+        return [[Cell("no trial has begun", style="muted")]]
+    head, *rows = trial_rows(state, trials)
+    lines: Lines = [[Cell(GAP.join(head).rstrip(), style="muted")]]
+    for trial, row in zip(trials, rows, strict=True):
+        lines.append([Cell(GAP.join(row).rstrip(), style=trial_role(trial))])
+    return lines
+
+
+def conclusion_lines(state: SweepState, width: int) -> Lines:
+    """Return what the brackets of the table are, the best trial, importance and advice."""
+    lines: Lines = []
+    if state.best is not None:
         lines += paragraph(f"[…]: {interval_words(state)}", "muted", width)
-        if any(trial.value is None and trial.last is not None for trial in trials):
-            lines += paragraph("(…): after its last epoch; not comparable", "muted", width)
-    else:
-        lines.append([Cell("no trial has begun", style="muted")])
+    if any(trial.value is None and trial.last is not None for trial in state.trials):
+        lines += paragraph("(…): after its last epoch; not comparable", "muted", width)
     lines += [[], *best_lines(state, width)]
     lines += [[], *importance_lines(state, width)]
-    lines += [[], *advice_lines(state, width)]
+    if advice := advice_lines(state, width):
+        lines += [[], *advice]
     return lines
 
 
@@ -126,8 +138,6 @@ def best_lines(state: SweepState, width: int) -> Lines:
     words = f"best: trial {best.number}, {name} {value_with_interval(state, best)}"
     lines = paragraph(words, "ok bold", width, hanging=2)
     lines += paragraph(settings_text(state, best), "", width, indent=2)
-    if interval_of(state, best) is not None:
-        lines += paragraph(f"[…]: {interval_words(state)}", "muted", width, indent=2)
     return lines
 
 
@@ -139,13 +149,13 @@ def importance_lines(state: SweepState, width: int) -> Lines:
     """Return the importance of each setting as a bar with its interval."""
     if gap := importance_gap(state):
         return paragraph(gap, "muted", width)
-    rows = [[each.setting, share_text(each)] for each in state.importance]
-    texts = aligned(rows)
+    rows = [[each.setting, *share_text(each).split(" [")] for each in state.importance]
+    texts = [[name, f"{share} [{bounds}"] for name, share, bounds in aligned(rows, {1})]
     used = sum(map(fmt.columns, texts[0])) + 2 * len(GAP) + 2
     room = max(6, min(BAR, width - used))
     if width < used + room:  # a long name of a setting: leave the bar out
         room = 0
-    lines: Lines = [[Cell("share of the differences between trials  [95 %]", style="title")]]
+    lines: Lines = [[Cell("share of the differences [95 %]", style="title")]]
     for each, (name, share) in zip(state.importance, texts, strict=True):
         role = "ok" if matters(each) else "muted"
         cells = [Cell(name + GAP, style="" if matters(each) else "muted")]
@@ -187,7 +197,7 @@ def advice_lines(state: SweepState, width: int) -> Lines:
         lines += paragraph(sentence.text, sentence.role, width, hanging=2)
     for command in commands_of(state):
         lines += [[], *paragraph(f"To {_after_to(command.purpose)}:", "", width)]
-        lines.append([Cell(f"  {command.text}", style="intervention")])
+        lines += kept_lines(f"  {command.text}", "intervention", width)
     return lines
 
 

@@ -13,6 +13,7 @@ from tui_trainer.render.plots.chart_shapes import Line, Mark, Points, Row, Segme
 from tui_trainer.render.plots.drawing import MIN_HEIGHT, MIN_WIDTH, Drawing, chart, draw
 from tui_trainer.render.plots.frame import XUnit
 from tui_trainer.render.plots.grid import XAxis
+from tui_trainer.render.plots.parallel import ParallelAxis, parallel_line, parallel_rows
 from tui_trainer.text.scales import Scale
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Drawing",
     "Line",
     "Mark",
+    "ParallelAxis",
     "Points",
     "Row",
     "Scale",
@@ -29,4 +31,6 @@ __all__ = [
     "XUnit",
     "chart",
     "draw",
+    "parallel_line",
+    "parallel_rows",
 ]

@@ -11,6 +11,9 @@ from tui_trainer.render.plots.chart_shapes import Line, Mark, Points, Row, Segme
 from tui_trainer.render.plots.curve_cells import band_cells, curve_cells, glyph_cells
 from tui_trainer.render.plots.grid import XAxis, YAxis
 
+BLANK, FULL = "\u2800", "\u28ff"
+"""The first and the last braille character; the bits of the code are the dots."""
+
 _NEAR = 1
 """How many columns next to the cursor a mark may be to be named."""
 
@@ -47,6 +50,15 @@ class Canvas:
             if line.glyph:
                 for cell in glyph_cells(line, self._x_axis, self._y_axis, place / len(lines)):
                     self._put(cell, line.glyph, line.role)
+
+    def texture(self, lines: Sequence[Line], role: str) -> None:
+        """Draw the trends of many lines in one role: where they cross, the dots of all are set."""
+        for line in lines:
+            for cell, character in curve_cells(line, self._x_axis, self._y_axis).items():
+                before = self._characters[cell]
+                if BLANK < before <= FULL:
+                    character = chr(ord(before) | ord(character))
+                self._put(cell, character, role)
 
     def points(self, group: Points) -> None:
         """Draw a glyph at each value."""
@@ -118,6 +130,11 @@ class Canvas:
                     for cell, character in enumerate(mark.label, row + start):
                         self._put(cell, character, mark.role)
                     return
+
+    def text(self, row: int, column: int, text: str, role: str) -> None:
+        """Write single-width characters over everything else; what does not fit is cut."""
+        for place, character in enumerate(text[: max(0, self._columns - column)], column):
+            self._put(row * self._columns + place, character, role)
 
     def _put(self, cell: int, character: str, role: str) -> None:
         self._characters[cell] = character

@@ -23,6 +23,7 @@ APP_KEYS = {
     "inspect": [PAUSE, *keymap.TOUR_KEYS],
     "learn": [PAUSE, *keymap.KNOB_KEYS, *keymap.TOUR_KEYS],
     "runs": [],
+    "sweep": [],
 }
 """The app's bindings on each screen, without those that are active on all screens."""
 
@@ -53,6 +54,9 @@ PANELS = {
             [keymap.REPLAY_KEYS[0], *keymap.REPLAY_KEYS[5:], *keymap.FINDING_KEYS],
         ],
     ),
+    "sweep": ("sweep", [keymap.SWEEP_KEYS, [CURSOR]]),
+    "sweep, parallel coordinates": ("sweep", [keymap.SWEEP_KEYS, keymap.TRIAL_KEYS]),
+    "sweep, chart": ("sweep", [keymap.CHART_KEYS, keymap.SWEEP_KEYS]),
     "runs, chart": ("runs", [keymap.CHART_KEYS, keymap.LIST_KEYS]),
 }
 """Each screen with its focused panel: the screen's name, and the bindings that they add."""

@@ -141,6 +141,29 @@ LIST_KEYS = [
     NEXT_PANEL,
 ]
 
+TRIAL_KEYS = bindings(
+    "sweep",
+    """
+    previous | up | screen.move_trial(-1) | trial above | Choose the trial above
+    next | down | screen.move_trial(1) | trial below | Choose the trial below
+    """,
+)
+SWEEP_KEYS = [
+    *bindings(
+        "sweep",
+        """
+        *open | enter | open_trial | open | \
+            Open the chosen trial: replay its run, or watch it while it is trained
+        *sort | s | sort_trials | sort | Sort the trials: the best first, or the latest first
+        *stop | x | app.stop_sweep | stop | \
+            Stop the sweep: its workers save their runs after the batch; it can be resumed
+        *metric | d | next_metric | metric | Draw the next metric of the curves
+        """,
+    ),
+    NEXT_PANEL,
+]
+TRIALS_TABLE_KEYS = [replace(SWEEP_KEYS[0], action="select_cursor")]
+
 [ENLARGE] = bindings(
     "window",
     "enlarge | z | enlarge | enlarge | Show the images at full size, in pixels if the terminal can",
@@ -338,6 +361,7 @@ GROUPS = {
     EXPERIMENT: EXPERIMENT_KEYS,
     "The guided tour": TOUR_KEYS,
     "Several seeds": SEEDS_KEYS,
+    "A sweep": [*TRIAL_KEYS, *SWEEP_KEYS],
     "The list of runs": [*TABLE_KEYS, *LIST_KEYS],
     "A recorded run": REPLAY_KEYS,
 }

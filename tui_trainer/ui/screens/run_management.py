@@ -75,7 +75,7 @@ class RunManagement(ViewScreen):
     def replay(self, run: ListedRun) -> None:
         """Replay a run; a worker thread reads it."""
         self.query_one(RunLine).note(f"reading {run.name} …")
-        work = partial(_opened, run.folder)
+        work = partial(opened, run.folder)
         self.run_worker(work, thread=True, exclusive=True, group="open")
 
     def action_open_in(self) -> None:
@@ -240,7 +240,7 @@ class RunManagement(ViewScreen):
         self.notify(words, title=title, severity="warning", timeout=10)
 
 
-def _opened(folder: RunFolder) -> RecordedRun | str:
+def opened(folder: RunFolder) -> RecordedRun | str:
     """Return a run, or an error message."""
     try:
         return open_run(folder)

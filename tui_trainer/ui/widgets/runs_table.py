@@ -1,4 +1,4 @@
-"""The table of the Runs screen."""
+"""The table of the Runs screen, and of others whose rows have keys."""
 
 from __future__ import annotations
 
@@ -25,10 +25,8 @@ BLANK = Cell(" ")
 Cells = Sequence[Cell]
 
 
-class RunsTable(DataTable[Text]):
+class KeyedTable(DataTable[Text]):
     """Rows of cells, each with a key; the cursor stays on its row when the rows change."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [*TABLE_KEYS]
 
     def __init__(self, *, id: str) -> None:  # noqa: A002
         super().__init__(id=id, cursor_type="row", cell_padding=GAP // 2)
@@ -95,3 +93,9 @@ class RunsTable(DataTable[Text]):
             cell = self._marks.get(key, BLANK)
             if key in self._cells and cell != before.get(key, BLANK):
                 self.update_cell(key, MARK, text_of([cell], self.app.theme_variables))
+
+
+class RunsTable(KeyedTable):
+    """The table of the Runs screen."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*TABLE_KEYS]

@@ -50,10 +50,15 @@ class TopLine(CellLine):
         """Return the line, its right part flush right."""
         if self._run is None:
             return []
-        right = fit(self._state, width)
-        left = fit(what_cells(self._run), width - sum(columns(cell.text) for cell in right) - 2)
-        used = sum(columns(cell.text) for cell in [*left, *right])
-        return [*left, Cell(" " * max(1, width - used)), *right]
+        return flush(what_cells(self._run), self._state, width)
+
+
+def flush(left: Sequence[Cell], right: Sequence[Cell], width: int) -> list[Cell]:
+    """Return a line of cells whose right part, which has precedence, is flush right."""
+    right = fit(right, width)
+    left = fit(left, width - sum(columns(cell.text) for cell in right) - 2)
+    used = sum(columns(cell.text) for cell in [*left, *right])
+    return [*left, Cell(" " * max(1, width - used)), *right]
 
 
 def what_cells(run: ShownRun) -> list[Cell]:

@@ -1,0 +1,187 @@
+"""The app that shows a sweep while worker processes train its trials."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+from textual.binding import BindingType
+from textual.worker import Worker, WorkerState
+
+from tui_trainer.protocol.errors import InputError, reason
+from tui_trainer.sweeps.best_settings import write_best
+from tui_trainer.sweeps.state import SweepState
+from tui_trainer.terminal.notifications import notification
+from tui_trainer.ui.base_app import BaseApp
+from tui_trainer.ui.keys.keymap import WINDOW_KEYS
+from tui_trainer.ui.screens.dialogs import Answer, ConfirmScreen
+from tui_trainer.ui.screens.sweep_screen import SweepScreen
+
+EVERY = 1.0
+"""Seconds between two readings of the state …"""
+
+SHARE = 0.01
+"""… which take at most this share of the time: the workers need the rest."""
+
+Read = Callable[[], SweepState]
+"""Reads the state of a sweep; called on a separate thread.
+
+Raises:
+    InputError: If it cannot be read now.
+"""
+
+
+class SweepApp(BaseApp):
+    """Shows a sweep that other processes train.
+
+    Args:
+        read: Reads the state of the sweep.
+        stop: Asks the workers of this window to save their runs and to end; returns at once. None
+            for a window that only watches.
+        resume: The command that goes on with a stopped sweep.
+        theme: The name or the file of the theme.
+        notify: How to notify the user of the end.
+        pictures: The folder for pictures of the window.
+        clock: The clock of the readings.
+
+    Attributes:
+        state: The state that was read last; None before the first reading.
+        is_stopping: Whether the user has stopped the sweep.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [*WINDOW_KEYS]
+    DEFAULT_MODE = "sweep"
+
+    def __init__(
+        self,
+        read: Read,
+        *,
+        stop: Callable[[], object] | None = None,
+        resume: str = "mnist-tui sweep --resume",
+        theme: str | None = None,
+        notify: str = "off",
+        pictures: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(theme=theme, pictures=pictures)
+        self.state: SweepState | None = None
+        self.is_stopping = False
+        self._read, self._stop, self._resume = read, stop, resume
+        self._notify = notify
+        self._clock = clock
+        self._problem = ""
+        self._best: tuple[int, float] | None = None
+        self._asked_at = 0.0
+        self.add_mode("sweep", SweepScreen)
+
+    def on_mount(self) -> None:
+        """Read the state as soon as the window is visible."""
+        self.call_after_refresh(self._ask)
+
+    def _ask(self) -> None:
+        """Read the state on a thread; the next reading starts when this one has ended."""
+        self._asked_at = self._clock()
+        self.run_worker(partial(_state_or_reason, self._read), thread=True, group="state")
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Show a state that was read."""
+        if event.worker.group != "state" or event.state in (
+            WorkerState.PENDING,
+            WorkerState.RUNNING,
+        ):
+            return
+        result = event.worker.result if event.state == WorkerState.SUCCESS else None
+        took = self._clock() - self._asked_at
+        if isinstance(result, SweepState):
+            self._take(result)
+        elif isinstance(result, str):
+            self._problem = result
+            self._show()
+        self.set_timer(max(EVERY, took / SHARE - took), self._ask)
+
+    def _take(self, state: SweepState) -> None:
+        before, self.state, self._problem = self.state, state, ""
+        best = state.best
+        key = (best.number, best.value or 0.0) if best is not None else None
+        if key != self._best:
+            self._best = key
+            self.run_worker(partial(write_best, state), thread=True, group="best")
+        if before is not None and state.is_over and not before.is_over:
+            text = f"{state.name}: {state.ended or 'finished'}"
+            self.write_to_terminal(notification(text, self._notify))
+            self.notify(state.ended or "finished", title="the sweep has ended", timeout=15)
+        self._show()
+        self.refresh_bindings()
+
+    def _show(self) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, SweepScreen):
+                screen.show_state(self.state, is_stopping=self.is_stopping, problem=self._problem)
+
+    @property
+    def is_training(self) -> bool:
+        """Whether workers train that this window can stop; before the first reading they may."""
+        if self._stop is None or (self.state is not None and self.state.is_over):
+            return False
+        return self.state is None or any(worker.is_alive for worker in self.state.workers)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hide stopping where there is nothing to stop."""
+        if action == "stop_sweep":
+            return self._stop is not None and self.is_training and not self.is_stopping
+        return super().check_action(action, parameters)
+
+    def action_stop_sweep(self) -> None:
+        """Ask whether to stop the sweep; the window stays open."""
+        self._confirm("Stop the sweep?", "stop", self._stop_workers)
+
+    def _confirm(self, question: str, yes: str, then: Callable[[], object]) -> None:
+        if isinstance(self.screen, ConfirmScreen):
+            return
+
+        def answer(given: Answer | None) -> None:
+            if given:
+                then()
+
+        consequence = (
+            "The workers save the runs that they train after the batch; nothing is lost. "
+            f"Go on with: {self._resume}"
+        )
+        self.push_screen(ConfirmScreen(question, consequence, yes), answer)
+
+    def _stop_workers(self) -> None:
+        if self._stop is not None and not self.is_stopping:
+            self.is_stopping = True
+            self._stop()
+            self._show()
+            self.refresh_bindings()
+
+    def _stop_and_quit(self) -> None:
+        self._stop_workers()
+        self.exit()
+
+    def stop_now(self, reason: str) -> None:
+        """Stop the workers, after a signal."""
+        if self._stop is not None and not self.is_stopping:
+            self.is_stopping = True
+            self._stop()
+
+    async def action_quit(self) -> None:
+        """Quit; ask first while workers train."""
+        if self.is_training and not self.is_stopping:
+            self._confirm("Quit the sweep?", "stop and quit", self._stop_and_quit)
+        else:
+            self.exit()
+
+
+def _state_or_reason(read: Read) -> SweepState | str:
+    """Return the state of a sweep, or why it cannot be read now."""
+    try:
+        return read()
+    except InputError as error:
+        return str(error)
+    except OSError as error:
+        return reason(error)
