@@ -110,16 +110,27 @@ def train_epoch(run: Run) -> Iterator[Event]:
         yield from process_commands(run)
         if run.control.stop is not None:
             return
-        yield from run.probes.before_training()
-        train_step(run)
-        if run.is_flush_due or run.probes.has_results():
-            yield from run.flush()
-            yield from run.probes.after_step()
+        if not run.batches.stream.remaining:  # an adopted arm has trained them
+            break
+        yield from train_batch(run)
         if run.store.is_due(run.stopwatch.seconds):
             yield from run.flush()
             yield from save(run, "last")
     yield from run.flush()
     yield from end_epoch(run)
+
+
+def train_batch(run: Run) -> Iterator[Event]:
+    """Train on the next batch; report what is due.
+
+    Raises:
+        DivergedError: If a loss is not finite.
+    """
+    yield from run.probes.before_training()
+    train_step(run)
+    if run.is_flush_due or run.probes.has_results():
+        yield from run.flush()
+        yield from run.probes.after_step()
 
 
 def train_step(run: Run) -> None:

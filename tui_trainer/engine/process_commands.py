@@ -84,12 +84,15 @@ def _apply(run: Run, command: Command) -> Iterator[Event]:
             run.stopwatch.pause()
             yield from run.enter("testing")
             yield run.evaluate_test()
+        case commands.AdoptArm():
+            run.stopwatch.pause()
+            yield from run.assistant.answer(command)
         case commands.Rewind():
             yield reject(run, command, "the run has not diverged")
         case commands.Unusable(reason):
             yield reject(run, command, reason)
         case _:
-            yield _set_knob(run, command)
+            yield set_knob(run, command)
 
 
 def _confirmed(run: Run, command: Command, events: Iterator[Event]) -> Iterator[Event]:
@@ -159,11 +162,11 @@ def _rewind(run: Run, command: Command, lr: float) -> Iterator[Event]:
     )
     for setting, value in run.knobs().items():
         if knobs[setting] != value:
-            yield _set_knob(run, replace(KNOBS[setting](knobs[setting]), by=command.by))
+            yield set_knob(run, replace(KNOBS[setting](knobs[setting]), by=command.by))
     yield from run.enter("training")
 
 
-def _set_knob(run: Run, command: Knob) -> SettingChanged | CommandRejected:
+def set_knob(run: Run, command: Knob) -> SettingChanged | CommandRejected:
     """Set a knob, or reject the command by the rules of the settings."""
     old: float
     try:

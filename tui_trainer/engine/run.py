@@ -24,7 +24,7 @@ from tui_trainer.models.state import finite_names, is_finite, state_tensors
 from tui_trainer.models.threads import training_forward
 from tui_trainer.models.unregistered_state import UnregisteredState
 from tui_trainer.protocol import commands
-from tui_trainer.protocol.commands import Inbox, Question, name_of
+from tui_trainer.protocol.commands import AdoptArm, Inbox, Question, name_of
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.events import (
@@ -115,8 +115,8 @@ class Assistant:
         """Whether an answer is in progress, in slices."""
         return False
 
-    def answer(self, question: Question) -> Iterator[Event]:
-        """Answer a question, start to work on it, or reject it."""
+    def answer(self, question: Question | AdoptArm) -> Iterator[Event]:
+        """Answer a question, start to work on it, or reject it; or adopt an arm of a race."""
         yield CommandRejected(
             command=name_of(question), reason="this run answers no questions", step=0
         )

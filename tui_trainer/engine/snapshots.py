@@ -125,9 +125,11 @@ def restore(run: Run, state: Checkpoint) -> None:
     labels = run.data.val.labels.cpu()
     run.validation.best = Evaluation(best["losses"], best["correct"], labels) if best else None
     run.assistant.restore(state)
-    run.probes.sampled_at = state.metadata.get("probed_images", -1)
     gradient = state.tensors.get("probe/gradient")
-    run.probes.last_gradient = None if gradient is None else gradient.to(run.device)
+    run.probes.restore(
+        state.metadata.get("probed_images", -1),
+        None if gradient is None else gradient.to(run.device),
+    )
     run.progress.pending.clear()
 
 

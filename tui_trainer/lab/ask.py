@@ -109,6 +109,14 @@ def _exhibits(context: Context, question: Ask) -> Parts:
     return show(context, choices, is_confirmed)
 
 
+def _race(context: Context, question: Ask) -> Parts:
+    if isinstance(context.data, RecordedInputs):
+        check_recorded(context.data, question)
+    begin = import_module("tui_trainer.lab.race.show").begin
+    parts: Parts = begin(context, dict(question.choices), question.mode == "confirmed")
+    return parts
+
+
 def _check(context: Context, question: Ask) -> Parts:
     if isinstance(context.data, RecordedInputs):
         check_recorded(context.data, question)
@@ -181,6 +189,7 @@ def _model(context: Context, question: Ask) -> Parts:
 TOPICS: Mapping[str, Topic] = {
     "view": Topic(_exhibits, in_slices=True),
     "lesson": Topic(_exhibits),
+    "race": Topic(_race),
     "check": Topic(_check, total=TOTAL, ended="the run is being stopped"),
     "field": Topic(_field),
     "model": Topic(_model),

@@ -21,6 +21,7 @@ from tui_trainer.lab.example_forgetting import ExampleForgetting
 from tui_trainer.lab.predictions import TEST, VALIDATION, Predictions, PredictionStore
 from tui_trainer.lab.preflight.custom_trial import try_batch_size, try_model
 from tui_trainer.lab.probe_assistant import ProbeAssistant
+from tui_trainer.lab.racing import Racing
 from tui_trainer.models.build import custom_model_error, is_custom
 from tui_trainer.models.checkpoints import Checkpoint
 from tui_trainer.models.input_spec import ImageShape, InputSpec
@@ -28,7 +29,7 @@ from tui_trainer.models.rng import preserve_rng_state, seed_all
 from tui_trainer.models.tensors import probabilities_of
 from tui_trainer.models.unregistered_state import preserve_globals
 from tui_trainer.protocol.answers import Answered
-from tui_trainer.protocol.commands import Ask, CancelQuestion, Question
+from tui_trainer.protocol.commands import AdoptArm, Ask, CancelQuestion, Question
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.errors import path_error
@@ -48,9 +49,11 @@ class Laboratory(ProbeAssistant):
         scheduler: Runs answers in slices.
         prediction_store: The newest predictions of each split.
         forgetting: How each validation image was classified, epoch by epoch.
+        racing: The last race, an arm of which can be adopted.
     """
 
     forgetting: ExampleForgetting
+    racing: Racing
 
     def __init__(self) -> None:
         self.scheduler = Scheduler()
@@ -89,19 +92,23 @@ class Laboratory(ProbeAssistant):
         """Attach the run that is about to be trained."""
         super().begin(run)
         self.forgetting = ExampleForgetting(len(run.data.val))
+        self.racing = Racing(run)
 
     @property
     def is_busy(self) -> bool:
         """Whether a view is in progress."""
         return self.scheduler.is_busy
 
-    def answer(self, question: Question) -> Iterator[Event]:
+    def answer(self, question: Question | AdoptArm) -> Iterator[Event]:
         """Answer a question or start the answer; reject it with the reason if that fails.
 
         An exception of a custom model never ends the run.
         """
         try:
-            yield from self.begin_answer(question)
+            if isinstance(question, AdoptArm):
+                yield from self.racing.adopt(question)
+            else:
+                yield from self.begin_answer(question)
         except Exception as error:
             yield self._rejected(question, error)
 
@@ -234,12 +241,13 @@ class Laboratory(ProbeAssistant):
             max_age=MAX_AGE if run.control.state == "training" else 0.0,
             is_background=question.mode == "background",
             first_probes=run.first_probes,
+            racing=self.racing,
         )
         if topic_of(question).in_slices:
             context.model = context.copy().requires_grad_(False)
         return context
 
-    def _rejected(self, question: Question, error: Exception) -> CommandRejected:
+    def _rejected(self, question: Question | AdoptArm, error: Exception) -> CommandRejected:
         located = custom_model_error(error, self.run.config.model) or error
         message = one_line(str(located) or type(located).__name__)
         return reject(self.run, question, clip(message, LONGEST_REASON))
@@ -257,6 +265,7 @@ class Laboratory(ProbeAssistant):
             at=run.stopwatch.now,
         )
         self.prediction_store.keep(predictions)
+        self.racing.forget_if_past()
         if images == VALIDATION:
             self.forgetting.update(run.progress.epoch, predictions.predicted, predictions.labels)
 

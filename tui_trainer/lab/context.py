@@ -14,6 +14,7 @@ from tui_trainer.data.dataset import Data, Split
 from tui_trainer.data.recorded_inputs import RecordedInputs
 from tui_trainer.lab.example_forgetting import ExampleForgetting
 from tui_trainer.lab.predictions import TEST, VALIDATION, Predictions, PredictionStore
+from tui_trainer.lab.racing import Racing
 from tui_trainer.lab.trial import Trial, make_trial
 from tui_trainer.models.build import build_model, is_custom, to_channels_last
 from tui_trainer.models.copies import copy_model
@@ -89,6 +90,7 @@ class Context:
             enough.
         clock: A monotonic clock in seconds.
         first_probes: The checks of the data and the model before the run's first step.
+        racing: The run itself and its last race; None where no run is trained.
         shown_step: The step of the shown predictions, which may be older than ``step``.
     """
 
@@ -107,6 +109,7 @@ class Context:
     is_background: bool = False
     clock: Callable[[], float] = time.perf_counter
     first_probes: tuple[Probe, ...] = ()
+    racing: Racing | None = None
     shown_step: int = field(init=False)
 
     def __post_init__(self) -> None:

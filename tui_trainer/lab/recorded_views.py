@@ -29,6 +29,8 @@ def unavailable_reason(data: RecordedInputs, question: Ask) -> str:
             "experiments train on a dataset of mnist-tui, and a script trains this run; "
             f"run it with mnist-tui learn {question.name}"
         )
+    if question.kind == "race":
+        return "a script trains this run, and only its own loop could go on from here"
     if question.kind == "check":
         return "it trains with mnist-tui's own loop; call run.check() in the script"
     if question.kind == "field":

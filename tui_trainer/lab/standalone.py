@@ -13,7 +13,7 @@ from tui_trainer.lab.assistant import Laboratory
 from tui_trainer.lab.predictions import TEST
 from tui_trainer.models.build import locate_custom_model_errors
 from tui_trainer.models.checkpoints import read_checkpoint
-from tui_trainer.protocol.commands import Ask, Inbox, Question
+from tui_trainer.protocol.commands import AdoptArm, Ask, Inbox, Question
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError, path_error, reason
 from tui_trainer.protocol.events import Event
@@ -65,8 +65,8 @@ class _CountingLaboratory(Laboratory):
         super().__init__()
         self._folder = folder
 
-    def answer(self, question: Question) -> Iterator[Event]:
-        if not self.evaluates_test(question):
+    def answer(self, question: Question | AdoptArm) -> Iterator[Event]:
+        if isinstance(question, AdoptArm) or not self.evaluates_test(question):
             yield from super().answer(question)
             return
         test = self.run.data.test
@@ -96,7 +96,7 @@ class _AttachedLaboratory(_CountingLaboratory):
         self._inputs = resume.state.metadata.get("inputs")
         self._read: object = None
 
-    def answer(self, question: Question) -> Iterator[Event]:
+    def answer(self, question: Question | AdoptArm) -> Iterator[Event]:
         try:
             self._read_again()
         except InputError as error:

@@ -122,20 +122,31 @@ class UnregisteredState:
                 yield slot.name, slot.value
 
 
-@contextmanager
-def preserve_globals(model: nn.Module) -> Iterator[None]:
-    """Restore the globals of a model's files and the attributes of its classes afterwards.
+class SharedState:
+    """The current globals of a model's files and attributes of its classes.
 
     A copy of the model shares them, for it has the same functions and classes.
     """
-    before = [(slot, _saved(slot.value)) for slot in _shared(model, set())]
-    try:
-        yield
-    finally:
-        for slot, saved in before:
+
+    def __init__(self, model: nn.Module) -> None:
+        self._saved = [(slot, _saved(slot.value)) for slot in _shared(model, set())]
+
+    def restore(self) -> None:
+        """Restore the values."""
+        for slot, saved in self._saved:
             slot.put(slot.value)
             if saved is not None:
                 _restore_value(slot, saved)
+
+
+@contextmanager
+def preserve_globals(model: nn.Module) -> Iterator[None]:
+    """Restore the globals of a model's files and the attributes of its classes afterwards."""
+    before = SharedState(model)
+    try:
+        yield
+    finally:
+        before.restore()
 
 
 def _set_flags(model: nn.Module, flags: Mapping[str, list[str]]) -> None:

@@ -94,6 +94,20 @@ class Rewind(Sent):
 
 
 @dataclass(frozen=True, slots=True)
+class AdoptArm(Sent):
+    """Continue from the end of an arm of the last race, which started from this very state.
+
+    Its setting and its steps are reported as if they were made now. The run that sets the same knob
+    here and trains the same batches has the same bits.
+
+    Attributes:
+        arm: The number of the arm, as in the race's table.
+    """
+
+    arm: int
+
+
+@dataclass(frozen=True, slots=True)
 class Stop(Sent):
     """End the run after the current batch.
 
@@ -139,6 +153,9 @@ class Ask(Sent):
       layer's row in the layer table), ``row`` and ``column`` in the layer's feature map, ``digit``
       (an image of the validation split); all from 0, ``digit`` modulo the size of the split.
     - ``model``: another model, which is built, described and discarded. Choice: ``model``.
+    - ``race``: copies of the run train the next batches with several values of a knob.
+      ``confirmed`` runs the race: the run waits, and a newer question about a race,
+      ``CancelQuestion`` or ``Stop`` ends it.
     - ``check``: the preflight check. It tries the first steps of this run on a fresh model, item by
       item, in about twenty seconds.
 
@@ -188,6 +205,7 @@ Command = (
     | RunEpoch
     | EvaluateTest
     | Rewind
+    | AdoptArm
     | Stop
     | Unusable
     | Question
@@ -283,13 +301,13 @@ def _ends(command: Command, question: Ask) -> bool:
 
 
 def _still_wanted(commands: list[Command]) -> list[Command]:
-    """Return commands without the lesson questions that a later one would cancel at once."""
+    """Return commands without the questions whose training a later one would cancel at once."""
     return [
         command
         for place, command in enumerate(commands, 1)
         if not (
             isinstance(command, Ask)
-            and command.kind == "lesson"
+            and command.kind in ("lesson", "race")
             and any(_ends(later, command) for later in commands[place:])
         )
     ]

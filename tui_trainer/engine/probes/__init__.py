@@ -80,6 +80,17 @@ class Probes:
         self._replaced = frozenset[str]()
         self._ready: UpdateProbed | None = None
 
+    def restore(self, sampled_at: int, gradient: Tensor | None) -> None:
+        """Continue from a checkpoint: what was copied of other weights is dropped."""
+        self.sampled_at, self.last_gradient = sampled_at, gradient
+        self._weights, self._replaced = None, frozenset()
+
+    def continue_from(self, other: Probes) -> None:
+        """Continue from the probes of a run whose state this run has been given."""
+        self.restore(other.sampled_at, other.last_gradient)
+        self._weights, self._replaced = other._weights, other._replaced
+        self.is_trial_due = other.is_trial_due
+
     # --- called within a step
 
     def begin_step(self) -> None:
