@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from tui_trainer.protocol.commands import (
     AdoptArm,
     Ask,
     Command,
+    Knob,
     SetAugmentation,
     SetBaseLr,
     SetBatchSize,
@@ -135,12 +136,13 @@ class Trained:
         return laboratory.racing.finished.arms
 
 
-def _prepared(preparing: Iterator[Event]) -> Run:
+def _prepared(preparing: Generator[Event, None, Run]) -> Run:
     while True:
         try:
             next(preparing)
         except StopIteration as prepared:
-            return prepared.value
+            run: Run = prepared.value
+            return run
 
 
 def _trained(run: Run) -> Iterator[Event]:
@@ -190,18 +192,17 @@ def test_the_arm_of_the_current_setting_is_the_run_itself(config: RunConfig) -> 
         ("batch size", 2, lambda run: SetBatchSize(8)),
         ("augmentation", 0, lambda run: SetAugmentation(False)),
         ("augmentation", 1, lambda run: SetAugmentation(True)),
-        ("dropout", 2, lambda run: SetDropout(round(run.dropout + 0.1, 2))),
+        ("dropout", 2, lambda run: SetDropout(round((run.dropout or 0) + 0.1, 2))),
     ],
 )
 def test_an_arm_is_the_run_whose_knob_was_set_here(
-    config: RunConfig, setting: str, arm: int, command: object
+    config: RunConfig, setting: str, arm: int, command: Callable[[Run], Knob]
 ) -> None:
     raced = Trained(config, START, {START: [race(setting)]})
     if raced.run.knobs().get("dropout") is None and setting == "dropout":
         assert "no dropout layer" in only(CommandRejected, raced.events).reason
         return
     chosen = raced.arms[arm]
-    assert callable(command)
     knob = command(raced.run)
     is_current = setting == "augmentation" and raced.run.batches.augmenting == knob.value
     alone = Trained(config, START + len(chosen.steps), {START: [] if is_current else [knob]})

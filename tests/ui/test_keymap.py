@@ -122,7 +122,7 @@ async def test_the_help_shows_the_new_keys_and_closes_with_its_new_key() -> None
 
 async def test_panels_and_tooltips_name_the_new_keys() -> None:
     custom_keys(
-        '[findings]\napply_fix = "F"\nsnooze = "y"\n[screens]\nlesson = "["\n[knobs]\n'
+        '[findings]\napply_fix = "G"\nsnooze = "y"\n[screens]\nlesson = "["\n[knobs]\n'
         'dropout_down = "left_parenthesis"\n'
     )
     events = mid_run(*ALL)
@@ -135,7 +135,7 @@ async def test_panels_and_tooltips_name_the_new_keys() -> None:
         assert shown is not None
         assert shown.plain.endswith("[ lesson · y snooze")
         offered = {command.title: command.help for command in app.get_system_commands(app.screen)}
-        assert offered["Finding up"] == "Choose the finding above: F applies its advice"
+        assert offered["Finding up"] == "Choose the finding above: G applies its advice"
 
 
 def test_every_key_id_in_a_text_is_replaced() -> None:

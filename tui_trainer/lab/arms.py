@@ -44,6 +44,7 @@ class Arm:
     Attributes:
         name: Its name in plots and tables.
         run: The copy of the run.
+        knobs: The knob that it has set first; none for the current setting.
         again: Above 0 for a repetition of the current setting, which the run itself cannot train.
         events: What it has reported: its setting, its steps, its probes.
         end: Its state after its last step; None before, and if it has diverged.
@@ -54,6 +55,7 @@ class Arm:
 
     name: str
     run: Run
+    knobs: tuple[Knob, ...] = ()
     again: int = 0
     events: list[Event] = field(default_factory=list)
     end: Checkpoint | None = None
@@ -172,7 +174,7 @@ def fork(
     copy.probes.continue_from(run.probes)
     copy.batches.done = run.batches.done
     copy.stopwatch.resume_at(run.stopwatch.seconds)
-    arm = Arm(name, copy, again)
+    arm = Arm(name, copy, () if knob is None else (knob,), again)
     if knob is not None:
         event = set_knob(copy, knob)
         if isinstance(event, CommandRejected):

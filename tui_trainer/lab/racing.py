@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from tui_trainer.engine.process_commands import set_knob
 from tui_trainer.engine.run import Run
 from tui_trainer.engine.snapshots import restore
 from tui_trainer.lab.arms import Arm
@@ -57,6 +58,9 @@ class Racing:
         """
         arm, run = self._chosen(command.arm), self.run
         assert arm.end is not None
+        if not command.at_end:
+            yield from (set_knob(run, replace(knob, by=command.by)) for knob in arm.knobs)
+            return
         metadata, tensors = run.assistant.state()  # the arm has no history of the validation images
         restore(
             run,

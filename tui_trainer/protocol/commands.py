@@ -95,16 +95,19 @@ class Rewind(Sent):
 
 @dataclass(frozen=True, slots=True)
 class AdoptArm(Sent):
-    """Continue from the end of an arm of the last race, which started from this very state.
+    """Go on with an arm of the last race, if the run is still where the race began.
 
-    Its setting and its steps are reported as if they were made now. The run that sets the same knob
-    here and trains the same batches has the same bits.
+    From the end of the arm, its setting and its steps are reported as if they were made now: the
+    run that sets the same knob here and trains the same batches has the same bits. From here, the
+    knob is set and nothing else.
 
     Attributes:
-        arm: The number of the arm, as in the race's table.
+        arm: The number of the arm in the race's table, from 1.
+        at_end: Whether to go on from the end of the arm.
     """
 
     arm: int
+    at_end: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,7 @@ class BaseApp(App[None]):
         front = self.front
         match action:
             case "next_view":
-                return isinstance(front, ViewScreen) and front.is_small
+                return isinstance(front, ViewScreen) and front.is_small and len(front.VIEWS) > 1
             case "show_failure":
                 return True if _failure_of(front) else None
         return True

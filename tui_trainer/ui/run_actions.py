@@ -19,6 +19,7 @@ from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.screens.dialogs import Answer, CheckScreen, ConfirmScreen
 from tui_trainer.ui.screens.learn_screen import LearnScreen
 from tui_trainer.ui.screens.model_screen import ModelScreen
+from tui_trainer.ui.screens.race_screen import RaceScreen
 from tui_trainer.ui.screens.replay_screen import ReplayScreen
 from tui_trainer.ui.screens.run_screen import RunScreen, TrainScreen
 
@@ -47,7 +48,7 @@ class RunActions(BaseApp):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Dim actions that have no effect yet (None), hide those that have none here (False)."""
         front, is_on_run = self.front, action in RUN_ACTIONS
-        is_live = not isinstance(front, ReplayScreen)
+        is_live = not isinstance(front, ReplayScreen | RaceScreen)
         if is_on_run and not (is_live and acts_on(self.current_mode, action, parameters)):
             return False
         if is_on_run and isinstance(front, LearnScreen) and not front.shows(action):
@@ -61,7 +62,13 @@ class RunActions(BaseApp):
             case "stop_run" if run.has_diverged:
                 return True
             case (
-                "adjust" | "toggle_pause" | "run_step" | "run_epoch" | "evaluate_test" | "stop_run"
+                "adjust"
+                | "toggle_pause"
+                | "run_step"
+                | "run_epoch"
+                | "evaluate_test"
+                | "stop_run"
+                | "race"
             ):
                 if over or run.has_diverged:
                     return False
@@ -77,7 +84,7 @@ class RunActions(BaseApp):
             case "open_lesson":
                 return self.topic is not None
             case "show_mode":
-                return parameters[0] != self.current_mode
+                return parameters[0] != self.current_mode and not isinstance(front, RaceScreen)
             case _:
                 return super().check_action(action, parameters)
 
@@ -128,6 +135,10 @@ class RunActions(BaseApp):
     def action_check(self) -> None:
         """Run the preflight check, and show its items."""
         self.push_screen(CheckScreen(self.live_run))
+
+    def action_race(self) -> None:
+        """Fork the run and race its arms."""
+        self.push_screen(RaceScreen(self.live_run))
 
     def action_adjust(self, setting: str, direction: int) -> None:
         """Move a knob to its next value up (1) or down (-1)."""

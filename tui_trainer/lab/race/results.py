@@ -18,6 +18,10 @@ ALPHA = 0.05
 """P(any arm is reported as different) if all settings are equally good."""
 
 
+KEYS = "abc"
+"""The keys that choose an arm, in the order of the table."""
+
+
 @dataclass(frozen=True, slots=True)
 class Compared:
     """An arm minus the current setting, on the same validation images.
@@ -104,10 +108,10 @@ def ends(arms: Sequence[Arm], plan: Plan, pairs: Comparisons) -> Table:
     best = min(better, key=lambda place: pairs[arms[place].name].loss.mean, default=plan.current)
     return Table(
         caption=f"after {fmt.plural(plan.batches, 'batch', 'es')}",
-        heads=("key", "arm", "steps", "train loss", "val loss", "accuracy, 95 %"),
+        heads=("key", "arm", "steps", "train loss", "val loss", "accuracy"),
         rows=tuple(
             (
-                "" if arm.again else str(place + 1),
+                "" if arm.again or arm.end is None else KEYS[place],
                 arm.name,
                 fmt.count(len(arm.steps)),
                 _train_loss(arm),
@@ -192,8 +196,8 @@ def evidence(plan: Plan, step: int, images: int) -> str:
     few = " One repetition shows only very large differences; take more." * (plan.repeats == 1)
     return (
         f"{note}From step {fmt.count(step)}, each arm has seen {fmt.count(plan.images)} training "
-        f"images, the same in the same order. {current} again: its {repeats}, with other images and "
-        f"random numbers. A difference is called if it is significant over the "
+        f"images, the same in the same order; {current} again is its {repeats}, with other images "
+        f"and random numbers. A difference is called if it is significant over the "
         f"{fmt.count(images)} images and against the repetitions, p ≤ {ALPHA} after Holm.{few}"
     )
 

@@ -82,8 +82,8 @@ def _outcome(run: Run, arms: Sequence[Arm], plan: Plan) -> Exhibit:
 def _setup(plan: Plan) -> Table:
     current = plan.names[plan.current]
     rows = [
-        (str(place), name, "as it is" if name == current else "")
-        for place, name in enumerate(plan.names, 1)
+        (key, name, "as it is" if name == current else "")
+        for key, name in zip(results.KEYS, plan.names, strict=False)
     ]
     again = f"{plan.repeats} times, with other images and random numbers: chance"
     return Table(

@@ -21,6 +21,8 @@ RUN_KEYS = bindings(
     *resume | R | resume_run | resume | \
         In an attached window: resume a run without a trainer in the background
     *check | c | check | check | Run the preflight check on a fresh model: 15 seconds
+    race | F | race | race | \
+        Fork and race: try the next batches with several learning rates or other settings
     evaluate_test | T | evaluate_test | evaluate test | \
         Evaluate the test set now; every evaluation is counted
     """,
@@ -326,6 +328,18 @@ PAD_KEYS = bindings(
     """,
 )
 
+RACE_KEYS = [
+    *bindings(
+        "race",
+        """
+        *first | a | choose_arm(1) | choose: arm a | Go on with the first arm: asks from where
+        *second | b | choose_arm(2) | choose: arm b | Go on with the second arm
+        *third | c | choose_arm(3) | choose: arm c | Go on with the third arm
+        *leave | escape | leave_race | leave | Stop the race, then leave it; the run goes on
+        """,
+    ),
+]
+
 # The arrow keys, home and end have priority over a panel that could scroll with them.
 REPLAY_KEYS = bindings(
     "replay",
@@ -359,6 +373,7 @@ GROUPS = {
     "The drawing pad": PAD_KEYS,
     "The lessons": [*LESSON_LIST_KEYS, *LEARN_KEYS],
     EXPERIMENT: EXPERIMENT_KEYS,
+    "A race": RACE_KEYS,
     "The guided tour": TOUR_KEYS,
     "Several seeds": SEEDS_KEYS,
     "A sweep": [*TRIAL_KEYS, *SWEEP_KEYS],

@@ -16,13 +16,15 @@ _COMMANDS = {
 
 CHECK = "the check trains with mnist-tui's own loop; call run.check() in the script"
 
+RACE = "a script trains this run, and only its own loop could go on from here"
+
 
 def limit_of(started: RunStarted | None, action: str, parameters: tuple[object, ...]) -> str:
     """Return why a run cannot do what an action of the window asks for; empty if it can."""
     if started is None:
         return ""
-    if action == "check" and started.script:
-        return CHECK
+    if action in ("check", "race") and started.script:
+        return CHECK if action == "check" else RACE
     command = _COMMANDS.get(action)
     name = command.__name__ if command is not None else ""
     if action == "adjust" and parameters:

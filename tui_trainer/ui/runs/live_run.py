@@ -43,9 +43,9 @@ class LiveRun:
     no event has confirmed yet, so that pressing a key twice changes a setting twice. ``selection``
     is which finding is chosen and which are snoozed. Each kind of question has its own channel:
     ``field`` (receptive field of a feature), ``check`` (preflight check), ``experiment`` (of a
-    lesson) and ``inspection`` (a view of the model). ``is_past`` is whether its events are still
-    those from before it was resumed. ``seeds_behind`` are finished runs with other seeds, whose
-    means the charts show.
+    lesson), ``race`` and ``inspection`` (a view of the model). ``is_past`` is whether its events
+    are still those from before it was resumed. ``seeds_behind`` are finished runs with other seeds,
+    whose means the charts show.
     """
 
     is_live = True
@@ -70,8 +70,9 @@ class LiveRun:
         self.field = Questions(self.send, "field")
         self.check = CheckResults(self.send)
         self.experiment = ExhibitQuestions(self.send, "lesson")
+        self.race = ExhibitQuestions(self.send, "race")
         self.inspection = self._view_questions()
-        questions = (self.field, self.check, self.experiment, self.inspection)
+        questions = (self.field, self.check, self.experiment, self.race, self.inspection)
         self._questions: dict[str, Questions] = {each.kind: each for each in questions}
         self.bridge = Bridge(start(config, self.inbox), post)
 
@@ -118,6 +119,7 @@ class LiveRun:
                     del self.requested[event.setting]
                 case RunFinished():
                     self.experiment.end()
+                    self.race.end()
                 case RunFailed():
                     self.check.reject("the training failed")
                     for questions in self._questions.values():

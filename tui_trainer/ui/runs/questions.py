@@ -122,6 +122,8 @@ class Questions:
 class ExhibitQuestions(Questions):
     """Asks for exhibits of one subject (view or lesson) at a time, with the user's choices.
 
+    A kind of question without subjects has the empty one.
+
     Attributes:
         subject: The name of the view or lesson; empty at first.
         trains: What enter would train, according to the exhibits before it started.
@@ -171,7 +173,8 @@ class ExhibitQuestions(Questions):
 
     def ask(self, mode: Mode = "interactive") -> None:
         """Ask for the subject's exhibit."""
-        self.submit(Ask(f"{self.kind}/{self.subject}", self.chosen, mode))
+        topic = f"{self.kind}/{self.subject}" if self.subject else self.kind
+        self.submit(Ask(topic, self.chosen, mode))
 
     def refresh(self) -> None:
         """Ask for the current exhibit in the background, unless a question is pending."""

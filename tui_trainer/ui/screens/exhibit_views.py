@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tui_trainer.course.lesson import Lesson
 from tui_trainer.course.placeholders import observations
 from tui_trainer.protocol.diagnosis import by_severity
@@ -12,6 +14,7 @@ from tui_trainer.text.fmt import Cell, count
 from tui_trainer.ui.keys.keymap import with_keys
 from tui_trainer.ui.runs.limits import question_limit
 from tui_trainer.ui.runs.live_run import LiveRun
+from tui_trainer.ui.runs.questions import ExhibitQuestions
 from tui_trainer.ui.widgets.exhibit_head import ExhibitView
 from tui_trainer.ui.widgets.lesson_panel import LessonView
 
@@ -54,23 +57,38 @@ def lesson_view(run: LiveRun, lesson: Lesson, *, is_open: bool) -> LessonView:
 
 def exhibit_view(run: LiveRun, lesson: Lesson, control: int) -> ExhibitView:
     """Return the experiment of a lesson; ``control`` is the index of the chosen control."""
-    experiment, quiet = run.experiment, unavailable_reason(run)
-    is_here = experiment.subject == lesson.slug
-    exhibit = experiment.exhibit if is_here else None
-    controls = experiment.controls if is_here else ()
+    is_here = run.experiment.subject == lesson.slug
+    return _training_view(
+        run, run.experiment, f"{lesson.topic} · {lesson.title}", control, is_here=is_here
+    )
+
+
+def race_view(run: LiveRun, control: int) -> ExhibitView:
+    """Return the race; ``control`` is the index of the chosen control."""
+    view = _training_view(run, run.race, "fork and race", control)
+    return replace(view, noun=f"from step {count(run.race.step)}", verb="races")
+
+
+def _training_view(
+    run: LiveRun, questions: ExhibitQuestions, title: str, control: int, *, is_here: bool = True
+) -> ExhibitView:
+    """Return an exhibit that enter trains for; empty if it is of another subject."""
+    quiet = unavailable_reason(run)
+    exhibit = questions.exhibit if is_here else None
+    controls = questions.controls if is_here else ()
     return ExhibitView(
-        title=f"{lesson.topic} · {lesson.title}",
+        title=title,
         exhibit=exhibit,
         controls=controls,
         chosen=min(control, max(0, len(controls) - 1)),
-        trains="" if quiet else experiment.trains,
+        trains="" if quiet else questions.trains,
         unavailable_reason=quiet
-        or experiment.rejection
+        or questions.rejection
         or ("" if exhibit else run.preparing or "waiting for the engine …"),
-        is_running=experiment.is_running,
-        is_stopped=experiment.is_stopped,
+        is_running=questions.is_running,
+        is_stopped=questions.is_stopped,
         waits=not run.is_paused and not run.history.is_over,
-        has_result=experiment.has_result,
+        has_result=questions.has_result,
     )
 
 
