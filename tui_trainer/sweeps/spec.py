@@ -131,3 +131,7 @@ class SweepSpec:
             "search": (self.sampler, self.objective, self.pruning, self.seeds, self.seed),
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+    def epochs_of(self, settings: Mapping[str, Any]) -> int:
+        """Return the epochs of one run with these values of the searched settings."""
+        return int(settings.get("epochs", self.base.epochs))

@@ -26,6 +26,9 @@ from tui_trainer.sweeps.spec import (
 )
 from tui_trainer.text.fmt import printable
 
+SWEEP_FILE = "sweep.toml"
+"""The file in the folder of a sweep: a copy of the sweep file."""
+
 SPACE, SWEEP = "space", "sweep"
 """The tables of a sweep file in addition to the settings at its top."""
 

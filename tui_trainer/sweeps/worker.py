@@ -259,7 +259,7 @@ class Worker(Inbox):
 
     def _follow(self, claim: Claim, seed: int) -> TrialRun:
         """Return what follows a run of a trial, and reports its epochs to the study."""
-        epochs = self.study.epochs_of(claim.settings)
+        epochs = self.study.spec.epochs_of(claim.settings)
 
         def report(epoch: int, value: float, val_images: int) -> str:
             self.study.report(claim, seed * epochs + epoch, value, val_images)
