@@ -30,36 +30,46 @@ LOG_BYTES = 4_096
 
 ERROR = "mnist-tui: error: "
 
+# -P: a file of the current folder must not replace a module of the same name.
+PROGRAM = (sys.executable, "-P", "-m", "tui_trainer")
+"""The command that starts this program in another process."""
+
 
 class BackgroundProcess:
-    """A process in another session; it outlives this one, and its output is in ``train.log``.
+    """A process in another session; it outlives this one, and its output is in a log.
 
     Args:
-        folder: The folder of the run, which exists.
+        log: The path of its log, in the folder of the run, which exists.
         command: The program and its arguments.
         variables: What its environment has in addition to that of this process.
+        has_input: Whether this process writes to its standard input.
 
     Raises:
         InputError: If the process cannot be started.
     """
 
     def __init__(
-        self, folder: RunFolder, command: Sequence[str], variables: Mapping[str, str] | None = None
+        self,
+        log: Path,
+        command: Sequence[str],
+        variables: Mapping[str, str] | None = None,
+        *,
+        has_input: bool = False,
     ) -> None:
-        self._folder = folder
+        self.log = log
         try:
-            with folder.train_log.open("ab") as log:
+            with log.open("ab") as output:
                 self._process = subprocess.Popen(
                     command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
+                    stdin=subprocess.PIPE if has_input else subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
                     start_new_session=True,
                     env={**os.environ, **(variables or {})},
                 )
         except OSError as error:
             raise InputError(
-                f"{printable(folder.path)}: the trainer cannot be started: {reason(error)}"
+                f"{printable(log.parent)}: the trainer cannot be started: {reason(error)}"
             ) from None
 
     @property
@@ -85,9 +95,7 @@ class Trainer(BackgroundProcess):
     """
 
     def __init__(self, folder: RunFolder, arguments: Sequence[str]) -> None:
-        # -P: a file of the current folder must not replace a module of the same name.
-        program = [sys.executable, "-P", "-m", "tui_trainer"]
-        super().__init__(folder, [*program, *arguments, "--detached"])
+        super().__init__(folder.train_log, [*PROGRAM, *arguments, "--detached"])
 
     @property
     def problem(self) -> str:
@@ -95,20 +103,23 @@ class Trainer(BackgroundProcess):
         code = self._process.poll()
         if code is None or (code >= 0 and code not in (ExitCode.FAILED, ExitCode.BAD_INPUT)):
             return ""
-        for line in reversed(self._last_lines()):
-            if line.startswith(ERROR):
-                return line.removeprefix(ERROR)
-        return f"the trainer ended with exit code {code}; see {printable(self._folder.train_log)}"
+        return error_in(self.log) or (
+            f"the trainer ended with exit code {code}; see {printable(self.log)}"
+        )
 
-    def _last_lines(self) -> list[str]:
-        try:
-            with self._folder.train_log.open("rb") as log:
-                log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_BYTES))
-                return [
-                    one_line(line) for line in log.read().decode("utf-8", "replace").split("\n")
-                ]
-        except OSError:
-            return []
+
+def error_in(log: Path) -> str:
+    """Return the last error message in the log of a process; empty if there is none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_BYTES))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    for line in reversed(text.split("\n")):
+        if (line := one_line(line)).startswith(ERROR):
+            return line.removeprefix(ERROR)
+    return ""
 
 
 def resume_in_background(folder: RunFolder, options: Mapping[str, object]) -> Trainer:

@@ -133,7 +133,7 @@ class Script(BackgroundProcess):
         command = [sys.executable, *(["-m"] if is_module else []), *words]
         # A script whose output goes to a file would keep it for long in a buffer.
         variables = {RUN_VARIABLE: os.path.abspath(folder.path), "PYTHONUNBUFFERED": "1"}
-        super().__init__(folder, command, variables)
+        super().__init__(folder.train_log, command, variables)
 
     @property
     def problem(self) -> str:
