@@ -20,6 +20,7 @@ from tui_trainer.recording.atomic import write_atomically
 from tui_trainer.recording.lock import this_process
 from tui_trainer.recording.recorder import not_writable
 from tui_trainer.sweeps.errors import StorageError, TakenOverError
+from tui_trainer.sweeps.liveness import Liveness
 from tui_trainer.sweeps.patience import Announce
 from tui_trainer.sweeps.spec import Budget, SweepSpec
 from tui_trainer.sweeps.storage import JOURNAL, name_of, open_storage, storage_errors
@@ -40,6 +41,9 @@ class RecordStore:
         key: The id of the study in the storage.
         place: The name of the storage in messages.
         clock: The time, in seconds.
+
+    Attributes:
+        liveness: Decides which workers are alive, by the records that were read.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class RecordStore:
         self.place = place
         self.storage = storage
         self.key = key
+        self.liveness = Liveness()
         self._clock = clock
 
     @classmethod
@@ -172,7 +177,13 @@ class RecordStore:
         """Return the records in the order of their creation, without discarded ones."""
         with storage_errors(self.place):
             found = self.storage.get_all_trials(self.key, deepcopy=False)
+        running = (each for each in found if each.state == RecordState.RUNNING)
+        self.liveness.observe({each._trial_id: each.user_attrs.get("beat") for each in running})
         return [record for record in found if not record.user_attrs.get("discarded")]
+
+    def is_alive(self, record: FrozenTrial) -> bool:
+        """Return whether the worker of a running record is alive."""
+        return self.liveness.is_alive(record._trial_id, record.user_attrs.get("process", {}))
 
     def _create(self, worker: str, **content: Any) -> int:
         """Create a record of this worker and return its id."""

@@ -15,6 +15,8 @@ import optuna
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as RecordState
 
+from tui_trainer.recording.folder import RunFolder
+from tui_trainer.recording.lock import Lock
 from tui_trainer.sweeps import pruning
 from tui_trainer.sweeps.errors import TakenOverError
 from tui_trainer.sweeps.record_store import RecordStore, writing
@@ -23,7 +25,8 @@ from tui_trainer.sweeps.sampling import seed_of, settings_at
 from tui_trainer.sweeps.spec import SweepSpec
 from tui_trainer.sweeps.state import SweepState
 from tui_trainer.sweeps.storage import storage_errors
-from tui_trainer.sweeps.study_state import is_alive, most_trials, spent, state_of
+from tui_trainer.sweeps.study_state import most_trials, spent, state_of
+from tui_trainer.sweeps.trial_run import run_folder
 
 STARTUP_TRIALS = 10
 """The random trials before the first that TPE chooses."""
@@ -40,6 +43,7 @@ class Claim:
         worker: The worker.
         curve: The objective by epoch, counted through all its runs.
         values: The objectives of its finished runs.
+        copy: How many folders of the trial are left to workers that hang.
     """
 
     record: int
@@ -48,6 +52,7 @@ class Claim:
     worker: str
     curve: dict[int, float] = field(default_factory=dict)
     values: list[float] = field(default_factory=list)
+    copy: int = 0
 
 
 class Study(RecordStore):
@@ -59,7 +64,8 @@ class Study(RecordStore):
         Raises:
             InputError: If the storage cannot be read.
         """
-        return state_of(self._current(), self.folder, self.records(), self.val_images)
+        records = self.records()
+        return state_of(self._current(), self.folder, records, self.val_images, self.is_alive)
 
     def _current(self) -> SweepSpec:
         """Return the sweep with the limits of now."""
@@ -92,6 +98,7 @@ class Study(RecordStore):
         """Create the record that continues another one; None if another worker was faster."""
         number = before.user_attrs["place"]
         kept = {"place": number, "values": before.user_attrs.get("values", [])}
+        kept["copy"] = self._free_copy(before)
         content: dict[str, Any] = {"intermediate_values": before.intermediate_values}
         # Killed while its settings were chosen, it chooses them again: the same ones.
         is_sampled = set(before.params) == set(self.spec.space)
@@ -102,7 +109,22 @@ class Study(RecordStore):
             self._discard(record)
             return None
         settings = dict(before.params) if is_sampled else self._sample(record, number)
-        return self._claim(record, number, settings, worker, before)
+        claim = self._claim(record, number, settings, worker, before)
+        claim.copy = kept["copy"]
+        return claim
+
+    def _free_copy(self, before: FrozenTrial) -> int:
+        """Return the first copy of the folders of a trial that no process holds.
+
+        A worker that was suspended, or hangs, still holds the folder of its run.
+        """
+        copy, number = before.user_attrs.get("copy", 0), before.user_attrs["place"]
+        while any(
+            Lock.is_held(RunFolder(run_folder(self.folder, number, seed, self.spec, copy)).lock)
+            for seed in range(self.spec.seeds)
+        ):
+            copy += 1
+        return int(copy)
 
     def _new(self, worker: str) -> Claim | None:
         """Create a new trial; None if other workers have spent the budget meanwhile."""
@@ -178,7 +200,7 @@ class Study(RecordStore):
         """
         released = 0
         for record in self.records():
-            if record.state != RecordState.RUNNING or is_alive(record):
+            if record.state != RecordState.RUNNING or self.is_alive(record):
                 continue
             attrs = record.user_attrs
             outcome = attrs.get("outcome", "")

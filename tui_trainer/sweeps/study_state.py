@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from optuna.trial import FrozenTrial
+from optuna.trial import TrialState as RecordState
 
 from tui_trainer.recording.folder import RunFolder
-from tui_trainer.recording.lock import lives
 from tui_trainer.sweeps.records import by_place, covered, phase_of
 from tui_trainer.sweeps.spec import SweepSpec, grid_size
 from tui_trainer.sweeps.state import SweepState, TrialState, WorkerState
-from tui_trainer.sweeps.trial_run import run_folder
+from tui_trainer.sweeps.trial_run import last_folder
 from tui_trainer.text.fmt import plural, printable
 
 
 def state_of(
-    spec: SweepSpec, folder: Path, records: Sequence[FrozenTrial], val_images: int
+    spec: SweepSpec,
+    folder: Path,
+    records: Sequence[FrozenTrial],
+    val_images: int,
+    is_alive: Callable[[FrozenTrial], bool],
 ) -> SweepState:
     """Return the state of a sweep.
 
@@ -26,14 +30,16 @@ def state_of(
         folder: The folder of its runs.
         records: The records of its trials.
         val_images: The validation images of its runs.
+        is_alive: Returns whether the worker of a running record is alive.
     """
     found = by_place(records)
+    alive = {record._trial_id: is_running(record) and is_alive(record) for record in records}
     spans = dict[int, list[tuple[float, float]]]()
     for record in records:
         if (place := record.user_attrs.get("place")) is not None:
             spans.setdefault(place, []).append(span_of(record))
     trials = tuple(
-        _trial(spec, folder, number, record, covered(spans[number]))
+        _trial(spec, folder, record, covered(spans[number]), is_alive=alive[record._trial_id])
         for number, record in found.items()
     )
     ended = spent(spec, records)
@@ -43,7 +49,7 @@ def state_of(
         folder=folder,
         spec=spec,
         trials=trials,
-        workers=_workers(records, trials),
+        workers=_workers(records, trials, alive),
         seconds=covered([span for group in spans.values() for span in group]),
         val_images=val_images,
         is_over=is_over,
@@ -76,10 +82,9 @@ def most_trials(spec: SweepSpec) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def is_alive(record: FrozenTrial) -> bool:
-    """Return whether the worker of a record seems to be running."""
-    attributes = record.user_attrs
-    return lives({**attributes.get("process", {}), "beat": attributes.get("beat")})
+def is_running(record: FrozenTrial) -> bool:
+    """Return whether a record is that of a trial that a worker trains, or trained until it died."""
+    return record.state == RecordState.RUNNING
 
 
 def span_of(record: FrozenTrial) -> tuple[float, float]:
@@ -89,15 +94,17 @@ def span_of(record: FrozenTrial) -> tuple[float, float]:
 
 
 def _trial(
-    spec: SweepSpec, folder: Path, number: int, record: FrozenTrial, seconds: float
+    spec: SweepSpec, folder: Path, record: FrozenTrial, seconds: float, *, is_alive: bool
 ) -> TrialState:
     attributes, curve = record.user_attrs, record.intermediate_values
+    phase = phase_of(record)
     settings = {name: record.params[name] for name in spec.space if name in record.params}
     seeds = range(spec.seeds)
-    folders = (run_folder(folder, number, seed, spec) for seed in seeds)
+    copies, number = attributes.get("copy", 0), attributes["place"]
+    folders = (last_folder(folder, number, seed, spec, copies) for seed in seeds)
     return TrialState(
         number=number,
-        phase=phase_of(record),
+        phase="waiting" if phase == "running" and not is_alive else phase,
         settings=settings,
         runs=tuple(path for path in folders if RunFolder(path).is_run),
         values=tuple(attributes.get("values", ())),
@@ -112,14 +119,12 @@ def _trial(
 
 
 def _workers(
-    records: Sequence[FrozenTrial], trials: Sequence[TrialState]
+    records: Sequence[FrozenTrial], trials: Sequence[TrialState], alive: Mapping[int, bool]
 ) -> tuple[WorkerState, ...]:
     running = {trial.worker: trial.number for trial in trials if trial.phase == "running"}
-    alive = dict[str, bool]()
-    for record in records:
-        alive[record.user_attrs.get("worker", "")] = is_alive(record)
+    names = {record.user_attrs.get("worker", ""): alive[record._trial_id] for record in records}
     return tuple(
-        WorkerState(name=name, trial=running.get(name), is_alive=lives_now)
-        for name, lives_now in alive.items()
+        WorkerState(name=name, trial=running.get(name), is_alive=is_alive)
+        for name, is_alive in names.items()
         if name
     )

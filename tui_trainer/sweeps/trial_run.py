@@ -154,7 +154,7 @@ def clear_unsaved(folder: RunFolder) -> None:
         remove_files(folder)
 
 
-def run_folder(folder: Path, number: int, seed: int, spec: SweepSpec) -> Path:
+def run_folder(folder: Path, number: int, seed: int, spec: SweepSpec, copy: int = 0) -> Path:
     """Return the folder of a run.
 
     Args:
@@ -162,6 +162,15 @@ def run_folder(folder: Path, number: int, seed: int, spec: SweepSpec) -> Path:
         number: The place of the trial.
         seed: Which of its seeds, from 0.
         spec: The sweep.
+        copy: How many folders of the trial are left to workers that hang.
     """
-    trial = f"trial-{number:03d}"
-    return folder / (trial if spec.seeds == 1 else f"{trial}-seed-{spec.base.seed + seed}")
+    name = f"trial-{number:03d}"
+    if spec.seeds > 1:
+        name += f"-seed-{spec.base.seed + seed}"
+    return folder / (f"{name}-again-{copy}" if copy else name)
+
+
+def last_folder(folder: Path, number: int, seed: int, spec: SweepSpec, copies: int) -> Path:
+    """Return the last folder of a run that exists; the first one if none does."""
+    found = [run_folder(folder, number, seed, spec, copy) for copy in range(copies + 1)]
+    return next((path for path in reversed(found) if RunFolder(path).is_run), found[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from tui_trainer.recording.folder import RunFolder
 from tui_trainer.recording.lock import this_process
 from tui_trainer.sweeps.corners import config_of
 from tui_trainer.sweeps.errors import StorageError, TakenOverError
+from tui_trainer.sweeps.heartbeat import Heartbeat
 from tui_trainer.sweeps.state import SweepState, TrialState
 from tui_trainer.sweeps.trial_run import Outcome, TrialRun, is_over, run_folder
 from tui_trainer.text.fmt import clip, one_line
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 StartRun = Callable[[RunConfig, RunFolder, Inbox], Iterator[Event]]
 """Starts the run of a folder, or resumes it: the events of a resumed one begin with its past."""
 
-BEAT = 10.0
-"""Seconds between two heartbeats."""
+POLL = 1.0
+"""Seconds between two looks for a trial, while other workers train the last ones."""
 
 MAX_FAILED = 5
 """A sweep ends if so many trials fail one after the other: no setting of the space may work."""
@@ -125,35 +126,30 @@ class Worker(Inbox):
         study: The study.
         start: Starts a run.
         name: Its name.
-        clock: A monotonic clock, in seconds.
     """
 
-    def __init__(
-        self,
-        study: Study,
-        start: StartRun,
-        *,
-        name: str = "",
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, study: Study, start: StartRun, *, name: str = "") -> None:
         super().__init__()
         self.study = study
         self.name = name or this_worker()
         self._start = start
-        self._clock = clock
         self._run_inbox = Inbox()
         self._ended_by = ""
-        self._beat_at = clock() + BEAT
+        self._is_stopped = threading.Event()
 
     def send(self, command: Command) -> None:
         """Pass a command to the current run; a ``Stop`` ends the worker after it."""
         if isinstance(command, Stop):
             self._ended_by = command.reason
             command = Stop(reason=command.reason, test=False, by=command.by)
+            self._is_stopped.set()
         self._run_inbox.send(command)
 
     def work(self) -> Iterator[WorkerEvent]:
         """Train trials until the budget is spent or a ``Stop`` arrives; yield what happens.
+
+        While other workers train the last trials, this one waits: it takes over those of a worker
+        that dies.
 
         Raises:
             InputError: If the storage cannot be used.
@@ -162,8 +158,12 @@ class Worker(Inbox):
         while not self._ended_by:
             claim = self.study.next_trial(self.name)
             if claim is None:
-                yield WorkEnded("spent", self.study.state().ended or "other workers train the rest")
-                return
+                state = self.study.state()
+                if state.is_over:
+                    yield WorkEnded("spent", state.ended)
+                    return
+                self._is_stopped.wait(POLL)
+                continue
             yield TrialStarted(claim.number, claim.settings, max(claim.curve, default=0))
             yield from self._trial(claim)
             state = self.study.state()
@@ -179,9 +179,12 @@ class Worker(Inbox):
         """Train the runs of a trial, and record how it ends."""
         is_recorded = False
         try:
-            outcome = yield from self._runs(claim)
-            is_recorded = True
-            self._record(claim, outcome)
+            with Heartbeat(self.study, claim, self._abandon) as heartbeat:
+                outcome = yield from self._runs(claim)
+                if heartbeat.error is not None:
+                    raise heartbeat.error
+                is_recorded = True
+                self._record(claim, outcome)
         except TakenOverError:
             is_recorded = True
         finally:
@@ -189,6 +192,10 @@ class Worker(Inbox):
             if not is_recorded:
                 with suppress(TakenOverError, InputError):
                     self.study.release(claim)
+
+    def _abandon(self) -> None:
+        """End the current run: its trial is lost, or the storage is away."""
+        self._run_inbox.send(Stop(reason="interrupted", test=False))
 
     def _record(self, claim: Claim, outcome: Outcome) -> None:
         if outcome.phase == "completed":
@@ -218,7 +225,7 @@ class Worker(Inbox):
             InputError: If it cannot be recorded or continued, which no other settings change.
         """
         spec = self.study.spec
-        folder = RunFolder(run_folder(self.study.folder, claim.number, seed, spec))
+        folder = RunFolder(run_folder(self.study.folder, claim.number, seed, spec, claim.copy))
         run = self._follow(claim, seed)
         try:
             config = config_of(spec, claim.settings, spec.base.seed + seed)
@@ -240,13 +247,23 @@ class Worker(Inbox):
     def _trained(
         self, run: TrialRun, events: Iterator[Event], inbox: Inbox, place: RunPlace
     ) -> Iterator[WorkerEvent]:
-        """Follow the events of a run to its end."""
+        """Follow the events of a run to its end.
+
+        Raises:
+            StorageError: If the storage is away: after the run, which can be resumed.
+            TakenOverError: If another worker has taken the trial over.
+        """
+        away: StorageError | None = None
         try:
             for event in events:
-                run.apply(event)
+                try:
+                    if away is None:
+                        run.apply(event)
+                except StorageError as error:
+                    away = error
+                    inbox.send(Stop(reason="interrupted", test=False))
                 if run.should_stop:
                     inbox.send(Stop(test=False))
-                self._keep_alive(place.claim)
                 yield RunEvent(place.claim.number, place.seed, place.folder, event)
         except (StorageError, TakenOverError):
             raise
@@ -256,6 +273,8 @@ class Worker(Inbox):
                 str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
             )
             run.outcome = Outcome("failed", clip(one_line(text), 300))
+        if away is not None:
+            raise away
 
     def _follow(self, claim: Claim, seed: int) -> TrialRun:
         """Return what follows a run of a trial, and reports its epochs to the study."""
@@ -263,14 +282,8 @@ class Worker(Inbox):
 
         def report(epoch: int, value: float, val_images: int) -> str:
             self.study.report(claim, seed * epochs + epoch, value, val_images)
-            self._beat_at = self._clock() + BEAT
             # The seeds after the first are compared by their results, not by their curves.
             is_newest = seed == 0 and epoch == max(claim.curve) and epoch < epochs
             return self.study.should_prune(claim) if is_newest else ""
 
         return TrialRun(self.study.spec.objective, report)
-
-    def _keep_alive(self, claim: Claim) -> None:
-        if self._clock() >= self._beat_at:
-            self._beat_at = self._clock() + BEAT
-            self.study.heartbeat(claim)

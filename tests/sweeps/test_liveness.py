@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from tui_trainer.recording.lock import this_process
-from tui_trainer.sweeps.heartbeat import BEAT, GRACE, Liveness
+from tui_trainer.sweeps.liveness import BEAT, GRACE, Liveness
 
 HERE = this_process()
 ELSEWHERE = {**HERE, "machine": "another", "host": "another", "began": "7"}
