@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from tui_trainer.cli import options as opt
 from tui_trainer.cli.options import option
+from tui_trainer.cli.sweep_places import (
+    OpenedSweep,
+    continue_sweep,
+    create_sweep,
+    find_sweep,
+    join_sweep,
+)
 from tui_trainer.cli.train import expanded
+from tui_trainer.headless.streams import Console
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.settings import RECORD
-from tui_trainer.recording.folder import RUNS, RunFolder, new_folder
-from tui_trainer.recording.lock import Lock, LockedError
-from tui_trainer.recording.recorder import not_writable
-from tui_trainer.sweeps.sweep_file import MAX_TRIALS, read_sweep
-from tui_trainer.text.fmt import printable
+from tui_trainer.sweeps.sweep_file import MAX_TRIALS
 
-if TYPE_CHECKING:
-    from tui_trainer.sweeps.study import Study
-
-SWEEP_FILE, JOURNAL = "sweep.toml", "study.log"
+MAX_WORKERS = 256
+"""The most workers that one command starts."""
 
 
 def sweep(
@@ -42,12 +45,27 @@ def sweep(
         bool,
         option("Go on with a sweep: nothing is trained twice", "--resume", section=opt.HOW),
     ] = False,
+    join: Annotated[
+        str | None,
+        option(
+            "Join a sweep of this or another machine: its folder, or the URL of its database",
+            "--join",
+            metavar="DIR|URL",
+            section=opt.HOW,
+        ),
+    ] = None,
+    workers: Annotated[
+        int,
+        option("Processes that train at the same time; they share the cores", section=opt.HOW),
+    ] = 1,
+    worker: Annotated[Path | None, typer.Option("--worker", hidden=True)] = None,
     no_ui: opt.NoUi = False,
     json_lines: opt.JsonLines = False,
     out: Annotated[
         Path | None, option("Folder for the sweep (runs/TIME-NAME)", section=RECORD)
     ] = None,
     notify: opt.Notify = None,
+    theme: opt.Theme = None,
     debug: opt.Debug = False,
 ) -> None:
     """Search settings with Optuna: a TOML file names them, each trial is an ordinary run.
@@ -56,15 +74,33 @@ def sweep(
     objective, pruning and budget in [sweep]. Only validation results are compared; the test set
     stays sealed.
     """
+    from tui_trainer.cli.front_ends import check_window
+
+    if worker is not None:
+        from tui_trainer.cli.sweep_front_ends import run_worker
+
+        check_optuna()
+        raise typer.Exit(run_worker(worker, name or ""))
     if trials is not None and not 1 <= trials <= MAX_TRIALS:
         raise InputError(f"--trials {trials}: choose from 1 to {MAX_TRIALS:,}")
+    if not 1 <= workers <= MAX_WORKERS:
+        raise InputError(f"--workers {workers}: choose from 1 to {MAX_WORKERS}")
     check_optuna()
-    study, lock = _opened(name, expanded(out), resume=resume)
+    check_window(theme, no_ui=no_ui, json_lines=json_lines, paused=False)
+    from tui_trainer.cli.sweep_front_ends import train_sweep
+
+    opened = _opened(name, expanded(out), resume=resume, join=join)
     try:
-        study.set_budget(trials=trials)
-        code = _train(study, no_ui=no_ui, json_lines=json_lines, notify=notify)
+        opened.study.set_budget(trials=trials)
+        code = train_sweep(
+            *(opened, workers),
+            no_ui=no_ui,
+            json_lines=json_lines,
+            theme=theme,
+            notify=notify,
+        )
     finally:
-        lock.release()
+        opened.release()
     raise typer.Exit(code)
 
 
@@ -80,64 +116,17 @@ def check_optuna() -> None:
         )
 
 
-def _opened(name: str | None, out: Path | None, *, resume: bool) -> tuple[Study, Lock]:
-    """Return a new study, or that of a sweep to resume, and the lock of its folder."""
-    from tui_trainer.sweeps.study import Study
-
+def _opened(name: str | None, out: Path | None, *, resume: bool, join: str | None) -> OpenedSweep:
+    """Return a new sweep, one to resume, or one to join."""
+    announce = Console(sys.stderr, time.monotonic).print
+    if join is not None:
+        if resume:
+            raise InputError("--join: cannot be used with --resume")
+        return join_sweep(join, name or "", out, announce)
     if resume:
-        folder = find_sweep(name)
-        lock = _locked(folder)
-        return Study.open(folder), lock
+        if out is not None:
+            raise InputError("--out: cannot be used with --resume; the sweep stays in its folder")
+        return continue_sweep(find_sweep(name), announce)
     if name is None:
         raise InputError("sweep: needs a sweep file; see docs/sweeps.md, or add --resume")
-    spec = read_sweep(Path(name))
-    try:
-        folder = out or new_folder(RUNS, Path(name).stem, datetime.now())
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = _locked(folder)
-    except OSError as error:
-        place = printable(out or RUNS)
-        raise not_writable(place, error, "choose another folder with --out DIR") from None
-    return Study.create(spec, folder, spec.storage), lock
-
-
-def _locked(folder: Path) -> Lock:
-    name = printable(folder)
-    try:
-        return Lock(RunFolder(folder).lock)
-    except LockedError as error:
-        raise InputError(f"{name}: in use: {error.holder} trains this sweep") from None
-    except OSError as error:
-        raise not_writable(name, error, "fix its permissions") from None
-
-
-def find_sweep(name: str | None, root: Path = RUNS) -> Path:
-    """Return the folder of a sweep by its name in ``root`` or its path; the last one without.
-
-    Raises:
-        InputError: If there is none.
-    """
-    if name is None:
-        found = [path for path in root.glob("*") if (path / SWEEP_FILE).is_file()]
-        if not found:
-            raise InputError(f"{printable(root)}: contains no sweeps; train one first")
-        return max(found, key=lambda path: path.name)
-    for path in (root / name, Path(name).expanduser()):
-        if (path / SWEEP_FILE).is_file():
-            return path
-    raise InputError(f"{printable(name)}: no such sweep; `mnist-tui runs` lists all runs")
-
-
-def _train(study: Study, *, no_ui: bool, json_lines: bool, notify: str | None) -> int:
-    from tui_trainer.cli.group_starts import GroupStarts
-    from tui_trainer.headless.hooks import Hooks
-    from tui_trainer.headless.sweep_runner import run_sweep
-    from tui_trainer.sweeps.importance import with_importance
-    from tui_trainer.sweeps.worker import Worker
-
-    starts = GroupStarts(Hooks(), interactive=False)
-    try:
-        worker = Worker(study, starts.start)
-        return run_sweep(worker, with_importance, json_lines=json_lines, notify=notify or "auto")
-    finally:
-        starts.leave()
+    return create_sweep(Path(name), out, announce)

@@ -160,6 +160,14 @@ class Workers:
             time.sleep(_WAIT_SECONDS)
         return not self._running
 
+    def close(self) -> None:
+        """Wait for workers that were asked to end; end all others in order, too."""
+        if self._running and not self.is_stopping:
+            self.stop("interrupted")
+        for worker in self._running:
+            worker.wait()
+        self.poll()
+
     @property
     def problems(self) -> tuple[EndedWorker, ...]:
         """The workers that have failed or were killed."""

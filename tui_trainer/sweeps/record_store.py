@@ -135,11 +135,21 @@ class RecordStore:
             key, name = _study_in(storage, name, place)
             spec = _spec_of(storage, key, folder, place)
         opened = cls(spec, folder or Path(name), storage, key, place)
-        opened._check_file()
+        opened.check_file()
         return opened
 
-    def _check_file(self) -> None:
-        """Refuse a folder whose sweep file is another one than that of the study."""
+    @property
+    def name(self) -> str:
+        """The name of the sweep in its storage."""
+        with storage_errors(self.place):
+            return self.storage.get_study_name_from_id(self.key)
+
+    def check_file(self) -> None:
+        """Refuse a folder whose sweep file is another one than that of the study.
+
+        Raises:
+            InputError: If it is.
+        """
         file = self.folder / SWEEP_FILE
         if file.is_file() and read_sweep(file).fingerprint != self.spec.fingerprint:
             raise InputError(

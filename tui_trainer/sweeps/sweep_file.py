@@ -13,6 +13,7 @@ from tui_trainer.protocol.errors import InputError, SettingError
 from tui_trainer.protocol.settings import Setting, shown
 from tui_trainer.protocol.toml_file import kind, line_of, read_text, suggestion
 from tui_trainer.sweeps.corners import impossible
+from tui_trainer.sweeps.location import PASSWORD_VARIABLE, DatabaseUrl, is_url
 from tui_trainer.sweeps.spec import (
     OBJECTIVES,
     PRUNINGS,
@@ -285,9 +286,15 @@ def _minutes(value: object) -> str:
 
 
 def _storage(value: object) -> str:
-    if isinstance(value, str) and "://" in value:
-        return ""
-    return f"needs the URL of a database, as postgresql://HOST/DATABASE, not {shown(value)}"
+    if not isinstance(value, str) or not is_url(value):
+        return f"needs the URL of a database, as postgresql://HOST/DATABASE, not {shown(value)}"
+    try:
+        url = DatabaseUrl.parse(value, {})
+    except InputError as error:
+        return str(error)
+    if url.password:
+        return f"must not contain a password; give it in the variable {PASSWORD_VARIABLE}"
+    return ""
 
 
 _CHECKS = {
