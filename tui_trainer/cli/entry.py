@@ -22,6 +22,7 @@ from tui_trainer.cli.compare_runs import compare_runs
 from tui_trainer.cli.diagnose import diagnose
 from tui_trainer.cli.evaluate import evaluate
 from tui_trainer.cli.export import export
+from tui_trainer.cli.find_lr import find_lr
 from tui_trainer.cli.inspect import inspect
 from tui_trainer.cli.keys import keys
 from tui_trainer.cli.learn import learn
@@ -80,7 +81,7 @@ app.callback(cls=SectionedGroup, invoke_without_command=True, epilog=EPILOG)(
     reserving_stdout(new_run)
 )
 for command in (
-    *(check, resume, seeds, sweep, attach, send, replay, diagnose),
+    *(check, find_lr, resume, seeds, sweep, attach, send, replay, diagnose),
     *(runs, compare_runs, rename, note, tag, delete),
     *(export, model, review, compare, zoo),
     learn,

@@ -16,6 +16,7 @@ from tui_trainer.course.lesson import SLUGS, folder_of
 from tui_trainer.data.recorded_inputs import RecordedInputs
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Show, with_controls
+from tui_trainer.lab.lr_finder import find_lr
 from tui_trainer.lab.preflight import TOTAL, check
 from tui_trainer.lab.recorded_views import check_recorded, with_notes
 from tui_trainer.models.build import build_model, summary_of
@@ -123,6 +124,12 @@ def _check(context: Context, question: Ask) -> Parts:
     return check(context)
 
 
+def _find_lr(context: Context, question: Ask) -> Parts:
+    if isinstance(context.data, RecordedInputs):
+        check_recorded(context.data, question)
+    return with_controls(find_lr)(context, dict(question.choices), question.mode == "confirmed")
+
+
 def _field(context: Context, question: Ask) -> Parts:
     """Measure the theoretical and the effective receptive field of one feature.
 
@@ -190,6 +197,7 @@ TOPICS: Mapping[str, Topic] = {
     "view": Topic(_exhibits, in_slices=True),
     "lesson": Topic(_exhibits),
     "race": Topic(_race),
+    "find-lr": Topic(_find_lr),
     "check": Topic(_check, total=TOTAL, ended="the run is being stopped"),
     "field": Topic(_field),
     "model": Topic(_model),

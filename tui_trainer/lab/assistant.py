@@ -242,6 +242,9 @@ class Laboratory(ProbeAssistant):
             is_background=question.mode == "background",
             first_probes=run.first_probes,
             racing=self.racing,
+            optimizer=run.optimizer,
+            is_augmenting=run.batches.augmenting,
+            done=min(1.0, run.done),
         )
         if topic_of(question).in_slices:
             context.model = context.copy().requires_grad_(False)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tui_trainer.data.dataset import Data, Split
 from tui_trainer.data.recorded_inputs import RecordedInputs
+from tui_trainer.engine.optimizers import Optimizer
 from tui_trainer.lab.example_forgetting import ExampleForgetting
 from tui_trainer.lab.predictions import TEST, VALIDATION, Predictions, PredictionStore
 from tui_trainer.lab.racing import Racing
@@ -91,6 +92,9 @@ class Context:
         clock: A monotonic clock in seconds.
         first_probes: The checks of the data and the model before the run's first step.
         racing: The run itself and its last race; None where no run is trained.
+        optimizer: The run's own optimizer; only copy its state. None if it has no training loop.
+        is_augmenting: Whether the training images are augmented at the moment.
+        done: The share of the training that is done, 0 to 1.
         shown_step: The step of the shown predictions, which may be older than ``step``.
     """
 
@@ -110,6 +114,9 @@ class Context:
     clock: Callable[[], float] = time.perf_counter
     first_probes: tuple[Probe, ...] = ()
     racing: Racing | None = None
+    optimizer: Optimizer | None = None
+    is_augmenting: bool = False
+    done: float = 0.0
     shown_step: int = field(init=False)
 
     def __post_init__(self) -> None:

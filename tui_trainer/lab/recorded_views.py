@@ -31,6 +31,8 @@ def unavailable_reason(data: RecordedInputs, question: Ask) -> str:
         )
     if question.kind == "race":
         return "a script trains this run, and only its own loop could go on from here"
+    if question.kind == "find-lr":
+        return "it trains with mnist-tui's own loop, and a script trains this run"
     if question.kind == "check":
         return "it trains with mnist-tui's own loop; call run.check() in the script"
     if question.kind == "field":

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tui_trainer.data.dataset import Data
 from tui_trainer.engine.batches import Batches
 from tui_trainer.engine.optimizers import Optimizer, make_optimizer
-from tui_trainer.engine.steps import backward, loss_fn
+from tui_trainer.engine.steps import autocast, backward, loss_fn
 from tui_trainer.models.copies import copy_model
 from tui_trainer.models.modes import begin_training
 from tui_trainer.protocol.config import RunConfig
@@ -39,6 +39,7 @@ class Trial:
         optimizer: The optimizer.
         batches: Its batches, the same as in the run's first epoch.
         images: Training images seen so far.
+        precision: The precision of the forward pass: float32 in lessons, even if the run has bf16.
     """
 
     config: RunConfig
@@ -47,6 +48,7 @@ class Trial:
     optimizer: Optimizer
     batches: Batches
     images: int = 0
+    precision: str = "float32"
 
     @property
     def lr(self) -> float:
@@ -68,7 +70,8 @@ class Trial:
         """
         images, labels = self.batch() if batch is None else batch
         lr = self.lr if lr is None else lr
-        logits = self.model(images)
+        with autocast(images.device, self.precision):
+            logits = self.model(images)
         self.optimizer.zero_grad()
         loss = loss_fn(logits, labels, self.config.label_smoothing)
         backward(loss, self.optimizer.parameters)

@@ -152,6 +152,10 @@ class Ask(Sent):
       ``background`` limits it to the time share of the probes.
     - ``lesson/NAME``: a lesson's experiment. ``confirmed`` runs its training, which takes seconds:
       the run waits, and a newer question about a lesson, ``CancelQuestion`` or ``Stop`` ends it.
+    - ``find-lr``: a learning rate range test over several seeds. ``confirmed`` runs it, which takes
+      seconds: the run waits, and a newer question of this topic, ``CancelQuestion`` or ``Stop``
+      ends it. Choices: ``start`` (``now`` from the current weights, ``fresh`` from new ones),
+      ``seeds``, ``steps``, ``from``, ``to``.
     - ``field``: the receptive field of one feature, drawn on an image. Choices: ``place`` (the
       layer's row in the layer table), ``row`` and ``column`` in the layer's feature map, ``digit``
       (an image of the validation split); all from 0, ``digit`` modulo the size of the split.
@@ -310,7 +314,7 @@ def _still_wanted(commands: list[Command]) -> list[Command]:
         for place, command in enumerate(commands, 1)
         if not (
             isinstance(command, Ask)
-            and command.kind in ("lesson", "race")
+            and command.kind in ("lesson", "race", "find-lr")
             and any(_ends(later, command) for later in commands[place:])
         )
     ]

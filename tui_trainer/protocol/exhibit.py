@@ -140,6 +140,7 @@ class Curve:
         low: The lower end of a band around the curve at each point; empty without a band. Where
             the band has no end, it is NaN. Plain text shows the curve alone.
         high: The upper end of the band.
+        is_faint: Whether it is one of many, drawn under the others without a mark and a legend.
     """
 
     name: str
@@ -147,6 +148,7 @@ class Curve:
     y: tuple[float, ...]
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
+    is_faint: bool = False
 
     @property
     def ends(self) -> str:
@@ -154,12 +156,15 @@ class Curve:
         ends = f"{self.y[0]:.4g} → {self.y[-1]:.4g}" if self.y else "no points yet"
         return ends.replace("-", "−")
 
-    def drawable(self, *, is_log: bool) -> Curve:
+    def drawable(self, *, is_log: bool, is_log_x: bool = False) -> Curve:
         """Return the curve without points that cannot be drawn."""
         kept = [
             index
             for index, (x, y) in enumerate(zip(self.x, self.y, strict=True))
-            if math.isfinite(x) and math.isfinite(y) and (y > 0 or not is_log)
+            if math.isfinite(x)
+            and math.isfinite(y)
+            and (y > 0 or not is_log)
+            and (x > 0 or not is_log_x)
         ]
         columns = (self.x, self.y, self.low, self.high)
         x, y, low, high = (tuple(each[i] for i in kept) if each else () for each in columns)
@@ -167,13 +172,31 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A place on the x axis of a plot, marked by a vertical line.
+
+    Attributes:
+        x: The place.
+        label: What it is, in a word or a number; may be empty.
+        glyph: The character at the top of its line.
+    """
+
+    x: float
+    label: str = ""
+    glyph: str = "▼"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Curves:
-    """A plot of curves: of at most eight, except in HTML.
+    """A plot of curves: of at most eight that are not faint, except in HTML.
 
     Attributes:
         caption: The caption.
         x_label: The label of the x axis, with its unit.
         curves: The curves.
+        places: Places on the x axis.
+        is_log_x: Whether the x axis is logarithmic, without a zero; values at or below 0 are then
+            omitted.
         is_log: Whether the y axis is logarithmic; values at or below 0 are then omitted.
         is_accuracy: Whether the values are accuracies, from 0 to 1: the y axis is logarithmic in
             the error rate, and in percent.
@@ -182,6 +205,8 @@ class Curves:
     caption: str
     x_label: str
     curves: tuple[Curve, ...]
+    places: tuple[Place, ...] = ()
+    is_log_x: bool = False
     is_log: bool = False
     is_accuracy: bool = False
 

@@ -43,5 +43,14 @@ def factor(config: RunConfig, epochs_seen: float) -> float:
             return 1.0
 
 
+def highest_factor(config: RunConfig, epochs_seen: float) -> float:
+    """Return the highest factor from here to the end of the run, from 0 to 1.
+
+    Only a one-cycle rises, in its warm-up; its highest factor is that of its peak.
+    """
+    is_rising = config.schedule == "one-cycle" and epochs_seen < WARM_UP * config.epochs
+    return 1.0 if is_rising else factor(config, epochs_seen)
+
+
 def _cosine(start: float, end: float, progress: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from itertools import groupby
 
@@ -42,7 +42,7 @@ SHAPES = ("circle", "square", "up", "diamond", "ring", "box", "down", "cross")
 
 def curves_html(curves: Curves) -> str:
     """Return curves as a figure with a caption and a legend."""
-    kept = [curve.drawable(is_log=curves.is_log) for curve in curves.curves]
+    kept = [_drawable(curve, curves) for curve in curves.curves]
     head = f"<figcaption>{escape(curves.caption)}</figcaption>" if curves.caption else ""
     if not any(curve.x for curve in kept):
         return f"<figure>{head}<p class='muted'>Nothing to draw.</p></figure>"
@@ -54,6 +54,11 @@ def curves_html(curves: Curves) -> str:
     )
 
 
+def _drawable(curve: Curve, block: Curves) -> Curve:
+    kept = curve.drawable(is_log=block.is_log, is_log_x=block.is_log_x)
+    return replace(kept, x=tuple(map(math.log10, kept.x))) if block.is_log_x else kept
+
+
 @dataclass(frozen=True, slots=True)
 class _Frame:
     """The mapping of data to pixels of a plot.
@@ -63,12 +68,14 @@ class _Frame:
         last: The x value at the right end.
         scale: The scale of the vertical axis.
         axis: The vertical axis.
+        is_log_x: Whether the x values are logarithms to base 10.
     """
 
     first: float
     last: float
     scale: Scale
     axis: Axis
+    is_log_x: bool = False
 
     def across(self, x: float) -> float:
         """Return the x coordinate of a value."""
@@ -88,7 +95,8 @@ def _plot(curves: Curves, kept: Sequence[Curve]) -> str:
     ys = [y for curve in kept for y in curve.y]
     scale = Scale(curves.scale)
     ys += _band_ends(kept, scale)
-    frame = _Frame(min(0.0, *xs), max(xs), scale, scale.axis(min(ys), max(ys)))
+    first = min(xs) if curves.is_log_x else min(0.0, *xs)
+    frame = _Frame(first, max(xs), scale, scale.axis(min(ys), max(ys)), curves.is_log_x)
     label = escape(curves.axis_label)
     parts = [
         *_ticks(frame),
@@ -115,9 +123,9 @@ def _ticks(frame: _Frame) -> Iterator[str]:
         yield f"<text x='{LEFT - 8}' y='{y + 4:.1f}' class='y'>{_minus(label)}</text>"
     step = nice_step((frame.last - frame.first) / X_TICKS or 1.0)
     first, last = math.ceil(frame.first / step), math.floor(frame.last / step + 1e-9)
-    positions = [
-        (frame.across(number * step), f"{number * step:.6g}") for number in range(first, last + 1)
-    ]
+    values = [number * step for number in range(first, last + 1)]
+    labels = [f"{10**value:.2g}" if frame.is_log_x else f"{value:.6g}" for value in values]
+    positions = [(frame.across(x), label) for x, label in zip(values, labels, strict=True)]
     for x, label in apart(positions, 2 * MIN_GAP):
         yield f"<path class='tick' d='M{x:.1f} {LOW}v5'/>"
         yield f"<text x='{x:.1f}' y='{LOW + 19}' class='x'>{_minus(label)}</text>"

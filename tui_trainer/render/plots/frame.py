@@ -13,8 +13,9 @@ from tui_trainer.render.plots.grid import XAxis, YAxis
 from tui_trainer.text import fmt
 from tui_trainer.text.scales import nice_step
 
-XUnit = Literal["number", "count", "seconds"]
-"""What the x axis measures: a number, whole things such as images, or seconds."""
+XUnit = Literal["number", "count", "seconds", "log"]
+"""What the x axis measures: a number, whole things such as images, seconds, or a logarithm to base
+10, whose ticks are labeled with the numbers themselves."""
 
 Ticks = tuple[tuple[int, str], ...]
 """The text row or column of each tick, and its label."""
@@ -60,7 +61,7 @@ def x_ticks(x_axis: XAxis, unit: XUnit = "number") -> Ticks:
     step = nice_step(max(span / count, 1e-300))
     if unit == "seconds":
         step = next((time for time in _ROUND_TIMES if time >= span / count * (1 - 1e-9)), step)
-    if span >= 1 and (unit == "count" or x_axis.start == 0):
+    if span >= 1 and (unit in ("count", "log") or x_axis.start == 0):
         step = max(1.0, step)
     # A step of 0.4 spans or less has a multiple on any axis.
     values = _multiples(step, x_axis) or _multiples(nice_step(max(0.4 * span, 1e-300)), x_axis)
@@ -77,6 +78,8 @@ def _label(value: float, unit: XUnit) -> str:
     if unit == "seconds":
         is_whole = value == round(value)
         return fmt.duration(value) if is_whole else f"{value // 60:.0f}:{value % 60:04.1f}"
+    if unit == "log":
+        return f"{10**value:.2g}"
     if unit == "count" and value >= 10_000:
         return f"{value / 1e6:g}M" if value >= 1_000_000 else f"{value / 1e3:g}k"
     return f"{value:g}"
