@@ -30,7 +30,7 @@ SMOOTHING = 0.9
 """The weight that the usual finder's moving average keeps."""
 
 DIVERGED = 2.302585
-"""The validation loss that a diverged training counts with: that of guessing among ten classes."""
+"""The validation loss of a diverged training: that of uniform guesses, ln 10."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def repeats(subjects: Sequence[Subject], chosen: Any) -> None:
         found = [find(subject, chosen, number) for number in range(chosen.repeats)]
         claimed = found[0]["confidence"]
         known = [each for each in found if each["lr"] is not None]
-        hits = [
+        inside_others = [
             one["low"] <= other["lr"] <= one["high"]
             for one in known
             for other in known
@@ -126,7 +126,8 @@ def repeats(subjects: Sequence[Subject], chosen: Any) -> None:
             for one, other in zip(known[::2], known[1::2], strict=False)
             if one["low"] is not None
         ]
-        inside, pairs = inside + sum(hits), pairs + len(hits)
+        count = sum(inside_others)
+        inside, pairs = inside + count, pairs + len(inside_others)
         alone, lonely = alone + sum(separate), lonely + len(separate)
         single = [seed["lr"] for each in found for seed in each["seeds"] if seed["lr"] is not None]
         usual = [usual_lr(seed["lrs"], seed["losses"]) for each in found for seed in each["seeds"]]
@@ -134,7 +135,7 @@ def repeats(subjects: Sequence[Subject], chosen: Any) -> None:
         doubts = sorted({doubt["code"] for each in found for doubt in each["doubts"]})
         print(
             f"{subject.name:18} {typical(lrs):>10.3g} {spread(lrs):>7.2f} {spread(single):>7.2f} "
-            f"{spread(usual):>7.2f}  {share(sum(hits), len(hits))}  {' '.join(doubts)}",
+            f"{spread(usual):>7.2f}  {share(count, len(inside_others))}  {' '.join(doubts)}",
             flush=True,
         )
     low, high = wilson(alone, lonely) if lonely else (math.nan, math.nan)

@@ -67,8 +67,10 @@ def test_the_same_seed_suggests_the_same_and_another_nearly(run: Cli) -> None:
 
 
 def test_dropout_repeats_too(run: Cli) -> None:
-    arguments = ("squeeze-dropout", *QUICK[:4], "--train-size", 300, "--dropout", 0.3)
-    arguments = (*arguments, "--batch-size", 16, "--optimizer", "adam", "--val-size", 10)
+    arguments = (
+        *("squeeze-dropout", *QUICK[:4], "--train-size", 300, "--dropout", 0.3),
+        *("--batch-size", 16, "--optimizer", "adam", "--val-size", 10),
+    )
     assert found(run, *arguments) == found(run, *arguments)
 
 

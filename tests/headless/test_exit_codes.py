@@ -49,13 +49,14 @@ def test_the_numbers_are_the_promised_ones() -> None:
         "NO_TRAINER": 10,
         "UNCONFIRMED": 11,
         "COMMAND_TOO_LATE": 12,
+        "NO_SUGGESTION": 13,
         "DISCONNECTED": 129,
         "INTERRUPTED": 130,
         "OUTPUT_CLOSED": 141,
         "TERMINATED": 143,
     }
     assert all(code.meaning for code in ExitCode)
-    assert exit_code_help().splitlines()[14] == "130  interrupted (Ctrl+C)"
+    assert exit_code_help().splitlines()[15] == "130  interrupted (Ctrl+C)"
 
 
 @pytest.mark.parametrize(

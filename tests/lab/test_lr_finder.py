@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from tests.engine.runs import FakeClock, ScriptedInbox, of, tiny_config
 from tests.protocol.questions import answers, exhibit_of
-from tests.training import train
+from tests.training import prepare, train
+from tui_trainer.engine import loop
 from tui_trainer.engine.checkpoint_store import CheckpointStore
+from tui_trainer.engine.run import Run
+from tui_trainer.lab.assistant import Laboratory
+from tui_trainer.lab.lr_finder import Plan, _trial
 from tui_trainer.lab.saved_model import differing_bits
 from tui_trainer.models.checkpoints import Checkpoint
 from tui_trainer.protocol.answers import Answered
@@ -21,6 +24,7 @@ from tui_trainer.protocol.commands import (
     CancelQuestion,
     Command,
     Inbox,
+    Mode,
     Pause,
     Resume,
     SetAugmentation,
@@ -66,9 +70,21 @@ class Net(nn.Module):
 """
 
 
-def find(mode: str = "confirmed", **choices: float | str) -> Ask:
+def find(
+    mode: Mode = "confirmed", limits: tuple[float, float] | None = None, **choices: float | str
+) -> Ask:
     values: dict[str, float | str] = {"seeds": 2.0, "steps": 20.0, **choices}
-    return Ask("find-lr", tuple(values.items()), mode)  # type: ignore[arg-type]
+    if limits is not None:
+        values |= {"from": limits[0], "to": limits[1]}
+    return Ask("find-lr", tuple(values.items()), mode)
+
+
+def prepared(steps: Generator[Event, None, Run]) -> Run:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as ended:
+            return cast(Run, ended.value)
 
 
 def trained(
@@ -94,7 +110,7 @@ def trained(
     ids=lambda settings: settings.get("model", settings.get("optimizer")),
 )
 @pytest.mark.parametrize("start", ["now", "fresh"])
-def test_the_run_goes_on_with_the_same_bits(
+def test_the_run_continues_with_the_same_bits(
     tiny: Path, tmp_path: Path, settings: dict[str, Any], start: str
 ) -> None:
     if settings.get("model") == "CUSTOM":
@@ -134,7 +150,7 @@ def test_it_describes_itself_before_it_trains(tiny: Path) -> None:
 
 
 def test_an_empty_range_is_explained_and_keeps_its_controls(tiny: Path) -> None:
-    (shown,) = result(tiny, {3: [find(**{"from": 1.0, "to": 0.5})]})
+    (shown,) = result(tiny, {3: [find(limits=(1.0, 0.5))]})
 
     assert "choose a lower end below the upper one" in str(shown.blocks)
     assert not shown.trains
@@ -152,15 +168,25 @@ def test_the_current_weights_have_a_lower_loss_than_new_ones(tiny: Path) -> None
     assert (now.figures["start"], fresh.figures["start"]) == ("now", "fresh")
 
 
-def test_momentum_is_copied(tiny: Path) -> None:
-    """At a rate near 0 nothing moves, unless the momentum were that of the run."""
-    (plain,) = result(tiny, {9: [find(seeds=1.0, **{"from": 1e-9, "to": 1e-8})]})
-    (adam,) = result(
-        tiny, {9: [find(seeds=1.0, **{"from": 1e-9, "to": 1e-8})]}, optimizer="adam", lr=0.003
-    )
-    for shown in (plain, adam):
-        seeds: Any = shown.figures["seeds"]
-        assert all(math.isfinite(loss) for loss in seeds[0]["losses"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_the_state_of_the_optimizer_is_copied(tiny: Path, optimizer: str) -> None:
+    """The first update of a test is that of the run: with its momentum, and Adam's step count."""
+    steps = prepare(tiny_config(tiny, optimizer=optimizer), Inbox(), CheckpointStore(), FakeClock())
+    run = prepared(steps)
+    lab = run.assistant
+    assert isinstance(lab, Laboratory)
+    run.begin_epoch()
+    for _ in range(3):
+        loop.train_step(run)
+    context = lab.open_context(find())
+    plan = Plan(False, (5,), (1e-3, 1e-2))
+    trial = _trial(context, plan, 5)
+
+    for name, tensor in run.optimizer.state_tensors().items():
+        copied = trial.optimizer.state_tensors()[name]
+        assert copied.equal(tensor)
+        assert copied.data_ptr() != tensor.data_ptr()
+    assert any(tensor.abs().sum() > 0 for tensor in run.optimizer.state_tensors().values())
 
 
 def test_each_seed_has_other_losses_and_a_repeat_the_same(tiny: Path) -> None:

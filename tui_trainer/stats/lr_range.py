@@ -6,9 +6,9 @@ take the steepest descent or a tenth of the rate of the lowest loss. Both are ex
 curve, and another seed moves them by a factor of two to ten. The rules here are crossings of a
 level between two averages:
 
-- ``fall``: the rate that gets in :data:`UPDATES` updates as far as all updates of the test until
-  the smoothed loss has fallen half-way from its start to its minimum: the sum of their rates,
-  divided by that number. At most half of the rate at which the loss has risen half-way back.
+- ``fall``: the sum of the rates of all updates until the smoothed loss has fallen half-way from its
+  start to its minimum, divided by :data:`UPDATES`: with this rate, so few updates go the same way.
+  At most half of the rate at which the loss has risen half-way back.
 - ``rise``: a third of the rate at which it has doubled; for a model whose loss hardly falls any
   more, as in the middle of a run.
 
@@ -44,7 +44,7 @@ A level nearer to the minimum is crossed where the curve is flat: with twice the
 """
 
 UPDATES = 3.0
-"""In how many updates the suggested rate gets as far as the test until the half fall.
+"""How many updates with the suggested rate go the way of the test until the half fall.
 
 The loss of a test with twice the updates falls at half the rate, but the sum of the rates is nearly
 the same: the suggestion hardly depends on the number of updates.
