@@ -334,6 +334,32 @@ def remove_files(folder: RunFolder) -> None:
             file.unlink(missing_ok=True)
 
 
+def remove_unsaved(folder: RunFolder, check: Callable[[], None] = lambda: None) -> None:
+    """Remove the files of a run that has no checkpoint to continue from.
+
+    Args:
+        folder: Its folder, which need not exist.
+        check: Raises if they are to stay; called while no other process writes them.
+
+    Raises:
+        InputError: If another process trains the run, or its files cannot be removed.
+    """
+    name = printable(folder.path)
+    if not folder.path.exists() or folder.checkpoint("last").is_file():
+        return
+    try:
+        lock = Lock(folder.lock)
+    except LockedError as error:
+        raise InputError(f"{name}: in use: {error.holder} trains this run already") from None
+    except OSError as error:
+        raise not_writable(name, error, "fix its permissions") from None
+    try:
+        check()
+        remove_files(folder)
+    finally:
+        lock.release()
+
+
 def check_no_run(folder: RunFolder, option: str) -> None:
     """Check that a folder contains no run.
 

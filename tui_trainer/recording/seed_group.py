@@ -21,7 +21,7 @@ from tui_trainer.protocol.toml_file import TomlError, line_of, parse_toml, read_
 from tui_trainer.recording.atomic import write_atomically
 from tui_trainer.recording.folder import RUNS, RunFolder, new_folder, utc_now
 from tui_trainer.recording.lock import Lock, LockedError
-from tui_trainer.recording.recorder import not_writable, remove_files
+from tui_trainer.recording.recorder import not_writable, remove_unsaved
 from tui_trainer.recording.summary import COMPLETED
 from tui_trainer.text.fmt import plural, printable
 
@@ -127,24 +127,15 @@ class SeedGroup:
                 removed.
         """
         folder = self.folder(seed)
-        name = printable(folder.path)
-        if not folder.path.exists() or self.is_begun(seed):
-            return
-        try:
-            lock = Lock(folder.lock)
-        except LockedError as error:
-            raise InputError(f"{name}: in use: {error.holder} trains this run already") from None
-        except OSError as error:
-            raise not_writable(name, error, "fix its permissions") from None
-        try:
+
+        def check() -> None:
             if folder.events.exists() and history_of(folder).step:
                 raise InputError(
-                    f"{name}: has no checkpoint to continue from; delete this folder to train "
-                    f"seed {seed} from its beginning"
+                    f"{printable(folder.path)}: has no checkpoint to continue from; delete this "
+                    f"folder to train seed {seed} from its beginning"
                 )
-            remove_files(folder)
-        finally:
-            lock.release()
+
+        remove_unsaved(folder, check)
 
     def more(self, count: int) -> SeedGroup:
         """Return the group with ``count`` seeds: further ones follow its last.

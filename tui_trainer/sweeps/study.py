@@ -68,7 +68,7 @@ class Study(RecordStore):
         return state_of(self._current(), self.folder, records, self.val_images, self.is_alive)
 
     def _current(self) -> SweepSpec:
-        """Return the sweep with the limits of now."""
+        """Return the sweep with the current limits."""
         return replace(self.spec, budget=self.budget)
 
     def next_trial(self, worker: str) -> Claim | None:

@@ -26,7 +26,7 @@ def state_of(
     """Return the state of a sweep.
 
     Args:
-        spec: What it searches, with the limits of now.
+        spec: What it searches, with the current limits.
         folder: The folder of its runs.
         records: The records of its trials.
         val_images: The validation images of its runs.

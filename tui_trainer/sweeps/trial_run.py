@@ -10,7 +10,6 @@ from typing import Literal
 
 from tui_trainer.protocol.events import EpochDone, Event, FindingRaised, RunFailed, RunFinished
 from tui_trainer.recording.folder import RunFolder
-from tui_trainer.recording.recorder import remove_files
 from tui_trainer.sweeps.spec import Objective, SweepSpec
 
 FATAL: frozenset[str] = frozenset(
@@ -146,12 +145,6 @@ def is_over(run: TrialRun, folder: RunFolder, epochs: int) -> bool:
         return False
     run.outcome = Outcome("completed")
     return True
-
-
-def clear_unsaved(folder: RunFolder) -> None:
-    """Remove the files of a run that has no checkpoint to continue from: it begins again."""
-    if folder.path.exists() and not folder.checkpoint("last").is_file():
-        remove_files(folder)
 
 
 def run_folder(folder: Path, number: int, seed: int, spec: SweepSpec, copy: int = 0) -> Path:

@@ -16,6 +16,7 @@ from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Event
 from tui_trainer.recording.folder import RunFolder
 from tui_trainer.recording.lock import this_process
+from tui_trainer.recording.recorder import remove_unsaved
 from tui_trainer.sweeps.corners import config_of
 from tui_trainer.sweeps.errors import StorageError, TakenOverError
 from tui_trainer.sweeps.heartbeat import Heartbeat
@@ -239,6 +240,7 @@ class Worker(Inbox):
         if self._ended_by:
             run.outcome = Outcome("released", self._ended_by)
             return run
+        remove_unsaved(folder)  # killed before its first checkpoint, the run begins again
         events = self._start(config, folder, inbox)
         with closing(events):
             yield from self._trained(run, events, inbox, RunPlace(claim, seed, folder.path))
