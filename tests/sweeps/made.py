@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from bisect import insort
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -76,11 +77,11 @@ def trial_of(
     spec: SweepSpec,
     rng: random.Random,
     phase: str = "completed",
-    objective: Callable[[Mapping[str, Any], random.Random], float] = accuracy,
+    function: Callable[[Mapping[str, Any], random.Random], float] = accuracy,
 ) -> TrialState:
     """Return a made-up trial."""
     settings = settings_of(spec.space, rng)
-    values = tuple(objective(settings, rng) for _ in range(spec.seeds))
+    values = tuple(function(settings, rng) for _ in range(spec.seeds))
     total = spec.base.epochs * spec.seeds
     done = total if phase == "completed" else 1 + number % max(1, total - 1)
     return TrialState(
@@ -124,21 +125,24 @@ def sweep_of(
     failed: float = 0.04,
     running: int = 1,
     folder: Path = Path("runs/2026-11-29-0815-sweep"),
-    objective: Callable[[Mapping[str, Any], random.Random], float] = accuracy,
+    function: Callable[[Mapping[str, Any], random.Random], float] = accuracy,
     **changes: Any,
 ) -> SweepState:
     """Return a made-up sweep of ``count`` ended trials and some running ones."""
     spec, rng = spec_of(space, **changes), random.Random(seed)
     sign = -1 if spec.is_minimized else 1
     trials: list[TrialState] = []
+    known: list[float] = []
     for number in range(1, count + 1):
-        trial = trial_of(number, spec, rng, "completed", objective)
-        known = sorted((trial.value or 0.0 for trial in trials), reverse=not spec.is_minimized)
-        behind = known and (trial.value or 0.0) * sign < sign * known[-int(pruned * len(known)) - 1]
+        trial = trial_of(number, spec, rng, "completed", function)
+        # The worse part of what was known before is pruned: the list has the worst first.
+        value = sign * (trial.value or 0.0)
+        behind = pruned > 0 and bool(known) and value < known[int(pruned * len(known))]
+        insort(known, value)
         if number > 3 and (behind or rng.random() < failed):
             trial = _ended(trial, "pruned" if behind else "failed")
         trials.append(trial)
-    trials += [trial_of(count + 1 + i, spec, rng, "running", objective) for i in range(running)]
+    trials += [trial_of(count + 1 + i, spec, rng, "running", function) for i in range(running)]
     workers = tuple(
         WorkerState(name=f"lab:{4711 + i}", trial=count + 1 + i) for i in range(running)
     )
