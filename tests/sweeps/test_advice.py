@@ -17,7 +17,7 @@ from tui_trainer.sweeps.state import Importance, SweepState
 
 IMPORTANT = (
     Importance(setting="lr", share=0.6, low=0.3, high=0.8),
-    Importance(setting="model", share=0.1, low=0.0, high=0.3),
+    Importance(setting="model", share=0.1, low=0.0, high=0.2),
     Importance(setting="batch_size", share=0.0, low=0.0, high=0.1),
     Importance(setting="label_smoothing", share=0.0, low=0.0, high=0.1),
 )
@@ -45,7 +45,14 @@ def test_what_mattered_and_what_did_not() -> None:
         "Not shown to matter: model, batch_size, label_smoothing; each may explain nothing, "
         in (text)
     )
-    assert "at most 30 %" in text
+    assert "at most 20 %" in text
+
+
+def test_a_wide_interval_says_nothing() -> None:
+    wide = (IMPORTANT[0], replace(IMPORTANT[1], high=0.7))
+    text = words(replace(sweep_of(40), importance=wide))
+    assert "Not shown to matter: model. That does not say that they do not" in text
+    assert "from 0 to 70 %" in text
 
 
 def test_too_few_trials_are_told_with_their_number() -> None:
@@ -153,6 +160,20 @@ def test_the_commands_train_fresh_seeds() -> None:
     )
     assert final.endswith("--seed 3 --val-size 0")
     assert "--no-test" not in final
+
+
+def test_a_sweep_on_a_part_of_the_images_trains_its_best_on_all(tmp_path: Path) -> None:
+    state = sweep_of(40, folder=tmp_path)
+    assert "other settings may be best" not in words(state)
+    base = replace(state.spec.base, train_size=2_000)
+    state = replace(state, spec=replace(state.spec, base=base))
+    again, final = [command.text for command in commands_of(state)]
+    assert again.endswith("--no-test --train-size 2000")
+    assert final.endswith("--val-size 0")
+    config = best_config(state)
+    assert config is not None
+    assert config.train_size is None
+    assert "trained on 2,000 images; on all of them other settings may be best" in words(state)
 
 
 def test_without_a_completed_trial_there_is_nothing_to_train(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from tests.ui.fakes import recording, run_folder, until
 from tests.ui.sweep_window import States, opened, sweep_window
 from tests.ui.test_snapshots import LARGE, MEDIUM, SMALL, SnapCompare
 from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import EpochDone, Event
 from tui_trainer.recording.lock import Lock
 from tui_trainer.sweeps.state import SweepState
 from tui_trainer.text.fmt import Cell
@@ -41,13 +42,21 @@ def screen(app: SweepApp) -> SweepScreen:
     return found
 
 
+def worse(event: Event, factor: float) -> Event:
+    """Return the end of an epoch with another validation error."""
+    if not isinstance(event, EpochDone) or event.val_accuracy is None:
+        return event
+    return replace(event, val_accuracy=max(0.0, 1 - factor * (1 - event.val_accuracy)))
+
+
 def with_runs(state: SweepState, folder: Path, numbers: tuple[int, ...]) -> SweepState:
     """Return a sweep, some of whose trials have recorded runs."""
     events = recording("finished")
     for trial in state.trials:
         if trial.number in numbers:
+            gap = 1 - (trial.values or (0.9,))[0]
             for path in trial.runs:
-                run_folder(folder / path, events)
+                run_folder(folder / path, [worse(event, 60 * gap) for event in events])
     trials = [
         replace(trial, runs=tuple(folder / path for path in trial.runs)) for trial in state.trials
     ]
@@ -251,6 +260,7 @@ def test_the_state_of_the_sweep() -> None:
     dead = replace(state, workers=tuple(replace(w, is_alive=False) for w in state.workers))
     assert text(phase_cells(dead, is_stopping=False)) == "✗ no worker"
     assert text(phase_cells(dead, is_stopping=True)).startswith("■ stopped")
+    assert text(phase_cells(dead, is_starting=True)) == "◌ starting"
     over = replace(state, is_over=True, ended="40 trials are done")
     assert text(phase_cells(over, is_stopping=False)) == "✓ 40 trials are done"
 
@@ -278,7 +288,7 @@ def snapshot(
 
 
 def with_some_runs(state: SweepState, folder: Path) -> SweepState:
-    return with_runs(state, folder, tuple(range(20, 36)))
+    return with_runs(state, folder, tuple(range(10, 36)))
 
 
 @SIZES

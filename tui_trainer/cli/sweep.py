@@ -33,7 +33,7 @@ def sweep(
     name: Annotated[
         str | None,
         typer.Argument(
-            help="Sweep file; with --resume the sweep (the last one)",
+            help="Sweep file; with --resume or --show the sweep (the last one)",
             metavar="FILE | NAME",
             show_default=False,
         ),
@@ -44,6 +44,15 @@ def sweep(
     resume: Annotated[
         bool,
         option("Go on with a sweep: nothing is trained twice", "--resume", section=opt.HOW),
+    ] = False,
+    show: Annotated[
+        bool,
+        option(
+            "Print the trials, importance and advice of a sweep (the last one), now or later; "
+            "trains nothing",
+            "--show",
+            section=opt.HOW,
+        ),
     ] = False,
     join: Annotated[
         str | None,
@@ -86,6 +95,10 @@ def sweep(
     if not 1 <= workers <= MAX_WORKERS:
         raise InputError(f"--workers {workers}: choose from 1 to {MAX_WORKERS}")
     check_optuna()
+    if show:
+        _check_shown(resume=resume, join=join, out=out, trials=trials)
+        _show(name, json_lines=json_lines)
+        return
     check_window(theme, no_ui=no_ui, json_lines=json_lines, paused=False)
     from tui_trainer.cli.sweep_front_ends import train_sweep
 
@@ -102,6 +115,34 @@ def sweep(
     finally:
         opened.release()
     raise typer.Exit(code)
+
+
+def _check_shown(**others: object) -> None:
+    """Refuse what has no meaning for a sweep that is only shown.
+
+    Raises:
+        InputError: Naming the first of them.
+    """
+    for key, value in others.items():
+        if value not in (None, False):
+            raise InputError(f"--{key}: cannot be used with --show, which trains nothing")
+
+
+def _show(name: str | None, *, json_lines: bool) -> None:
+    """Print a sweep that others may train meanwhile.
+
+    Raises:
+        InputError: If there is none, or it cannot be read.
+    """
+    from tui_trainer.headless.streams import DataOut, data_stream
+    from tui_trainer.headless.sweep_text import print_sweep
+    from tui_trainer.sweeps.importance import with_importance
+    from tui_trainer.sweeps.study import Study
+
+    console = Console(sys.stderr, time.monotonic)
+    study = Study.open(find_sweep(name), announce=console.print)
+    data = DataOut(data_stream(), console)
+    print_sweep(with_importance(study.state()), data, json_lines=json_lines)
 
 
 def check_optuna() -> None:

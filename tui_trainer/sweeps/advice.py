@@ -11,7 +11,7 @@ from typing import Any
 from tui_trainer.protocol.config import SETTINGS
 from tui_trainer.protocol.errors import SettingError
 from tui_trainer.stats.selection import expected_maximum, pooled_deviation
-from tui_trainer.sweeps.best_settings import final_command, validation_command
+from tui_trainer.sweeps.best_settings import final_command, train_size, validation_command
 from tui_trainer.sweeps.ended import ended_trials, place_of, trials_needed
 from tui_trainer.sweeps.figures import NAMES, objective_text, setting_text
 from tui_trainer.sweeps.spec import Range
@@ -23,6 +23,9 @@ EDGE = 0.05
 
 WIDER = 0.25
 """… which is to be widened by this share, on the scale of the range."""
+
+LITTLE = 0.25
+"""A setting that explains at most this share of the differences has little influence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ def advice_on(state: SweepState) -> list[Sentence]:
         *_on_edges(state),
         *_on_ended(state),
         *_on_optimism(state),
+        *_on_train_size(state),
     ]
 
 
@@ -112,15 +116,21 @@ def _on_importance(state: SweepState) -> Iterator[Sentence]:
         yield Sentence(
             f"Not shown to matter: {names}; each may explain nothing, and at most "
             f"{100 * most:.0f} % of the differences."
+            if most <= LITTLE
+            else f"Not shown to matter: {names}. That does not say that they do not: their "
+            f"intervals reach from 0 to {100 * most:.0f} %. More trials would tell."
         )
 
 
 def share_text(each: Importance) -> str:
     """Return a share with its interval: ``62 % [41, 78]``."""
-    low = f"{100 * each.low:.0f}"
-    if low == "0" and each.low > 0:
-        low = f"{max(0.1, 100 * each.low):.1f}"  # an interval that does not reach 0 must not say 0
-    return f"{100 * each.share:.0f} % [{low}, {100 * each.high:.0f}]"
+    return f"{100 * each.share:.0f} % [{_bound(each.low)}, {_bound(each.high)}]"
+
+
+def _bound(share: float) -> str:
+    """Return a bound in percent; one that is not 0 must not read 0."""
+    percent = 100 * share
+    return f"{max(0.1, percent):.1f}" if 0 < percent < 0.95 else f"{percent:.0f}"
 
 
 def _on_edges(state: SweepState) -> Iterator[Sentence]:
@@ -190,6 +200,8 @@ def _on_ended(state: SweepState) -> Iterator[Sentence]:
 def _why(ended: list[TrialState]) -> str:
     findings = Counter(trial.finding for trial in ended if trial.finding)
     behind = len(ended) - sum(findings.values())
+    if not findings and ended[0].phase == "pruned":
+        return ": behind the others"
     if not findings:
         reason = Counter(trial.reason for trial in ended if trial.reason).most_common(1)
         is_one = len(ended) == 1 or (bool(reason) and reason[0][1] == len(ended))
@@ -223,6 +235,17 @@ def optimism_of(state: SweepState) -> Optimism | None:
     else:
         return None
     return Optimism(expected_maximum(values) * deviation, deviation, values, source)
+
+
+def _on_train_size(state: SweepState) -> Iterator[Sentence]:
+    """Yield that a recipe for a part of the images need not be the best one for all."""
+    size = train_size(state)
+    if state.best is not None and size is not None:
+        yield Sentence(
+            f"The best trial was trained on {fmt.count(size)} images; on all of them other "
+            "settings may be best.",
+            "warning",
+        )
 
 
 def _on_optimism(state: SweepState) -> Iterator[Sentence]:

@@ -33,8 +33,8 @@ def fresh_seed(state: SweepState) -> int:
 def best_config(state: SweepState) -> RunConfig | None:
     """Return the settings of the best trial for another training; None without a completed trial.
 
-    They are those of its run, with the first fresh seed, and with the test evaluation at the end
-    that a sweep leaves out.
+    They are those of its run, with the first fresh seed, with all training images, and with the
+    test evaluation at the end that a sweep leaves out.
     """
     best = state.best
     if best is None:
@@ -46,7 +46,7 @@ def best_config(state: SweepState) -> RunConfig | None:
             found = replace(state.spec.base, **dict(best.settings))
         except SettingError:
             return None
-    return replace(found, seed=fresh_seed(state), test=True)
+    return replace(found, seed=fresh_seed(state), train_size=None, test=True)
 
 
 def write_best(state: SweepState) -> Path | None:
@@ -80,8 +80,19 @@ def final_command(state: SweepState) -> str:
 
 
 def validation_command(state: SweepState) -> str:
-    """Return the command that measures the validation figure again, over fresh seeds."""
-    return f"{_seeds(state)} --no-test"
+    """Return the command that measures the validation figure again, over fresh seeds.
+
+    It trains on as many images as the sweep.
+    """
+    size = train_size(state)
+    return f"{_seeds(state)} --no-test{f' --train-size {size}' if size is not None else ''}"
+
+
+def train_size(state: SweepState) -> int | None:
+    """Return the number of images on which the best trial was trained; None for all."""
+    settings = state.best.settings if state.best is not None else {}
+    size = settings.get("train_size", state.spec.base.train_size)
+    return None if size is None else int(size)
 
 
 def _seeds(state: SweepState) -> str:

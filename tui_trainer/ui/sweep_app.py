@@ -19,6 +19,7 @@ from tui_trainer.ui.base_app import BaseApp
 from tui_trainer.ui.keys.keymap import WINDOW_KEYS
 from tui_trainer.ui.screens.dialogs import Answer, ConfirmScreen
 from tui_trainer.ui.screens.sweep_screen import SweepScreen
+from tui_trainer.ui.widgets.sweep_lines import phase_cells
 
 EVERY = 1.0
 """Seconds between two readings of the state …"""
@@ -75,6 +76,7 @@ class SweepApp(BaseApp):
         self._problem = ""
         self._best: tuple[int, float] | None = None
         self._asked_at = 0.0
+        self._has_seen_worker = False
         self.add_mode("sweep", SweepScreen)
 
     def on_mount(self) -> None:
@@ -104,6 +106,7 @@ class SweepApp(BaseApp):
 
     def _take(self, state: SweepState) -> None:
         before, self.state, self._problem = self.state, state, ""
+        self._has_seen_worker = self._has_seen_worker or self._has_worker
         best = state.best
         key = (best.number, best.value or 0.0) if best is not None else None
         if key != self._best:
@@ -117,16 +120,26 @@ class SweepApp(BaseApp):
         self.refresh_bindings()
 
     def _show(self) -> None:
+        phase = phase_cells(
+            self.state,
+            is_starting=self._stop is not None and not self._has_seen_worker,
+            is_stopping=self.is_stopping,
+            problem=self._problem,
+        )
         for screen in self.screen_stack:
             if isinstance(screen, SweepScreen):
-                screen.show_state(self.state, is_stopping=self.is_stopping, problem=self._problem)
+                screen.show_state(self.state, phase)
+
+    @property
+    def _has_worker(self) -> bool:
+        return self.state is not None and any(worker.is_alive for worker in self.state.workers)
 
     @property
     def is_training(self) -> bool:
         """Whether workers train that this window can stop; before the first reading they may."""
         if self._stop is None or (self.state is not None and self.state.is_over):
             return False
-        return self.state is None or any(worker.is_alive for worker in self.state.workers)
+        return not self._has_seen_worker or self._has_worker
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide stopping where there is nothing to stop."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -48,7 +49,6 @@ from tui_trainer.ui.widgets.sweep_lines import (
     best_cells,
     budget_cells,
     chosen_cells,
-    phase_cells,
     searched_cells,
 )
 from tui_trainer.ui.widgets.sweep_panels import AdvicePanel, TrialsTable
@@ -79,7 +79,7 @@ class SweepScreen(ViewScreen):
         self.state: SweepState | None = None
         self.reader = RunReader(self.post_message)
         self.is_best_first = True
-        self._is_stopping, self._problem = False, ""
+        self._phase: Sequence[Cell] = ()
         self._metric = next(iter(METRICS))
         self._pace = Pace()
         self._shown: tuple[object, ...] = ()
@@ -128,12 +128,14 @@ class SweepScreen(ViewScreen):
 
     # --- the state
 
-    def show_state(
-        self, state: SweepState | None, *, is_stopping: bool = False, problem: str = ""
-    ) -> None:
-        """Show a state of the sweep; panels change only where it differs from the one before."""
-        self._is_stopping, self._problem = is_stopping, problem
-        self.state = state
+    def show_state(self, state: SweepState | None, phase: Sequence[Cell]) -> None:
+        """Show a state of the sweep; panels change only where it differs from the one before.
+
+        Args:
+            state: The state; None before the first reading.
+            phase: The right part of the first line.
+        """
+        self.state, self._phase = state, phase
         if self.is_mounted and self.is_current:
             self._show_lines()
             self._show_panels()
@@ -146,8 +148,7 @@ class SweepScreen(ViewScreen):
 
     def _show_lines(self) -> None:
         state = self.state
-        phase = phase_cells(state, is_stopping=self._is_stopping, problem=self._problem)
-        self.query_one(SweepLine).show(searched_cells(state), phase)
+        self.query_one(SweepLine).show(searched_cells(state), self._phase)
         self.query_one(ProgressLine).show(partial(budget_cells, state))
         self.query_one("#best", ShownLine).show(best_cells(state))
 

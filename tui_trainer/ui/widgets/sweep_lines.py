@@ -59,8 +59,21 @@ def searched_cells(state: SweepState | None) -> list[Cell]:
     ]
 
 
-def phase_cells(state: SweepState | None, *, is_stopping: bool, problem: str = "") -> list[Cell]:
-    """Return the state of a sweep with its glyph, and its workers."""
+def phase_cells(
+    state: SweepState | None,
+    *,
+    is_starting: bool = False,
+    is_stopping: bool = False,
+    problem: str = "",
+) -> list[Cell]:
+    """Return the state of a sweep with its glyph, and its workers.
+
+    Args:
+        state: The sweep.
+        is_starting: Whether a worker is to begin.
+        is_stopping: Whether the user has stopped the sweep.
+        problem: Why the sweep cannot be read now; empty if it can.
+    """
     if problem:
         return [Cell(f"▲ {fmt.clip(problem, 60)}", style="warning bold")]
     if state is None:
@@ -73,6 +86,8 @@ def phase_cells(state: SweepState | None, *, is_stopping: bool, problem: str = "
         return [Cell("◌ stopping" if alive else "■ stopped", style="warning bold"), workers]
     if alive:
         return [Cell("● training", style="ok bold"), workers]
+    if is_starting:
+        return [Cell("◌ starting", style="muted bold")]
     return [Cell("✗ no worker", style="error bold")]
 
 
