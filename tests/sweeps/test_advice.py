@@ -48,14 +48,14 @@ def test_what_mattered_and_what_did_not() -> None:
     assert "at most 20 %" in text
 
 
-def test_a_wide_interval_says_nothing() -> None:
+def test_a_wide_interval_leaves_the_question_open() -> None:
     wide = (IMPORTANT[0], replace(IMPORTANT[1], high=0.7))
     text = words(replace(sweep_of(40), importance=wide))
     assert "Not shown to matter: model. That does not say that they do not" in text
     assert "from 0 to 70 %" in text
 
 
-def test_too_few_trials_are_told_with_their_number() -> None:
+def test_too_few_trials_are_counted() -> None:
     gap = importance_gap(sweep_of(10, failed=0.0))
     assert gap == "importance needs 24 completed or pruned trials for 4 settings; 10 are there"
     assert "What mattered" not in words(sweep_of(10))
@@ -77,11 +77,11 @@ def test_a_best_value_at_the_edge_of_its_range(value: float, advice: str) -> Non
     assert (advice in text) if advice else ("edge" not in text)
 
 
-def test_the_edge_of_a_setting_that_is_not_shown_to_matter_is_chance() -> None:
+def test_the_edge_of_a_setting_that_is_not_shown_to_matter_is_ignored() -> None:
     assert "edge" not in words(with_best(sweep_of(40), lr=0.2, label_smoothing=0.2))
 
 
-def test_with_few_trials_an_edge_may_be_chance() -> None:
+def test_with_few_trials_an_edge_is_unsure() -> None:
     few = replace(with_best(sweep_of(10), lr=0.99), importance=())
     assert "if that is not chance: there are few trials" in words(few)
 

@@ -81,7 +81,7 @@ def test_settings_as_text(value: object, text: str) -> None:
     assert setting_text(value) == text
 
 
-def test_an_empty_sweep_says_so() -> None:
+def test_an_empty_sweep() -> None:
     state = sweep_of(0, running=0)
     assert plain(table_lines(state)) == ["no trial has begun"]
     text = "\n".join(plain(conclusion_lines(state, 80)))

@@ -63,7 +63,7 @@ def with_runs(state: SweepState, folder: Path, numbers: tuple[int, ...]) -> Swee
     return replace(state, trials=tuple(trials))
 
 
-async def test_the_table_follows_the_sweep() -> None:
+async def test_the_table_grows_with_the_sweep() -> None:
     states = States(sweep_of(26), sweep_of(27))
     app = sweep_window(states)
     async with app.run_test(size=MEDIUM) as pilot:
@@ -143,7 +143,7 @@ async def test_quitting_does_not_ask_where_nothing_is_trained(
     assert stops == []
 
 
-async def test_a_storage_that_cannot_be_read_is_told_and_read_again() -> None:
+async def test_a_storage_that_cannot_be_read_is_shown_and_read_again() -> None:
     class Failing(States):
         def __call__(self) -> SweepState:
             self.readings += 1
@@ -226,7 +226,7 @@ async def test_a_run_that_is_gone_is_one_line(tmp_path: Path) -> None:
         assert isinstance(app.screen, SweepScreen)
 
 
-def test_the_best_and_the_chosen_trial_have_their_own_style_and_are_drawn_last() -> None:
+def test_the_best_and_the_chosen_trial_are_drawn_last() -> None:
     state = sweep_of(34)
     styles = styles_of(state, None)
     assert state.best is not None
@@ -246,7 +246,7 @@ def test_the_runs_that_are_read_are_few_and_the_important_ones_first() -> None:
     assert len(wanted_folders(wanted)) <= 40
 
 
-def test_the_lines_say_what_the_interval_is() -> None:
+def test_the_lines_name_the_interval() -> None:
     assert "Wilson, 5,000 images, one seed" in text(best_cells(sweep_of(26)))
     assert "Student's t, 3 seeds" in text(best_cells(sweep_of(26, seeds=3)))
     assert "no completed trial yet" in text(best_cells(sweep_of(0, running=0)))
