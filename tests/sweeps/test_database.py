@@ -2,15 +2,14 @@ from __future__ import annotations
 
 import socket
 
+import optuna
 import pytest
 
-optuna = pytest.importorskip("optuna")
-
-from tests.sweeps.postgres import PASSWORD, Server  # noqa: E402
-from tui_trainer.protocol.errors import InputError  # noqa: E402
-from tui_trainer.sweeps.database import open_database  # noqa: E402
-from tui_trainer.sweeps.location import DatabaseUrl  # noqa: E402
-from tui_trainer.sweeps.patience import PATIENCE, Patience, StorageAwayError  # noqa: E402
+from tests.sweeps.postgres import PASSWORD, Server
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.sweeps.database import open_database
+from tui_trainer.sweeps.location import DatabaseUrl
+from tui_trainer.sweeps.patience import PATIENCE, Patience, StorageAwayError
 
 
 class Clock:

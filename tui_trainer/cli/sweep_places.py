@@ -130,6 +130,7 @@ def join_sweep(where: str, name: str, out: Path | None, announce: Announce) -> O
     study = Study.open(where, name=name, announce=announce)
     study.folder = folder = out or RUNS / study.folder.name
     _check_folder(folder)
+    study.check_file()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / SWEEP_FILE).is_file():
@@ -139,7 +140,6 @@ def join_sweep(where: str, name: str, out: Path | None, announce: Announce) -> O
         raise not_writable(
             printable(folder), error, "choose another folder with --out DIR"
         ) from None
-    study.check_file()
     return OpenedSweep(study, url, lock)
 
 

@@ -1,0 +1,169 @@
+"""Several worker processes, some of them killed: each trial is trained once, with the same bits."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.data.idx_files import write_dataset
+from tests.sweeps.postgres import PASSWORD, Server
+from tests.sweeps.processes import (
+    check_same_weights,
+    check_trained_once,
+    ended,
+    exists,
+    kill,
+    process_of,
+    reader,
+    running_trial,
+    started,
+    sweep,
+    until,
+    write_sweep,
+)
+from tui_trainer.sweeps.location import PASSWORD_VARIABLE
+from tui_trainer.sweeps.state import SweepState
+from tui_trainer.sweeps.storage import JOURNAL
+from tui_trainer.sweeps.study import Study
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs POSIX processes")
+
+EPOCHS, TRIALS = 16, 4
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("data"), gzip=False)
+
+
+@pytest.fixture(scope="module")
+def file(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("file") / "sweep.toml"
+    return write_sweep(path, data, trials=TRIALS, epochs=EPOCHS)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(file: Path, tmp_path_factory: pytest.TempPathFactory) -> SweepState:
+    """The sweep with one worker that nobody disturbs."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "sweep"
+    code, _, err = sweep(file, "--out", folder)
+    assert code == 0, err
+    return Study.open(folder).state()
+
+
+def until_begun(folder: Path) -> None:
+    until(lambda: (folder / JOURNAL).is_file(), "the sweep does not begin")
+
+
+def test_three_workers_and_a_killed_one(
+    file: Path, undisturbed: SweepState, tmp_path: Path
+) -> None:
+    folder = tmp_path / "sweep"
+    with started(file, "--out", folder, "--workers", 3) as process:
+        until_begun(folder)
+        read = reader(folder, folder)
+        trial, worker = running_trial(read)
+        kill(worker)
+        code, out, err = ended(process)
+    assert code == 0, err
+    assert f":{worker}: killed by signal 9; another worker continues its trial" in err
+    state = read()
+    check_trained_once(state)
+    assert state.trials[trial.number - 1].worker != trial.worker
+    assert len({each.worker for each in state.trials}) >= 2
+    check_same_weights(state, undisturbed)
+    assert out.count("\ntrial ") + out.startswith("trial ") >= TRIALS
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_workers_in_order_and_resume_continues(
+    file: Path, undisturbed: SweepState, tmp_path: Path
+) -> None:
+    folder = tmp_path / "sweep"
+    with started(file, "--out", folder, "--workers", 2) as process:
+        until_begun(folder)
+        read = reader(folder, folder)
+        trial, worker = running_trial(read)
+        process.send_signal(signal.SIGINT)
+        code, _, err = ended(process)
+    assert code == 130, err
+    assert "interrupted: each worker finishes its batch" in err
+    assert f"continue with: mnist-tui sweep --resume {folder}" in err
+    assert not exists(worker)
+    state = read()
+    assert {each.phase for each in state.trials} <= {"waiting", "completed"}
+    assert state.trials[trial.number - 1].phase == "waiting"
+    code, _, err = sweep("--resume", folder, "--workers", 2)
+    assert code == 0, err
+    check_trained_once(read())
+    check_same_weights(read(), undisturbed)
+
+
+@pytest.mark.slow
+def test_a_killed_front_end_leaves_no_worker_and_another_one_joins(
+    file: Path, undisturbed: SweepState, tmp_path: Path
+) -> None:
+    folder = tmp_path / "sweep"
+    with started(file, "--out", folder, "--workers", 2) as process:
+        until_begun(folder)
+        read = reader(folder, folder)
+        running_trial(read)
+        workers = [process_of(each) for each in read().trials]
+        process.kill()
+        until(lambda: not any(map(exists, workers)), "a worker is left")
+    assert {each.phase for each in read().trials} <= {"waiting", "completed"}
+    code, _, err = sweep("--join", folder)
+    assert code == 0, err
+    check_trained_once(read())
+    check_same_weights(read(), undisturbed)
+
+
+@pytest.mark.slow
+def test_two_front_ends_train_one_sweep(file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "sweep"
+    with started(file, "--out", folder) as first:
+        until_begun(folder)
+        read = reader(folder, folder)
+        running_trial(read)
+        with started("--join", folder) as second:
+            codes = [ended(process)[0] for process in (first, second)]
+    assert codes == [0, 0]
+    check_trained_once(read())
+    assert len({each.worker for each in read().trials}) == 2
+
+
+@pytest.fixture
+def database(postgres: Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of an empty database without its password, which the environment has."""
+    monkeypatch.setenv(PASSWORD_VARIABLE, PASSWORD)
+    url = postgres.create("sweeps")
+    scheme, _, place = url.partition("://")
+    return f"{scheme}://{place.partition(':')[0]}@{place.rpartition('@')[2]}"
+
+
+def test_three_workers_on_postgresql_and_a_killed_one(
+    data: Path, database: str, undisturbed: SweepState, tmp_path: Path
+) -> None:
+    path = tmp_path / "sweep.toml"
+    file = write_sweep(path, data, trials=TRIALS, epochs=EPOCHS, storage=database)
+    folder, elsewhere = tmp_path / "sweep", tmp_path / "elsewhere"
+    with started(file, "--out", folder, "--workers", 2) as process:
+        until(lambda: list(folder.glob("trial-*/events.jsonl")), "the sweep does not begin")
+        read = reader(database, folder)
+        trial, worker = running_trial(read)
+        with started("--join", database, "--out", elsewhere, "--workers", 1) as joined:
+            kill(worker)
+            code, _, err = ended(process)
+            joined_code, _, joined_err = ended(joined)
+    assert (code, joined_code) == (0, 0), err + joined_err
+    state = read()
+    assert state.is_over
+    assert [each.phase for each in state.trials] == ["completed"] * TRIALS
+    assert [each.values for each in state.trials] == [each.values for each in undisturbed.trials]
+    assert state.trials[trial.number - 1].worker != trial.worker
+    for place in (folder, elsewhere):
+        for log in (*place.glob("*.log"), place / "sweep.toml"):
+            assert PASSWORD not in log.read_text()
