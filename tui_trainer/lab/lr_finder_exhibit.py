@@ -138,7 +138,7 @@ def _table(found: Outcome) -> Table:
                 f"{test.start:.3f}" if at is not None else "—",
                 f"{y[at]:.3f}" if at is not None else "—",
                 _lr_text(10 ** x[at]) if at is not None else "—",
-                f"exploded at {learning_rate(test.lrs[-1])}" if test.is_early else "the last",
+                f"exploded at {learning_rate(test.lrs[-1])}" if test.is_early else "last update",
             )
         )
     return Table(

@@ -37,16 +37,16 @@ from tui_trainer.ui.screens.dialogs import CheckScreen, FindingScreen
 from tui_trainer.ui.screens.inspect_screen import InspectScreen
 from tui_trainer.ui.screens.learn_screen import LearnScreen
 from tui_trainer.ui.screens.model_screen import ModelScreen
-from tui_trainer.ui.screens.race_screen import RaceScreen
 from tui_trainer.ui.screens.replay_screen import ReplayScreen
 from tui_trainer.ui.screens.run_screen import TrainScreen
 from tui_trainer.ui.screens.runs_screen import RunsScreen
+from tui_trainer.ui.screens.trial_screen import TrialScreen
 from tui_trainer.ui.tour_actions import TourActions
 
 VERDICT_SECONDS = 15.0
 """Seconds that the verdict on the target is shown; the status line keeps it."""
 
-SHOWN_IN_PLACE = ("lesson/", "view/", "race")
+SHOWN_IN_PLACE = ("lesson/", "view/", "race", "find-lr")
 """Questions of these topics show their rejection in place of the answer, not as a toast."""
 
 APPLIED = {
@@ -189,7 +189,7 @@ class MnistTui(TourActions):
         for screen in self.screen_stack:
             if isinstance(screen, TrainScreen):
                 screen.show_run(self.live_run, self._governor.cost, events)
-            elif isinstance(screen, ModelScreen | LearnScreen | InspectScreen | RaceScreen):
+            elif isinstance(screen, ModelScreen | LearnScreen | InspectScreen | TrialScreen):
                 screen.show_run(self.live_run, events)
             elif isinstance(screen, CheckScreen):
                 screen.show_run(self.live_run)

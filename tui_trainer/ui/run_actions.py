@@ -17,11 +17,13 @@ from tui_trainer.ui.keys.keymap import with_keys
 from tui_trainer.ui.runs.limits import limit_of
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.screens.dialogs import Answer, CheckScreen, ConfirmScreen
+from tui_trainer.ui.screens.find_lr_screen import FindLrScreen
 from tui_trainer.ui.screens.learn_screen import LearnScreen
 from tui_trainer.ui.screens.model_screen import ModelScreen
 from tui_trainer.ui.screens.race_screen import RaceScreen
 from tui_trainer.ui.screens.replay_screen import ReplayScreen
 from tui_trainer.ui.screens.run_screen import RunScreen, TrainScreen
+from tui_trainer.ui.screens.trial_screen import TrialScreen
 
 LIMIT_TIMEOUT = 6.0
 """Seconds that the reason for a dimmed key is shown."""
@@ -48,7 +50,7 @@ class RunActions(BaseApp):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Dim actions that have no effect yet (None), hide those that have none here (False)."""
         front, is_on_run = self.front, action in RUN_ACTIONS
-        is_live = not isinstance(front, ReplayScreen | RaceScreen)
+        is_live = not isinstance(front, ReplayScreen | TrialScreen)
         if is_on_run and not (is_live and acts_on(self.current_mode, action, parameters)):
             return False
         if is_on_run and isinstance(front, LearnScreen) and not front.shows(action):
@@ -69,6 +71,7 @@ class RunActions(BaseApp):
                 | "evaluate_test"
                 | "stop_run"
                 | "race"
+                | "find_lr"
             ):
                 if over or run.has_diverged:
                     return False
@@ -84,7 +87,7 @@ class RunActions(BaseApp):
             case "open_lesson":
                 return self.topic is not None
             case "show_mode":
-                return parameters[0] != self.current_mode and not isinstance(front, RaceScreen)
+                return parameters[0] != self.current_mode and not isinstance(front, TrialScreen)
             case _:
                 return super().check_action(action, parameters)
 
@@ -135,6 +138,10 @@ class RunActions(BaseApp):
     def action_check(self) -> None:
         """Run the preflight check, and show its items."""
         self.push_screen(CheckScreen(self.live_run))
+
+    def action_find_lr(self) -> None:
+        """Open the learning rate finder."""
+        self.push_screen(FindLrScreen(self.live_run))
 
     def action_race(self) -> None:
         """Fork the run and race its arms."""

@@ -45,6 +45,7 @@ PANELS = {
     "inspect, drawing pad": ("inspect", [keymap.INSPECT_KEYS, keymap.PAD_KEYS]),
     "learn, list": ("learn", [keymap.LEARN_KEYS, keymap.LESSON_LIST_KEYS]),
     "learn, experiment": ("learn", [keymap.LEARN_KEYS, keymap.EXPERIMENT_KEYS, [TYPING]]),
+    "find-lr": ("runs", [keymap.FIND_LR_KEYS, keymap.EXPERIMENT_KEYS, [TYPING]]),
     "race": ("runs", [keymap.RACE_KEYS, keymap.EXPERIMENT_KEYS, [TYPING]]),
     "runs": ("runs", [keymap.LIST_KEYS, keymap.TABLE_KEYS, [CURSOR]]),
     "replay": ("runs", [keymap.REPLAY_KEYS, keymap.FINDING_KEYS, [keymap.NEXT_PANEL, LESSON]]),

@@ -21,6 +21,8 @@ RUN_KEYS = bindings(
     *resume | R | resume_run | resume | \
         In an attached window: resume a run without a trainer in the background
     *check | c | check | check | Run the preflight check on a fresh model: 15 seconds
+    find_lr | L | find_lr | find lr | \
+        Learning rate finder: range tests over several seeds from here
     race | F | race | race | \
         Fork and race: try the next batches with several learning rates or other settings
     evaluate_test | T | evaluate_test | evaluate test | \
@@ -328,6 +330,13 @@ PAD_KEYS = bindings(
     """,
 )
 
+FIND_LR_KEYS = bindings(
+    "find_lr",
+    """
+    *take_over | f | take_over | take over | Set the base learning rate to the suggestion
+    *leave | escape | leave | leave | Stop the tests, then leave the finder; the run goes on
+    """,
+)
 RACE_KEYS = [
     *bindings(
         "race",
@@ -335,7 +344,7 @@ RACE_KEYS = [
         *first | a | choose_arm(1) | choose: arm a | Go on with the first arm: asks from where
         *second | b | choose_arm(2) | choose: arm b | Go on with the second arm
         *third | c | choose_arm(3) | choose: arm c | Go on with the third arm
-        *leave | escape | leave_race | leave | Stop the race, then leave it; the run goes on
+        *leave | escape | leave | leave | Stop the race, then leave it; the run goes on
         """,
     ),
 ]
@@ -374,6 +383,7 @@ GROUPS = {
     "The lessons": [*LESSON_LIST_KEYS, *LEARN_KEYS],
     EXPERIMENT: EXPERIMENT_KEYS,
     "A race": RACE_KEYS,
+    "The learning rate finder": FIND_LR_KEYS,
     "The guided tour": TOUR_KEYS,
     "Several seeds": SEEDS_KEYS,
     "A sweep": [*TRIAL_KEYS, *SWEEP_KEYS],

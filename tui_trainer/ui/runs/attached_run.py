@@ -131,6 +131,11 @@ class AttachedRun(LiveRun):
         return f"{role}, no event for {seconds} s" if is_busy and seconds >= SILENT else role
 
     @property
+    def is_read_only(self) -> bool:
+        """Whether this window sends the run no commands."""
+        return self.read_only
+
+    @property
     def preparing(self) -> str:
         """What must be done before the first answer; empty once there was one."""
         return "" if self._has_answered else "loading PyTorch and the last checkpoint …"

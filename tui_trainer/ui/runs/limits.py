@@ -16,15 +16,18 @@ _COMMANDS = {
 
 CHECK = "the check trains with mnist-tui's own loop; call run.check() in the script"
 
+FIND_LR = "the finder trains with mnist-tui's own loop, and a script trains this run"
 RACE = "a script trains this run, and only its own loop could go on from here"
+
+_NOT_OF_SCRIPTS = {"check": CHECK, "race": RACE, "find_lr": FIND_LR}
 
 
 def limit_of(started: RunStarted | None, action: str, parameters: tuple[object, ...]) -> str:
     """Return why a run cannot do what an action of the window asks for; empty if it can."""
     if started is None:
         return ""
-    if action in ("check", "race") and started.script:
-        return CHECK if action == "check" else RACE
+    if started.script and action in _NOT_OF_SCRIPTS:
+        return _NOT_OF_SCRIPTS[action]
     command = _COMMANDS.get(action)
     name = command.__name__ if command is not None else ""
     if action == "adjust" and parameters:

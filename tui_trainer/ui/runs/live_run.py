@@ -26,6 +26,7 @@ from tui_trainer.protocol.events import (
     SettingChanged,
 )
 from tui_trainer.protocol.knobs import next_batch_size, next_dropout, next_epochs, next_lr
+from tui_trainer.protocol.lr_range import TOPIC
 from tui_trainer.ui.bridge import Bridge
 from tui_trainer.ui.runs.check_results import CheckResults
 from tui_trainer.ui.runs.findings_selection import FindingsSelection
@@ -43,9 +44,9 @@ class LiveRun:
     no event has confirmed yet, so that pressing a key twice changes a setting twice. ``selection``
     is which finding is chosen and which are snoozed. Each kind of question has its own channel:
     ``field`` (receptive field of a feature), ``check`` (preflight check), ``experiment`` (of a
-    lesson), ``race`` and ``inspection`` (a view of the model). ``is_past`` is whether its events
-    are still those from before it was resumed. ``seeds_behind`` are finished runs with other seeds,
-    whose means the charts show.
+    lesson), ``race``, ``find_lr`` and ``inspection`` (a view of the model). ``is_past`` is whether
+    its events are still those from before it was resumed. ``seeds_behind`` are finished runs with
+    other seeds, whose means the charts show.
     """
 
     is_live = True
@@ -71,15 +72,23 @@ class LiveRun:
         self.check = CheckResults(self.send)
         self.experiment = ExhibitQuestions(self.send, "lesson")
         self.race = ExhibitQuestions(self.send, "race")
+        self.find_lr = ExhibitQuestions(self.send, TOPIC)
         self.inspection = self._view_questions()
         questions = (self.field, self.check, self.experiment, self.race, self.inspection)
-        self._questions: dict[str, Questions] = {each.kind: each for each in questions}
+        self._questions: dict[str, Questions] = {
+            each.kind: each for each in (*questions, self.find_lr)
+        }
         self.bridge = Bridge(start(config, self.inbox), post)
 
     @property
     def role(self) -> str:
         """What this window is to the run; empty if it trains the run."""
         return ""
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether this window sends the run no commands."""
+        return False
 
     @property
     def preparing(self) -> str:
@@ -120,6 +129,7 @@ class LiveRun:
                 case RunFinished():
                     self.experiment.end()
                     self.race.end()
+                    self.find_lr.end()
                 case RunFailed():
                     self.check.reject("the training failed")
                     for questions in self._questions.values():

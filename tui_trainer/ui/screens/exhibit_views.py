@@ -69,6 +69,12 @@ def race_view(run: LiveRun, control: int) -> ExhibitView:
     return replace(view, noun=f"from step {count(run.race.step)}", verb="races")
 
 
+def find_lr_view(run: LiveRun, control: int) -> ExhibitView:
+    """Return the learning rate finder; ``control`` is the index of the chosen control."""
+    view = _training_view(run, run.find_lr, "learning rate finder", control)
+    return replace(view, noun=f"at step {count(run.find_lr.step)}", verb="tests")
+
+
 def _training_view(
     run: LiveRun, questions: ExhibitQuestions, title: str, control: int, *, is_here: bool = True
 ) -> ExhibitView:
