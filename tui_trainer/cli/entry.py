@@ -37,6 +37,7 @@ from tui_trainer.cli.runs import runs
 from tui_trainer.cli.seeds import seeds
 from tui_trainer.cli.send import send
 from tui_trainer.cli.sweep import sweep
+from tui_trainer.cli.torchrun import PATIENCE, check_command, is_silent, prepare_process
 from tui_trainer.cli.train import new_run
 from tui_trainer.headless.streams import Console, OutputError, redirect_to_devnull, stdout_for_data
 from tui_trainer.protocol.errors import InputError
@@ -51,6 +52,7 @@ def reserving_stdout(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def call(*arguments: Any, **options: Any) -> None:
         _check_current_folder()
+        check_command(command.__name__)
         with stdout_for_data():
             command(*arguments, **options)
 
@@ -99,6 +101,7 @@ def main() -> None:
     _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         use_fallback(stream)
+    prepare_process()
     try:
         code = app(standalone_mode=False, prog_name="mnist-tui")
     except InputError as error:
@@ -138,7 +141,9 @@ def _open_closed_streams() -> None:
 
 
 def _print_error(problem: str, code: ExitCode = ExitCode.BAD_INPUT) -> ExitCode:
-    """Print an error on stderr, and nowhere if stderr is closed."""
+    """Print an error on stderr, and nowhere if stderr is closed or a follower's."""
+    if is_silent():
+        time.sleep(PATIENCE)  # or torchrun would end the first one before it has printed it
     Console(sys.stderr, time.monotonic).print(f"mnist-tui: error: {one_line(problem)}")
     return code
 

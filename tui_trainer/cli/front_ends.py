@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from tui_trainer.cli.loading import preload_libraries
 from tui_trainer.cli.starts import Show, Start
+from tui_trainer.cli.torchrun import check_front_end
 from tui_trainer.history.target import Target
 from tui_trainer.protocol.commands import Command, Inbox
 from tui_trainer.protocol.config import RunConfig
@@ -304,6 +305,7 @@ def check_window(
     Raises:
         InputError: In each of these cases.
     """
+    check_front_end(no_ui=no_ui, detach=detach)
     if json_lines and not no_ui:
         raise InputError("--json: add --no-ui; the window needs the terminal for itself")
     for name, is_given in (("--json", json_lines), ("--paused", paused), ("--guide", guided)):

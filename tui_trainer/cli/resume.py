@@ -10,6 +10,7 @@ from tui_trainer.cli import options as opt
 from tui_trainer.cli.moved_paths import DataPath, ModelPath, MovedPaths, with_changes
 from tui_trainer.cli.options import option
 from tui_trainer.cli.saved import RunName, SavedRun, saved_run
+from tui_trainer.cli.torchrun import follow, is_follower
 from tui_trainer.history.run_state import RunState
 from tui_trainer.protocol.commands import Command, Inbox, SetBaseLr, SetBatchSize, SetEpochs
 from tui_trainer.protocol.errors import InputError
@@ -46,6 +47,8 @@ def resume(
     debug: opt.Debug = False,
 ) -> None:
     """Resume a recorded run from a checkpoint, at the next batch."""
+    if is_follower():
+        raise typer.Exit(follow())
     from tui_trainer.cli.front_ends import check_window, run_app, run_headless
 
     check_window(theme, no_ui=no_ui, json_lines=json_lines, paused=paused, detach=detach)

@@ -16,6 +16,7 @@ from tui_trainer.cli.moved_paths import (
     with_changes,
     with_current_paths,
 )
+from tui_trainer.cli.torchrun import processes
 from tui_trainer.protocol.commands import Ask
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
@@ -60,13 +61,16 @@ class SavedRun:
     def settings(self, **changes: Any) -> RunConfig:
         """Return its settings with these changes, and the threads of the checkpoint.
 
+        With another number of processes, the cores are divided again.
         The target is dropped: it belongs to the original run.
 
         Raises:
             InputError: If a new value cannot be used; it names the option.
         """
         given = {name: value for name, value in changes.items() if value is not None}
-        defaults = {"threads": self.metadata["threads"], "target_accuracy": None, "last": None}
+        is_same = self.metadata.get("processes", 1) == processes()
+        threads = self.metadata["threads"] if is_same else None
+        defaults = {"threads": threads, "target_accuracy": None, "last": None}
         return with_changes(self.config, **{**defaults, **given})
 
     @property

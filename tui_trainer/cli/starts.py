@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tui_trainer.cli.detach import until_finished
 from tui_trainer.cli.loading import finish_loading
 from tui_trainer.cli.saved import SavedRun
+from tui_trainer.cli.torchrun import processes
 from tui_trainer.findings import with_findings
 from tui_trainer.headless.hooks import Hooks
 from tui_trainer.models.allocator import use_huge_pages, use_one_heap
@@ -23,7 +24,9 @@ from tui_trainer.recording.folder import RUNS, RunFolder
 from tui_trainer.recording.recorder import Recorder
 
 if TYPE_CHECKING:
+    from tui_trainer.engine.resuming import Resumption
     from tui_trainer.models.checkpoints import Checkpoint
+    from tui_trainer.models.device import Ranks
 
 
 @dataclass(slots=True)
@@ -155,7 +158,30 @@ def train(config: RunConfig, inbox: Inbox, job: Job, *, interactive: bool) -> It
     recorder = job.recorder
     place = () if recorder is None else (recorder.folder.checkpoints, recorder.position)
     store = CheckpointStore(*place, every=config.checkpoint_every)
-    yield from train_network(
-        config, inbox, store=store, resume=resume, assistant=Laboratory(), interactive=interactive
-    )
+    with _ranks(config, resume) as ranks:
+        yield from train_network(
+            *(config, inbox),
+            store=store,
+            resume=resume,
+            assistant=Laboratory(),
+            interactive=interactive,
+            ranks=ranks,
+        )
     job.result = store.last_good
+
+
+@contextmanager
+def _ranks(config: RunConfig, resume: Resumption | None) -> Iterator[Ranks | None]:
+    """Return the processes that train together; None if this one trains alone.
+
+    The others get the settings and the checkpoint from this one: they read no file of the run.
+    """
+    if processes() == 1:
+        yield None
+        return
+    from tui_trainer.models.distributed import ProcessGroup
+
+    group = ProcessGroup.join()
+    with group.leading():
+        group.first(lambda: (config, resume))
+        yield group

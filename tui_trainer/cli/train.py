@@ -9,6 +9,7 @@ import typer
 
 from tui_trainer.cli import options as opt
 from tui_trainer.cli.options import option
+from tui_trainer.cli.torchrun import follow, is_follower
 from tui_trainer.headless.streams import standard_output
 from tui_trainer.protocol.config import SETTINGS, RunConfig
 from tui_trainer.protocol.errors import InputError
@@ -59,6 +60,8 @@ def new_run(
     if ctx.invoked_subcommand is not None:
         _check_nothing_given(ctx)
         return
+    if is_follower() and not print_config:
+        raise typer.Exit(follow())
     run = compose_run(ctx.params)
     if print_config:
         from tui_trainer.protocol.config_file import to_toml

@@ -53,7 +53,11 @@ def sampling_matrices(
 
 
 def augment(
-    images: Tensor, augmentation: Augmentation, rng: torch.Generator, size: int | None = None
+    images: Tensor,
+    augmentation: Augmentation,
+    rng: torch.Generator,
+    size: int | None = None,
+    part: tuple[int, slice] | None = None,
 ) -> Tensor:
     """Transform every image of a batch by its own random affine map; fill the outside with 0.
 
@@ -62,13 +66,16 @@ def augment(
         augmentation: The strength of each transform.
         rng: On the CPU; the only source of randomness.
         size: The side of the result, in pixels; None for that of the images.
+        part: If the images are a part of a batch: its size, and which of its images they are. They
+            are transformed as if the whole batch were.
 
     Returns:
         A new tensor (N, 1, size, size).
     """
-    count, _, side, _ = images.shape
+    side = images.shape[-1]
+    count, chosen = part or (len(images), slice(None))
     # Asynchronous; not on mps, where the copy would read memory that is already freed.
-    matrices = sampling_matrices(count, side, augmentation, rng).to(
+    matrices = sampling_matrices(count, side, augmentation, rng)[chosen].to(
         images.device, non_blocking=images.device.type == "cuda"
     )
     grid = sampling_grid(matrices, size or side)

@@ -149,16 +149,18 @@ class Data:
         augmentation: Augmentation | None = None,
         rng: torch.Generator | None = None,
         size: int | None = None,
+        part: tuple[int, slice] | None = None,
     ) -> Tensor:
         """Turn uint8 images (N, H, H) into the model's input (N, 1, H, H), normalized.
 
         With ``augmentation``, the images are augmented before normalization, so that the border
         that a transform fills in is black like the background, not the mean gray. With ``size``,
         they are resized to that many pixels: in the same pass as the augmentation, if there is any.
+        With ``part``, they are a part of a batch, see :func:`augment`.
         """
         pixels = images.unsqueeze(1).to(torch.float32)
         if augmentation is not None and rng is not None:
-            pixels = augment(pixels, augmentation, rng, size)
+            pixels = augment(pixels, augmentation, rng, size, part)
         elif size is not None:
             pixels = interpolate(pixels, size=(size, size), mode="bilinear", antialias=True)
         return pixels.mul_(1 / (255 * self.std)).sub_(self.mean / self.std)

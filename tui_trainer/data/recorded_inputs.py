@@ -85,6 +85,7 @@ class RecordedInputs(Data):
         augmentation: Augmentation | None = None,
         rng: torch.Generator | None = None,
         size: int | None = None,
+        part: tuple[int, slice] | None = None,
     ) -> Tensor:
         """Return a copy of inputs (N, ...), unchanged: the training loop prepared them."""
         return images.clone()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from tui_trainer.data.dataset import BatchStream, Data
+from tui_trainer.models.device import Ranks
 from tui_trainer.protocol.config import NAMED_AUGMENTATIONS, Augmentation, RunConfig
 
 
@@ -24,9 +25,12 @@ class Batches:
         batch_size: Images a step.
         augmenting: Whether they are augmented.
         done: The share of the training that was done before the last batch, 0 to 1.
+        labels: Those of the last batch, of all ranks.
     """
 
-    def __init__(self, data: Data, config: RunConfig) -> None:
+    labels: Tensor
+
+    def __init__(self, data: Data, config: RunConfig, ranks: Ranks | None = None) -> None:
         shuffle_rng = rng_for(config.seed, "order")
         self.stream = BatchStream(len(data.train), shuffle_rng, data.train.labels.device)
         self.augment_rng = rng_for(config.seed, "augmentation")
@@ -34,6 +38,7 @@ class Batches:
         self.augmenting = not config.augmentation.is_none
         self.done = 0.0
         self._data, self._config, self._configured = data, config, config.augmentation
+        self._ranks = ranks or Ranks()
 
     @property
     def augmentation(self) -> Augmentation | None:
@@ -43,7 +48,7 @@ class Batches:
         return NAMED_AUGMENTATIONS["light"] if self._configured.is_none else self._configured
 
     def next(self, done: float) -> tuple[Tensor, Tensor]:
-        """Return the input of the model (N, channels, H, W) and the labels (N).
+        """Return the input of the model (N, channels, H, W) and the labels (N): this rank's share.
 
         Args:
             done: The share of the training that is done, 0 to 1.
@@ -51,10 +56,13 @@ class Batches:
         self.done = done
         train = self._data.train
         indices = self.stream.take(self.batch_size)
-        labels = train.labels[indices]
+        self.labels = labels = train.labels[indices]
+        part = self._ranks.share(len(indices), f"{self._config.seed} {done}")
+        if part is not None:
+            indices, labels = indices[part[1]], labels[part[1]]
         size = self._config.resize_to if done < self._config.resize_until else None
         chosen = train.images[indices]
-        return self._data.prepare(chosen, self.augmentation, self.augment_rng, size), labels
+        return self._data.prepare(chosen, self.augmentation, self.augment_rng, size, part), labels
 
 
 def rng_for(seed: int, use: str) -> torch.Generator:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tui_trainer.data.dataset import Data, Split
+from tui_trainer.models.device import Ranks
 from tui_trainer.models.modes import evaluating
 
 EVAL_PIXELS = 128 * 28 * 28
@@ -73,20 +74,20 @@ class Evaluation:
 
 
 @torch.no_grad()  # not inference mode: autograd could not use a tensor that the model keeps
-def evaluate(model: nn.Module, data: Data, split: Split) -> Evaluation:
-    """Evaluate the model on a split in evaluation mode, then restore each module's own mode."""
-    losses, is_correct, outputs = [], [], []
+def evaluate(model: nn.Module, data: Data, split: Split, ranks: Ranks | None = None) -> Evaluation:
+    """Evaluate the model on a split in evaluation mode, then restore each module's own mode.
+
+    With ``ranks``, each of them evaluates a part of the images, and gets the whole result.
+    """
+    ranks = ranks or Ranks()
+    parts: list[tuple[Tensor, Tensor, Tensor]] = []
     batch = max(1, EVAL_PIXELS // data.values)
     with evaluating(model):
-        for start in range(0, len(split), batch):
+        for start in range(0, len(split), batch)[ranks.rank :: ranks.world_size]:
             labels = split.labels[start : start + batch]
             logits = model(data.prepare(split.images[start : start + batch])).to(torch.float32)
-            losses.append(functional.cross_entropy(logits, labels, reduction="none"))
-            is_correct.append(logits.argmax(dim=1) == labels)
-            outputs.append(logits)
-    return Evaluation(
-        losses=torch.cat(losses).cpu(),
-        is_correct=torch.cat(is_correct).cpu(),
-        labels=split.labels.cpu(),
-        logits=torch.cat(outputs).cpu(),
-    )
+            losses = functional.cross_entropy(logits, labels, reduction="none")
+            parts.append((losses, logits.argmax(dim=1) == labels, logits))
+    columns = zip(*ranks.gather(parts), strict=True)
+    losses, is_correct, logits = (torch.cat(column).cpu() for column in columns)
+    return Evaluation(losses, is_correct, split.labels.cpu(), logits)

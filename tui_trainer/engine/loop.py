@@ -19,6 +19,7 @@ from tui_trainer.engine.run import Assistant, DivergedError, Run
 from tui_trainer.engine.snapshots import save
 from tui_trainer.engine.steps import autocast, backward, loss_fn
 from tui_trainer.models.build import locate_custom_model_errors
+from tui_trainer.models.device import Ranks
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import EpochDone, Event, RunFinished
@@ -33,6 +34,7 @@ def train(
     store: CheckpointStore | None = None,
     resume: Resumption | None = None,
     interactive: bool = False,
+    ranks: Ranks | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Event]:
     """Train a model; yield an event for everything that happens.
@@ -48,6 +50,7 @@ def train(
         resume: The checkpoint from which a recorded run continues; None starts a new run.
         interactive: Whether a diverged run waits for a rewind or a stop, and a finished run answers
             questions until it is stopped.
+        ranks: The processes that train the model together; None if this one trains alone.
         clock: A monotonic clock, in seconds.
 
     Raises:
@@ -56,7 +59,7 @@ def train(
         CustomModelError: If a custom model raises; the message names the line.
     """
     with locate_custom_model_errors(config.model):
-        run = yield from prepare(config, inbox, store or CheckpointStore(), clock, assistant)
+        run = yield from prepare(config, inbox, store or CheckpointStore(), clock, assistant, ranks)
         yield from _start(run, resume)
         reason = ""
         while not reason:
@@ -135,18 +138,18 @@ def train_batch(run: Run) -> Iterator[Event]:
 
 def train_step(run: Run) -> None:
     """Train on the next batch, without waiting for the device."""
-    optimizer, probes = run.optimizer, run.probes
+    optimizer, probes, ranks = run.optimizer, run.probes, run.ranks
     probes.begin_step()
     images, labels = run.batches.next(run.done)
     lr = run.lr
-    probes.record_batch(labels)
+    probes.record_batch(run.batches.labels)
 
     with autocast(run.device, run.config.precision):
         logits = run.forward(images)
     loss = loss_fn(logits, labels, run.config.label_smoothing)
     optimizer.zero_grad()
     probes.record_zero_grad(optimizer)
-    backward(loss, optimizer.parameters)
+    backward(ranks.weighted(loss), optimizer.parameters)
     probes.record_gradients()
     optimizer.step(lr)
 
@@ -154,7 +157,8 @@ def train_step(run: Run) -> None:
     # Report the loss without label smoothing: only that is comparable with the validation loss.
     unsmoothed_loss = loss_fn(logits, labels) if run.config.label_smoothing else loss.detach()
     correct = (logits.argmax(dim=1) == labels).sum()
-    run.count_step(unsmoothed_loss, correct, len(labels), lr)
+    unsmoothed_loss, correct = ranks.total(unsmoothed_loss, correct)
+    run.count_step(unsmoothed_loss, correct, len(run.batches.labels), lr)
     probes.record_update(lr)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import replace
 
+import torch
 from torch import nn
 
 from tui_trainer.data.dataset import Data
@@ -25,7 +26,7 @@ from tui_trainer.models.build import (
     is_custom,
     to_channels_last,
 )
-from tui_trainer.models.device import choose_device, choose_precision, set_up
+from tui_trainer.models.device import Ranks, choose_precision, set_up
 from tui_trainer.models.rng import seed_all
 from tui_trainer.models.threads import MOST_IMAGES, choose_threads
 from tui_trainer.models.unregistered_state import UnregisteredState
@@ -45,6 +46,7 @@ def prepare(
     store: CheckpointStore,
     clock: Callable[[], float],
     assistant: Assistant | None = None,
+    ranks: Ranks | None = None,
 ) -> Generator[Event, None, Run]:
     """Load the data, build the model, and return the run.
 
@@ -52,14 +54,16 @@ def prepare(
         InputError: If the device, the data, the model or the combination of settings is unusable.
     """
     config = replace(config, model=absolute(config.model))
-    assistant = assistant or Assistant()
+    assistant, ranks = assistant or Assistant(), ranks or Ranks()
     check_dropout(config.model, config.dropout)
-    device = choose_device(config.device)
+    ranks.check_batch_size(config.batch_size)
+    device = ranks.choose_device(config.device)
     config = replace(config, precision=choose_precision(device, config.precision))
     threads = set_up(device, config.threads, config.precision)
     keep_freed_memory()
     yield StateChanged(state="preparing", step=0, detail="reading the images")
-    data = yield from load(config, device)
+    with ranks.first_before_others():  # one downloads
+        data = yield from load(config, device)
     yield StateChanged(state="preparing", step=0, detail="building the model")
     seed_all(config.seed)
     model = build_model(
@@ -74,17 +78,19 @@ def prepare(
         yield StateChanged(state="preparing", step=0, detail="timing numbers of threads")
         count = min(config.batch_size, MOST_IMAGES)
         images = data.prepare(data.train.images[:count])
+        labels = data.train.labels[:count]
         with autocast(device, config.precision):
-            threads = choose_threads(model, images, data.train.labels[:count])
+            threads = ranks.first(lambda: choose_threads(model, images, labels))
+        torch.set_num_threads(threads)
     if config.resize_until:
         smaller = data.prepare(data.train.images[:2], size=config.resize_to)
         check_resizing(model, config.model, smaller, data.image_size, data.classes)
     if is_custom(config.model):
         yield StateChanged(state="preparing", step=0, detail="trying the first training steps")
     first_probes = assistant.first_probes(model, data, config)
-    run = assemble(config, data, model, layers, assistant, inbox, store, clock, threads)
+    run = assemble(config, data, model, layers, assistant, inbox, store, clock, threads, ranks)
     run.review, run.first_probes = review, first_probes
-    if device.type == "cuda" and not is_custom(config.model):
+    if device.type == "cuda" and ranks.world_size == 1 and not is_custom(config.model):
         from tui_trainer.models.cuda_graphs import GraphedForward
 
         run.forward = GraphedForward(model, config.precision)
@@ -101,9 +107,10 @@ def assemble(
     store: CheckpointStore,
     clock: Callable[[], float],
     threads: int,
+    ranks: Ranks | None = None,
 ) -> Run:
     """Return the run of a model before its first batch; the model is on the data's device."""
-    batches, progress, stopwatch = Batches(data, config), Progress(), Stopwatch(clock)
+    batches, progress, stopwatch = Batches(data, config, ranks), Progress(), Stopwatch(clock)
     sample = Sample(data, layers, assistant.trace, is_custom=is_custom(config.model))
     return Run(
         config=config,
@@ -128,4 +135,5 @@ def assemble(
         base_lr=config.base_lr,
         flush_every=1 if data.train.images.device.type == "cpu" else ACCELERATOR_FLUSH,
         unregistered=UnregisteredState(model) if is_custom(config.model) else None,
+        ranks=ranks or Ranks(),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import replace
+from functools import partial
 
 from tui_trainer.engine.run import Run
 from tui_trainer.engine.snapshots import restore, save
@@ -35,7 +36,7 @@ def process_commands(run: Run) -> Iterator[Event]:
     control = run.control
     if control.steps_left == 0:
         control.paused, control.steps_left = True, None
-    received = control.inbox.take(run.progress.step)
+    received = run.take_commands()
     if received or control.paused:
         yield from run.flush()
     yield from _process(run, received)
@@ -107,7 +108,7 @@ def _confirmed(run: Run, command: Command, events: Iterator[Event]) -> Iterator[
 
 def process_last_commands(run: Run) -> Iterator[Event]:
     """Process the commands of the last epoch: one of them may add epochs."""
-    for command in run.control.inbox.take(run.progress.step):
+    for command in run.take_commands():
         is_over = run.progress.epochs_done >= run.config.epochs
         if command.request and is_over and isinstance(command, _BATCHES):
             yield reject(run, command, "the last epoch is done")
@@ -176,7 +177,9 @@ def set_knob(run: Run, command: Knob) -> SettingChanged | CommandRejected:
                 setting, old, run.base_lr = "base_lr", run.base_lr, value
             case commands.SetBatchSize(value):
                 replace(run.config, batch_size=value)
-                run.assistant.try_batch_size(run.model, run.data, run.config, value)
+                run.ranks.check_batch_size(value)
+                trial = partial(run.assistant.try_batch_size, run.model, run.data, run.config)
+                run.ranks.first(partial(trial, value))
                 setting, old, run.batches.batch_size = "batch_size", run.batches.batch_size, value
             case commands.SetAugmentation(value):
                 if value and run.config.augment_until <= run.done < 1:
@@ -215,7 +218,7 @@ def next_commands(run: Run) -> Generator[Event, None, list[Command]]:
     """Return the next commands, at least one; work on questions until they arrive."""
     while True:
         yield from run.assistant.work(waits=True)
-        if received := run.control.inbox.take(run.progress.step, wait=not run.assistant.is_busy):
+        if received := run.take_commands(wait=not run.assistant.is_busy):
             return received
 
 

@@ -19,12 +19,13 @@ from tui_trainer.engine.probes import Probes
 from tui_trainer.engine.progress import Progress, Stopwatch
 from tui_trainer.models.build import dropout_of, summary_of
 from tui_trainer.models.checkpoints import Checkpoint
+from tui_trainer.models.device import Ranks
 from tui_trainer.models.input_spec import ImageShape, InputSpec
 from tui_trainer.models.state import finite_names, is_finite, state_tensors
 from tui_trainer.models.threads import training_forward
 from tui_trainer.models.unregistered_state import UnregisteredState
 from tui_trainer.protocol import commands
-from tui_trainer.protocol.commands import AdoptArm, Inbox, Question, name_of
+from tui_trainer.protocol.commands import AdoptArm, Command, Inbox, Question, name_of
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.events import (
@@ -192,6 +193,7 @@ class Run:
         first_probes: The checks of the data and the model before the first step.
         unregistered: The state of a custom model that its ``state_dict`` does not contain.
         forward: The forward pass of a training step.
+        ranks: The processes that train this model together.
     """
 
     config: RunConfig
@@ -213,13 +215,13 @@ class Run:
     flush_every: int
     first_probes: tuple[Probe, ...] = ()
     unregistered: UnregisteredState | None = None
+    ranks: Ranks = field(default_factory=Ranks)
     validation: Validation = field(default_factory=Validation)
 
     def __post_init__(self) -> None:
         is_custom = self.unregistered is not None
-        self.forward: Callable[[Tensor], Tensor] = (
-            self.model if is_custom else training_forward(self.model)
-        )
+        forward = self.model if is_custom else training_forward(self.model)
+        self.forward: Callable[[Tensor], Tensor] = self.ranks.wrap(self.model, forward)
         self._finite = finite_names(self.model)
         self.assistant.begin(self)
 
@@ -257,6 +259,7 @@ class Run:
             resize_to=self.config.resize_to if self.config.resize_until else None,
             augment_until=self.config.augment_until,
             precision=self.config.precision,
+            processes=self.ranks.world_size,
         )
 
     def resumed(self) -> RunResumed:
@@ -267,6 +270,7 @@ class Run:
             epoch=self.progress.epoch,
             images=self.progress.images,
             threads=self.threads,
+            processes=self.ranks.world_size,
             lines=state.metadata["lines"] if state else None,
         )
 
@@ -306,6 +310,11 @@ class Run:
             self.control.state = state
             yield StateChanged(state=state, step=self.progress.step, detail=detail)
 
+    def take_commands(self, *, wait: bool = False) -> list[Command]:
+        """Return the waiting commands of the first rank, see :meth:`Inbox.take`."""
+        inbox, step = self.control.inbox, self.progress.step
+        return self.ranks.first(lambda: inbox.take(step, wait=wait))
+
     def begin_epoch(self) -> None:
         """Shuffle, and start counting the epoch."""
         self.progress.begin_epoch(self.stopwatch.seconds)
@@ -321,6 +330,8 @@ class Run:
     def is_flush_due(self) -> bool:
         """Whether to read the losses that are still on the device: each at once on the CPU."""
         pending, every = self.progress.pending, self.flush_every
+        if self.ranks.world_size > 1:  # at the same steps in all, whatever their clocks say
+            return self.progress.step % every == 0
         if len(pending) < every:
             return False
         return every == 1 or self.stopwatch.seconds - pending[0].seconds >= FLUSH_SECONDS
@@ -369,7 +380,7 @@ class Run:
 
     def validate(self) -> Evaluation:
         """Evaluate the current weights on the validation split, for the assistant too."""
-        result = evaluate(self.model, self.data, self.data.val)
+        result = evaluate(self.model, self.data, self.data.val, self.ranks)
         self.assistant.evaluated("validation", result)
         return replace(result, logits=None)
 

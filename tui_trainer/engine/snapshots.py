@@ -55,6 +55,7 @@ def capture(run: Run, lines: int | None = None) -> Checkpoint:
         "dropout": run.dropout,
         "built_dropout": run.config.dropout,
         "threads": run.threads,
+        "processes": run.ranks.world_size,
         "device": run.device.type,
         "cursor": run.batches.stream.cursor,
         "test_evaluations": run.data.test.evaluations,

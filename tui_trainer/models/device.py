@@ -1,13 +1,91 @@
-"""The hardware of a run: device, precision, number of threads, memory."""
+"""The hardware of a run: processes, device, precision, number of threads, memory."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TypeVar
+
 import torch
+from torch import Tensor, nn
 
 from tui_trainer.protocol.errors import InputError
 
+T = TypeVar("T")
+
 SCARCE = 0.1
 """The share of the machine's memory below which it is reported."""
+
+
+class Ranks:
+    """The processes that train one model together: a single one, which has nothing to exchange.
+
+    :class:`tui_trainer.models.distributed.ProcessGroup` is several. Each of them runs the same loop
+    on its share of every batch, so that all decisions are the same in all of them.
+
+    Attributes:
+        rank: The number of this process, from 0; the first one records the run.
+        world_size: The number of processes.
+    """
+
+    rank = 0
+    world_size = 1
+
+    def choose_device(self, name: str) -> torch.device:
+        """Return this process's device of that name, see :func:`choose_device`."""
+        return choose_device(name)
+
+    def first(self, work: Callable[[], T]) -> T:
+        """Let the first process work; return its result, or raise its ``InputError``, in all."""
+        return work()
+
+    def first_before_others(self) -> AbstractContextManager[object]:
+        """Return a context that the first process leaves before the others enter it."""
+        return nullcontext()
+
+    def wrap(self, model: nn.Module, forward: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
+        """Return the forward pass of a training step whose gradients are averaged."""
+        return forward
+
+    def share(self, count: int, key: str) -> tuple[int, slice] | None:
+        """Return ``count``, and which images of a batch of so many are this process's; None: all.
+
+        Args:
+            count: The number of images.
+            key: Seeds the rngs of all processes but the first: they draw other dropout masks.
+        """
+        return None
+
+    def weighted(self, loss: Tensor) -> Tensor:
+        """Return the loss whose gradient, averaged, is that of the mean loss of the batch.
+
+        Args:
+            loss: The mean loss of this process's share.
+        """
+        return loss
+
+    def total(self, loss: Tensor, correct: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean loss and number of correct predictions of the batch, from those of the share.
+
+        The running statistics of batch norm are averaged, too, weighted by the images.
+        """
+        return loss, correct
+
+    def gather(self, parts: list[T]) -> list[T]:
+        """Return the parts of all processes: those of the n-th are n, n + world_size, and so on."""
+        return parts
+
+    def check_batch_size(self, size: int) -> None:
+        """Check that each process gets an image of a batch.
+
+        Raises:
+            InputError: If not.
+        """
+        if size < self.world_size:
+            raise InputError(
+                f"--batch-size {size}: {self.world_size} processes train on each batch; choose at "
+                f"least {self.world_size}"
+            )
 
 
 def choose_device(name: str) -> torch.device:

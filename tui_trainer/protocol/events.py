@@ -93,6 +93,7 @@ class RunStarted:
         resize_until: The share of the training with images of ``resize_to`` pixels.
         augment_until: The share of the training after which images are not augmented.
         precision: The precision of a training step: ``float32``, ``tf32`` or ``bf16``.
+        processes: The number of processes that train it together; ``threads`` are of each.
         schema: The schema version of the events of this run.
         script: The training script of a watched run; empty for a run of this program.
         unavailable: What this run cannot do, with the reason: a knob of
@@ -130,6 +131,7 @@ class RunStarted:
     resize_to: int | None = None
     augment_until: float = 1.0
     precision: str = "float32"
+    processes: int = 1
     schema: int = SCHEMA
     script: str = ""
     unavailable: tuple[tuple[str, str], ...] = ()
@@ -309,6 +311,7 @@ class RunResumed:
         images: Training images seen until then.
         threads: The number of CPU threads from now on.
         lines: How many lines of ``events.jsonl`` are still valid; None if the run is not recorded.
+        processes: The number of processes from now on.
     """
 
     step: int
@@ -316,6 +319,7 @@ class RunResumed:
     images: int
     threads: int
     lines: int | None
+    processes: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
