@@ -7,7 +7,6 @@ import os
 import sys
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,11 @@ VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 """What torchrun puts into the environment of each process."""
 
 PATIENCE = 3.0
-"""Seconds for which the other processes leave the message about an error to the first one."""
+"""Seconds for which the other processes wait for the first one, which reports the same error."""
+
+LONGEST_END = 20.0
+"""Seconds after which they report that a first process on another machine has ended: torchrun kills
+them after 30."""
 
 LONGEST_WORDS = 300
 """Characters of an error message for the first process."""
@@ -50,7 +53,7 @@ def prepare_process() -> None:
     # It warns of the search for unused parameters, which is meant.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     if is_follower() and sys.argv[1:2] != ["run"]:
-        silence()
+        discard_output()
 
 
 def is_follower() -> bool:
@@ -85,8 +88,8 @@ def check_front_end(*, no_ui: bool, detach: bool) -> None:
         )
 
 
-def silence() -> None:
-    """Discard the output of this process and of its libraries, but for :func:`_say`."""
+def discard_output() -> None:
+    """Discard the output of this process and of its libraries, but for :func:`_print_error`."""
     _stderr.append(os.dup(sys.stderr.fileno()))
     null = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
@@ -96,7 +99,7 @@ def silence() -> None:
 
 
 def is_silent() -> bool:
-    """Whether :func:`silence` was called."""
+    """Whether :func:`discard_output` was called."""
     return bool(_stderr)
 
 
@@ -107,7 +110,7 @@ def follow() -> ExitCode:
     with finish_loading():
         from tui_trainer.engine.checkpoint_store import CheckpointStore
         from tui_trainer.engine.loop import train
-        from tui_trainer.models.distributed import ProcessGroup, is_lost
+        from tui_trainer.models.distributed import ProcessGroup, is_disconnection
 
     group = ProcessGroup.join()
     with handled(REASONS, _ignore):  # the first process decides what a signal does
@@ -119,11 +122,11 @@ def follow() -> ExitCode:
                 pass
             group.close()
         except Exception as error:
-            if not is_lost(error):
+            if not is_disconnection(error):
                 group.leave(clip(one_line(f"{type(error).__name__}: {error}"), LONGEST_WORDS))
-            group.close()
-            if not group.is_over(timedelta(seconds=PATIENCE)) and group.is_first_to_report():
-                _say(
+                group.is_over(PATIENCE)  # the connections close with this process
+            elif not group.is_over(LONGEST_END) and group.is_first_to_report():
+                _print_error(
                     "the first process of the training has ended without a message; was it killed?"
                 )
             return ExitCode.FAILED
@@ -138,7 +141,7 @@ def _ignore(number: int, frame: FrameType | None) -> None:
     pass
 
 
-def _say(problem: str) -> None:
+def _print_error(problem: str) -> None:
     for descriptor in _stderr:
         with suppress(OSError):
             os.write(descriptor, f"mnist-tui: error: training failed: {problem}\n".encode())

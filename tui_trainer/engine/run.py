@@ -330,7 +330,7 @@ class Run:
     def is_flush_due(self) -> bool:
         """Whether to read the losses that are still on the device: each at once on the CPU."""
         pending, every = self.progress.pending, self.flush_every
-        if self.ranks.world_size > 1:  # at the same steps in all, whatever their clocks say
+        if self.ranks.world_size > 1:  # the clocks of the ranks differ
             return self.progress.step % every == 0
         if len(pending) < every:
             return False

@@ -65,7 +65,7 @@ def header(run: RunStarted) -> str:
         *([f"dropout {run.dropout:g}"] if run.dropout else []),
         *([run.precision] if run.precision != "float32" else []),
         f"seed {run.seed}",
-        f"{run.device} ×{run.threads}" if run.device == "cpu" else run.device,
+        run.hardware,
     ]
     return " · ".join(parts)
 

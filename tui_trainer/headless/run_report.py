@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tui_trainer.headless import event_text
 from tui_trainer.headless.streams import Console, DataOut
 from tui_trainer.history.notices import notice_of
@@ -107,7 +109,7 @@ class Report:
                 self._download(event)
             case RunStarted():
                 self._end_download()
-                self._console.print(event_text.header(event))
+                self._header(event)
             case TestEvaluated():
                 self._test_evaluation = event
             case RunFinished():
@@ -135,11 +137,24 @@ class Report:
 
     def _resume(self, event: RunResumed) -> None:
         self._quiet = False
-        if self.run.started is not None:
-            self._console.print(event_text.header(self.run.started))
+        started = self.run.started
+        if started is not None:
+            now = replace(started, threads=event.threads, processes=event.processes)
+            self._header(now)
         self._console.print(
             f"resumed after step {fmt.count(event.step)}, in epoch {max(1, event.epoch)}"
         )
+        if started is not None and event.processes != started.processes:
+            count = fmt.plural(started.processes, "process", "es")
+            self._console.print(
+                f"it was started in {count}: the batches are the same, dropout masks and batch "
+                "norm statistics are not"
+            )
+
+    def _header(self, started: RunStarted) -> None:
+        self._console.print(event_text.header(started))
+        if started.division:
+            self._console.print(started.division)
 
     def _report_summary(self, event: RunFinished) -> None:
         """Print the result, unless it is printed as a JSON event, and the run's folder."""

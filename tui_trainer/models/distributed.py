@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import pickle
+import platform
 import random
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -21,6 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tui_trainer.models.device import Ranks, choose_device
 from tui_trainer.models.rng import seed_all
 from tui_trainer.protocol.errors import InputError
+from tui_trainer.recording.lock import process_exists
 
 T = TypeVar("T")
 
@@ -30,12 +33,18 @@ LONGEST_WAIT = timedelta(days=365)
 PACKET = 512
 """Bytes of the first message of :meth:`ProcessGroup.first`; almost always it is the only one."""
 
-FAILED, OVER, REPORTS = "mnist-tui/failed", "mnist-tui/over", "mnist-tui/reports"
-"""Keys of the store: the message of a process that failed, the end of the first process, and the
-number of processes that want to report its death."""
+POLL = 0.1
+"""Seconds between two questions whether the first process is still alive."""
+
+FIRST, OVER = "mnist-tui/first", "mnist-tui/over"
+"""Keys of the store: machine and id of the first process, and its end."""
+
+FAILED, REPORTS = "mnist-tui/failed", "mnist-tui/reports"
+"""Keys of the store: the message of a process that failed, and the number of processes that want to
+report the death of the first one."""
 
 
-class LostProcessError(RuntimeError):
+class ProcessEndedError(RuntimeError):
     """Another process of the training has ended."""
 
 
@@ -59,13 +68,15 @@ class ProcessGroup(Ranks):
         self._model = nn.Module()
 
     @classmethod
-    def join(cls) -> ProcessGroup:
+    def join(cls) -> Self:
         """Meet the other processes that torchrun has started, and return the group."""
         store, rank, world_size = next(rendezvous("env://"))
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         dist.init_process_group(
             backend, store=store, rank=rank, world_size=world_size, timeout=LONGEST_WAIT
         )
+        if rank == 0:
+            store.set(FIRST, f"{platform.node()} {os.getpid()}")
         return cls(store, rank, world_size)
 
     def choose_device(self, name: str) -> torch.device:
@@ -145,7 +156,7 @@ class ProcessGroup(Ranks):
                     _Forward(model, forward), broadcast_buffers=False, find_unused_parameters=True
                 )
         except (RuntimeError, ValueError, TypeError) as error:
-            if is_lost(error):
+            if is_disconnection(error):
                 raise
             raise InputError(
                 f"the model cannot be trained in several processes: {error}; train it in one"
@@ -167,6 +178,11 @@ class ProcessGroup(Ranks):
         self._share = len(range(self.rank, count, shares)) / count
         return count, slice(self.rank, None, shares)
 
+    @property
+    def counts(self) -> bool:
+        """Whether this process has images of the last batch."""
+        return self._share > 0
+
     def weighted(self, loss: Tensor) -> Tensor:
         """Return the loss whose gradient, averaged, is that of the mean loss of the batch."""
         factor = self._share * self.world_size
@@ -180,7 +196,7 @@ class ProcessGroup(Ranks):
         buffers are those of the first process.
         """
         norms, others = self._buffers()
-        figures = torch.stack((loss.float() * self._share, correct * float(self._share > 0)))
+        figures = torch.stack((loss.float() * self._share, correct * float(self.counts)))
         flat = torch.cat((figures, *(norm.flatten() * self._share for norm in norms)))
         dist.all_reduce(flat)
         sizes = [norm.numel() for norm in norms]
@@ -217,15 +233,15 @@ class ProcessGroup(Ranks):
         """Return the context of the training in the first process.
 
         Raises:
-            LostProcessError: If another process has ended, with its message if it left one.
+            ProcessEndedError: If another process has ended, with its message if it left one.
         """
         try:
             yield
             self.close()
         except RuntimeError as error:
-            if not is_lost(error):
+            if not is_disconnection(error):
                 raise
-            raise LostProcessError(self._last_words()) from error
+            raise ProcessEndedError(self._last_words()) from error
         finally:
             with suppress(RuntimeError):
                 self._store.set(OVER, "")
@@ -241,13 +257,28 @@ class ProcessGroup(Ranks):
             return bool(self._store.add(REPORTS, 1) == 1)
         return True  # torchrun is gone, too
 
-    def is_over(self, timeout: timedelta) -> bool:
-        """Return whether the first process has ended the run; wait for it for that long."""
-        try:
-            self._store.wait([OVER], timeout)
-        except RuntimeError:
-            return False
-        return True
+    def is_over(self, seconds: float) -> bool:
+        """Wait until the first process has ended the run; return whether it has.
+
+        It has not if it died, or if that takes longer than so many seconds.
+        """
+        last = time.monotonic() + seconds
+        while time.monotonic() < last:
+            is_dead = self._first_is_dead()
+            with suppress(RuntimeError):
+                if self._store.check([OVER]):
+                    return True
+            if is_dead:
+                break
+            time.sleep(POLL)
+        return False
+
+    def _first_is_dead(self) -> bool:
+        """Return whether the first process is known to be dead: only on the same machine."""
+        with suppress(RuntimeError):
+            host, pid = self._store.get(FIRST).decode().rsplit(" ", 1)
+            return host == platform.node() and not process_exists(int(pid))
+        return False
 
     def leave(self, message: str) -> None:
         """Leave a message of this process, which fails, for the first one to report."""
@@ -273,7 +304,7 @@ class _Forward(nn.Module):
         return self._forward[0](images)
 
 
-def is_lost(error: BaseException) -> bool:
+def is_disconnection(error: BaseException) -> bool:
     """Return whether an exchange has failed because another process has ended."""
     text = str(error)
     signs = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "gloo")

@@ -136,6 +136,27 @@ class RunStarted:
     script: str = ""
     unavailable: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def hardware(self) -> str:
+        """The device, with the threads of a CPU, and the number of processes: ``cpu ×2``."""
+        device = f"{self.device} ×{self.threads}" if self.device == "cpu" else self.device
+        return device if self.processes == 1 else f"{device} in {self.processes} processes"
+
+    @property
+    def division(self) -> str:
+        """How several processes divide a batch, in one line; empty for one process."""
+        if self.processes == 1:
+            return ""
+        share = -(-self.batch_size // self.processes)
+        size = fmt.count(self.batch_size)
+        whole = f"each process trains on {fmt.count(share)} of the {size} images of a batch"
+        if not any(row.kind == "batch norm" for row in self.layers):
+            return whole
+        return (
+            f"{whole}; batch norm normalizes these by themselves, and its running statistics are "
+            "averaged over the processes"
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepDone:

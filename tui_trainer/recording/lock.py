@@ -213,10 +213,11 @@ def lives(record: Mapping[str, Any]) -> bool:
         return is_fresh
     if began := record.get("began"):
         return bool(began == _began(number))
-    return is_fresh and _exists(number)
+    return is_fresh and process_exists(number)
 
 
-def _exists(number: int) -> bool:
+def process_exists(number: int) -> bool:
+    """Return whether this machine has a process with this id."""
     if sys.platform == "win32":  # there, a signal would end the process
         return True
     try:

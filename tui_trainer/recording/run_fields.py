@@ -91,6 +91,7 @@ _OF_RUN = (
     Field("updated", Kind.TIME, "last change of the run", "updated_at"),
     Field("device", Kind.TEXT, "device", "device"),
     Field("threads", Kind.COUNT, "CPU threads", "threads"),
+    Field("processes", Kind.COUNT, "processes that train it together", "processes"),
     Field("script", Kind.TEXT, "training script of a watched run", "script"),
     Field("version", Kind.TEXT, "version of mnist-tui", "version"),
     Field("error", Kind.TEXT, "why a damaged run cannot be read"),

@@ -27,6 +27,7 @@ class Summary:
         state: ``running``, or how the run ended: ``completed``, ``stopped``, ``interrupted``,
             ``terminated``, ``disconnected``, ``diverged`` or ``failed``. A killed process leaves
             ``running``, with a lock that is free.
+        processes: The number of processes that trained it together at its start.
         epochs: The number of epochs that the run is set to.
         epochs_done: The number of epochs that are done.
         val_accuracy: The validation accuracy of the last epoch.
@@ -56,6 +57,7 @@ class Summary:
     seed: int = 0
     device: str = ""
     threads: int = 0
+    processes: int = 1
     epochs: int = 0
     epochs_done: int = 0
     step: int = 0
@@ -116,7 +118,7 @@ def summary_of(run: RunState, **of_folder: Any) -> Summary:
 _COPIED: dict[type, tuple[str, ...]] = {
     RunStarted: (
         *("model", "parameters", "dataset", "train_size", "val_size", "seed", "device"),
-        *("threads", "epochs", "script"),
+        *("threads", "processes", "epochs", "script"),
     ),
     EpochDone: ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_interval"),
     TestEvaluated: ("test_loss", "test_accuracy", "test_correct", "test_total", "test_interval"),

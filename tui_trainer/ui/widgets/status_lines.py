@@ -76,13 +76,14 @@ def what_cells(run: ShownRun) -> list[Cell]:
     split = fmt.count(started.train_size)
     if started.val_size:
         split += f"+{fmt.count(started.val_size)}"
+    many = f" in {started.processes} processes" if started.processes > 1 else ""
     return [
         *cells,
         Cell(f" · {fmt.count(started.parameters)}", rank=2),
         Cell(" parameters", rank=4),
         Cell(f" · {started.dataset}", rank=3),
         Cell(f" {split}", rank=4, style="muted"),
-        Cell(f" · {started.device} ×{started.threads}", rank=6, style="muted"),
+        Cell(f" · {started.device} ×{started.threads}{many}", rank=6, style="muted"),
         Cell(f" · seed {started.seed}", rank=7, style="muted"),
     ]
 
