@@ -40,7 +40,10 @@ from tui_trainer.ui.keys.keys_file import load_keymap
 from tui_trainer.ui.theming.themes import load_theme
 
 PROGRAM = "mnist-tui"
-OTHERS = {"python", "python3", "pytest", "ruff", "mypy", "lint-imports", "git", ".ci/run", "pip"}
+OTHERS = {
+    *("python", "python3", "torchrun", "pytest", "ruff", "mypy", "lint-imports", "git", ".ci/run"),
+    "pip",
+}
 """Other programs that the pages name; of those, only the modules are looked for."""
 
 FEW = {"--epochs": "1", "--train-size": "400", "--val-size": "100", "--threads": "1"}

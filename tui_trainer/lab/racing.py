@@ -54,8 +54,11 @@ class Racing:
         """Give the run the state of an arm, and report the arm's events as the run's.
 
         Raises:
-            ValueError: If the run is not where the race began, or there is no such arm.
+            ValueError: If the run is not where the race began, there is no such arm, or other
+                processes train the run too.
         """
+        if self.run.ranks.world_size > 1:
+            raise ValueError("several processes train this run: set the knob instead")
         arm, run = self._chosen(command.arm), self.run
         assert arm.end is not None
         if not command.at_end:
