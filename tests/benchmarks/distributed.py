@@ -1,4 +1,4 @@
-"""Is a training in several processes one of the same recipe? ``python tests/benchmarks/distributed.py``
+"""Compare a training in several processes with one: ``python tests/benchmarks/distributed.py``.
 
     python tests/benchmarks/distributed.py                          # five seeds, 1 and 2 processes
     python tests/benchmarks/distributed.py --model small --train-size 55000 --epochs 4
