@@ -17,6 +17,7 @@ from tui_trainer.protocol.events import Event
 from tui_trainer.recording.folder import RunFolder
 from tui_trainer.recording.lock import Lock, this_process
 from tui_trainer.sweeps import record_store
+from tui_trainer.sweeps import worker as worker_module
 from tui_trainer.sweeps.errors import TakenOverError
 from tui_trainer.sweeps.liveness import GRACE, Liveness
 from tui_trainer.sweeps.patience import StorageAwayError
@@ -62,7 +63,8 @@ class Observer:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(worker_module, "POLL", 0.05)
     Study.create(parse_sweep(TEXT, "sweep.toml"), tmp_path / "sweep")
     return tmp_path / "sweep"
 
@@ -229,7 +231,7 @@ def test_a_worker_waits_while_others_train_the_last_trials(
     worker = Worker(Study.open(folder), FakeRun())
     thread = threading.Thread(target=lambda: events.extend(worker.work()))
     thread.start()
-    thread.join(0.3)
+    thread.join(0.5)
     assert thread.is_alive()
     claim.values = [0.7]
     study.complete(claim)

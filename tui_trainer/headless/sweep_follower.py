@@ -18,7 +18,13 @@ from tui_trainer.sweeps.state import SweepState, TrialPhase
 from tui_trainer.text.fmt import Cell, duration, listed, plural
 
 EVERY = 0.5
-"""Seconds between two readings of the sweep."""
+"""Seconds between two readings of the sweep …"""
+
+SHARE = 0.005
+"""… which take at most this share of a core: the workers need it."""
+
+STEP = 0.1
+"""Seconds between two checks whether a worker runs."""
 
 ENDED: tuple[TrialPhase, ...] = ("completed", "pruned", "failed")
 """The phases of trials that are not trained any more."""
@@ -84,6 +90,7 @@ class SweepFollower:
         resume: The command that goes on with an interrupted sweep.
         json_lines: Whether stdout gets JSON lines: one for each trial, then one for the sweep.
         sleep: Waits for a number of seconds.
+        used: The CPU time of this process, in seconds.
     """
 
     def __init__(
@@ -94,10 +101,11 @@ class SweepFollower:
         resume: str,
         json_lines: bool = False,
         sleep: Callable[[float], object] = time.sleep,
+        used: Callable[[], float] = time.process_time,
     ) -> None:
         self._read, self._workers, self._resume = read, workers, resume
         self._json_lines = json_lines
-        self._sleep = sleep
+        self._sleep, self._used = sleep, used
         self._console = Console(sys.stderr, time.monotonic)
         self._data = DataOut(data_stream(), self._console)
         self._reported: set[int] | None = None
@@ -142,10 +150,9 @@ class SweepFollower:
     def _follow(self) -> None:
         output_error: OutputError | None = None
         while True:
+            self._poll()
             is_last = not self._workers.running
-            for worker in self._workers.poll():
-                if worker.problem:
-                    self._console.print(f"worker {worker.name}: {worker.problem}")
+            began = self._used()
             try:
                 self._print(self._read())
             except OutputError as error:
@@ -155,9 +162,23 @@ class SweepFollower:
                     self._interrupts.send(Stop(reason="interrupted", test=False))
             if is_last:
                 break
-            self._sleep(EVERY)
+            self._wait(max(EVERY, (self._used() - began) / SHARE))
         if output_error is not None:
             raise output_error
+
+    def _poll(self) -> None:
+        """Print which workers have failed."""
+        for worker in self._workers.poll():
+            if worker.problem:
+                self._console.print(f"worker {worker.name}: {worker.problem}")
+
+    def _wait(self, seconds: float) -> None:
+        """Wait until the next reading, or until the last worker has ended."""
+        for _ in range(max(1, round(seconds / STEP))):
+            self._sleep(STEP)
+            self._poll()
+            if not self._workers.running:
+                return
 
     def _print(self, state: SweepState) -> None:
         ended = [trial for trial in state.trials if trial.phase in ENDED]

@@ -50,6 +50,7 @@ class Heartbeat:
         while not self._is_over.wait(self._study.liveness.beat):
             try:
                 self._study.heartbeat(self._claim)
+                self._study.records()  # to observe the heartbeats of the others
             except (TakenOverError, StorageError) as error:
                 if not self._is_over.is_set():  # otherwise the trial has ended meanwhile
                     self.error = error

@@ -51,7 +51,8 @@ def open_storage(place: Path | str, announce: Announce = lambda line: None) -> B
     if isinstance(place, str):
         from tui_trainer.sweeps.database import open_database
 
-        return open_database(DatabaseUrl.parse(place), announce)
+        # With Optuna's cache, which reads finished trials once.
+        return optuna.storages.get_storage(open_database(DatabaseUrl.parse(place), announce))
     with storage_errors(printable(place)):
         return JournalStorage(JournalFileBackend(str(place), lock_obj=JournalLock(str(place))))
 

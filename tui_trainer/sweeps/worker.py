@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 StartRun = Callable[[RunConfig, RunFolder, Inbox], Iterator[Event]]
 """Starts the run of a folder, or resumes it: the events of a resumed one begin with its past."""
 
-POLL = 1.0
+POLL = 2.0
 """Seconds between two looks for a trial, while other workers train the last ones."""
 
 MAX_FAILED = 5
