@@ -20,7 +20,7 @@ from tui_trainer.sweeps.progress import limits_of, seconds_left
 from tui_trainer.sweeps.state import SweepState, TrialState
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
-from tui_trainer.text.lines import UNWRAPPED, Lines, aligned, kept_lines, paragraph
+from tui_trainer.text.lines import UNWRAPPED, Lines, aligned, paragraph
 
 GAP = "  "
 
@@ -48,22 +48,30 @@ def trial_rows(
         trials: The trials.
         longest: The widest cell of a setting; longer values are clipped.
     """
-    rows = [[fmt.clip(text, longest) for text in _texts(state, trial)] for trial in trials]
+    rows = [trial_texts(state, trial, longest) for trial in trials]
+    return padded_rows(state, rows)
+
+
+def padded_rows(state: SweepState, rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Return the head and rows of :func:`trial_texts`, padded to the width of their columns."""
     return aligned([heads_of(state), *rows], right_columns(state))
 
 
-def _texts(state: SweepState, trial: TrialState) -> list[str]:
+def trial_texts(state: SweepState, trial: TrialState, longest: int = UNWRAPPED) -> list[str]:
+    """Return the cells of a trial; values of more than ``longest`` columns are clipped."""
     settings = trial.settings
     epochs = f"{trial.epoch}/{trial.epochs}" if trial.epochs else str(trial.epoch)
-    return [
+    texts = [
         str(trial.number),
         _objective(state, trial),
         *(setting_text(settings[n]) if n in settings else "-" for n in state.spec.space),
         epochs,
-        fmt.duration(trial.seconds),
+        # That of a running trial would change its row, and so paint the table, every second.
+        "…" if trial.phase == "running" else fmt.duration(trial.seconds),
         f"{GLYPHS[trial.phase]} {trial.phase}",
         fmt.one_line(trial.reason),
     ]
+    return [fmt.clip(text, longest) for text in texts]
 
 
 def _objective(state: SweepState, trial: TrialState) -> str:
@@ -197,7 +205,7 @@ def advice_lines(state: SweepState, width: int) -> Lines:
         lines += paragraph(sentence.text, sentence.role, width, hanging=2)
     for command in commands_of(state):
         lines += [[], *paragraph(f"To {_after_to(command.purpose)}:", "", width)]
-        lines += kept_lines(f"  {command.text}", "intervention", width)
+        lines += paragraph(command.text, "intervention", width, indent=2, hanging=2)
     return lines
 
 

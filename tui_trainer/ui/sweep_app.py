@@ -25,7 +25,10 @@ EVERY = 1.0
 """Seconds between two readings of the state …"""
 
 SHARE = 0.01
-"""… which take at most this share of the time: the workers need the rest."""
+"""… which take, with showing it, at most this share of one core: the workers need the rest."""
+
+SLOWEST = 10.0
+"""The longest time between two readings: of a sweep with thousands of trials."""
 
 Read = Callable[[], SweepState]
 """Reads the state of a sweep; called on a separate thread.
@@ -46,7 +49,7 @@ class SweepApp(BaseApp):
         theme: The name or the file of the theme.
         notify: How to notify the user of the end.
         pictures: The folder for pictures of the window.
-        clock: The clock of the readings.
+        cpu_time: The CPU time of the calling thread.
 
     Attributes:
         state: The state that was read last; None before the first reading.
@@ -65,17 +68,16 @@ class SweepApp(BaseApp):
         theme: str | None = None,
         notify: str = "off",
         pictures: Path | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        cpu_time: Callable[[], float] = time.thread_time,
     ) -> None:
         super().__init__(theme=theme, pictures=pictures)
         self.state: SweepState | None = None
         self.is_stopping = False
         self._read, self._stop, self._resume = read, stop, resume
         self._notify = notify
-        self._clock = clock
+        self._cpu_time = cpu_time
         self._problem = ""
         self._best: tuple[int, float] | None = None
-        self._asked_at = 0.0
         self._has_seen_worker = False
         self.add_mode("sweep", SweepScreen)
 
@@ -85,8 +87,8 @@ class SweepApp(BaseApp):
 
     def _ask(self) -> None:
         """Read the state on a thread; the next reading starts when this one has ended."""
-        self._asked_at = self._clock()
-        self.run_worker(partial(_state_or_reason, self._read), thread=True, group="state")
+        read = partial(_state_or_reason, self._read, self._cpu_time)
+        self.run_worker(read, thread=True, group="state")
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Show a state that was read."""
@@ -95,14 +97,16 @@ class SweepApp(BaseApp):
             WorkerState.RUNNING,
         ):
             return
-        result = event.worker.result if event.state == WorkerState.SUCCESS else None
-        took = self._clock() - self._asked_at
-        if isinstance(result, SweepState):
-            self._take(result)
-        elif isinstance(result, str):
-            self._problem = result
-            self._show()
-        self.set_timer(max(EVERY, took / SHARE - took), self._ask)
+        cost, begun = 0.0, self._cpu_time()
+        if event.state == WorkerState.SUCCESS and event.worker.result is not None:
+            found, cost = event.worker.result
+            if isinstance(found, SweepState):
+                self._take(found)
+            else:
+                self._problem = found
+                self._show()
+        cost += self._cpu_time() - begun
+        self.set_timer(min(SLOWEST, max(EVERY, cost / SHARE)), self._ask)
 
     def _take(self, state: SweepState) -> None:
         before, self.state, self._problem = self.state, state, ""
@@ -117,7 +121,8 @@ class SweepApp(BaseApp):
             self.write_to_terminal(notification(text, self._notify))
             self.notify(state.ended or "finished", title="the sweep has ended", timeout=15)
         self._show()
-        self.refresh_bindings()
+        if before is None or before.workers != state.workers or before.is_over != state.is_over:
+            self.refresh_bindings()
 
     def _show(self) -> None:
         phase = phase_cells(
@@ -190,11 +195,14 @@ class SweepApp(BaseApp):
             self.exit()
 
 
-def _state_or_reason(read: Read) -> SweepState | str:
-    """Return the state of a sweep, or why it cannot be read now."""
+def _state_or_reason(read: Read, cpu_time: Callable[[], float]) -> tuple[SweepState | str, float]:
+    """Return the state of a sweep, or why it cannot be read now, and the CPU time of reading."""
+    begun = cpu_time()
+    found: SweepState | str
     try:
-        return read()
+        found = read()
     except InputError as error:
-        return str(error)
+        found = str(error)
     except OSError as error:
-        return reason(error)
+        found = reason(error)
+    return found, cpu_time() - begun

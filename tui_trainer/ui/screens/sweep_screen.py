@@ -161,13 +161,16 @@ class SweepScreen(ViewScreen):
         empty.update("reading the sweep …" if state is None else "No trial has begun yet.")
         if state is None:
             return
-        if self._shown[:1] != (state.trials,):
-            trials = best_first(state) if self.is_best_first else list(reversed(state.trials))
-            table.show_trials(state, trials)
-        if self._shown != (state.trials, state.importance, state.is_over):
+        trials = best_first(state) if self.is_best_first else list(reversed(state.trials))
+        table.show_trials(state, trials)
+        # While trials only grow, nothing but their rows and curves changes.
+        shown = ([(each.number, each.phase) for each in trials], state.importance, state.is_over)
+        if shown != self._shown:
+            self._shown = shown
             self.query_one(AdvicePanel).show(state)
-        self._shown = (state.trials, state.importance, state.is_over)
-        self._show_chosen()
+            self._show_chosen()
+        elif (chosen := self.chosen) is not None and chosen.phase == "running":
+            self._show_line(state, chosen)
 
     @property
     def chosen(self) -> TrialState | None:
@@ -188,13 +191,16 @@ class SweepScreen(ViewScreen):
         marks = {str(n): Cell(style.glyph, style=style.role) for n, style in styles.items()}
         self.query_one(TrialsTable).show_marks(marks)
         self.query_one(ParallelPanel).show(state, styles)
-        style = styles[chosen.number] if chosen is not None else CHOSEN
-        line = chosen_cells(state, chosen, style.glyph, style.role)
-        self.query_one("#chosen", ShownLine).show(line)
+        self._show_line(state, chosen)
         self._wanted = wanted_trials(state, styles)
         if self.is_current:
             self.reader.want(wanted_folders(self._wanted))
         self._draw_curves()
+
+    def _show_line(self, state: SweepState, chosen: TrialState | None) -> None:
+        style = self._styles[chosen.number] if chosen is not None else CHOSEN
+        line = chosen_cells(state, chosen, style.glyph, style.role)
+        self.query_one("#chosen", ShownLine).show(line)
 
     # --- the curves
 

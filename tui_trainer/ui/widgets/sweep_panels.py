@@ -12,8 +12,9 @@ from tui_trainer.sweeps.sweep_table import (
     advice_lines,
     heads_of,
     importance_lines,
+    padded_rows,
     trial_role,
-    trial_rows,
+    trial_texts,
 )
 from tui_trainer.text.fmt import Cell
 from tui_trainer.text.lines import Lines
@@ -30,9 +31,13 @@ class TrialsTable(KeyedTable):
 
     BINDINGS: ClassVar[list[BindingType]] = [*TRIALS_TABLE_KEYS]
 
+    def __init__(self, *, id: str) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._texts: dict[int, tuple[TrialState, int, list[str]]] = {}
+
     def show_trials(self, state: SweepState, trials: Sequence[TrialState]) -> None:
-        """Show trials in this order."""
-        head, *rows = trial_rows(state, trials, LONGEST_CELL)
+        """Show trials in this order; only the texts of changed ones are made again."""
+        head, *rows = padded_rows(state, [self._row(state, trial) for trial in trials])
         heads = dict(zip(heads_of(state), head, strict=True))
         self.show(
             heads,
@@ -41,6 +46,13 @@ class TrialsTable(KeyedTable):
                 for trial, row in zip(trials, rows, strict=True)
             ],
         )
+
+    def _row(self, state: SweepState, trial: TrialState) -> list[str]:
+        before = self._texts.get(trial.number)
+        if before is None or before[:2] != (trial, state.val_images):
+            before = (trial, state.val_images, trial_texts(state, trial, LONGEST_CELL))
+            self._texts[trial.number] = before
+        return before[2]
 
     @property
     def number(self) -> int | None:
