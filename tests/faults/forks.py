@@ -72,6 +72,11 @@ class Child:
         """Return its stderr so far."""
         return self._err.read_text(encoding="utf-8") if self._err.exists() else ""
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended; :meth:`wait` reaps it."""
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+
     def kill_after(self, seconds: float) -> None:
         """Kill it after some seconds unless it has ended; :meth:`wait` reaps it."""
         time.sleep(seconds)
