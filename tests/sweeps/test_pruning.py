@@ -58,7 +58,7 @@ def test_seeds_are_left_out_only_where_the_spread_is_known() -> None:
     best = (0.980, 0.981, 0.982)
     trials = [best, (0.970, 0.971, 0.972)]
     assert clearly_worse([0.90], best, trials, spec)
-    assert not clearly_worse([0.9795], best, trials, spec)
+    assert not clearly_worse([0.9775], best, trials, spec)
     assert not clearly_worse([0.90], best, trials[:1], spec)  # two degrees of freedom
     assert not clearly_worse([0.90], (), trials, spec)
     assert not clearly_worse([0.99], best, trials, spec)

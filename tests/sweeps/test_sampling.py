@@ -9,9 +9,9 @@ import pytest
 
 from tests.sweeps.made import spec_of
 from tui_trainer.sweeps.sampling import seed_of, settings_at
-from tui_trainer.sweeps.spec import Choice, Range
+from tui_trainer.sweeps.spec import Choice, Dimension, Range
 
-SPACE = {
+SPACE: dict[str, Dimension] = {
     "lr": Range(0.01, 1.0, log=True),
     "batch_size": Range(1, 100, log=True, is_integer=True),
     "label_smoothing": Range(0.0, 0.3, step=0.1),
@@ -38,7 +38,9 @@ def test_values_are_in_their_ranges_and_reach_all_of_them(sampler: str) -> None:
 
 @pytest.mark.parametrize("sampler", ["random", "sobol", "grid"])
 def test_a_place_has_its_settings_whatever_was_asked_before(sampler: str) -> None:
-    space = {name: each for name, each in SPACE.items() if name in ("epochs", "model")}
+    space: dict[str, Dimension] = {
+        name: each for name, each in SPACE.items() if name in ("epochs", "model")
+    }
     spec = spec_of(space, sampler=sampler)
     forwards = [settings_at(spec, place) for place in range(1, 9)]
     backwards = [settings_at(spec, place) for place in range(8, 0, -1)]
@@ -57,7 +59,11 @@ def test_sobol_covers_the_space_evenly() -> None:
 
 
 def test_a_grid_has_each_combination_once() -> None:
-    space = {"epochs": SPACE["epochs"], "model": SPACE["model"], "nesterov": Choice((True, False))}
+    space: dict[str, Dimension] = {
+        "epochs": SPACE["epochs"],
+        "model": SPACE["model"],
+        "nesterov": Choice((True, False)),
+    }
     spec = spec_of(space, sampler="grid")
     found = {tuple(settings_at(spec, place).values()) for place in range(1, 17)}
     assert len(found) == 16

@@ -102,26 +102,28 @@ def clearly_worse(
 ) -> str:
     """Return why further seeds of a trial cannot make it the best; empty if they may.
 
-    The means of two trials are compared with the spread between the seeds of one trial, pooled over
-    all trials: one seed has no spread. One-sided, 97.5 %.
+    It is compared with the best trial over the same seeds. The spread between the seeds of a trial
+    is pooled over all trials, as one seed has no spread. One-sided, 97.5 %.
 
     Args:
         values: The objectives of its seeds so far.
-        best: Those of the best completed trial.
+        best: Those of the best completed trial, in the same order.
         trials: Those of all trials.
         spec: The sweep.
     """
     groups = [group for group in trials if len(group) > 1]
     freedom = sum(len(group) - 1 for group in groups)
-    if not values or not best or freedom < MIN_FREEDOM:
+    pairs = list(zip(values, best, strict=False))
+    if not pairs or freedom < MIN_FREEDOM:
         return ""
     squares = math.fsum((value - fmean(group)) ** 2 for group in groups for value in group)
-    error = math.sqrt(squares / freedom * (1 / len(values) + 1 / len(best)))
+    error = math.sqrt(squares / freedom * 2 / len(pairs))
     sign = 1 if spec.is_minimized else -1
-    gap = sign * (fmean(values) - fmean(best))
+    gap = sign * fmean(value - other for value, other in pairs)
     if gap <= student_quantile(freedom) * error:
         return ""
+    there = fmean(other for _, other in pairs)
     return (
-        f"after {len(values)} of {spec.seeds} seeds: {fmean(values):.4f}, clearly worse than the "
-        f"best trial ({fmean(best):.4f})"
+        f"after {len(pairs)} of {spec.seeds} seeds: {fmean(values):.4f}, clearly worse than the "
+        f"best trial there ({there:.4f})"
     )

@@ -70,7 +70,7 @@ def spent(spec: SweepSpec, records: Sequence[FrozenTrial]) -> str:
             return f"{plural(budget.epochs, 'epoch')} trained"
     seconds = covered([span_of(each) for each in records])
     if budget.minutes is not None and seconds >= 60 * budget.minutes:
-        return f"{budget.minutes:g} minutes of training"
+        return f"{budget.minutes:g} minute{'s' if budget.minutes != 1 else ''} of training"
     return ""
 
 
