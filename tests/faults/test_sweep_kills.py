@@ -147,7 +147,7 @@ def test_an_unfinished_line_of_a_killed_process_is_removed(whole: Path) -> None:
     before = trials_of(whole)
     with (whole / "study.log").open("ab") as file:
         file.write(b'{"op_code":8,"worker_id":"x","trial')
-    assert trials_of(whole) == before  # it is read as far as it goes
+    assert trials_of(whole) == before  # all lines before it are read
     Study.open(whole).set_budget(trials=12)
     assert trials_of(whole) == before
     assert (whole / "study.log").read_bytes().count(b'"worker_id":"x"') == 0

@@ -140,7 +140,7 @@ def test_a_file_that_searches_nothing_is_one_line(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", NOT_SEARCHED)
-def test_what_cannot_be_searched_says_why(name: str) -> None:
+def test_settings_that_cannot_be_searched_have_a_reason(name: str) -> None:
     assert f"{name}: cannot be searched: {NOT_SEARCHED[name]}" in refused(
         with_space(f"{name} = [1, 2]")
     )
