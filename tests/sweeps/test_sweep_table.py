@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,7 @@ from tui_trainer.stats.intervals import wilson
 from tui_trainer.sweeps.figures import best_first, interval_of, interval_words, setting_text
 from tui_trainer.sweeps.progress import limits_of, seconds_left
 from tui_trainer.sweeps.spec import Budget
-from tui_trainer.sweeps.state import SweepState, TrialState
+from tui_trainer.sweeps.state import SweepState, TrialState, WorkerState
 from tui_trainer.sweeps.sweep_table import (
     conclusion_lines,
     importance_lines,
@@ -35,6 +36,22 @@ def test_the_columns_keep_their_width() -> None:
     rows = trial_rows(sweep_of(60, MANY), sweep_of(60, MANY).trials, 28)
     for column in zip(*rows, strict=True):
         assert len({len(text) for text in column}) == 1
+
+
+def test_the_workers_of_several_machines_are_shown_and_where_the_runs_lie(tmp_path: Path) -> None:
+    state = sweep_of(3, running=0)
+    workers = (WorkerState(name="here:1"), WorkerState(name="there:2"))
+    trials = (
+        replace(state.trials[0], worker="here:1", runs=(tmp_path,), epoch=2),
+        replace(state.trials[1], worker="there:2", runs=(), epoch=2),
+        replace(state.trials[2], worker="there:2", runs=(), epoch=0, phase="running", values=()),
+    )
+    state = replace(state, trials=trials, workers=workers)
+    head, *rows = trial_rows(state, trials)
+    place = [name.strip() for name in head].index("worker")
+    assert [row[place].strip() for row in rows] == ["here:1", "there:2, runs there", "there:2"]
+    alone = replace(state, workers=workers[:1])
+    assert "worker" not in [name.strip() for name in trial_rows(alone, trials)[0]]
 
 
 def test_one_seed_has_the_wilson_interval_of_the_validation_images() -> None:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from tui_trainer.stats.means import MeanInterval, mean_interval
 from tui_trainer.sweeps.spec import SweepSpec
+from tui_trainer.text.fmt import printable
 
 TrialPhase = Literal["waiting", "running", "completed", "pruned", "failed"]
 
@@ -58,6 +59,16 @@ class TrialState:
     def mean(self) -> MeanInterval | None:
         """The mean over the finished runs; its interval is NaN for a single one."""
         return mean_interval(self.values) if self.values else None
+
+    @property
+    def host(self) -> str:
+        """The machine that trains it or has trained it."""
+        return printable(self.worker.rpartition(":")[0])
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it was trained, but the folders of its runs are not here."""
+        return self.epoch > 0 and not self.runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +131,11 @@ class SweepState:
     is_over: bool = False
     ended: str = ""
     val_images: int = 0
+
+    @property
+    def has_several_hosts(self) -> bool:
+        """Whether workers on several machines have trained it."""
+        return len({worker.name.rpartition(":")[0] for worker in self.workers}) > 1
 
     @property
     def completed(self) -> tuple[TrialState, ...]:

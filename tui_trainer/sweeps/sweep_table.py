@@ -30,7 +30,8 @@ Row = tuple[Cell, ...]
 def heads_of(state: SweepState) -> list[str]:
     """Return the heads of the table of trials."""
     objective = NAMES[state.spec.objective].replace("validation", "val")
-    return ["trial", objective, *state.spec.space, "epochs", "time", "state", "reason"]
+    workers = ["worker"] if state.has_several_hosts else []
+    return ["trial", objective, *state.spec.space, "epochs", "time", "state", *workers, "reason"]
 
 
 def right_columns(state: SweepState) -> set[int]:
@@ -69,9 +70,15 @@ def trial_texts(state: SweepState, trial: TrialState, longest: int = UNWRAPPED) 
         # That of a running trial would change its row, and so paint the table, every second.
         "…" if trial.phase == "running" else fmt.duration(trial.seconds),
         f"{GLYPHS[trial.phase]} {trial.phase}",
+        *([_worker(trial)] if state.has_several_hosts else []),
         fmt.one_line(trial.reason),
     ]
     return [fmt.clip(text, longest) for text in texts]
+
+
+def _worker(trial: TrialState) -> str:
+    """Return the worker of a trial, and that its runs lie on that machine if they are not here."""
+    return fmt.printable(f"{trial.worker}, runs there" if trial.is_elsewhere else trial.worker)
 
 
 def _objective(state: SweepState, trial: TrialState) -> str:

@@ -263,7 +263,9 @@ class SweepScreen(ViewScreen):
         trial = self.chosen
         if trial is None:
             return
-        if not trial.runs:
+        if trial.is_elsewhere:
+            self.notify(f"the runs of trial {trial.number} lie on the machine {trial.host}")
+        elif not trial.runs:
             self.notify(f"trial {trial.number} has not begun a run yet")
         elif len(trial.runs) == 1:
             self._open(trial.runs[0])
