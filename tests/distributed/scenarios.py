@@ -5,11 +5,15 @@ One start for all scenarios: starting processes takes most of the time.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from tests.engine.runs import tiny_config
 from tests.faults.runs import COMMANDS, CommandInbox, Commands
@@ -17,7 +21,7 @@ from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.loop import train
 from tui_trainer.engine.resuming import Resumption
 from tui_trainer.lab.assistant import Laboratory
-from tui_trainer.models.checkpoints import read_checkpoint
+from tui_trainer.models.checkpoints import Checkpoint, read_checkpoint
 from tui_trainer.models.device import Ranks
 from tui_trainer.models.distributed import ProcessGroup
 from tui_trainer.protocol.commands import (
@@ -53,18 +57,26 @@ class Scenario:
     commands: Commands = field(default_factory=dict)
     resumes: str = ""
 
-    def train(self, out: Path, data: Path, ranks: Ranks | None = None) -> list[Event]:
-        """Train it; the first process saves its checkpoints in a folder."""
+    def train(
+        self, out: Path, data: Path, ranks: Ranks | None = None
+    ) -> tuple[list[Event], Checkpoint]:
+        """Train it; the first process saves its checkpoints in a folder.
+
+        Returns:
+            The events, and the last checkpoint of this process.
+        """
         resume = (ranks or Ranks()).first(lambda: self._resumption(out))
-        store, assistant = None, None
+        store, assistant = CheckpointStore(), None
         if ranks is None or ranks.rank == 0:
             store, assistant = CheckpointStore(out / self.name), Laboratory()
         first = resume.state.metadata["step"] if resume is not None else 0
         inbox = CommandInbox(self.commands, first) if assistant is not None else Inbox()
         config = self.config(data)
-        return list(
+        events = list(
             train(config, inbox, store=store, assistant=assistant, resume=resume, ranks=ranks)
         )
+        assert store.last_good is not None
+        return events, store.last_good
 
     def _resumption(self, out: Path) -> Resumption | None:
         path = out / self.resumes / f"last{SUFFIX}"
@@ -77,6 +89,8 @@ class Scenario:
 
 PLAIN = {"model": "conv-gap", "batch_size": 36, "epochs": 5, "lr": 0.1, "augment": "light"}
 """Without batch norm and dropout; the last of four batches has two images."""
+
+NET = f"{Path(__file__).with_name('nets.py')}:Net"
 
 NOISY = {"model": "era-s6-dropout", "epochs": 3}
 """With batch norm, dropout and augmentation, and with commands."""
@@ -96,6 +110,7 @@ SCENARIOS = (
     Scenario("stopped", NOISY, {**COMMANDS, **STOP}),
     Scenario("resumed", NOISY, COMMANDS, resumes="stopped"),
     Scenario("resumed-from-one", NOISY, COMMANDS, resumes="stopped-alone"),
+    Scenario("custom", {"model": NET, "epochs": 1, "batch_size": 36}),
     Scenario("diverged", {**PLAIN, "lr": 900.0}),
 )
 
@@ -113,15 +128,24 @@ class RecordedGroup(ProcessGroup):
         return part
 
 
+def digest_of(tensors: Mapping[str, Tensor]) -> str:
+    """Return a digest of the bits of tensors."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode() + tensors[name].contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
 def main(out: Path, data: Path) -> None:
     """Train all scenarios in this process of the group."""
     group = RecordedGroup.join()
     for scenario in SCENARIOS:
         group.parts = []
-        events = scenario.train(out, data, group)
+        events, state = scenario.train(out, data, group)
         place = out / f"{scenario.name}-{group.rank}.json"
         lines = [json.loads(to_json(event)) for event in events]
-        place.write_text(json.dumps({"parts": group.parts, "events": lines}), encoding="utf-8")
+        record = {"parts": group.parts, "events": lines, "model": digest_of(state.part("model"))}
+        place.write_text(json.dumps(record), encoding="utf-8")
     group.close()
 
 

@@ -47,13 +47,15 @@ class Trained:
         everyone = [self._record(name, rank)["parts"] for rank in range(self.count)]
         return [list(step) for step in zip(*everyone, strict=True)]
 
+    def models(self, name: str) -> list[str]:
+        """Return a digest of the weights and buffers of each process."""
+        return [self._record(name, rank)["model"] for rank in range(self.count)]
+
     def _record(self, name: str, rank: int) -> Any:
         return json.loads((self.out / f"{name}-{rank}.json").read_text(encoding="utf-8"))
 
 
-@pytest.fixture(
-    scope="module", params=[2, pytest.param(3, marks=pytest.mark.slow)], ids=["2 ranks", "3 ranks"]
-)
+@pytest.fixture(scope="module", params=[2, pytest.param(3, marks=pytest.mark.slow)], ids=["2", "3"])
 def trained(
     request: pytest.FixtureRequest, tiny: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Trained:
@@ -73,8 +75,8 @@ def trained(
 def alone(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkpoint, list[Event]]:
     """The scenario ``plain`` in one process."""
     out = tmp_path_factory.mktemp("alone")
-    events = BY_NAME["plain"].train(out, tiny)
-    return read_checkpoint(out / "plain" / f"last{SUFFIX}"), events
+    events, state = BY_NAME["plain"].train(out, tiny)
+    return state, events
 
 
 def test_every_example_comes_once_an_epoch(trained: Trained) -> None:
@@ -112,6 +114,11 @@ def test_all_processes_report_the_same(trained: Trained) -> None:
         )
         assert first
         assert all(other == first for other in others), kind
+
+
+@pytest.mark.parametrize("name", ["plain", "whole", "resumed", "custom"])
+def test_all_processes_have_the_same_weights_and_buffers(name: str, trained: Trained) -> None:
+    assert len(set(trained.models(name))) == 1
 
 
 def test_commands_hold_in_all_processes(trained: Trained) -> None:

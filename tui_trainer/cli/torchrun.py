@@ -110,7 +110,7 @@ def follow() -> ExitCode:
     with finish_loading():
         from tui_trainer.engine.checkpoint_store import CheckpointStore
         from tui_trainer.engine.loop import train
-        from tui_trainer.models.distributed import ProcessGroup, is_disconnection
+        from tui_trainer.models.distributed import KILLED, ProcessGroup, is_disconnection
 
     group = ProcessGroup.join()
     with handled(REASONS, _ignore):  # the first process decides what a signal does
@@ -126,9 +126,7 @@ def follow() -> ExitCode:
                 group.leave(clip(one_line(f"{type(error).__name__}: {error}"), LONGEST_WORDS))
                 group.is_over(PATIENCE)  # the connections close with this process
             elif not group.is_over(LONGEST_END) and group.is_first_to_report():
-                _print_error(
-                    "the first process of the training has ended without a message; was it killed?"
-                )
+                _print_error(f"the first process {KILLED}")
             return ExitCode.FAILED
     return ExitCode.FINISHED
 

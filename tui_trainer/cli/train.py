@@ -52,7 +52,8 @@ def new_run(
 ) -> None:
     """Train small convolutional networks on MNIST, and adjust the training live.
 
-    Without --no-ui a window opens; press ? there for its keys.
+    Without --no-ui a window opens; press ? there for its keys. One training in N processes:
+    torchrun --nproc-per-node N -m tui_trainer --no-ui.
     """
     if version:
         standard_output().line(f"mnist-tui {__version__}")

@@ -80,7 +80,7 @@ def evaluate(model: nn.Module, data: Data, split: Split, ranks: Ranks | None = N
     With ``ranks``, each of them evaluates a part of the images, and gets the whole result.
     """
     ranks = ranks or Ranks()
-    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    parts: list[tuple[Tensor, ...]] = []
     batch = max(1, EVAL_PIXELS // data.values)
     with evaluating(model):
         for start in range(0, len(split), batch)[ranks.rank :: ranks.world_size]:

@@ -71,7 +71,7 @@ class Ranks:
         """
         return loss, correct
 
-    def gather(self, parts: list[T]) -> list[T]:
+    def gather(self, parts: list[tuple[Tensor, ...]]) -> list[tuple[Tensor, ...]]:
         """Return the parts of all processes: those of the n-th are n, n + world_size, and so on."""
         return parts
 

@@ -39,6 +39,10 @@ POLL = 0.1
 FIRST, OVER = "mnist-tui/first", "mnist-tui/over"
 """Keys of the store: machine and id of the first process, and its end."""
 
+KILLED = (
+    "of this training has ended without a message; was it killed? Resume the run to continue it"
+)
+
 FAILED, REPORTS = "mnist-tui/failed", "mnist-tui/reports"
 """Keys of the store: the message of a process that failed, and the number of processes that want to
 report the death of the first one."""
@@ -133,10 +137,10 @@ class ProcessGroup(Ranks):
     def first_before_others(self) -> Iterator[None]:
         """Return a context that the first process leaves before the others enter it."""
         if self.rank:
-            dist.barrier()
+            self._receive()
         yield
         if not self.rank:
-            dist.barrier()
+            self._send(b"")
 
     def wrap(self, model: nn.Module, forward: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
         """Return the forward pass of a training step whose gradients are averaged.
@@ -202,16 +206,17 @@ class ProcessGroup(Ranks):
         sizes = [norm.numel() for norm in norms]
         for norm, mean in zip(norms, torch.split(flat[2:], sizes), strict=True):
             norm.copy_(mean.view_as(norm))
-        for buffer in others:
+        for buffer in filter(Tensor.numel, others):
             raw = buffer.contiguous().view(-1).view(torch.uint8)
             dist.broadcast(raw, 0)
             buffer.copy_(raw.view(buffer.dtype).view(buffer.shape))
         return flat[0], flat[1]
 
-    def gather(self, parts: list[T]) -> list[T]:
+    def gather(self, parts: list[tuple[Tensor, ...]]) -> list[tuple[Tensor, ...]]:
         """Return the parts of all processes: those of the n-th are n, n + world_size, and so on."""
-        everyone: list[list[T]] = [[]] * self.world_size
-        dist.all_gather_object(everyone, parts)
+        everyone: list[list[tuple[Tensor, ...]]] = [[]] * self.world_size
+        # A tensor of another GPU would be unpickled on that one.
+        dist.all_gather_object(everyone, [tuple(each.cpu() for each in part) for part in parts])
         count = sum(len(each) for each in everyone)
         return [everyone[i % self.world_size][i // self.world_size] for i in range(count)]
 
@@ -289,7 +294,7 @@ class ProcessGroup(Ranks):
         with suppress(RuntimeError):
             if self._store.check([FAILED]):
                 return str(self._store.get(FAILED).decode())
-        return "another process of this training has ended without a message; was it killed?"
+        return f"another process {KILLED}"
 
 
 class _Forward(nn.Module):
