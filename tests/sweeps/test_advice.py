@@ -128,8 +128,8 @@ def test_the_winner_of_one_seed_is_optimistic_by_the_noise_of_the_validation_ima
     assert best.value is not None
     assert found is not None
     assert found.values == len(state.completed)
-    assert found.deviation == pytest.approx((best.value * (1 - best.value) / 5000) ** 0.5)
-    assert found.most == pytest.approx(expected_maximum(found.values) * found.deviation)
+    assert found.standard_deviation == pytest.approx((best.value * (1 - best.value) / 5000) ** 0.5)
+    assert found.most == pytest.approx(expected_maximum(found.values) * found.standard_deviation)
     assert "is optimistic" in words(state)
     assert "differences between seeds are not measured" in words(state)
 

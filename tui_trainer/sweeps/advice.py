@@ -50,13 +50,13 @@ class Optimism:
 
     Attributes:
         most: The bound, in units of the objective.
-        deviation: The standard deviation of the chance in an objective.
+        standard_deviation: That of the chance in an objective.
         values: How many values the best was chosen from.
         source: Where the standard deviation comes from.
     """
 
     most: float
-    deviation: float
+    standard_deviation: float
     values: int
     source: str
 
@@ -261,7 +261,7 @@ def _on_optimism(state: SweepState) -> Iterator[Sentence]:
         return
     most, deviation = (
         f"{value:.4f}" if spec.is_minimized else f"{100 * value:.2f} points"
-        for value in (found.most, found.deviation)
+        for value in (found.most, found.standard_deviation)
     )
     yield Sentence(
         f"{head}, by at most {most} on average: {expected_maximum(found.values):.2f} standard "
