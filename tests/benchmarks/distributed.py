@@ -11,6 +11,7 @@ the two are equal within sampling noise if that contains 0. The test set stays s
 
 from __future__ import annotations
 
+import math
 import signal
 import statistics
 import subprocess
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default="tiny", help="model (tiny)")
     parser.add_argument("--seeds", type=whole, default=5, help="number of seeds (5)")
     parser.add_argument("--epochs", type=whole, default=3, help="epochs (3)")
-    parser.add_argument("--train-size", type=whole, default=10_000, help="images (10,000)")
+    parser.add_argument("--train-size", type=int, default=10_000, help="images (10,000)")
     parser.add_argument("--processes", type=whole, default=2, help="number of processes (2)")
     options = parser.parse_args(arguments)
     recipe = (
@@ -89,12 +90,12 @@ def train_together(
     """Train in several processes; interrupt them after the first epoch and resume, if wanted."""
     with torchrun(processes, *recipe, "--out", str(path), cwd=path.parent) as running:
         if is_interrupted:
-            until(lambda: epochs_of(path) > 0, running)
+            until(lambda: epochs_of(path) > 0, running, math.inf)
             running.process.send_signal(signal.SIGINT)
-        running.wait()
+        running.wait(None)
     if is_interrupted:
         with torchrun(processes, "resume", str(path), "--no-ui", cwd=path.parent) as running:
-            running.wait()
+            running.wait(None)
     return result_of(path)
 
 

@@ -47,9 +47,9 @@ class Torchrun:
             text=True,
         )
 
-    def wait(self) -> Done:
-        """Wait for its end."""
-        out, err = self.process.communicate(timeout=TIMEOUT)
+    def wait(self, seconds: float | None = TIMEOUT) -> Done:
+        """Wait for its end, but not longer than this; None for any time."""
+        out, err = self.process.communicate(timeout=seconds)
         return Done(self.process.returncode, out, err)
 
     def rank(self, rank: int) -> int:
@@ -86,9 +86,9 @@ def torchrun(
             running.process.communicate(timeout=TIMEOUT)
 
 
-def until(is_so: Callable[[], object], running: Torchrun) -> None:
-    """Wait until a condition holds."""
-    last = time.monotonic() + TIMEOUT
+def until(is_so: Callable[[], object], running: Torchrun, seconds: float = TIMEOUT) -> None:
+    """Wait until a condition holds, but not longer than this."""
+    last = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < last
         assert running.process.poll() is None, running.process.communicate()

@@ -151,6 +151,13 @@ def test_what_does_not_train_is_refused() -> None:
     check_front_end(no_ui=True, detach=False)
 
 
+@pytest.mark.usefixtures("two_ranks")
+def test_the_command_of_a_hook_is_none_of_the_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(environment.OWNER, str(os.getppid()))
+    assert processes() == 1
+    check_command("send")
+
+
 def test_one_process_is_no_group(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")  # left over from something else
     monkeypatch.setenv("WORLD_SIZE", "2")

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 """What torchrun puts into the environment of each process."""
 
+OWNER = "MNIST_TUI_RANK_PROCESS"
+"""The variable with the id of a process that torchrun has started, for the programs it starts."""
+
 PATIENCE = 3.0
 """Seconds for which the other processes wait for the first one, which reports the same error."""
 
@@ -41,7 +44,13 @@ TRAINING = ("new_run", "resume", "run")
 
 
 def processes() -> int:
-    """Return the number of processes that train together."""
+    """Return the number of processes that train together.
+
+    A program that one of them starts, such as the command of a hook, is none of them.
+    """
+    own = str(os.getpid())
+    if os.environ.get(OWNER, own) != own:
+        return 1
     values = [os.environ.get(name, "") for name in VARIABLES]
     return int(values[1]) if all(values) and values[0].isdigit() and values[1].isdigit() else 1
 
@@ -52,6 +61,7 @@ def prepare_process() -> None:
         return
     # It warns of the search for unused parameters, which is meant.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    os.environ[OWNER] = str(os.getpid())
     if is_follower() and sys.argv[1:2] != ["run"]:
         discard_output()
 
