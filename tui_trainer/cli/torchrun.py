@@ -48,8 +48,8 @@ def processes() -> int:
 
     A program that one of them starts, such as the command of a hook, is none of them.
     """
-    own = str(os.getpid())
-    if os.environ.get(OWNER, own) != own:
+    this = str(os.getpid())
+    if os.environ.get(OWNER, this) != this:
         return 1
     values = [os.environ.get(name, "") for name in VARIABLES]
     return int(values[1]) if all(values) and values[0].isdigit() and values[1].isdigit() else 1
