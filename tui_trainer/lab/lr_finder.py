@@ -122,7 +122,8 @@ def _setup_text(context: Context, plan: Plan) -> str:
     return (
         f"Copies of {weights}. Each seed has its own order of the images, "
         f"augmentation and dropout. {config.optimizer}, batches of {count(config.batch_size)}, "
-        f"from {learning_rate(plan.lrs[0])} to {learning_rate(plan.lrs[-1])}."
+        f"from {learning_rate(plan.lrs[0])} to {learning_rate(plan.lrs[-1])}. The run's own base "
+        f"learning rate is {learning_rate(config.base_lr)}."
     )
 
 

@@ -180,9 +180,12 @@ def _of_setup(setup: Setup) -> Iterator[Doubt]:
         )
     seen = setup.updates * setup.batch_size / setup.train_images
     if seen > 1:
+        once = max(1, setup.train_images // setup.batch_size)
         yield Doubt(
             "few_images",
             f"each test sees every training image {seen:.1f} times: the loss also falls because "
             "they repeat",
-            "take more images (--train-size) or smaller batches (--batch-size)",
+            "take more images (--train-size) or smaller batches (--batch-size)"
+            if setup.is_fresh
+            else f"once is {once} updates (--steps {max(20, once)})",
         )
