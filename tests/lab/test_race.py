@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,19 +12,22 @@ import torch
 
 from tests.engine.runs import FakeClock, ScriptedInbox, of, only, tiny_config
 from tests.protocol.questions import answers, exhibit_of
-from tests.training import prepare
+from tests.training import prepare, train
 from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.engine.loop import train_epoch
 from tui_trainer.engine.run import Run
 from tui_trainer.engine.snapshots import capture
 from tui_trainer.lab.arms import Arm
 from tui_trainer.lab.assistant import Laboratory
+from tui_trainer.lab.race.plans import NOT_HERE
 from tui_trainer.models.checkpoints import Checkpoint
 from tui_trainer.protocol.answers import Answered
 from tui_trainer.protocol.commands import (
     AdoptArm,
     Ask,
+    CancelQuestion,
     Command,
+    Inbox,
     Knob,
     SetAugmentation,
     SetBaseLr,
@@ -34,12 +38,16 @@ from tui_trainer.protocol.commands import (
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import (
     CommandRejected,
+    EpochDone,
     Event,
     SettingChanged,
     StateChanged,
     StepDone,
+    plain,
 )
-from tui_trainer.protocol.exhibit import Exhibit
+from tui_trainer.protocol.exhibit import Curves, Exhibit, Table
+from tui_trainer.protocol.probed import SampleProbed
+from tui_trainer.recording.replay_inbox import ReplayInbox, recorded_commands
 
 CUSTOM = '''
 import random
@@ -112,11 +120,8 @@ class Trained:
         self, config: RunConfig, steps: int, commands: dict[int, Sequence[Command]]
     ) -> None:
         stop = {steps: [*commands.get(steps, ()), Stop()]}
-        preparing = prepare(
-            config, ScriptedInbox({**commands, **stop}), CheckpointStore(), FakeClock()
-        )
-        self.run = _prepared(preparing)
-        self.events: list[Event] = list(_trained(self.run))
+        self.run = prepared(config, ScriptedInbox({**commands, **stop}))
+        self.events: list[Event] = list(trained(self.run))
         self.state = capture(self.run)
 
     @property
@@ -136,16 +141,17 @@ class Trained:
         return laboratory.racing.finished.arms
 
 
-def _prepared(preparing: Generator[Event, None, Run]) -> Run:
+def prepared(config: RunConfig, inbox: Inbox) -> Run:
+    preparing = prepare(config, inbox, CheckpointStore(), FakeClock())
     while True:
         try:
             next(preparing)
-        except StopIteration as prepared:
-            run: Run = prepared.value
+        except StopIteration as done:
+            run: Run = done.value
             return run
 
 
-def _trained(run: Run) -> Iterator[Event]:
+def trained(run: Run) -> Iterator[Event]:
     while run.control.stop is None and run.progress.epochs_done < run.config.epochs:
         yield from train_epoch(run)
 
@@ -233,3 +239,191 @@ def test_adopting_an_arm_is_setting_its_knob_and_training_its_batches(
     alone = Trained(config, 40, {START: knobs})
     assert adopted.reported == alone.events
     same(adopted.state, alone.state)
+
+
+def test_going_on_from_here_sets_the_knob_and_nothing_else(tiny: Path) -> None:
+    config = small_batches(tiny)
+    here = Trained(config, 40, {START: [race(), AdoptArm(3, at_end=False, by="me@here")]})
+    alone = Trained(config, 40, {START: [SetBaseLr(0.15, by="me@here")]})
+    assert here.reported == alone.events
+    same(here.state, alone.state)
+
+
+def test_a_recorded_run_with_an_adopted_arm_is_replayed_to_the_same_bits(tiny: Path) -> None:
+    config = small_batches(tiny, augment="light")
+    adopted = Trained(
+        config, 56, {START: [race(), AdoptArm(1)], 30: [race("batch size"), AdoptArm(3)]}
+    )
+    assert len(of(SettingChanged, adopted.events)) == 2
+    inbox = ReplayInbox(recorded_commands(adopted.events), None)
+    replayed = prepared(config, inbox)
+    events = list(trained(replayed))
+    assert steps_of(events) == steps_of(adopted.events)
+    same(capture(replayed), adopted.state)
+
+
+def steps_of(events: Sequence[Event]) -> list[Event]:
+    """Return the events of the training itself."""
+    return [
+        e for e in events if isinstance(e, StepDone | SettingChanged | EpochDone | SampleProbed)
+    ]
+
+
+def test_a_race_ends_with_the_epoch_and_its_adopted_arm_is_validated(tiny: Path) -> None:
+    config = small_batches(tiny)
+    left = 28 - 15
+    adopted = Trained(config, 40, {15: [race(batches=100), AdoptArm(3)]})
+    alone = Trained(config, 40, {15: [SetBaseLr(0.15)]})
+    assert f"The epoch ends after {left} batches, and the race with it." in adopted.exhibit.evidence
+    assert adopted.reported == alone.events
+    same(adopted.state, alone.state)
+
+
+def test_with_half_the_batch_size_an_arm_takes_twice_the_steps(tiny: Path) -> None:
+    raced = Trained(small_batches(tiny), START, {START: [race("batch size", repeats=2)]})
+    assert [len(arm.steps) for arm in raced.arms] == [24, 12, 6, 12, 12]
+    assert {arm.images for arm in raced.arms} == {48}
+
+
+def test_a_repetition_sees_other_images(tiny: Path) -> None:
+    raced = Trained(small_batches(tiny), START, {START: [race()]})
+    current, again = raced.arms[1], raced.arms[3]
+    assert again.again
+    assert current.steps[0].loss != again.steps[0].loss
+    assert current.steps[0].lr == again.steps[0].lr
+    stream = raced.run.batches.stream
+    order = again.run.batches.stream.order
+    assert torch.equal(order[: stream.cursor], stream.order[: stream.cursor])
+    assert torch.equal(order.sort().values, stream.order.sort().values)
+
+
+def test_the_result_compares_each_arm_with_the_current_setting(tiny: Path) -> None:
+    raced = Trained(small_batches(tiny), START, {START: [race()]})
+    exhibit = raced.exhibit
+    ends, differences = (block for block in exhibit.blocks if isinstance(block, Table))
+    assert [row[:2] for row in ends.rows] == [
+        ("a", "lr 0.0167"),
+        ("b", "lr 0.05"),
+        ("c", "lr 0.15"),
+        ("", "lr 0.05 again"),
+    ]
+    assert [row[0] for row in differences.rows] == ["lr 0.0167", "lr 0.15", "lr 0.05 again"]
+    assert differences.rows[-1][-1] == "chance"
+    (curves,) = (block for block in exhibit.blocks if isinstance(block, Curves))
+    assert [curve.name for curve in curves.curves] == [row[1] for row in ends.rows]
+    assert [curve.x[-1] for curve in curves.curves] == [48.0] * 4
+    assert exhibit.result
+    assert json.loads(json.dumps(plain(exhibit)))["figures"]["lr 0.15"]["steps"] == BATCHES
+
+
+def test_before_it_starts_the_race_shows_its_arms_and_changes_nothing(tiny: Path) -> None:
+    config = small_batches(tiny)
+    asked = Trained(config, 20, {START: [race(mode="interactive")]})
+    assert asked.exhibit.trains == "train 4 × 12 batches"
+    assert [control.name for control in asked.exhibit.controls] == [
+        "what",
+        "factor",
+        "batches",
+        "repeats",
+    ]
+    assert asked.reported == Trained(config, 20, {}).events
+
+
+def test_an_arm_that_diverges_cannot_be_adopted(tiny: Path) -> None:
+    config = small_batches(tiny, model="era-s6-plain", schedule="constant", weight_decay=0.0)
+    wild = [SetBaseLr(300.0), race(), AdoptArm(3), SetBaseLr(0.05)]
+    raced = Trained(config, 20, {START: wild})
+    assert raced.exhibit.result.startswith("lr 300 has diverged")
+    table = raced.exhibit.blocks[0]
+    assert isinstance(table, Table)
+    key, name, *_, end = table.rows[2]
+    assert (key, name) == ("", "lr 900")
+    assert end.startswith("diverged at step ")
+    assert only(CommandRejected, raced.events).reason == f"lr 900 {end}: choose another arm"
+    same(raced.state, Trained(config, 20, {START: [SetBaseLr(300.0), SetBaseLr(0.05)]}).state)
+
+
+def test_a_setting_that_the_run_would_reject_is_named(tiny: Path) -> None:
+    raced = Trained(small_batches(tiny), START, {START: [SetBaseLr(900.0), race(factor=10.0)]})
+    assert only(CommandRejected, raced.events).reason.startswith("lr 9000: ")
+
+
+def rejected(
+    config: RunConfig, commands: Sequence[Command], step: int = START, steps: int = 28
+) -> str:
+    raced = Trained(config, steps, {step: commands})
+    alone = Trained(config, steps, {})
+    same(raced.state, alone.state)
+    return only(CommandRejected, raced.events).reason
+
+
+def test_a_race_that_cannot_be_says_why_in_one_line(tiny: Path) -> None:
+    config = small_batches(tiny)
+    why = rejected(config, [race()], 20)
+    assert why == "only 8 batches left in this epoch, and a race needs 10; race in the next one"
+    why = rejected(config, [race("dropout")])
+    assert why == "this model has no dropout layer; race lr, batch size or augmentation"
+    without = small_batches(tiny, val_size=0)
+    why = rejected(without, [race()])
+    assert why == "there is no validation split to compare on (--val-size)"
+    bare = small_batches(tiny, augment_until=0.01)
+    why = rejected(bare, [race("augmentation")])
+    assert "augmentation has ended" in why
+
+
+def test_an_arm_is_adopted_only_where_its_race_began(tiny: Path) -> None:
+    config = small_batches(tiny)
+    nowhere = "the run is not where a race began: set the knob, or race again"
+    assert rejected(config, [AdoptArm(1)]) == nowhere
+    assert rejected(config, [race(), AdoptArm(4)]) == "there is no arm 4: choose 1 to 3"
+    moved = Trained(config, 20, {START: [race()], START + 1: [AdoptArm(1)]})
+    assert only(CommandRejected, moved.events).reason == nowhere
+    changed = Trained(config, 20, {START: [race(), SetBatchSize(8), AdoptArm(1)]})
+    assert only(CommandRejected, changed.events).reason == nowhere
+
+
+def test_a_finished_run_and_one_that_is_only_viewed_cannot_race(tiny: Path) -> None:
+    config = small_batches(tiny)
+    inbox = ScriptedInbox(paused=[[race()], [Stop()]])
+    events = list(train(config, inbox, interactive=True, clock=FakeClock()))
+    assert "the run is over" in only(CommandRejected, events).reason
+    run = prepared(config, Inbox())
+    list(run.enter("viewing"))
+    (event,) = run.assistant.answer(race())
+    assert isinstance(event, CommandRejected)
+    assert event.reason == NOT_HERE
+
+
+class Interrupting(ScriptedInbox):
+    """Has a command that ends the race after some of its exhibits."""
+
+    def __init__(self, at: dict[int, Sequence[Command]], exhibits: int) -> None:
+        super().__init__(at)
+        self._left = exhibits
+
+    def ends(self, question: Ask) -> bool:
+        self._left -= 1
+        return self._left == 0
+
+
+@pytest.mark.parametrize("exhibits", [1, 3, 5])
+def test_a_race_that_is_stopped_changes_nothing(
+    config: RunConfig, exhibits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui_trainer.lab.race.show.SLICE", 0.0)
+    plan: dict[int, Sequence[Command]] = {START: [race()], 20: [Stop()]}
+    run = prepared(config, Interrupting(plan, exhibits))
+    events = list(trained(run))
+    assert len(answers(events)) == exhibits
+    assert answers(events)[-1].question.kind == "race"
+    assert not answers(events)[-1].is_last
+    alone = Trained(config, 20, {})
+    assert [event for event in events if not isinstance(event, Answered)] == alone.events
+    same(capture(run), alone.state)
+    assert only(CommandRejected, run.assistant.answer(AdoptArm(1)))
+
+
+def test_a_newer_question_about_a_race_replaces_one_that_waits() -> None:
+    first, second = race(), race("batch size")
+    assert Inbox(first, second).take(0) == [second]
+    assert Inbox(first, CancelQuestion("race")).take(0) == [CancelQuestion("race")]

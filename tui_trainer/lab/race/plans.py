@@ -81,6 +81,8 @@ def planned(run: Run, controls: Controls) -> Plan:
     if wanted in SETTINGS and wanted not in words:
         raise ValueError("this model has no dropout layer; race lr, batch size or augmentation")
     setting = SETTINGS[controls.word(word_control("what", words, label="race"))]
+    if setting == "augmentation" and run.config.augment_until <= run.done:
+        raise ValueError("augmentation has ended (--augment-until): it cannot be raced")
     values = _values(setting, knobs[setting], controls)
     batches = controls.whole(number_control("batches", "batches", 100, BATCHES, 10, 10_000))
     repeats = controls.whole(number_control("repeats", "repeats", 3, REPEATS))
