@@ -357,7 +357,7 @@ def rejected(
     return only(CommandRejected, raced.events).reason
 
 
-def test_a_race_that_cannot_be_says_why_in_one_line(tiny: Path) -> None:
+def test_a_race_is_rejected_with_a_reason(tiny: Path) -> None:
     config = small_batches(tiny)
     why = rejected(config, [race()], 20)
     assert why == "only 8 batches left in this epoch, and a race needs 10; race in the next one"

@@ -32,7 +32,7 @@ QUESTION = Ask("race", (("what", "augmentation"), ("batches", 60), ("repeats", 5
 
 
 @dataclass(frozen=True)
-class Chance:
+class Verdict:
     """What one race between equal settings reports.
 
     Attributes:
@@ -44,7 +44,7 @@ class Chance:
     called: bool
 
 
-def chances(races: int) -> Iterator[Chance]:
+def verdicts(races: int) -> Iterator[Verdict]:
     """Race equal settings: a repetition takes the part of an arm, others measure chance."""
     for seed in range(-(-races // len(POINTS))):
         laboratory = Laboratory()
@@ -55,28 +55,28 @@ def chances(races: int) -> Iterator[Chance]:
             if isinstance(event, Answered) and event.is_last:
                 finished = laboratory.racing.finished
                 assert finished is not None
-                yield _chance([arm for arm in finished.arms if arm.again])
+                yield _verdict([arm for arm in finished.arms if arm.again])
 
 
-def _chance(equal: Sequence[Arm]) -> Chance:
+def _verdict(equal: Sequence[Arm]) -> Verdict:
     current, arm, *repeated = equal
     arms = [replace(current, again=0), replace(arm, again=0), *repeated]
     pair = compared(arms, 0)[arm.name]
-    return Chance(
+    return Verdict(
         over_images=min(pair.accuracy.p, pair.loss.p) <= ALPHA / 2, called=bool(pair.findings)
     )
 
 
 @pytest.mark.slow
-def test_equal_settings_are_within_chance() -> None:
-    found = list(chances(RACES))
+def test_equal_settings_are_within_verdict() -> None:
+    found = list(verdicts(RACES))
     assert len(found) == RACES
     # With P ≤ 0.05 each, four or more of 20 have a probability below 0.016.
     assert sum(each.called for each in found) <= 3
 
 
 if __name__ == "__main__":
-    results = list(chances(int(sys.argv[1]) if len(sys.argv) > 1 else RACES))
+    results = list(verdicts(int(sys.argv[1]) if len(sys.argv) > 1 else RACES))
     naive, called = (sum(getattr(r, name) for r in results) for name in ("over_images", "called"))
     print(f"{len(results)} races of equal settings: {naive} differ over the images alone")
     print(f"{called} are reported as different")
