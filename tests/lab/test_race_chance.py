@@ -68,7 +68,7 @@ def _verdict(equal: Sequence[Arm]) -> Verdict:
 
 
 @pytest.mark.slow
-def test_equal_settings_are_within_verdict() -> None:
+def test_equal_settings_seldom_differ() -> None:
     found = list(verdicts(RACES))
     assert len(found) == RACES
     # With P ≤ 0.05 each, four or more of 20 have a probability below 0.016.

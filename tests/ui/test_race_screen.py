@@ -185,7 +185,7 @@ async def test_escape_stops_a_running_race_and_then_leaves_it() -> None:
     async with app.run_test(size=MEDIUM) as pilot:
         screen = await opened(pilot, app)
         await pilot.press("enter")
-        await until(pilot, lambda app: app.live_run.race.exhibit.progress == 0.4, app)
+        await until(pilot, lambda app: screen.query_one(ExhibitPanel).view.share == 0.4, app)
         await pilot.press("escape")
         assert app.screen is screen
         assert "stopped at 40 %" in text(screen)
