@@ -331,7 +331,7 @@ def test_before_it_starts_the_race_shows_its_arms_and_changes_nothing(tiny: Path
 
 def test_an_arm_that_diverges_cannot_be_adopted(tiny: Path) -> None:
     config = small_batches(tiny, model="era-s6-plain", schedule="constant", weight_decay=0.0)
-    wild = [SetBaseLr(300.0), race(), AdoptArm(3), SetBaseLr(0.05)]
+    wild: list[Command] = [SetBaseLr(300.0), race(), AdoptArm(3), SetBaseLr(0.05)]
     raced = Trained(config, 20, {START: wild})
     assert raced.exhibit.result.startswith("lr 300 has diverged")
     table = raced.exhibit.blocks[0]

@@ -119,6 +119,8 @@ def _images_left(run: Run) -> int:
     progress = run.progress
     if run.control.state == "viewing":
         raise ValueError(NOT_HERE)
+    if run.ranks.world_size > 1:
+        raise ValueError("several processes train this run: race in a run of one process")
     if run.control.state == "diverged":
         raise ValueError("the run has diverged: rewind it, then race")
     if progress.epochs_done >= run.config.epochs or run.control.stop is not None:
