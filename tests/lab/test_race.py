@@ -46,7 +46,7 @@ from tui_trainer.protocol.events import (
     plain,
 )
 from tui_trainer.protocol.exhibit import Curves, Exhibit, Table
-from tui_trainer.protocol.probed import SampleProbed
+from tui_trainer.protocol.probed import SampleProbed, UpdateProbed
 from tui_trainer.recording.replay_inbox import ReplayInbox, recorded_commands
 
 CUSTOM = '''
@@ -239,6 +239,15 @@ def test_adopting_an_arm_is_setting_its_knob_and_training_its_batches(
     alone = Trained(config, 40, {START: knobs})
     assert adopted.reported == alone.events
     same(adopted.state, alone.state)
+
+
+def test_updates_next_to_the_fork_and_to_the_end_are_probed_as_in_the_run(tiny: Path) -> None:
+    config = small_batches(tiny)
+    # Updates 5 and 20 are probed: each needs what the step before has kept.
+    adopted = Trained(config, 24, {4: [race(batches=15), AdoptArm(3)]})
+    alone = Trained(config, 24, {4: [SetBaseLr(0.15)]})
+    assert [event.step for event in of(UpdateProbed, adopted.events)] == [2, 5, 10, 20]
+    assert adopted.reported == alone.events
 
 
 def test_going_on_from_here_sets_the_knob_and_nothing_else(tiny: Path) -> None:
