@@ -267,6 +267,19 @@ def test_an_experiment_of_a_lesson_runs_in_this_process_and_can_be_stopped(
     assert after == before
 
 
+def test_the_learning_rate_finder_begins_with_the_last_checkpoint(
+    tmp_path: Path, data: Path, asking: Asking
+) -> None:
+    config = small_run(data)
+    trained(tmp_path / "run", config, until=8)
+    choices = (("seeds", 2.0), ("steps", 20.0))
+    answered = asking(tmp_path / "run", config).answer(Ask("find-lr", choices, "confirmed"))
+
+    figures = exhibit_of(answered).figures
+    assert (figures["start"], figures["step"]) == ("now", answered.step)
+    assert answered.step > 0
+
+
 def test_the_test_set_stays_sealed_while_a_trainer_writes_the_run(
     config: RunConfig, whole_run: Path, tmp_path: Path, asking: Asking
 ) -> None:
