@@ -74,7 +74,7 @@ class RecordStore:
             spec: The sweep.
             folder: The folder of its runs.
             url: The URL of a database; empty for a journal file in the folder.
-            announce: Gets a line when a database goes away, and one when it is back.
+            announce: Gets a line when the storage goes away, and one when it is back.
 
         Raises:
             InputError: If the folder has a sweep or a run already, or one of them cannot be
@@ -92,7 +92,7 @@ class RecordStore:
         except OSError as error:
             remedy = "choose another folder with --out DIR"
             raise not_writable(printable(folder), error, remedy) from None
-        storage = storage or open_storage(folder / JOURNAL)
+        storage = storage or open_storage(folder / JOURNAL, announce)
         name, place = folder.resolve().name, name_of(url or folder / JOURNAL)
         with storage_errors(place):
             try:
@@ -119,7 +119,7 @@ class RecordStore:
             where: The sweep's folder, or the URL of a database.
             folder: With a URL, the folder of the runs on this machine.
             name: With a URL, the name of the sweep; needed if the database has several.
-            announce: Gets a line when a database goes away, and one when it is back.
+            announce: Gets a line when the storage goes away, and one when it is back.
 
         Raises:
             InputError: If there is none, it cannot be read, or is of another sweep file.
@@ -128,7 +128,7 @@ class RecordStore:
             folder, journal = where, where / JOURNAL
             if not journal.is_file():
                 return cls.open(_database_of(where), where, where.resolve().name, announce)
-            storage, place = open_storage(journal), printable(journal)
+            storage, place = open_storage(journal, announce), printable(journal)
         else:
             storage, place = open_storage(where, announce), name_of(where)
         with storage_errors(place):

@@ -23,7 +23,7 @@ from tui_trainer.protocol.errors import InputError, reason
 from tui_trainer.recording.lock import STALE, lives, this_process
 from tui_trainer.sweeps.errors import StorageError, TakenOverError
 from tui_trainer.sweeps.location import DatabaseUrl, redacted
-from tui_trainer.sweeps.patience import Announce
+from tui_trainer.sweeps.patience import Announce, Patience
 from tui_trainer.text.fmt import clip, one_line, printable
 
 JOURNAL = "study.log"
@@ -54,7 +54,49 @@ def open_storage(place: Path | str, announce: Announce = lambda line: None) -> B
         # With Optuna's cache, which reads finished trials once.
         return optuna.storages.get_storage(open_database(DatabaseUrl.parse(place), announce))
     with storage_errors(printable(place)):
-        return JournalStorage(JournalFileBackend(str(place), lock_obj=JournalLock(str(place))))
+        journal = _Journal(str(place))
+        storage = JournalStorage(journal)
+    # While it is opened, an error counts at once.
+    journal.patience = Patience(printable(place), announce)
+    return storage
+
+
+class _Journal(JournalFileBackend):
+    """A journal that outlasts a full disk, or a shared file system that is away.
+
+    Args:
+        path: Its path.
+
+    Attributes:
+        patience: Tries again; None to fail at once.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, lock_obj=JournalLock(path))
+        self.patience: Patience | None = None
+
+    def read_logs(self, log_number_from: int) -> Any:
+        """Return the entries from a number on."""
+
+        def read() -> list[dict[str, Any]]:
+            return list(super(_Journal, self).read_logs(log_number_from))
+
+        return read() if self.patience is None else self.patience.call(read, _absence)
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Append entries; a line that a failed attempt has left is removed by the next one."""
+
+        def append() -> None:
+            super(_Journal, self).append_logs(logs)
+
+        if self.patience is None:
+            append()
+        else:
+            self.patience.call(append, _absence)
+
+
+def _absence(error: Exception) -> str | None:
+    return reason(error) if isinstance(error, OSError) else None
 
 
 def name_of(place: Path | str) -> str:
