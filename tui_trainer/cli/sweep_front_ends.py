@@ -54,10 +54,13 @@ def train_sweep(
         threads=study.spec.base.threads,
     )
     resume = f"mnist-tui sweep --resume {printable(study.folder)}"
-    follower = SweepFollower(study.state, workers, resume=resume, json_lines=json_lines)
+    has_window = not no_ui and not is_over
+    follower = SweepFollower(
+        study.state, workers, resume=resume, json_lines=json_lines, has_window=has_window
+    )
     try:
         reason = None
-        if not no_ui and not is_over:
+        if has_window:
             reason = _run_window(study.state, workers, resume, theme=theme, notify=notify)
         code = follower.run(with_importance, notify or "auto")
         return CODES_BY_REASON.get(reason or "", code)

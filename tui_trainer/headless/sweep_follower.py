@@ -89,6 +89,7 @@ class SweepFollower:
         workers: The processes.
         resume: The command that goes on with an interrupted sweep.
         json_lines: Whether stdout gets JSON lines: one for each trial, then one for the sweep.
+        has_window: Whether a window has shown the trials: only the summary is printed.
         sleep: Waits for a number of seconds.
         used: The CPU time of this process, in seconds.
     """
@@ -100,11 +101,12 @@ class SweepFollower:
         *,
         resume: str,
         json_lines: bool = False,
+        has_window: bool = False,
         sleep: Callable[[float], object] = time.sleep,
         used: Callable[[], float] = time.process_time,
     ) -> None:
         self._read, self._workers, self._resume = read, workers, resume
-        self._json_lines = json_lines
+        self._json_lines, self._has_window = json_lines, has_window
         self._sleep, self._used = sleep, used
         self._console = Console(sys.stderr, time.monotonic)
         self._data = DataOut(data_stream(), self._console)
@@ -181,6 +183,8 @@ class SweepFollower:
                 return
 
     def _print(self, state: SweepState) -> None:
+        if self._has_window:
+            return
         ended = [trial for trial in state.trials if trial.phase in ENDED]
         if self._reported is None:  # a resumed sweep
             self._reported = {trial.number for trial in ended}
@@ -198,7 +202,7 @@ class SweepFollower:
 
     def _finish(self, state: SweepState) -> ExitCode:
         """Print the summary, and return the exit code."""
-        if not self._json_lines:
+        if not self._json_lines and not self._has_window:
             self._data.line("")
         print_sweep(state, self._data, json_lines=self._json_lines)
         if not state.is_over:
