@@ -127,7 +127,7 @@ def follow() -> ExitCode:
         try:
             config, resume = group.first(_received)
             store = CheckpointStore(seconds=math.inf)
-            config = replace(config, probes=False)
+            config = replace(config, probes=False, test=False)  # the first one does that
             for _ in train(config, Inbox(), store=store, resume=resume, ranks=group):
                 pass
             group.close()
