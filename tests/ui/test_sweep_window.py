@@ -126,6 +126,22 @@ async def test_quitting_asks_first_and_stops_the_workers() -> None:
     assert stops == [1]
 
 
+async def test_a_question_about_a_sweep_that_ends_meanwhile_is_closed() -> None:
+    stops: list[int] = []
+    over = replace(sweep_of(26, running=0), is_over=True, ended="26 trials")
+    states = States(sweep_of(26))
+    app = sweep_window(states, stop=lambda: stops.append(1))
+    async with app.run_test(size=MEDIUM) as pilot:
+        await opened(pilot, app)
+        await pilot.press("q")
+        assert isinstance(app.screen, ConfirmScreen)
+        states.states = [over]
+        await until(pilot, lambda app: not isinstance(app.screen, ConfirmScreen), app)  # type: ignore[arg-type]
+        await pilot.press("q")
+        await pilot.pause()
+    assert stops == []
+
+
 @pytest.mark.parametrize("changes", [{"is_over": True, "ended": "40 trials are done"}, None])
 async def test_quitting_does_not_ask_where_nothing_is_trained(
     changes: dict[str, Any] | None,

@@ -79,6 +79,7 @@ class SweepApp(BaseApp):
         self._problem = ""
         self._best: tuple[int, float] | None = None
         self._has_seen_worker = False
+        self._question: ConfirmScreen | None = None
         self.add_mode("sweep", SweepScreen)
 
     def on_mount(self) -> None:
@@ -120,6 +121,8 @@ class SweepApp(BaseApp):
             text = f"{state.name}: {state.ended or 'finished'}"
             self.write_to_terminal(notification(text, self._notify))
             self.notify(state.ended or "finished", title="the sweep has ended", timeout=15)
+        if not self.is_training:
+            self._dismiss_question()
         self._show()
         if before is None or before.workers != state.workers or before.is_over != state.is_over:
             self.refresh_bindings()
@@ -168,7 +171,14 @@ class SweepApp(BaseApp):
             "The workers save the runs that they train after the batch; nothing is lost. "
             f"Go on with: {self._resume}"
         )
-        self.push_screen(ConfirmScreen(question, consequence, yes), answer)
+        self._question = ConfirmScreen(question, consequence, yes)
+        self.push_screen(self._question, answer)
+
+    def _dismiss_question(self) -> None:
+        """Close the question once there is nothing to stop."""
+        question, self._question = self._question, None
+        if question is not None and self.screen is question:
+            question.dismiss(False)
 
     def _stop_workers(self) -> None:
         if self._stop is not None and not self.is_stopping:
