@@ -52,10 +52,10 @@ FEW = {"--epochs": "1", "--train-size": "400", "--val-size": "100", "--threads":
 WINDOWS = {"", "resume", "run", "seeds", "sweep", "attach", "replay", "inspect"}
 """The commands that open a window, unless they have ``--no-ui``."""
 
-FINE = {0, 3, 5, 6, 10}
+FINE = {0, 3, 5, 6, 10, 13}
 """Exit codes that a page may end with: what it shows may find something wrong.
 
-10 is that of ``send``: nobody trains the runs of the playground.
+10 is that of ``send``: nobody trains the runs of the playground. 13 is that of ``find-lr``.
 """
 
 HOOK_INPUT = '{"folder": "runs/NAME", "step": 20, "finding": {"title": "plateau"}}'
@@ -359,4 +359,8 @@ def _small(line: str) -> str:
     if command.name == "" or (command.name == "seeds" and "--resume" not in given):
         more = [f"{name} {value}" for name, value in FEW.items() if name not in given]
         return " ".join([line, *more])
+    if command.name == "find-lr":
+        few = {"--seeds": "2", "--steps": "20", "--threads": "1"}
+        few |= {} if "--run" in given else {"--train-size": "400"}
+        return " ".join([line, *(f"{name} {v}" for name, v in few.items() if name not in given)])
     return line
