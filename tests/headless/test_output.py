@@ -104,7 +104,7 @@ def test_several_test_evaluations_are_counted(test_evaluations: int) -> None:
         ("interrupted", "the run was interrupted"),
         ("stopped", "the run was stopped without a test evaluation"),
         ("diverged", "the training diverged"),
-        ("completed", "not requested"),
+        ("completed", "--no-test keeps it sealed"),
     ],
 )
 def test_an_unread_test_set_has_a_reason(reason: str, why: str) -> None:
