@@ -30,7 +30,7 @@ def failures(monkeypatch: pytest.MonkeyPatch) -> list[OSError]:
     return waiting
 
 
-def test_a_full_disk_is_waited_for_and_no_entry_is_lost(
+def test_a_full_disk_is_waited_for_and_every_entry_is_kept(
     tmp_path: Path, failures: list[OSError]
 ) -> None:
     lines: list[str] = []

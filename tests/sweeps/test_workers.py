@@ -139,9 +139,7 @@ def test_two_front_ends_train_one_sweep(file: Path, tmp_path: Path) -> None:
 def database(postgres: Server, monkeypatch: pytest.MonkeyPatch) -> str:
     """The URL of an empty database without its password, which the environment has."""
     monkeypatch.setenv(PASSWORD_VARIABLE, PASSWORD)
-    url = postgres.create("sweeps")
-    scheme, _, place = url.partition("://")
-    return f"{scheme}://{place.partition(':')[0]}@{place.rpartition('@')[2]}"
+    return without_password(postgres.create("sweeps"))
 
 
 def test_three_workers_on_postgresql_and_a_killed_one(
@@ -167,3 +165,36 @@ def test_three_workers_on_postgresql_and_a_killed_one(
     for place in (folder, elsewhere):
         for log in (*place.glob("*.log"), place / "sweep.toml"):
             assert PASSWORD not in log.read_text()
+
+
+@pytest.mark.slow
+def test_a_database_that_restarts_in_the_middle(
+    data: Path, postgres: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(PASSWORD_VARIABLE, PASSWORD)
+    url = without_password(postgres.create("restarted"))
+    path = tmp_path / "sweep.toml"
+    file = write_sweep(path, data, trials=TRIALS, epochs=EPOCHS, storage=url)
+    folder = tmp_path / "sweep"
+    with started(file, "--out", folder, "--workers", 2) as process:
+        until(lambda: list(folder.glob("trial-*/events.jsonl")), "the sweep does not begin")
+        running_trial(reader(url, folder))
+        postgres.stop()
+        until(lambda: "trying again" in logs_of(folder), "no worker has noticed it")
+        postgres.start()
+        code, _, err = ended(process)
+    assert code == 0, err
+    assert ": back" in logs_of(folder)
+    check_trained_once(reader(url, folder)())
+    assert PASSWORD not in logs_of(folder) + err
+
+
+def logs_of(folder: Path) -> str:
+    """Return what the workers have printed."""
+    return "".join(log.read_text() for log in folder.glob("worker-*.log"))
+
+
+def without_password(url: str) -> str:
+    """Return a URL without its password."""
+    scheme, _, place = url.partition("://")
+    return f"{scheme}://{place.partition(':')[0]}@{place.rpartition('@')[2]}"

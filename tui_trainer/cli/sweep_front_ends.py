@@ -5,15 +5,16 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from tui_trainer.cli.front_ends import naming_textual_variables
 from tui_trainer.cli.sweep_places import OpenedSweep, open_as_worker
 from tui_trainer.cli.sweep_workers import Workers, follow_supervisor
-from tui_trainer.headless.streams import Console
+from tui_trainer.headless.streams import Console, OutputError
 from tui_trainer.protocol.commands import Stop
 from tui_trainer.protocol.errors import InputError
-from tui_trainer.protocol.exit_codes import CODES_BY_REASON
+from tui_trainer.protocol.exit_codes import CODES_BY_REASON, ExitCode
 from tui_trainer.sweeps.state import SweepState
 from tui_trainer.text.fmt import printable
 
@@ -62,8 +63,12 @@ def train_sweep(
         reason = None
         if has_window:
             reason = _run_window(study.state, workers, resume, theme=theme, notify=notify)
-        code = follower.run(with_importance, notify or "auto")
-        return CODES_BY_REASON.get(reason or "", code)
+        code = CODES_BY_REASON.get(reason or "")
+        # The terminal may be gone after a signal.
+        with suppress(*[OutputError] if code else []):
+            ended = follower.run(with_importance, notify or "auto")
+            code = code or ended
+        return code or ExitCode.FINISHED
     finally:
         workers.close()
 
