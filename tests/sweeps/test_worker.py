@@ -211,6 +211,8 @@ def test_a_full_disk_under_the_journal_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = Study.create(spec_with(), tmp_path / "sweep")
+    storage: Any = study.storage
+    storage._backend.patience = None  # it would wait for room
 
     def full(*arguments: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -218,6 +220,8 @@ def test_a_full_disk_under_the_journal_is_one_line(
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(InputError, match=r"study\.log: cannot be used: .*No space left"):
         study.next_trial("me:1")
+    monkeypatch.undo()
+    assert study.state().trials == ()  # nothing of the failed attempt is left
 
 
 @pytest.mark.parametrize(

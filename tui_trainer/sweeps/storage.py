@@ -64,6 +64,11 @@ def open_storage(place: Path | str, announce: Announce = lambda line: None) -> B
 class _Journal(JournalFileBackend):
     """A journal that outlasts a full disk, or a shared file system that is away.
 
+    It waits for the disk only where a trial begins or ends: Optuna's waits after each line, which
+    is a third of a second a trial on a busy disk. Lines keep their order, so those before such a
+    line are on the disk with it. After a power cut, the last epochs of a running trial may be
+    missing, which its run has.
+
     Args:
         path: Its path.
 
@@ -72,7 +77,9 @@ class _Journal(JournalFileBackend):
     """
 
     def __init__(self, path: str) -> None:
-        super().__init__(path, lock_obj=JournalLock(path))
+        self._path = path
+        self._journal_lock = JournalLock(path)
+        super().__init__(path, lock_obj=self._journal_lock)
         self.patience: Patience | None = None
 
     def read_logs(self, log_number_from: int) -> Any:
@@ -84,15 +91,28 @@ class _Journal(JournalFileBackend):
         return read() if self.patience is None else self.patience.call(read, _absence)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Append entries; a line that a failed attempt has left is removed by the next one."""
-
-        def append() -> None:
-            super(_Journal, self).append_logs(logs)
-
+        """Append entries; those of a failed attempt are removed."""
         if self.patience is None:
-            append()
+            self._append(logs)
         else:
-            self.patience.call(append, _absence)
+            self.patience.call(lambda: self._append(logs), _absence)
+
+    def _append(self, logs: list[dict[str, Any]]) -> None:
+        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+        is_durable = any(log["op_code"] not in _NOT_AWAITED for log in logs)
+        self._journal_lock.acquire()
+        try:
+            with open(self._path, "ab", buffering=0) as file:
+                size = file.seek(0, os.SEEK_END)
+                try:
+                    file.write(lines.encode())
+                    if is_durable:
+                        os.fsync(file.fileno())
+                except OSError:
+                    file.truncate(size)  # written again, they would count twice
+                    raise
+        finally:
+            self._journal_lock.release()
 
 
 def _absence(error: Exception) -> str | None:
@@ -128,6 +148,10 @@ def storage_errors(name: str) -> Iterator[None]:
 
 def _problem(error: Exception) -> str:
     return clip(f"{type(error).__name__}: {redacted(one_line(str(error)))}", 200)
+
+
+_NOT_AWAITED = {5, 7, 8, 9}
+"""Optuna's codes of a parameter, an intermediate value and the attributes of a trial."""
 
 
 class JournalLock(JournalFileSymlinkLock):
