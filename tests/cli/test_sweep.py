@@ -90,7 +90,7 @@ def test_trials_have_the_settings_of_the_sweep(swept: Path) -> None:
     }
 
 
-def test_a_finished_sweep_goes_on_with_more_trials(run: Cli, swept: Path) -> None:
+def test_a_finished_sweep_continues_with_more_trials(run: Cli, swept: Path) -> None:
     before = (swept / "trial-001" / "events.jsonl").read_bytes()
     code, out, _ = run("sweep", "--resume", swept, "--trials", 4, "--no-ui", "--json")
     assert code == 0
