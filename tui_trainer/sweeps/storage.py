@@ -98,14 +98,16 @@ class _Journal(JournalFileBackend):
             self.patience.call(lambda: self._append(logs), _absence)
 
     def _append(self, logs: list[dict[str, Any]]) -> None:
-        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+        text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+        lines = text.encode()
         is_durable = any(log["op_code"] not in _NOT_AWAITED for log in logs)
         self._journal_lock.acquire()
         try:
             with open(self._path, "ab", buffering=0) as file:
                 size = file.seek(0, os.SEEK_END)
                 try:
-                    file.write(lines.encode())
+                    while lines:  # a full disk may take a part
+                        lines = lines[file.write(lines) :]
                     if is_durable:
                         os.fsync(file.fileno())
                 except OSError:
