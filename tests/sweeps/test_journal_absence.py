@@ -6,17 +6,16 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.storages.journal import JournalFileBackend
 
 from tui_trainer.sweeps import patience
-from tui_trainer.sweeps.storage import open_storage
+from tui_trainer.sweeps.storage import _Journal, open_storage
 
 
 @pytest.fixture
 def failures(monkeypatch: pytest.MonkeyPatch) -> list[OSError]:
     """Errors of the next attempts to append to a journal; the first of them after half a line."""
     waiting: list[OSError] = []
-    append = JournalFileBackend.append_logs
+    append = _Journal._append
 
     def append_logs(self: Any, logs: list[dict[str, Any]]) -> None:
         if waiting:
@@ -25,7 +24,7 @@ def failures(monkeypatch: pytest.MonkeyPatch) -> list[OSError]:
             raise waiting.pop()
         append(self, logs)
 
-    monkeypatch.setattr(JournalFileBackend, "append_logs", append_logs)
+    monkeypatch.setattr(_Journal, "_append", append_logs)
     monkeypatch.setattr(patience, "FIRST_PAUSE", 0.01)
     return waiting
 
