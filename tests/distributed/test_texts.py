@@ -30,21 +30,21 @@ def test_one_process_is_not_mentioned() -> None:
     assert not any("process" in line for line in lines)
 
 
-def test_the_start_says_how_a_batch_is_divided() -> None:
+def test_the_start_states_how_a_batch_is_divided() -> None:
     several = replace(started(), processes=3)
     head, division, *_ = printed([several, finished()])
     assert head.endswith("cpu ×2 in 3 processes")
     assert division == f"each process trains on 34 of the {BATCH} images of a batch"
 
 
-def test_the_start_says_what_batch_norm_normalizes() -> None:
+def test_the_start_states_what_batch_norm_normalizes() -> None:
     several = replace(started(), processes=2, layers=(*started().layers, NORM))
     _, division, *_ = printed([several, finished()])
     assert division.startswith("each process trains on 50 of the 100 images of a batch; batch norm")
     assert division.endswith("its running statistics are averaged over the processes")
 
 
-def test_a_resume_with_another_number_says_so() -> None:
+def test_a_resume_with_another_number_states_so() -> None:
     several = replace(started(), processes=2, threads=1)
     lines = printed([several, RESUMED, finished()], resuming=True)
     assert lines[0].endswith("cpu ×3")

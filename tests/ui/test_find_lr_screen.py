@@ -165,7 +165,7 @@ async def test_escape_stops_running_tests_and_then_leaves() -> None:
         assert sent(engine) == [CancelQuestion("find-lr")]
 
 
-async def test_a_run_of_a_script_says_why_it_has_no_finder() -> None:
+async def test_a_run_of_a_script_states_why_it_has_no_finder() -> None:
     events = [
         replace(event, script="train.py") if isinstance(event, RunStarted) else event
         for event in MID_RUN
