@@ -13,7 +13,7 @@ from tests.sweeps.fake_runs import FakeRuns, accuracy_of, finding, spec_with
 from tui_trainer.protocol.commands import Stop
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
-from tui_trainer.protocol.events import Diverged, EpochDone, Event, RunFailed
+from tui_trainer.protocol.events import Diverged, EpochDone, Event, RunFailed, SettingChanged
 from tui_trainer.sweeps.errors import TakenOverError
 from tui_trainer.sweeps.spec import SweepSpec
 from tui_trainer.sweeps.state import SweepState, TrialState
@@ -116,6 +116,20 @@ def test_a_diverged_run_is_a_pruned_trial(tmp_path: Path) -> None:
 
     state = trained(spec_with("trials = 2"), tmp_path / "sweep", FakeRuns(extra=extra))
     assert [(t.phase, t.finding) for t in state.trials] == [("pruned", "divergence")] * 2
+
+
+def test_a_trial_whose_settings_were_changed_does_not_count(tmp_path: Path) -> None:
+    change = SettingChanged(setting="base_lr", old=0.1, new=0.5, step=3, epoch=1, images=192)
+
+    def extra(config: RunConfig) -> list[Event]:
+        return [change] if config.base_lr > 0.1 else []
+
+    spec = spec_with('trials = 8\npruning = "none"')
+    state = trained(spec, tmp_path / "sweep", FakeRuns(extra=extra))
+    phases = {trial.settings["lr"] > 0.1: trial.phase for trial in state.trials}
+    assert phases == {True: "failed", False: "completed"}
+    reasons = {trial.reason for trial in state.trials if trial.phase == "failed"}
+    assert reasons == {"a setting was changed in the run: lr 0.1 → 0.5"}
 
 
 def test_a_trial_that_falls_behind_is_stopped_and_not_trained_further(tmp_path: Path) -> None:

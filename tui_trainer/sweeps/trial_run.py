@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tui_trainer.protocol.events import EpochDone, Event, FindingRaised, RunFailed, RunFinished
+from tui_trainer.protocol.events import (
+    EpochDone,
+    Event,
+    FindingRaised,
+    RunFailed,
+    RunFinished,
+    SettingChanged,
+)
 from tui_trainer.recording.folder import RunFolder
 from tui_trainer.sweeps.spec import Objective, SweepSpec
 
@@ -73,7 +80,7 @@ class TrialRun:
     @property
     def should_stop(self) -> bool:
         """Whether the run is to be stopped now; true once."""
-        is_early = self.outcome is not None and self.outcome.phase == "pruned"
+        is_early = self.outcome is not None and self.outcome.phase in ("pruned", "failed")
         if not is_early or self._is_ended or self._stop_sent:
             return False
         self._stop_sent = True
@@ -86,6 +93,9 @@ class TrialRun:
                 self._epoch(event)
             case FindingRaised(code=code, severity="error", title=title) if code in FATAL:
                 self._end(Outcome("pruned", title, code))
+            case SettingChanged():
+                # By `send` or an attached window: these are no longer the settings of the trial.
+                self._end(Outcome("failed", f"a setting was changed in the run: {event.words}"))
             case RunFailed():
                 self._end(Outcome("failed", event.message))
             case RunFinished():
