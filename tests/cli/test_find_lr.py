@@ -66,6 +66,7 @@ def test_the_same_seed_suggests_the_same_and_another_nearly(run: Cli) -> None:
     assert one["low"] < one["lr"] < one["high"]
 
 
+@pytest.mark.slow
 def test_dropout_repeats_too(run: Cli) -> None:
     arguments = (
         *("squeeze-dropout", *QUICK[:4], "--train-size", 300, "--dropout", 0.3),

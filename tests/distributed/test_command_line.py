@@ -38,6 +38,7 @@ def two_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, "2" if name == "WORLD_SIZE" else "0")
 
 
+@pytest.mark.slow
 def test_a_signal_ends_all_processes_in_order_and_the_run_can_be_resumed(
     tmp_path: Path, tiny: Path
 ) -> None:
@@ -69,7 +70,7 @@ def test_a_signal_ends_all_processes_in_order_and_the_run_can_be_resumed(
     assert not Lock.is_held(RunFolder(path).lock)
 
 
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_killed_process_ends_all_with_one_message(rank: int, tmp_path: Path, tiny: Path) -> None:
     path = tmp_path / "run"
     with torchrun(2, *LONG, "--data-dir", str(tiny), "--out", str(path), cwd=tmp_path) as running:

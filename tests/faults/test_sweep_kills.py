@@ -19,11 +19,13 @@ from safetensors.torch import load_file
 
 from tests.data.idx_files import write_dataset
 from tests.faults.forks import Child, call, command
+from tests.sweeps.fake_runs import FakeRuns, spec_with
 from tui_trainer.protocol.events import StepDone
 from tui_trainer.recording.folder import RunFolder
 from tui_trainer.recording.lock import this_process
 from tui_trainer.sweeps.study import Study
 from tui_trainer.sweeps.sweep_file import SWEEP_FILE
+from tui_trainer.sweeps.worker import Worker
 
 SWEEP = """
 model = "pico"
@@ -68,6 +70,15 @@ def whole(file: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def ended(tmp_path: Path) -> Path:
+    """A sweep whose runs train nothing."""
+    folder = tmp_path / "sweep"
+    for _ in Worker(Study.create(spec_with("trials = 12"), folder), FakeRuns()).work():
+        pass
+    return folder
+
+
 def written(folder: Path) -> int:
     """Return how many bytes the journals of a sweep and of its runs have."""
     files = (folder / "study.log", *folder.glob("trial-*/events.jsonl"))
@@ -103,7 +114,8 @@ def assert_nothing_twice(folder: Path) -> None:
         assert set(steps.values()) == {1}, path
 
 
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
 def test_an_interrupted_sweep_has_the_trials_of_a_whole_one(
     file: Path, whole: Path, tmp_path: Path, seed: int
 ) -> None:
@@ -131,11 +143,11 @@ def test_an_interrupted_sweep_has_the_trials_of_a_whole_one(
     assert_nothing_twice(folder)
 
 
-def test_a_lock_that_a_killed_process_left_does_not_block(whole: Path) -> None:
-    study = Study.open(whole)
+def test_a_lock_that_a_killed_process_left_does_not_block(ended: Path) -> None:
+    study = Study.open(ended)
     dead = subprocess.Popen(["true"])
     dead.wait()
-    link = whole / "study.log.lock"
+    link = ended / "study.log.lock"
     os.symlink(json.dumps({**this_process(), "pid": dead.pid, "began": "1"}), link)
     began = time.monotonic()
     study.set_budget(trials=12)
@@ -143,11 +155,11 @@ def test_a_lock_that_a_killed_process_left_does_not_block(whole: Path) -> None:
     assert not link.is_symlink()
 
 
-def test_an_unfinished_line_of_a_killed_process_is_removed(whole: Path) -> None:
-    before = trials_of(whole)
-    with (whole / "study.log").open("ab") as file:
+def test_an_unfinished_line_of_a_killed_process_is_removed(ended: Path) -> None:
+    before = trials_of(ended)
+    with (ended / "study.log").open("ab") as file:
         file.write(b'{"op_code":8,"worker_id":"x","trial')
-    assert trials_of(whole) == before  # all lines before it are read
-    Study.open(whole).set_budget(trials=12)
-    assert trials_of(whole) == before
-    assert (whole / "study.log").read_bytes().count(b'"worker_id":"x"') == 0
+    assert trials_of(ended) == before  # all lines before it are read
+    Study.open(ended).set_budget(trials=12)
+    assert trials_of(ended) == before
+    assert (ended / "study.log").read_bytes().count(b'"worker_id":"x"') == 0

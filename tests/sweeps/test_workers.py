@@ -142,6 +142,7 @@ def database(postgres: Server, monkeypatch: pytest.MonkeyPatch) -> str:
     return without_password(postgres.create("sweeps"))
 
 
+@pytest.mark.slow
 def test_three_workers_on_postgresql_and_a_killed_one(
     data: Path, database: str, undisturbed: SweepState, tmp_path: Path
 ) -> None:
