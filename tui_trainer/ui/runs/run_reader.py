@@ -18,7 +18,7 @@ from textual.message import Message
 from tui_trainer.findings.learning_rates import noise_scale
 from tui_trainer.history.history import History
 from tui_trainer.protocol.errors import InputError, path_error, reason
-from tui_trainer.protocol.events import Event, RunResumed
+from tui_trainer.protocol.events import Event, RunResumed, StepDone
 from tui_trainer.recording.folder import RunFolder
 from tui_trainer.recording.follower import Tail
 
@@ -68,6 +68,11 @@ class RunGrew(Message):
     def __init__(self, path: Path, events: tuple[Event, ...], stamp: Stamp) -> None:
         super().__init__()
         self.path, self.events, self.stamp = path, events, stamp
+
+    @property
+    def has_only_steps(self) -> bool:
+        """Whether nothing but batches was trained: then the curves need not be drawn at once."""
+        return all(isinstance(event, StepDone) for event in self.events)
 
 
 class RunReader:

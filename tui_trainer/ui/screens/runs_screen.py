@@ -18,7 +18,6 @@ from textual.timer import Timer
 from textual.widgets import Static
 from textual.worker import Worker, WorkerState
 
-from tui_trainer.protocol.events import StepDone
 from tui_trainer.recording.folder import ListedRun, list_runs
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell, printable
@@ -265,8 +264,7 @@ class RunsScreen(RunsActions, ViewScreen):
     def on_run_grew(self, message: RunGrew) -> None:
         """Show new events of a run that another process trains."""
         self.reader.take(message)
-        is_step = all(isinstance(event, StepDone) for event in message.events)
-        self._update_curves(is_step=is_step)
+        self._update_curves(is_step=message.has_only_steps)
 
     def _update_curves(self, *, is_step: bool = False) -> None:
         """Draw the curves; after steps at most every :data:`CURVES_EVERY` seconds."""

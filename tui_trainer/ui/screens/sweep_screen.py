@@ -17,7 +17,6 @@ from textual.widgets import Static
 from textual.worker import Worker, WorkerState
 
 from tui_trainer.history.history import History
-from tui_trainer.protocol.events import StepDone
 from tui_trainer.recording.folder import RunFolder
 from tui_trainer.recording.lock import Lock
 from tui_trainer.sweeps.figures import best_first
@@ -213,7 +212,7 @@ class SweepScreen(ViewScreen):
     def on_run_grew(self, message: RunGrew) -> None:
         """Draw new events of a run that a worker trains."""
         self.reader.take(message)
-        is_step = all(isinstance(event, StepDone) for event in message.events)
+        is_step = message.has_only_steps
         if not is_step or METRICS[self._metric].is_training:
             self._draw_curves(is_step=is_step)
 
