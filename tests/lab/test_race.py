@@ -284,6 +284,9 @@ def test_a_race_ends_with_the_epoch_and_its_adopted_arm_is_validated(tiny: Path)
     adopted = Trained(config, 40, {15: [race(batches=100), AdoptArm(3)]})
     alone = Trained(config, 40, {15: [SetBaseLr(0.15)]})
     assert f"The epoch ends after {left} batches, and the race with it." in adopted.exhibit.evidence
+    table = adopted.exhibit.blocks[0]
+    assert isinstance(table, Table)
+    assert table.caption == f"after {left} batches, where the epoch ends"
     assert adopted.reported == alone.events
     same(adopted.state, alone.state)
 

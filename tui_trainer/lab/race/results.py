@@ -106,8 +106,9 @@ def ends(arms: Sequence[Arm], plan: Plan, pairs: Comparisons) -> Table:
     """Return a table of the arms at their ends; the best by more than chance is marked."""
     better = [a for a in range(len(plan.names)) if is_better(pairs.get(arms[a].name))]
     best = min(better, key=lambda place: pairs[arms[place].name].loss.mean, default=plan.current)
+    end = ", where the epoch ends" if plan.note else ""
     return Table(
-        caption=f"after {fmt.plural(plan.batches, 'batch', 'es')}",
+        caption=f"after {fmt.plural(plan.batches, 'batch', 'es')}{end}",
         heads=("key", "arm", "steps", "train loss", "val loss", "accuracy"),
         rows=tuple(
             (
