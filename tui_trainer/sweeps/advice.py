@@ -188,12 +188,13 @@ def _wider(state: SweepState, name: str, dimension: Range, bound: str) -> float 
 
 def _on_ended(state: SweepState) -> Iterator[Sentence]:
     """Yield how many trials were pruned or failed, and the most common reasons."""
-    for phase, verb in (("pruned", "pruned"), ("failed", "failed")):
+    for phase in ("pruned", "failed"):
         ended = [trial for trial in state.trials if trial.phase == phase]
         if not ended:
             continue
         count = f"{len(ended)} of {fmt.plural(len(state.trials), 'trial')}"
-        text = f"{count} {'were pruned' if phase == 'pruned' else verb}{_why(ended)}."
+        verb = phase if phase == "failed" else f"{'was' if len(ended) == 1 else 'were'} pruned"
+        text = f"{count} {verb}{_why(ended)}."
         yield Sentence(text, "error" if phase == "failed" else "")
 
 
