@@ -14,8 +14,9 @@ from tui_trainer.protocol.commands import Stop
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Diverged, EpochDone, Event, RunFailed, SettingChanged
+from tui_trainer.sweeps.corners import config_of
 from tui_trainer.sweeps.errors import TakenOverError
-from tui_trainer.sweeps.spec import SweepSpec
+from tui_trainer.sweeps.spec import Choice, SweepSpec
 from tui_trainer.sweeps.state import SweepState, TrialState
 from tui_trainer.sweeps.study import Study
 from tui_trainer.sweeps.trial_run import FATAL
@@ -281,6 +282,32 @@ def test_more_trials_of_a_finished_sweep(tmp_path: Path) -> None:
     assert list(map(what, study.state().trials))[:4] == list(map(what, first.trials))
     whole = trained(spec_with("trials = 6"), tmp_path / "whole")
     assert list(map(what, study.state().trials)) == list(map(what, whole.trials))
+
+
+def test_relative_paths_lead_from_where_the_sweep_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        folder.mkdir()
+        (folder / "net.py").touch()
+    monkeypatch.chdir(here)
+    space = 'model = ["net.py:Net", "net:make", "tiny", "torchvision.models:alexnet"]'
+    Study.create(spec_with(space=space, top='data_dir = "digits"'), tmp_path / "sweep")
+    monkeypatch.chdir(there)
+    spec = Study.open(tmp_path / "sweep").spec
+    choice = spec.space["model"]
+    assert isinstance(choice, Choice)
+    configs = [config_of(spec, {"model": value}, 0) for value in choice.values]
+    assert {config.data_dir for config in configs} == {f"{here}/digits"}
+    assert [config.model for config in configs] == [
+        f"{here}/net.py:Net",
+        f"{here}/net.py:make",
+        "tiny",
+        "torchvision.models:alexnet",
+    ]
+    here.rename(tmp_path / "elsewhere")  # as on another machine
+    assert config_of(spec, {"model": "net.py:Net"}, 0).model == "net.py:Net"
 
 
 def damage(name: str) -> Callable[[Path], None]:

@@ -332,10 +332,10 @@ class RunConfig:
         values = {} if self.augmentation.is_none else dataclasses.asdict(self.augmentation)
         return dataclasses.replace(self.with_absolute_paths(), lr=self.base_lr, **values)
 
-    def with_absolute_paths(self) -> RunConfig:
-        """Return the same run with absolute paths."""
-        data = None if self.data_dir is None else absolute_path(self.data_dir)
-        return dataclasses.replace(self, model=absolute(self.model), data_dir=data)
+    def with_absolute_paths(self, folder: str = "") -> RunConfig:
+        """Return the same run with absolute paths, from a folder or the current one."""
+        data = None if self.data_dir is None else absolute_path(self.data_dir, folder)
+        return dataclasses.replace(self, model=absolute(self.model, folder), data_dir=data)
 
     def with_knob(self, knob: str, value: float) -> RunConfig:
         """Return the configuration with another value of a knob."""

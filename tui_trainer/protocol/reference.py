@@ -86,32 +86,40 @@ def suggestion_for(model: str) -> str:
     return ""
 
 
-def absolute(model: str) -> str:
+def absolute(model: str, folder: str = "") -> str:
     """Return a model's name with an absolute path, if it refers to a file.
 
     A run can then be resumed from another folder. A leading ``~`` is expanded. A module in the
-    current folder becomes the path of its file.
+    folder becomes the path of its file.
+
+    Args:
+        model: The name.
+        folder: The folder of a relative path; empty for the current one.
     """
     reference = parse_reference(model)
     if reference is None:
         return model
-    place = reference.place if reference.is_file else _file_of_module(reference.place)
-    return reference.at(absolute_path(place)) if place else model
+    place = reference.place if reference.is_file else _file_of_module(reference.place, folder)
+    return reference.at(absolute_path(place, folder)) if place else model
 
 
-def _file_of_module(name: str) -> str:
-    """Return the file of a module in the current folder; empty if there is none."""
+def _file_of_module(name: str, folder: str) -> str:
+    """Return the file of a module in a folder; empty if there is none."""
     stem = name.replace(".", os.sep)
     files = (os.path.join(stem, "__init__.py"), f"{stem}.py")
-    return next((file for file in files if os.path.isfile(file)), "")
+    return next((file for file in files if os.path.isfile(os.path.join(folder, file))), "")
 
 
-def absolute_path(path: str) -> str:
+def absolute_path(path: str, folder: str = "") -> str:
     """Return an absolute path, with a leading ``~`` expanded.
 
     If the current folder has been deleted, the path is returned unchanged.
+
+    Args:
+        path: The path.
+        folder: The folder of a relative path; empty for the current one.
     """
-    path = os.path.expanduser(path)
+    path = os.path.join(folder, os.path.expanduser(path))
     try:
         return os.path.abspath(path)
     except FileNotFoundError:

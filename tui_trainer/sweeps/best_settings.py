@@ -43,7 +43,7 @@ def best_config(state: SweepState) -> RunConfig | None:
         found = compose(read_config(RunFolder(best.runs[0]).config))
     except (IndexError, InputError):
         try:
-            found = replace(state.spec.base, **dict(best.settings))
+            found = state.spec.located(replace(state.spec.base, **dict(best.settings)))
         except SettingError:
             return None
     return replace(found, seed=fresh_seed(state), train_size=None, test=True)

@@ -17,13 +17,13 @@ MAX_CORNERS = 2_000
 
 
 def config_of(spec: SweepSpec, settings: Mapping[str, Any], seed: int) -> RunConfig:
-    """Return the settings of one run of a trial; the test set stays sealed.
+    """Return the settings of one run of a trial; the test set stays sealed, the paths hold.
 
     Raises:
         InputError: If they exclude each other.
     """
     fixed = {"seed": seed, "test": False}
-    return compose(Source(spec.settings), Source(settings), Source(fixed))
+    return spec.located(compose(Source(spec.settings), Source(settings), Source(fixed)))
 
 
 def impossible(spec: SweepSpec) -> tuple[str, Any, str] | None:

@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as RecordState
 
 from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.reference import absolute_path
 from tui_trainer.recording.atomic import write_atomically
 from tui_trainer.recording.lock import this_process
 from tui_trainer.recording.recorder import not_writable
@@ -80,7 +81,7 @@ class RecordStore:
             InputError: If the folder has a sweep or a run already, or one of them cannot be
                 written.
         """
-        storage = None
+        storage, spec = None, replace(spec, started_in=absolute_path("."))
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for name in (SWEEP_FILE, JOURNAL, "seeds.toml", "config.toml", "events.jsonl"):
@@ -248,7 +249,12 @@ def _direction(spec: SweepSpec) -> optuna.study.StudyDirection:
 
 def _describe(storage: BaseStorage, key: int, spec: SweepSpec) -> None:
     """Write the sweep into its study, the format last: with it, it is complete."""
-    attributes = {"file": spec.name, "text": spec.text, "fingerprint": spec.fingerprint}
+    attributes = {
+        "file": spec.name,
+        "text": spec.text,
+        "fingerprint": spec.fingerprint,
+        "started_in": spec.started_in,
+    }
     for name, value in (*attributes.items(), ("format", FORMAT)):
         storage.set_study_user_attr(key, name, value)
 
@@ -298,7 +304,7 @@ def _spec_of(storage: BaseStorage, key: int, folder: Path | None, place: str) ->
     spec = parse_sweep(attributes["text"], str(attributes.get("file", SWEEP_FILE)))
     if spec.fingerprint != attributes.get("fingerprint"):
         raise StorageError(f"{place}: its sweep file has another meaning in this version")
-    return spec
+    return replace(spec, started_in=str(attributes.get("started_in", "")))
 
 
 def _occupied(folder: Path, name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -102,6 +103,8 @@ class SweepSpec:
         storage: The URL of the database of its trials; empty for a file in its folder.
         text: The text of the file.
         name: The name of the file, for messages.
+        started_in: The folder of the relative paths in the file: the one in which the sweep was
+            started. Empty for the current one.
     """
 
     settings: Mapping[str, Any]
@@ -116,6 +119,7 @@ class SweepSpec:
     storage: str = ""
     text: str = ""
     name: str = "sweep.toml"
+    started_in: str = ""
 
     @property
     def is_minimized(self) -> bool:
@@ -131,6 +135,14 @@ class SweepSpec:
             "search": (self.sampler, self.objective, self.pruning, self.seeds, self.seed),
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+    def located(self, config: RunConfig) -> RunConfig:
+        """Return settings of a run whose relative paths lead from where the sweep was started.
+
+        A worker of another machine, which may not have that folder, takes its current one.
+        """
+        is_here = bool(self.started_in) and os.path.isdir(self.started_in)
+        return config.with_absolute_paths(self.started_in) if is_here else config
 
     def epochs_of(self, settings: Mapping[str, Any]) -> int:
         """Return the epochs of one run with these values of the searched settings."""
