@@ -17,8 +17,11 @@ import torch
 from torch.utils.data import Dataset, Subset
 
 from tests.watching.loops import digits, of_type
+from tui_trainer.protocol.config_file import read_config
 from tui_trainer.protocol.events import EpochDone, FindingRaised, RunFinished, RunStarted, StepDone
 from tui_trainer.recording.folder import RUNS, list_runs
+from tui_trainer.sweeps.spec import Range
+from tui_trainer.sweeps.sweep_file import read_sweep
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 Run = Callable[..., dict[str, Any]]
@@ -45,6 +48,26 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
 def recorded() -> Path:
     (found,) = list_runs(RUNS)
     return found.folder.path
+
+
+def test_the_sweep_files_are_accepted() -> None:
+    files = [path for path in EXAMPLES.glob("*.toml") if "[sweep]" in path.read_text()]
+    assert len(files) == 2
+    for path in files:
+        assert read_sweep(path).space
+
+
+def test_the_recipe_is_inside_the_space_in_which_it_was_found() -> None:
+    spec = read_sweep(EXAMPLES / "under-8k-sweep.toml")
+    recipe = read_config(EXAMPLES / "under-8k.toml").settings
+    for name, dimension in spec.space.items():
+        if isinstance(dimension, Range):
+            assert dimension.low <= recipe[name] <= dimension.high
+        else:
+            assert recipe[name] in dimension.values
+    assert {**spec.settings, "epochs": 5, "val_size": 0, "augment": "light"} == {
+        name: value for name, value in recipe.items() if name not in spec.space
+    }
 
 
 def warnings(folder: Path) -> set[str]:
