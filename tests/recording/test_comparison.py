@@ -213,6 +213,32 @@ def test_runs_without_validation_give_the_reason() -> None:
     ]
 
 
+def on_test(name: str, accuracies: Sequence[float], **more: Any) -> ComparedGroup:
+    """Return a group without validation images, with these test accuracies."""
+    runs = [run(None, n, val_size=0, test_accuracy=each) for n, each in enumerate(accuracies)]
+    return ComparedGroup(name, tuple(runs))
+
+
+def test_without_validation_the_recorded_test_accuracies_are_compared() -> None:
+    old, new = on_test("old", (0.9912, 0.9904, 0.99)), on_test("new", (0.9916, 0.9929, 0.9924))
+    found = compare([old, new])
+    assert found.metric.name == "test_accuracy"
+    (difference,) = found.differences
+    assert difference.test == "paired t test"
+    assert difference.difference is not None
+    assert difference.difference.mean == pytest.approx(0.0053 / 3 + 0.0)
+    assert "judge the choice" in text_of(found)
+
+
+def test_one_run_with_validation_keeps_the_test_accuracies_out() -> None:
+    found = compare([on_test("old", (0.99, 0.98)), group("new", (0.99, 0.98))])
+    assert found.metric.name == "val_accuracy"
+    assert (
+        found.differences[0].reason == "old has no validation accuracy: it has no validation split"
+    )
+    assert "judge the choice" not in text_of(found)
+
+
 def test_what_a_group_leaves_out_is_reported() -> None:
     runs = (
         run(0.990, 0),

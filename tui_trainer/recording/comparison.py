@@ -38,6 +38,13 @@ TestName = Literal["", "McNemar's test", "paired t test", "Welch's t test", "t t
 """The test of a difference: the last one is of a single run against a group."""
 
 
+TEST_METRIC = "test_accuracy"
+
+TEST_NOTE = (
+    "Without validation images, the test accuracies that the runs recorded are compared. Whoever "
+    "chooses a setting by them has no images left that judge the choice."
+)
+
 TESTED = {"last": "val_accuracy", "best": "best_val_accuracy"}
 """The metric that is tested, by the checkpoint that it is of."""
 
@@ -114,7 +121,7 @@ def compare(
         labels: A short name of each; by default its name if that is short, otherwise a letter.
     """
     labels = tuple(labels) if labels is not None else _labels(groups)
-    metric = next(each for each in METRICS if each.name == TESTED[checkpoint])
+    metric = _tested_metric(groups, TESTED[checkpoint])
     found = [
         _difference(groups, labels, other, metric, (same_images or {}).get(other, ""))
         for other in range(1, len(groups))
@@ -132,8 +139,17 @@ def compare(
             *_notes(groups, labels),
             *_size_notes(groups, labels),
             *_checkpoint_notes(groups, labels, found, metric),
+            *([TEST_NOTE] if metric.name == TEST_METRIC else []),
         ),
     )
+
+
+def _tested_metric(groups: Sequence[ComparedGroup], name: str) -> ComparedMetric:
+    """Return the metric that is tested: the recorded test accuracy if there is no validation."""
+    is_validated = any(group.by_seed("val_accuracy") for group in groups)
+    if not is_validated and all(group.by_seed(TEST_METRIC) for group in groups):
+        name = TEST_METRIC
+    return next(each for each in METRICS if each.name == name)
 
 
 def _labels(groups: Sequence[ComparedGroup]) -> tuple[str, ...]:
