@@ -227,7 +227,7 @@ def test_without_validation_the_recorded_test_accuracies_are_compared() -> None:
     assert difference.test == "paired t test"
     assert difference.difference is not None
     assert difference.difference.mean == pytest.approx(0.0053 / 3 + 0.0)
-    assert "judge the choice" in text_of(found)
+    assert "recorded test accuracies" in text_of(found)
 
 
 def test_one_run_with_validation_keeps_the_test_accuracies_out() -> None:
@@ -236,7 +236,7 @@ def test_one_run_with_validation_keeps_the_test_accuracies_out() -> None:
     assert (
         found.differences[0].reason == "old has no validation accuracy: it has no validation split"
     )
-    assert "judge the choice" not in text_of(found)
+    assert "recorded test accuracies" not in text_of(found)
 
 
 def test_what_a_group_leaves_out_is_reported() -> None:
