@@ -197,10 +197,16 @@ class Playground:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def _prepare(self) -> None:
+    def _prepare(self, page: Path) -> None:
         (self.folder / "net.py").write_text(NET_PY, encoding="utf-8")
         write_dataset(self.folder / "digits", train=600, test=100)
         self._draw_digits()
+        (self.folder / "examples").mkdir()
+        for path in (ROOT / "examples").glob("*.toml"):
+            (self.folder / "examples" / path.name).write_text(_small_sweep(path.read_text()))
+        if page.name.startswith("sweep"):  # there NAME is a sweep
+            self._run(f"{PROGRAM} sweep examples/sweep.toml --no-ui --out runs/NAME")
+            return
         self._run(f"{PROGRAM} --no-ui --model small --epochs 2 --out runs/NAME")
         self._interrupt(f"{PROGRAM} --no-ui --model small --epochs 999 --out runs/LAST")
 
@@ -224,7 +230,7 @@ class Playground:
     def play(self, page: Path) -> Iterator[str]:
         """Run the code of a page from its top, and yield what is wrong with it."""
         if any(PROGRAM in block.text for block in blocks(page) if block.language == "sh"):
-            self._prepare()
+            self._prepare(page)
         for block in blocks(page):
             yield from self._play(block)
         for lock in self.folder.glob("runs/*/.lock"):
@@ -350,6 +356,17 @@ def _split(line: str) -> tuple[str, str, str]:
     return (line[: found.start()], found[0], line[found.end() :]) if found else (line, "", "")
 
 
+def _small_sweep(text: str) -> str:
+    """Return a settings or sweep file whose trials, two of them, train little."""
+    if "[sweep]" not in text:
+        return text
+    for name, value in FEW.items():
+        key = name.removeprefix("--").replace("-", "_")
+        text = re.sub(rf"^{key} = .*\n", "", text, flags=re.MULTILINE)
+        text = f"{key} = {value}\n{text}"
+    return re.sub(r"^trials = \d+", "trials = 2", text, flags=re.MULTILINE)
+
+
 def _small(line: str) -> str:
     """Return a command that trains little."""
     command = Command("", line)
@@ -359,6 +376,8 @@ def _small(line: str) -> str:
     if command.name == "" or (command.name == "seeds" and "--resume" not in given):
         more = [f"{name} {value}" for name, value in FEW.items() if name not in given]
         return " ".join([line, *more])
+    if command.name == "sweep":
+        return re.sub(r"--trials \d+", "--trials 3", line)
     if command.name == "find-lr":
         few = {"--seeds": "2", "--steps": "20", "--threads": "1"}
         few |= {} if "--run" in given else {"--train-size": "400"}

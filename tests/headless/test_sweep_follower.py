@@ -156,6 +156,16 @@ def test_without_workers_the_sweep_ends_with_the_reason(
     assert err.endswith("mnist-tui: error: no such file\n")
 
 
+def test_a_window_that_is_closed_before_the_first_result_is_no_failure(tmp_path: Path) -> None:
+    def leave(sweep: Sweep) -> None:
+        sweep.workers.end()
+        sweep.workers.end()
+
+    assert Sweep(tmp_path, leave).follow(has_window=True) == ExitCode.FINISHED
+    assert Sweep(tmp_path, leave).follow() == ExitCode.FAILED
+    assert Sweep(tmp_path, Sweep.finish).follow(has_window=True) == ExitCode.FAILED
+
+
 def interrupt(sweep: Sweep) -> None:
     os.kill(os.getpid(), signal.SIGINT)
 

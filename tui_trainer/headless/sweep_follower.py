@@ -213,7 +213,8 @@ class SweepFollower:
             self._console.print(f"mnist-tui: error: {problems[-1].problem}")
             is_input = all(worker.code == ExitCode.BAD_INPUT for worker in problems)
             return ExitCode.BAD_INPUT if is_input else ExitCode.FAILED
-        return ExitCode.FINISHED if state.completed else ExitCode.FAILED
+        is_left = self._has_window and not state.is_over  # by the user, as a run that is stopped
+        return ExitCode.FINISHED if state.completed or is_left else ExitCode.FAILED
 
 
 def _live_cells(state: SweepState) -> list[Cell]:
