@@ -41,8 +41,8 @@ TestName = Literal["", "McNemar's test", "paired t test", "Welch's t test", "t t
 TEST_METRIC = "test_accuracy"
 
 TEST_NOTE = (
-    "Without validation images, the recorded test accuracies are compared. A setting that is chosen "
-    "by them is too favorable on these images."
+    "Without validation images, the recorded test accuracies are compared. A setting that is "
+    "chosen by them is too favorable on these images."
 )
 
 TESTED = {"last": "val_accuracy", "best": "best_val_accuracy"}
