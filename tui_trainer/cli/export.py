@@ -6,26 +6,18 @@ import shlex
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, redirect_stdout
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tui_trainer.cli.moved_paths import (
-    DataPath,
-    ModelPath,
-    MovedPaths,
-    check_data_path,
-    check_model_path,
-)
+from tui_trainer.cli.exported_run import ExportedRun
+from tui_trainer.cli.moved_paths import DataPath, ModelPath, MovedPaths
 from tui_trainer.cli.options import option
-from tui_trainer.cli.saved import RunName, SavedRun, check_script_files, saved_run
+from tui_trainer.cli.saved import RunName, saved_run
 from tui_trainer.headless.streams import Console, standard_output
 from tui_trainer.protocol.errors import InputError, reason
-from tui_trainer.protocol.events import Event, RunStarted
 from tui_trainer.protocol.exit_codes import ExitCode
 from tui_trainer.protocol.reference import model_name
 from tui_trainer.text.fmt import count, one_line, printable
@@ -37,108 +29,7 @@ if TYPE_CHECKING:
     from tui_trainer.models.input_spec import InputSize
 
 
-@dataclass
-class _Source:
-    """A run, and what several formats need from it, created once."""
-
-    found: SavedRun
-    checkpoint: str
-    data_dir: str | None
-
-    @property
-    def events(self) -> tuple[Event, ...]:
-        """The events up to the checkpoint; all events for the last checkpoint.
-
-        A run can have diverged after its last checkpoint.
-        """
-        return self.found.recorded.events if self.checkpoint == "last" else self.found.past
-
-    def model(self) -> nn.Module:
-        """Return the checkpoint's model, built again: this makes its modules importable."""
-        from tui_trainer.lab.saved_model import load_model
-
-        check_script_files(self.found.metadata, self.found.folder)
-        check_model_path(self.found.config)
-        with redirect_stdout(sys.stderr):
-            return load_model(self.found.checkpoint, self.found.config.model)
-
-    @property
-    def input_size(self) -> InputSize:
-        """The input of the model."""
-        from tui_trainer.models.input_spec import InputSpec
-
-        return InputSpec.read(self.found.metadata)
-
-    def custom_code(self) -> AbstractContextManager[None]:
-        """Run the model's code: its modules are importable, its output goes to stderr."""
-        from tui_trainer.models.build import is_custom
-        from tui_trainer.models.custom.process_state import custom_code
-        from tui_trainer.protocol.reference import parse_reference
-
-        model = self.found.config.model
-        reference = parse_reference(model) if is_custom(model) else None
-        return nullcontext() if reference is None else custom_code(reference)
-
-    def new_model(self) -> nn.Module:
-        """Return the same model with other initial weights."""
-        from tui_trainer.models.build import build_model
-        from tui_trainer.models.rng import preserve_rng_state, seed_all
-
-        check_model_path(self.found.config)
-        metadata = self.found.metadata
-        with preserve_rng_state():
-            seed_all(metadata.get("seed", 0) + 1)
-            return build_model(
-                self.found.config.model,
-                image_size=self.input_size,
-                classes=metadata["classes"],
-                dropout=metadata.get("built_dropout", metadata["dropout"]),
-            )
-
-    @cached_property
-    def images(self) -> tuple[Tensor, str, str]:
-        """The run's test images as model input, their kind, and why they are missing.
-
-        Their labels are not used, so this is no test evaluation. If the dataset cannot be read,
-        fixed noise images replace them. Of a script's run they are its recorded inputs.
-
-        Raises:
-            InputError: If the dataset cannot be read from the given folder.
-        """
-        import torch
-
-        from tui_trainer.data.loading import load
-        from tui_trainer.models.behavior import fixed_images
-
-        try:
-            check_data_path(self.found.config)
-            loading = load(self.found.config, torch.device("cpu"))
-            while True:
-                next(loading)
-        except StopIteration as done:
-            data = done.value
-            if self.found.is_of_script:
-                split = data.val if len(data.val) else data.train
-                return data.prepare(split.images), "recorded inputs", ""
-            return data.prepare(data.test.shown().images), "test images", ""
-        except InputError as error:
-            if self.data_dir is not None:
-                raise
-            noise = fixed_images(self.input_size)
-            return noise, "noise images", f"test images cannot be read: {error}"
-
-    @property
-    def input_form(self) -> str:
-        """The normalization of the model's input."""
-        if self.found.is_of_script:
-            from tui_trainer.models.input_spec import spec_of
-
-            return f"input: {spec_of(self.input_size).words}, as the script prepares it"
-        began = next(event for event in self.found.past if isinstance(event, RunStarted))
-        return f"input: (pixel / 255 - {began.mean:.6g}) / {began.std:.6g}"
-
-
-def _csv(source: _Source, path: Path) -> str:
+def _csv(source: ExportedRun, path: Path) -> str:
     from tui_trainer.export import curves
 
     curves.write_steps_csv(source.events, path)
@@ -147,21 +38,21 @@ def _csv(source: _Source, path: Path) -> str:
     return f"one row per step; {epochs.name}: one row per epoch"
 
 
-def _tensorboard(source: _Source, path: Path) -> str:
+def _tensorboard(source: ExportedRun, path: Path) -> str:
     from tui_trainer.export import curves
 
     curves.write_tensorboard(source.events, path)
     return f"open it with: tensorboard --logdir {printable(shlex.quote(str(path)))}"
 
 
-def _picture(source: _Source, path: Path) -> str:
+def _picture(source: ExportedRun, path: Path) -> str:
     from tui_trainer.export import curves
 
     curves.write_picture(source.events, path)
     return ""
 
 
-def _weights(source: _Source, path: Path) -> str:
+def _weights(source: ExportedRun, path: Path) -> str:
     from tui_trainer.export import model_files
     from tui_trainer.export.targets import replacing
 
@@ -173,13 +64,13 @@ def _weights(source: _Source, path: Path) -> str:
     return f"{model_name(metadata['model'])}, step {count(metadata['step'])}; {words}"
 
 
-def _onnx(source: _Source, path: Path) -> str:
+def _onnx(source: ExportedRun, path: Path) -> str:
     from tui_trainer.export import model_files
 
     return _write_program(source, path, model_files.write_onnx, model_files.compare_onnx)
 
 
-def _torch(source: _Source, path: Path) -> str:
+def _torch(source: ExportedRun, path: Path) -> str:
     from tui_trainer.export import model_files
 
     return _write_program(
@@ -188,7 +79,7 @@ def _torch(source: _Source, path: Path) -> str:
 
 
 def _write_program(
-    source: _Source,
+    source: ExportedRun,
     path: Path,
     write: Callable[[nn.Module, InputSize, Path], str],
     compare: Callable[[nn.Module, Path, Tensor], Comparison],
@@ -205,7 +96,7 @@ def _write_program(
     return "; ".join(filter(None, (note, result.words, shortage, source.input_form)))
 
 
-FORMATS: dict[str, tuple[str, Callable[[_Source, Path], str]]] = {
+FORMATS: dict[str, tuple[str, Callable[[ExportedRun, Path], str]]] = {
     "weights": ("weights.safetensors", _weights),
     "onnx": ("model.onnx", _onnx),
     "torch": ("model.pt2", _torch),
@@ -244,7 +135,7 @@ def export(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--to {printable(folder)}: cannot be created: {reason(error)}") from None
-    source = _Source(found, checkpoint, data_dir)
+    source = ExportedRun(found, checkpoint, data_dir)
     console = Console(sys.stderr, time.monotonic)
     out, failures = standard_output(console), 0
     for name in selected:
