@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 
-from tui_trainer.render.html.svg_plot import mark
+from tui_trainer.render.svg.plot import mark
 from tui_trainer.text.scales import Scale
 
 WIDTH, HEIGHT = 760, 420

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from tests.export.facts import short_run
-from tui_trainer.export import curves, model_files
+from tui_trainer.export import curves, model_files, svg_picture
 from tui_trainer.protocol.errors import InputError
 
 HEAVY = {"torch", "numpy", "matplotlib", "tensorboardX", "onnx", "onnxruntime", "safetensors"}
@@ -26,6 +26,7 @@ EXPORTS: dict[str, Callable[[Path], object]] = {
     ),
     "weights": lambda folder: model_files.write_weights(nn.Flatten(), folder / "a.safetensors"),
     "picture": lambda folder: curves.write_picture(short_run(), folder / "a.png"),
+    "svg": lambda folder: svg_picture.write_png("<svg/>", folder / "a.png"),
     "log": lambda folder: curves.write_tensorboard(short_run(), folder),
 }
 
@@ -64,6 +65,8 @@ def test_tables_are_made_without_torch(tmp_path: Path) -> None:
         ("onnxruntime", "comparison"),
         ("safetensors", "weights"),
         ("matplotlib", "picture"),
+        ("resvg_py", "svg"),
+        ("matplotlib", "svg"),
         ("tensorboardX", "log"),
     ],
 )

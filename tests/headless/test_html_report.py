@@ -34,7 +34,7 @@ from tui_trainer.protocol.exhibit import (
 )
 from tui_trainer.protocol.inspection import find_view
 from tui_trainer.render.html.blocks import blocks_html
-from tui_trainer.render.html.pixels import NEGATIVE, POSITIVE, UNKNOWN, png
+from tui_trainer.render.svg.pixels import NEGATIVE, POSITIVE, UNKNOWN, png
 
 VOID = {"meta", "img", "br", "hr"}
 BAD = "<script>alert('1')</script>&\""

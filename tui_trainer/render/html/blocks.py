@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from html import escape
 
@@ -18,19 +17,10 @@ from tui_trainer.protocol.exhibit import (
     Words,
 )
 from tui_trainer.render.block_lines import is_number, is_right, sign_of
-from tui_trainer.render.html.pixels import data_uri
-from tui_trainer.render.html.svg_plot import curves_html
-
-PIXELS, SMALL_PIXELS = 84, 60
-"""The approximate width of a picture on the page; a pixel is scaled by a whole number."""
-
-SMALL = 14
-"""The maximum side of a small picture."""
-
-FIGURE_SPACE = "\u2007"
-
-RAMP = 16
-"""Steps of the color key, in either direction."""
+from tui_trainer.render.html.plot import curves_html
+from tui_trainer.render.svg.color_key import NAN_KEY, color_keys, has_nan
+from tui_trainer.render.svg.pixels import data_uri, scale_of
+from tui_trainer.render.svg.text import kept_blanks
 
 STRONGEST = 0.6
 """The color strength of the hottest cell of a matrix: its number must stay readable."""
@@ -38,8 +28,7 @@ STRONGEST = 0.6
 
 def _html(text: str) -> str:
     """Return a text as HTML; runs of spaces that align columns become figure spaces."""
-    wide = re.sub(" {2,}", lambda blanks: FIGURE_SPACE * len(blanks.group()), text)
-    return escape(wide)
+    return escape(kept_blanks(text))
 
 
 def blocks_html(blocks: Sequence[Block]) -> str:
@@ -163,8 +152,7 @@ def _pictures(pictures: Pictures) -> str:
 
 
 def _picture(picture: Picture) -> str:
-    largest = max(picture.width, picture.height, 1)
-    scale = max(1, (SMALL_PIXELS if largest <= SMALL else PIXELS) // largest)
+    scale = scale_of(picture)
     width, height = picture.width * scale, picture.height * scale
     kind = "signed" if picture.is_signed else "gray"
     if any(map(math.isnan, picture.values)):
@@ -193,38 +181,16 @@ def _frame(picture: Picture) -> str:
 
 
 def _key(pictures: Sequence[Picture]) -> str:
-    """Return the color key, with the range where all pictures share it."""
-    keys = []
-    for is_signed, words in ((True, ("below 0", "above 0")), (False, ("smallest", "largest"))):
-        ends = {(each.low, each.high) for each in pictures if each.is_signed == is_signed}
-        if ends:
-            shared = (
-                tuple(f", {_number(end)}" for end in ends.pop()) if len(ends) == 1 else ("", "")
-            )
-            keys.append(
-                f"<span>{words[0]}{shared[0]} {_ramp(is_signed=is_signed)} "
-                f"{words[1]}{shared[1]}</span>"
-            )
-    if any(math.isnan(value) for picture in pictures for value in picture.values):
-        keys.append("<span>red: NaN</span>")
+    """Return the color key."""
+    keys = [
+        f"<span>{escape(key.low)} {_ramp(key.ramp)} {escape(key.high)}</span>"
+        for key in color_keys(pictures)
+    ]
+    if has_nan(pictures):
+        keys.append(f"<span>{NAN_KEY}</span>")
     return f"<p class='key'>{' '.join(keys)}</p>" if keys else ""
 
 
-def _ramp(*, is_signed: bool) -> str:
-
-    steps = tuple(step / RAMP for step in range(-RAMP if is_signed else 0, RAMP + 1))
-    ramp = Picture(
-        caption="",
-        height=1,
-        width=len(steps),
-        values=steps,
-        low=steps[0],
-        high=1.0,
-        is_signed=is_signed,
-    )
-    kind = "signed" if is_signed else "gray"
+def _ramp(ramp: Picture) -> str:
+    kind = "signed" if ramp.is_signed else "gray"
     return f"<span class='{kind} ramp'><img src='{data_uri(ramp)}' alt='to'></span>"
-
-
-def _number(value: float) -> str:
-    return f"{value:.3g}".replace("-", "−")

@@ -24,13 +24,26 @@ NEGATIVE, POSITIVE, UNKNOWN = (0xF0, 0x8A, 0x24), (0x1F, 0x6F, 0xC4), (0xD0, 0x1
 Color = tuple[int, int, int, int]
 
 
-def data_uri(picture: Picture) -> str:
-    """Return a picture as a ``data:`` URI."""
-    return "data:image/png;base64," + base64.b64encode(png(picture)).decode("ascii")
+PIXELS, SMALL_PIXELS = 84, 60
+"""The approximate width of a picture on the page; a pixel is scaled by a whole number."""
+
+SMALL = 14
+"""The maximum side of a small picture."""
 
 
-def png(picture: Picture) -> bytes:
-    """Return a picture as a PNG file, one pixel per number.
+def scale_of(picture: Picture) -> int:
+    """Return how many pixels of the page a pixel of a picture is wide."""
+    largest = max(picture.width, picture.height, 1)
+    return max(1, (SMALL_PIXELS if largest <= SMALL else PIXELS) // largest)
+
+
+def data_uri(picture: Picture, times: int = 1) -> str:
+    """Return a picture as a ``data:`` URI; see :func:`png`."""
+    return "data:image/png;base64," + base64.b64encode(png(picture, times)).decode("ascii")
+
+
+def png(picture: Picture, times: int = 1) -> bytes:
+    """Return a picture as a PNG file, ``times`` × ``times`` pixels per number.
 
     In signed pictures 0 is transparent and each sign has a color, more opaque with magnitude. In
     others the smallest number is white and the largest black, like ink on paper.
@@ -39,10 +52,14 @@ def png(picture: Picture) -> bytes:
     levels = levels_of(picture, LEVELS if picture.is_signed else GRAYS - 1)
     indices = [level % len(colors) for level in levels]
     rows = b"".join(
-        b"\0" + bytes(indices[start : start + picture.width])
-        for start in range(0, len(indices), max(1, picture.width))
+        times * (b"\0" + bytes(index for index in row for _ in range(times)))
+        for row in (
+            indices[start : start + picture.width]
+            for start in range(0, len(indices), max(1, picture.width))
+        )
     )
-    header = struct.pack(">IIBBBBB", picture.width, picture.height, 8, 3, 0, 0, 0)
+    size = picture.width * times, picture.height * times
+    header = struct.pack(">IIBBBBB", *size, 8, 3, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         (
             _chunk(b"IHDR", header),

@@ -1,14 +1,16 @@
-"""Curves as inline SVG: axes with round ticks, each curve with its own dash and marker."""
+"""Curves as SVG elements: axes with round ticks, each curve with its own dash and marker."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from html import escape
 from itertools import groupby
 
 from tui_trainer.protocol.exhibit import Curve, Curves
+from tui_trainer.render.svg.paint import Paint, by_class
+from tui_trainer.render.svg.text import escape_xml as escape
+from tui_trainer.render.svg.text import text_width
 from tui_trainer.text.fmt import percent
 from tui_trainer.text.scales import Axis, Scale, apart, nice_step
 
@@ -18,6 +20,9 @@ LEFT, RIGHT, TOP, BOTTOM = 64, 16, 12, 44
 
 LOW = HEIGHT - BOTTOM
 """The y coordinate of the horizontal axis."""
+
+TICK_GAP = 8
+"""The distance of a label of the vertical axis from the axis, in pixels."""
 
 MIN_GAP = 26
 """The minimum distance of two ticks of the vertical axis, in pixels; half the horizontal one."""
@@ -40,18 +45,9 @@ SHAPES = ("circle", "square", "up", "diamond", "ring", "box", "down", "cross")
 """How curves differ without color, by their index: 32 of them have another dash or marker."""
 
 
-def curves_html(curves: Curves) -> str:
-    """Return curves as a figure with a caption and a legend."""
-    kept = [_drawable(curve, curves) for curve in curves.curves]
-    head = f"<figcaption>{escape(curves.caption)}</figcaption>" if curves.caption else ""
-    if not any(curve.x for curve in kept):
-        return f"<figure>{head}<p class='muted'>Nothing to draw.</p></figure>"
-    legend = "".join(
-        _legend(curve, index, is_accuracy=curves.is_accuracy) for index, curve in enumerate(kept)
-    )
-    return (
-        f"<figure class='plot'>{head}{_plot(curves, kept)}<ul class='legend'>{legend}</ul></figure>"
-    )
+def drawable_curves(block: Curves) -> list[Curve]:
+    """Return the curves of a plot without points that cannot be drawn; x as on its axis."""
+    return [_drawable(curve, block) for curve in block.curves]
 
 
 def _drawable(curve: Curve, block: Curves) -> Curve:
@@ -69,6 +65,7 @@ class _Frame:
         scale: The scale of the vertical axis.
         axis: The vertical axis.
         is_log_x: Whether the x values are logarithms to base 10.
+        left: The x coordinate of the vertical axis.
     """
 
     first: float
@@ -76,11 +73,12 @@ class _Frame:
     scale: Scale
     axis: Axis
     is_log_x: bool = False
+    left: float = LEFT
 
     def across(self, x: float) -> float:
         """Return the x coordinate of a value."""
         share = (x - self.first) / ((self.last - self.first) or 1.0)
-        return LEFT + share * (WIDTH - RIGHT - LEFT)
+        return self.left + share * (WIDTH - RIGHT - self.left)
 
     def down(self, y: float) -> float:
         """Return the y coordinate of a value."""
@@ -89,49 +87,59 @@ class _Frame:
         return LOW - (height - bottom) / ((top - bottom) or 1.0) * (LOW - TOP)
 
 
-def _plot(curves: Curves, kept: Sequence[Curve]) -> str:
-    """Return the plot: grid and ticks, and the curves over them."""
+def plot(curves: Curves, kept: Sequence[Curve], paint: Paint) -> str:
+    """Return the elements of a plot of ``WIDTH`` × ``HEIGHT``: grid, ticks, and curves over them.
+
+    Args:
+        curves: The plot.
+        kept: Its :func:`drawable_curves`, at least one of them with a point.
+        paint: How the elements are painted.
+    """
     xs = [x for curve in kept for x in curve.x]
     ys = [y for curve in kept for y in curve.y]
     scale = Scale(curves.scale)
     ys += _band_ends(kept, scale)
     first = min(xs) if curves.is_log_x else min(0.0, *xs)
-    frame = _Frame(first, max(xs), scale, scale.axis(min(ys), max(ys)), curves.is_log_x)
+    axis = scale.axis(min(ys), max(ys))
+    widest = max(text_width(_minus(label)) for _, label in axis.ticks)
+    left = max(float(LEFT), math.ceil(widest) + TICK_GAP + 2)
+    frame = _Frame(first, max(xs), scale, axis, curves.is_log_x, left)
     label = escape(curves.axis_label)
     parts = [
-        *_ticks(frame),
-        f"<path class='axis' d='M{LEFT} {TOP}V{LOW}H{WIDTH - RIGHT}'/>",
-        f"<text x='{WIDTH - RIGHT}' y='{HEIGHT - 6}' class='label'>{label}</text>",
+        *_ticks(frame, paint),
+        f"<path{paint('axis')} d='M{left:g} {TOP}V{LOW}H{WIDTH - RIGHT}'/>",
+        f"<text x='{WIDTH - RIGHT}' y='{HEIGHT - 6}'{paint('label')}>{label}</text>",
     ]
-    parts += [_band(curve, index, frame) for index, curve in enumerate(kept) if curve.low]
+    parts += [_band(curve, index, frame, paint) for index, curve in enumerate(kept) if curve.low]
     for index, curve in enumerate(kept):
         points = zip(map(frame.across, curve.x), map(frame.down, curve.y), strict=True)
-        parts.append(_line(list(points), index))
-    names = escape(", ".join(curve.name for curve in kept), quote=True)
-    return (
-        f"<svg viewBox='0 0 {WIDTH} {HEIGHT}' role='img' aria-label='{names}'>"
-        f"{''.join(parts)}</svg>"
-    )
+        parts.append(_line(list(points), index, paint))
+    return "".join(parts)
 
 
-def _ticks(frame: _Frame) -> Iterator[str]:
+def _ticks(frame: _Frame, paint: Paint) -> Iterator[str]:
     """Yield the ticks and labels of both axes, and horizontal grid lines."""
     right = WIDTH - RIGHT
     heights = [(frame.down(value), label) for value, label in frame.axis.ticks]
     for y, label in apart(heights, MIN_GAP):
-        yield f"<path class='grid' d='M{LEFT} {y:.1f}H{right}'/>"
-        yield f"<text x='{LEFT - 8}' y='{y + 4:.1f}' class='y'>{_minus(label)}</text>"
+        yield f"<path{paint('grid')} d='M{frame.left:g} {y:.1f}H{right}'/>"
+        yield (
+            f"<text x='{frame.left - TICK_GAP:g}' y='{y + 4:.1f}'{paint('y')}>"
+            f"{escape(_minus(label))}</text>"
+        )
     step = nice_step((frame.last - frame.first) / X_TICKS or 1.0)
     first, last = math.ceil(frame.first / step), math.floor(frame.last / step + 1e-9)
     values = [number * step for number in range(first, last + 1)]
     labels = [f"{10**value:.2g}" if frame.is_log_x else f"{value:.6g}" for value in values]
     positions = [(frame.across(x), label) for x, label in zip(values, labels, strict=True)]
     for x, label in apart(positions, 2 * MIN_GAP):
-        yield f"<path class='tick' d='M{x:.1f} {LOW}v5'/>"
-        yield f"<text x='{x:.1f}' y='{LOW + 19}' class='x'>{_minus(label)}</text>"
+        shown = _minus(label)
+        middle = min(x, WIDTH - text_width(shown) / 2)  # the last label must not be cut
+        yield f"<path{paint('tick')} d='M{x:.1f} {LOW}v5'/>"
+        yield f"<text x='{middle:.1f}' y='{LOW + 19}'{paint('x')}>{escape(shown)}</text>"
 
 
-def _line(points: Sequence[tuple[float, float]], index: int) -> str:
+def _line(points: Sequence[tuple[float, float]], index: int, paint: Paint) -> str:
     """Return a curve and its markers, offset from those of the other curves."""
     if not points:
         return ""
@@ -144,9 +152,9 @@ def _line(points: Sequence[tuple[float, float]], index: int) -> str:
         stride = len(points) / MARKS_PER_CURVE
         offset = stride * (0.5 + index % len(SHAPES)) / len(SHAPES)
         marked = [points[int(offset + stride * number)] for number in range(MARKS_PER_CURVE)]
-    marks = "".join(mark(x, y, index) for x, y in marked)
-    line = f"<path class='line'{_dash(index)} d='{path}'/>"
-    return f"<g class='c{index % len(SHAPES)}'>{line}{marks}</g>"
+    marks = "".join(mark(x, y, index, paint) for x, y in marked)
+    line = f"<path{paint('line')}{_dash(index)} d='{path}'/>"
+    return f"<g{paint(color_name(index))}>{line}{marks}</g>"
 
 
 def _band_ends(curves: Sequence[Curve], scale: Scale) -> list[float]:
@@ -164,7 +172,7 @@ def _dash(index: int) -> str:
     return f" stroke-dasharray='{dash}'" if dash else ""
 
 
-def _band(curve: Curve, index: int, frame: _Frame) -> str:
+def _band(curve: Curve, index: int, frame: _Frame, paint: Paint) -> str:
     """Return the band of a curve: a polygon for each stretch where it has both ends."""
     paths = []
     ends = zip(curve.x, curve.low, curve.high, strict=True)
@@ -175,15 +183,16 @@ def _band(curve: Curve, index: int, frame: _Frame) -> str:
             lower = [(x, low) for x, low, _ in reversed(places)]
             points = (f"{frame.across(x):.1f} {frame.down(y):.1f}" for x, y in (*upper, *lower))
             paths.append(f"M{'L'.join(points)}z")
-    return f"<path class='band c{index % len(SHAPES)}' d='{''.join(paths)}'/>" if paths else ""
+    names = f"band {color_name(index)}"
+    return f"<path{paint(names)} d='{''.join(paths)}'/>" if paths else ""
 
 
-def mark(x: float, y: float, index: int) -> str:
+def mark(x: float, y: float, index: int, paint: Paint = by_class) -> str:
     """Return a curve's marker at a point of the plot."""
     shape = SHAPES[index % len(SHAPES)]
     kind = "hollow" if shape in ("ring", "box", "down", "cross") else "full"
     if shape in ("circle", "ring"):
-        return f"<circle class='{kind}' cx='{x:.1f}' cy='{y:.1f}' r='3.4'/>"
+        return f"<circle{paint(kind)} cx='{x:.1f}' cy='{y:.1f}' r='3.4'/>"
     path = {
         "square": "m-3-3h6v6h-6z",
         "box": "m-3-3h6v6h-6z",
@@ -192,20 +201,25 @@ def mark(x: float, y: float, index: int) -> str:
         "diamond": "m0-4.6 4.6 4.6-4.6 4.6-4.6-4.6z",
         "cross": "m-3.4-3.4 6.8 6.8m0-6.8-6.8 6.8",
     }[shape]
-    return f"<path class='{kind}' d='M{x:.1f} {y:.1f}{path}'/>"
+    return f"<path{paint(kind)} d='M{x:.1f} {y:.1f}{path}'/>"
 
 
-def _legend(curve: Curve, index: int, *, is_accuracy: bool) -> str:
-    """Return a curve's legend entry: its line, its name, and its first and last value."""
-    ends = curve.ends
+def sample(index: int, paint: Paint) -> str:
+    """Return the elements of a legend's sample of a curve, 40 × 12: its line and its marker."""
+    return f"<path{paint('line')}{_dash(index)} d='M2 6H38'/>{mark(20, 6, index, paint)}"
+
+
+def color_name(index: int) -> str:
+    """Return the name of the color of a curve, by its index."""
+    return f"c{index % len(SHAPES)}"
+
+
+def ends(curve: Curve, *, is_accuracy: bool) -> str:
+    """Return the first and the last value of a curve for its legend."""
     if is_accuracy and curve.y:
-        ends = f"{percent(curve.y[0])} → {percent(curve.y[-1])}"
-    sample = (
-        f"<svg class='c{index % len(SHAPES)}' viewBox='0 0 40 12' aria-hidden='true'>"
-        f"<path class='line'{_dash(index)} d='M2 6H38'/>{mark(20, 6, index)}</svg>"
-    )
-    return f"<li>{sample}{escape(curve.name)} <span class='muted'>{escape(ends)}</span></li>"
+        return f"{percent(curve.y[0])} → {percent(curve.y[-1])}"
+    return curve.ends
 
 
 def _minus(label: str) -> str:
-    return escape(label.replace("-", "−"))
+    return label.replace("-", "−")

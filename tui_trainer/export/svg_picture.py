@@ -1,0 +1,33 @@
+"""An SVG document as a PNG file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tui_trainer.export.targets import replacing, require
+
+ZOOM = 2.0
+"""Pixels of the PNG file per pixel of the document: 12 cm of paper at 280 dpi."""
+
+
+def write_png(svg: str, path: Path) -> None:
+    """Write an SVG document as a PNG file with twice its size.
+
+    The fonts are the DejaVu fonts that matplotlib brings along, so that text has its place without
+    any font on the system; the system's fonts are used for characters that those lack.
+
+    Raises:
+        InputError: If resvg-py or matplotlib is not installed, or the file cannot be written.
+    """
+    resvg = require("resvg_py", "a PNG file")
+    matplotlib = require("matplotlib", "a PNG file")
+    fonts = Path(matplotlib.get_data_path(), "fonts", "ttf")
+    content = resvg.svg_to_bytes(
+        svg_string=svg,
+        zoom=ZOOM,
+        font_files=[str(path) for path in sorted(fonts.glob("DejaVuSans*.ttf"))],
+        sans_serif_family="DejaVu Sans",
+        monospace_family="DejaVu Sans Mono",
+    )
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(bytes(content))

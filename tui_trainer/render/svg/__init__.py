@@ -1,0 +1,1 @@
+"""An exhibit as one SVG document: light, for paper; no scripts, no fonts, no other files."""
