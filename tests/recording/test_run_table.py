@@ -13,13 +13,13 @@ from tui_trainer.recording.run_fields import FIELDS
 from tui_trainer.recording.run_table import (
     COLUMNS,
     cell,
-    csv_text,
     default_columns,
     row,
     text_of,
 )
 from tui_trainer.recording.summary import Summary
 from tui_trainer.text import fmt
+from tui_trainer.text.tables import csv_table
 
 
 def listed(name: str = "run", *, about: About | None = None, **results: Any) -> ListedRun:
@@ -86,4 +86,4 @@ def test_accuracies_of_a_run_have_their_interval() -> None:
 
 def test_csv_has_plain_values() -> None:
     rows = [[True, None, float("nan"), ("a", "b"), "a,b", 0.1]]
-    assert csv_text(["a", "b"], rows) == 'a,b\ntrue,,,a b,"a,b",0.1\n'
+    assert csv_table(["a", "b"], rows) == 'a,b\ntrue,,,a b,"a,b",0.1\n'

@@ -20,6 +20,7 @@ from tui_trainer.recording.query_error import QueryError
 from tui_trainer.recording.run_fields import FIELDS, Field
 from tui_trainer.recording.run_query import parse_fields, parse_filter, parse_sort
 from tui_trainer.text.fmt import plural, printable
+from tui_trainer.text.tables import csv_table
 
 FILTER_EXAMPLE = "val_acc > 99% and model = small"
 
@@ -108,7 +109,7 @@ def _print_runs(
     elif as_csv:
         fields = chosen or [*FIELDS.values()]
         rows = ([run.fields[field.name] for field in fields] for run in runs)
-        standard_output().text(run_table.csv_text([field.name for field in fields], rows))
+        standard_output().text(csv_table([field.name for field in fields], rows))
     else:
         fields = chosen or run_table.default_columns(runs, standard_output().width)
         print_runs(
@@ -154,7 +155,7 @@ def _print_groups(
             + [getattr(row.means[field.name], end, None) for field in metrics for end in ends]
             for row in rows
         ]
-        standard_output().text(run_table.csv_text(head, lines))
+        standard_output().text(csv_table(head, lines))
     else:
         head = [*map(run_table.heading, grouped), "runs", *map(run_table.heading, metrics)]
         texts = [run_groups.cells(row, metrics) for row in rows]

@@ -15,9 +15,9 @@ from tui_trainer.recording.comparison_text import (
     setting_text,
     verdict,
 )
-from tui_trainer.recording.run_table import csv_text
 from tui_trainer.render.plain_exhibit import MIN_WIDTH, plain_lines
 from tui_trainer.stats.means import CONFIDENCE, MeanInterval
+from tui_trainer.text.tables import csv_table
 from tui_trainer.version import __version__
 
 WIDTH = 120
@@ -124,7 +124,7 @@ def as_csv(found: RunComparison) -> str:
     Floats have all their digits, a number that does not exist is an empty cell.
     """
     rows = [_row(found, index) for index in range(len(found.groups))]
-    return csv_text([*rows[0]], ([*row.values()] for row in rows))
+    return csv_table([*rows[0]], ([*row.values()] for row in rows))
 
 
 def _row(found: RunComparison, index: int) -> dict[str, Any]:

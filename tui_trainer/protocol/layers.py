@@ -162,6 +162,31 @@ def totals(rows: Sequence[LayerRow]) -> Totals:
     )
 
 
+def field_in(row: LayerRow, rows: Sequence[LayerRow]) -> tuple[int, int] | None:
+    """Return the receptive field of a layer's input; None if undefined.
+
+    Of several inputs, as of an addition or a concatenation, it is the largest in each direction:
+    the layer sees at least as much.
+
+    Args:
+        row: The layer.
+        rows: Its table.
+    """
+    return _largest([rows[source].receptive_field for source in row.sources])
+
+
+def jump_in(row: LayerRow, rows: Sequence[LayerRow]) -> tuple[int, int] | None:
+    """Return the jump of a layer's input, the largest of several; None if undefined."""
+    return _largest([rows[source].jump for source in row.sources])
+
+
+def _largest(pairs: Sequence[tuple[int, int] | None]) -> tuple[int, int] | None:
+    known = [pair for pair in pairs if pair is not None]
+    if not known or len(known) < len(pairs):
+        return None
+    return max(down for down, _ in known), max(across for _, across in known)
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """A layer with the following layers that do not change the shape.

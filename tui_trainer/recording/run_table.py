@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -159,30 +157,6 @@ def plain(value: Value) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return list(value) if isinstance(value, tuple) else value
-
-
-def csv_text(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Return a table as CSV: unrounded numbers, ``true`` and ``false``, nothing for None.
-
-    Tags are separated by blanks.
-    """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(head)
-    for row in rows:
-        writer.writerow([_csv_value(value) for value in row])
-    return out.getvalue()
-
-
-def _csv_value(value: Any) -> Any:
-    match value:
-        case bool():
-            return str(value).lower()
-        case tuple() | list():
-            return " ".join(value)
-        case float() if not math.isfinite(value):
-            return ""
-    return value
 
 
 def best(summary: Summary) -> str:

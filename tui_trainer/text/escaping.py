@@ -1,0 +1,113 @@
+"""Untrusted text in other formats: one function per format, used by everything that writes it.
+
+Names of runs, layers, models and classes, notes, tags and targets are typed by people. Each
+function returns text that the format shows as it was typed, and never runs. HTML has
+``html.escape`` of the standard library.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from tui_trainer.text.fmt import one_line
+
+# --- Markdown
+
+_MARKDOWN = str.maketrans(
+    # Not every renderer knows a backslash before these, but each knows the entities.
+    {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+    # "|" would end a cell, "$" begins a formula on GitHub and in notebooks.
+    | {character: f"\\{character}" for character in "\\`*_[]{}|~$"}
+)
+_MARKDOWN_START = re.compile(r"^(#|[-+](?=\s|$)|[-=]+$|\d+(?=[.)](?:\s|$)))")
+"""What begins a heading, a list item, or underlines a heading, at the start of a line."""
+
+
+def markdown_escape(text: str) -> str:
+    """Return a text on one line for Markdown (CommonMark, GitHub, notebooks).
+
+    It may stand in a paragraph, a heading, a list item or a table cell.
+    """
+    escaped = one_line(text).translate(_MARKDOWN)
+    start = _MARKDOWN_START.match(escaped)
+    if start is None:
+        return escaped
+    # In front of a digit, a backslash means nothing: the period behind it is escaped instead.
+    end = start.end()
+    return f"{escaped[:end]}\\{escaped[end:]}" if start[0].isdigit() else f"\\{escaped}"
+
+
+# --- LaTeX
+
+_LATEX = {
+    **{character: f"\\{character}" for character in "_%&#${}"},
+    **{"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"},
+    **{"<": "\\textless{}", ">": "\\textgreater{}", "|": "\\textbar{}", '"': "\\char34{}"},
+    **{"`": "\\textasciigrave{}", "'": "\\textquotesingle{}"},
+    **{"×": "$\\times$", "·": "$\\cdot$", "−": "$-$", "±": "$\\pm$", "≤": "$\\le$", "≥": "$\\ge$"},
+    **{"→": "$\\to$", "∞": "$\\infty$", "∂": "$\\partial$", "²": "\\texttwosuperior{}"},
+    **{
+        "–": "\\textendash{}",
+        "—": "\\textemdash{}",
+        "…": "\\dots{}",
+        "°": "\\textdegree{}",
+        "µ": "\\textmu{}",
+    },
+    **{"‘": "\\textquoteleft{}", "’": "\\textquoteright{}", "€": "\\texteuro{}"},
+    **{"“": "\\textquotedblleft{}", "”": "\\textquotedblright{}", "§": "\\S{}"},
+    **{"ß": "\\ss{}", "æ": "\\ae{}", "Æ": "\\AE{}", "œ": "\\oe{}", "Œ": "\\OE{}"},
+    **{"ø": "\\o{}", "Ø": "\\O{}", "ł": "\\l{}", "Ł": "\\L{}", "ı": "\\i{}"},
+}
+_GREEK = "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ"
+"""The Greek letters that have a command; the others look like Latin ones."""
+
+_ACCENTS = {
+    **{"\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0304": "=", "\u0306": "u"},
+    **{"\u0307": ".", "\u0308": '"', "\u030a": "r", "\u030b": "H", "\u030c": "v", "\u0327": "c"},
+}
+"""The command of each combining accent."""
+
+_LIGATURES = re.compile(r"([-,])(?=\1)")
+"""Characters that TeX joins with the same one behind them: two hyphens become a dash."""
+
+
+def latex_escape(text: str) -> str:
+    r"""Return a text on one line for LaTeX: ASCII only, so that every TeX engine compiles it.
+
+    A character without a command is written as its code: ``U+5C42``.
+    """
+    plain = unicodedata.normalize("NFC", one_line(text))
+    return _LIGATURES.sub(r"\1{}", "".join(map(_in_latex, plain)))
+
+
+def _in_latex(character: str) -> str:
+    if character in _LATEX:
+        return _LATEX[character]
+    if character.isascii():
+        return character
+    if character in _GREEK:
+        name = unicodedata.name(character).split()[-1].replace("LAMDA", "LAMBDA").lower()
+        return f"$\\{name if character.islower() else name.title()}$"
+    base, *accents = unicodedata.normalize("NFD", character)
+    if len(accents) == 1 and accents[0] in _ACCENTS and base.isascii():
+        return f"\\{_ACCENTS[accents[0]]}{{{base}}}"
+    return f"U+{ord(character):04X}"
+
+
+# --- CSV
+
+_FORMULA = re.compile(r"(^|[;\t\r\n])(?=\s*[=+\-@\t\r＝＋－＠])")
+"""Where a spreadsheet would begin a cell with a formula; some of them split cells at ``;``."""
+
+
+def csv_safe(text: str) -> str:
+    """Return a text for a CSV cell; one that a spreadsheet would run as a formula gets a ``'``.
+
+    A number stays as it is. The writer of the file still has to quote commas and quotes.
+    """
+    try:
+        float(text)
+    except ValueError:
+        return _FORMULA.sub(r"\1'", text)
+    return text
