@@ -78,6 +78,12 @@ def _torch(source: ExportedRun, path: Path) -> str:
     )
 
 
+def _python(source: ExportedRun, path: Path) -> str:
+    from tui_trainer.cli.program import write_program
+
+    return write_program(source, path)
+
+
 def _write_program(
     source: ExportedRun,
     path: Path,
@@ -100,6 +106,7 @@ FORMATS: dict[str, tuple[str, Callable[[ExportedRun, Path], str]]] = {
     "weights": ("weights.safetensors", _weights),
     "onnx": ("model.onnx", _onnx),
     "torch": ("model.pt2", _torch),
+    "python": ("train.py", _python),
     "csv": ("steps.csv", _csv),
     "tensorboard": ("tensorboard", _tensorboard),
     "svg": ("curves.svg", _picture),

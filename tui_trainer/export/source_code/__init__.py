@@ -2,7 +2,7 @@
 
 The sections of a :class:`Program`, in this order; each uses only names of those before it:
 
-- ``imports``: the imports of all sections but those of a custom model;
+- ``imports``: the imports of all sections;
 - ``settings``: the settings of the run as constants, ``MEAN`` and ``STD`` of its images too;
 - ``data``: ``load_data(folder)`` returns the training, validation and test split as pairs of
   images (N, H, W), uint8, and labels (N); ``prepare(images)`` turns images into the model's input
@@ -16,9 +16,10 @@ The sections of a :class:`Program`, in this order; each uses only names of those
   trains a new model, ``trained``, and reports on the splits: as long as the run took;
 - ``main``: argparse, for a script only; a notebook leaves it out.
 
-``cli/program.py`` makes it from a recorded run: ``program_of(run: ExportedRun) -> Program``. A script
-is the ``code`` of all sections. A notebook has a cell of ``code``
-and ``cell`` for each but ``main``, and ``weights.pt`` (:func:`weights_bytes`) next to it.
+``cli/program.py`` makes it from a recorded run: ``program_of(run: ExportedRun) -> Program``. A
+script (:attr:`Program.script`) is a docstring, and the ``code`` of all sections. A notebook has a
+cell of ``code`` and ``cell`` for each but ``main``, and ``weights.pt`` (:func:`weights_bytes`) next
+to it.
 """
 
 from __future__ import annotations
@@ -65,16 +66,21 @@ class Program:
     """A run as plain PyTorch.
 
     Attributes:
-        summary: What it is, and how to use it: plain text, wrapped.
-        remarks: What it does not reproduce, a sentence each; they can contain any characters.
+        summary: What it is: one sentence without quotes, in the characters of ASCII.
+        results: What the weights of the run reach, a sentence each.
+        remarks: What it does not reproduce, a sentence each. Like the results, they can contain
+            names with any characters.
         sections: Its sections, in order.
         build: The expression that builds a new model, as ``Net()``.
+        script: The text of ``train.py``.
     """
 
     summary: str
+    results: tuple[str, ...]
     remarks: tuple[str, ...]
     sections: tuple[Section, ...]
     build: str
+    script: str
 
     def section(self, name: SectionName) -> Section:
         """Return a section by its name."""

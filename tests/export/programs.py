@@ -1,0 +1,139 @@
+"""Programs of small runs, executed in this process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tests.training import train
+from tui_trainer.engine.batches import rng_for
+from tui_trainer.engine.checkpoint_store import CheckpointStore
+from tui_trainer.export.source_code import Program
+from tui_trainer.export.source_code.data import augmentation_of
+from tui_trainer.export.source_code.recipe import DataFiles, Recipe
+from tui_trainer.history.run_state import RunState
+from tui_trainer.protocol.commands import Command, Inbox
+from tui_trainer.protocol.config import RunConfig
+from tui_trainer.protocol.events import Event, RunStarted
+
+FILES = DataFiles(
+    (
+        "train-images-idx3-ubyte",
+        "train-labels-idx1-ubyte",
+        "t10k-images-idx3-ubyte",
+        "t10k-labels-idx1-ubyte",
+    )
+)
+"""The files of ``write_dataset(folder, gzip=False)``."""
+
+
+class AtSteps(Inbox):
+    """Releases each command before the batch after a step."""
+
+    def __init__(self, *commands: tuple[int, Command]) -> None:
+        super().__init__()
+        self._later = list(commands)
+
+    def take(self, step: int, *, wait: bool = False) -> list[Command]:
+        """Return the commands that are due."""
+        due = [command for at, command in self._later if at <= step]
+        self._later = [(at, command) for at, command in self._later if at > step]
+        return due
+
+
+@dataclass
+class Trained:
+    """A run of the engine: its settings, its events, its last weights."""
+
+    config: RunConfig
+    events: list[Event]
+    weights: dict[str, Tensor]
+
+    @property
+    def started(self) -> RunStarted:
+        """The start of the run."""
+        return next(event for event in self.events if isinstance(event, RunStarted))
+
+    def recipe(self, **changes: Any) -> Recipe:
+        """Return the recipe of the run."""
+        state = RunState.of(self.events)
+        facts: dict[str, Any] = {
+            "name": "small",
+            "config": self.config,
+            "started": self.started,
+            "changes": tuple(state.interventions),
+            "folder": "digits",
+            "files": FILES,
+        }
+        return Recipe(**facts | changes)
+
+
+def run_of(config: RunConfig, *commands: tuple[int, Command]) -> Trained:
+    """Train with the engine; a command is processed after so many steps."""
+    store = CheckpointStore()
+    events = list(train(config, AtSteps(*commands), store=store))
+    assert store.last_good is not None
+    return Trained(config, events, store.last_good.part("model"))
+
+
+@dataclass
+class Draws:
+    """The random numbers of the engine, in the order in which a program asks for them."""
+
+    recipe: Recipe
+    rand: Any = field(default_factory=lambda: torch.rand)
+    randperm: Any = field(default_factory=lambda: torch.randperm)
+    rows: Iterator[Tensor] = field(default_factory=lambda: iter(()))
+
+    def __post_init__(self) -> None:
+        seed = self.recipe.config.seed
+        self.order, self.augment = rng_for(seed, "order"), rng_for(seed, "augmentation")
+
+    def next_order(self, count: int) -> Tensor:
+        """Replaces ``torch.randperm``."""
+        order: Tensor = self.randperm(count, generator=self.order)
+        return order
+
+    def next_row(self, count: int) -> Tensor:
+        """Replaces ``torch.rand``."""
+        row = next(self.rows, None)
+        if row is None:
+            drawn = self.rand(6, count, generator=self.augment)
+            strengths = augmentation_of(self.recipe)
+            assert strengths is not None
+            rows = [drawn[0]]
+            rows += [drawn[1]] if strengths.shear else []
+            rows += [drawn[2]] if strengths.scale else []
+            rows += [drawn[5]] if strengths.crop_probability else []
+            rows += [drawn[3], drawn[4]] if strengths.shift else []
+            self.rows = iter(rows)
+            row = next(self.rows)
+        return row
+
+
+def namespace_of(program: Program) -> dict[str, Any]:
+    """Execute a script as a module, without its main function; return its names."""
+    names: dict[str, Any] = {"__name__": "train"}
+    exec(compile(program.script, "train.py", "exec"), names)
+    return names
+
+
+def complaints_of_ruff(folder: Path) -> str:
+    """Return what ruff has to say about the files of a folder, with its default rules."""
+    found = ""
+    for command in (["check"], ["format", "--diff"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "--isolated", "--quiet", str(folder)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        found += done.stdout + done.stderr
+    return found
