@@ -182,7 +182,10 @@ OPERATIONS: _Rows = {
     ),
     **{
         f"{name}_norm": Operation(
-            f"{name.replace('_', ' ')} norm", propagation.element_wise, norm=True
+            f"{name.replace('_', ' ')} norm",
+            propagation.element_wise,
+            ("input", "num_groups") if name == "group" else ("input",),
+            norm=True,
         )
         for name in _NORMS.split()
     },

@@ -35,7 +35,7 @@ def final_receptive_field(design: Design, report: Reporter) -> Diagnosis | None:
     map. Averaging them widens the field in the table but combines nothing: no feature before it
     has seen pixels that lie farther apart.
     """
-    finals = _finals(design)
+    finals = final_layers(design)
     rows = [design.rows[position] for position in finals]
     fields = [row.receptive_field for row in rows if row.receptive_field is not None]
     if not rows:
@@ -68,7 +68,7 @@ def final_receptive_field(design: Design, report: Reporter) -> Diagnosis | None:
     return report.ok("the receptive field covers the whole image", evidence, rows)
 
 
-def _finals(design: Design) -> list[int]:
+def final_layers(design: Design) -> list[int]:
     """Return the last layers that combine features from different positions of a map.
 
     They are convolutions, fully connected layers that read a map, and layers with weights over
