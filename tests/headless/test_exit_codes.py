@@ -50,13 +50,15 @@ def test_the_numbers_are_the_promised_ones() -> None:
         "UNCONFIRMED": 11,
         "COMMAND_TOO_LATE": 12,
         "NO_SUGGESTION": 13,
+        "REQUIREMENT_MISSED": 14,
+        "SUBMISSION_FAILED": 15,
         "DISCONNECTED": 129,
         "INTERRUPTED": 130,
         "OUTPUT_CLOSED": 141,
         "TERMINATED": 143,
     }
     assert all(code.meaning for code in ExitCode)
-    assert exit_code_help().splitlines()[15] == "130  interrupted (Ctrl+C)"
+    assert exit_code_help().splitlines()[17] == "130  interrupted (Ctrl+C)"
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ class SeedResult:
         seconds: Training time.
         changes: The number of settings that were changed during the run.
         verdict: Whether it has reached the target; None without a target, and before its end.
+        interval: The Wilson interval (95 %) of the accuracy that decides the verdict, its lowest.
     """
 
     seed: int
@@ -51,6 +52,7 @@ class SeedResult:
     seconds: float = 0.0
     changes: int = 0
     verdict: Verdict | None = None
+    interval: tuple[float, float] | None = None
 
     @property
     def is_completed(self) -> bool:
@@ -80,6 +82,7 @@ def result_of(
     elif is_done and test is not None and len(run.epochs) >= run.started.epochs:
         state = COMPLETED
     is_over = state in (COMPLETED, "diverged")
+    verdict = verdict_on(run, target) if target is not None and is_over else None
     return SeedResult(
         seed=seed,
         state=state,
@@ -91,8 +94,19 @@ def result_of(
         test_evaluations=max((test.evaluation for test in run.tests), default=0),
         seconds=run.last_step.seconds if run.last_step is not None else 0.0,
         changes=len(run.interventions),
-        verdict=verdict_on(run, target) if target is not None and is_over else None,
+        verdict=verdict,
+        interval=_interval_of(verdict, run),
     )
+
+
+def _interval_of(verdict: Verdict | None, run: RunState) -> tuple[float, float] | None:
+    """Return the interval of the lowest accuracy that a verdict judges."""
+    if verdict is None or verdict.lowest is None:
+        return None
+    if verdict.target.last is None:
+        return run.finished.test_interval if run.finished is not None else None
+    epoch = verdict.lowest[0]
+    return next((each.val_interval for each in run.epochs if each.epoch == epoch), None)
 
 
 @dataclass(frozen=True, slots=True)

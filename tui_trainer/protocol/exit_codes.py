@@ -35,6 +35,8 @@ class ExitCode(IntEnum):
     UNCONFIRMED = 11, "the trainer did not confirm the command in time; it may apply it later"
     COMMAND_TOO_LATE = 12, "the run or its trainer ended before the command had its result"
     NO_SUGGESTION = 13, "find-lr can suggest no learning rate"
+    REQUIREMENT_MISSED = 14, "verify: a requirement is not met"
+    SUBMISSION_FAILED = 15, "verify: a submission has no result: it failed, or reached a limit"
     DISCONNECTED = 129, "the terminal was closed or disconnected (SIGHUP)"
     INTERRUPTED = 130, "interrupted (Ctrl+C)"
     OUTPUT_CLOSED = 141, "the reader of standard output closed it (SIGPIPE)"

@@ -111,3 +111,25 @@ def csv_safe(text: str) -> str:
     except ValueError:
         return _FORMULA.sub(r"\1'", text)
     return text
+
+
+# --- XML
+
+
+def xml_text(text: str) -> str:
+    """Return a text for XML 1.0, without the characters that it cannot hold, not even escaped.
+
+    The writer of the file still has to escape ``<``, ``>``, ``&`` and quotes.
+    """
+    return "".join(c if _is_xml(ord(c)) else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _is_xml(code: int) -> bool:
+    """Return whether XML 1.0 allows a character; control characters from 127 on are discouraged."""
+    return (
+        code in (0x9, 0xA, 0xD)
+        or 0x20 <= code < 0x7F
+        or 0xA0 <= code <= 0xD7FF
+        or 0xE000 <= code <= 0xFFFD
+        or 0x10000 <= code <= 0x10FFFF
+    )
