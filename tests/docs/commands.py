@@ -52,10 +52,11 @@ FEW = {"--epochs": "1", "--train-size": "400", "--val-size": "100", "--threads":
 WINDOWS = {"", "resume", "run", "seeds", "sweep", "attach", "replay", "inspect"}
 """The commands that open a window, unless they have ``--no-ui``."""
 
-FINE = {0, 3, 5, 6, 10, 13}
+FINE = {0, 3, 5, 6, 10, 13, 14}
 """Exit codes that a page may end with: what it shows may find something wrong.
 
-10 is that of ``send``: nobody trains the runs of the playground. 13 is that of ``find-lr``.
+10 is that of ``send``: nobody trains the runs of the playground. 13 is that of ``find-lr``, 14 that
+of ``verify``.
 """
 
 HOOK_INPUT = '{"folder": "runs/NAME", "step": 20, "finding": {"title": "plateau"}}'
@@ -199,6 +200,8 @@ class Playground:
 
     def _prepare(self, page: Path) -> None:
         (self.folder / "net.py").write_text(NET_PY, encoding="utf-8")
+        (self.folder / "handed-in").mkdir()
+        (self.folder / "handed-in" / "alice.py").write_text(NET_PY, encoding="utf-8")
         write_dataset(self.folder / "digits", train=600, test=100)
         self._draw_digits()
         (self.folder / "examples").mkdir()
@@ -373,7 +376,8 @@ def _small(line: str) -> str:
     if command.words[0] != PROGRAM or {"--help", "--print-config"} & set(command.words):
         return line
     given = command.words
-    if command.name == "" or (command.name == "seeds" and "--resume" not in given):
+    trains = command.name == "" or (command.name == "seeds" and "--resume" not in given)
+    if trains or (command.name == "verify" and "--target-accuracy" in given):
         more = [f"{name} {value}" for name, value in FEW.items() if name not in given]
         return " ".join([line, *more])
     if command.name == "sweep":

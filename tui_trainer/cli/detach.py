@@ -116,6 +116,11 @@ def error_in(log: Path) -> str:
             text = file.read().decode("utf-8", "replace")
     except OSError:
         return ""
+    return last_error(text)
+
+
+def last_error(text: str) -> str:
+    """Return the last error message in the output of this program; empty if there is none."""
     for line in reversed(text.split("\n")):
         if (line := one_line(line)).startswith(ERROR):
             return line.removeprefix(ERROR)

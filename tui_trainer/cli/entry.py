@@ -39,6 +39,7 @@ from tui_trainer.cli.send import send
 from tui_trainer.cli.sweep import sweep
 from tui_trainer.cli.torchrun import PATIENCE, check_command, is_silent, prepare_process
 from tui_trainer.cli.train import new_run
+from tui_trainer.cli.verify import verify
 from tui_trainer.headless.streams import Console, OutputError, redirect_to_devnull, stdout_for_data
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.exit_codes import ExitCode
@@ -86,6 +87,7 @@ for command in (
     *(check, find_lr, resume, seeds, sweep, attach, send, replay, diagnose),
     *(runs, compare_runs, rename, note, tag, delete),
     *(export, model, review, compare, zoo),
+    verify,
     learn,
     inspect,
     evaluate,

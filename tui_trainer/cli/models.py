@@ -193,8 +193,8 @@ def _described(
     Raises:
         InputError: If an option cannot be used, or the model cannot be built or run.
     """
-    _check_range("--batch-size", batch_size, 10**6)
-    _check_range("--budget", budget, 10**12)
+    check_range("--batch-size", batch_size, 10**6)
+    check_range("--budget", budget, 10**12)
     _check_input(name, image_size, channels, classes)
     import torch
 
@@ -213,7 +213,12 @@ def _described(
     return ModelDescription(model_name(name), summary_of(name), rows, scale, measured)
 
 
-def _check_range(option_name: str, value: int, most: int) -> None:
+def check_range(option_name: str, value: int, most: int) -> None:
+    """Check a number from 1 to ``most``.
+
+    Raises:
+        InputError: Naming the option.
+    """
     if not 1 <= value <= most:
         raise InputError(f"{option_name} {value}: choose from 1 to {most:,}")
 
@@ -224,9 +229,9 @@ def _check_input(name: str, image_size: int, channels: int, classes: int) -> Non
     Raises:
         InputError: If there is none.
     """
-    _check_range("--image-size", image_size, MAX_PIXELS)
-    _check_range("--channels", channels, MAX_PIXELS)
-    _check_range("--classes", classes, 100_000)
+    check_range("--image-size", image_size, MAX_PIXELS)
+    check_range("--channels", channels, MAX_PIXELS)
+    check_range("--classes", classes, 100_000)
     try:
         RunConfig(model=name)
     except SettingError as error:

@@ -1,4 +1,4 @@
-"""The file of an HTML report: ``--report FILE``."""
+"""The file of a report: ``--report FILE``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from tui_trainer.protocol.errors import InputError, reason
 from tui_trainer.text.fmt import printable, size
 
 
-def check_report(path: Path) -> None:
-    """Check early that the report can be written to this path.
+def check_report(path: Path, option: str = "--report") -> None:
+    """Check early that the report of an option can be written to this path.
 
     Raises:
         InputError: If it cannot.
@@ -19,15 +19,15 @@ def check_report(path: Path) -> None:
     try:
         target = Path(os.path.realpath(path))
         if target.exists() and not target.is_file():
-            raise InputError(f"--report {shown}: is not an ordinary file; choose another name")
+            raise InputError(f"{option} {shown}: is not an ordinary file; choose another name")
         if not target.parent.is_dir():
             raise InputError(
-                f"--report {shown}: folder {printable(path.parent)} does not exist; create it"
+                f"{option} {shown}: folder {printable(path.parent)} does not exist; create it"
             )
     except (OSError, ValueError) as error:
-        raise InputError(f"--report {shown}: cannot be written: {reason(error)}") from None
+        raise InputError(f"{option} {shown}: cannot be written: {reason(error)}") from None
     if not os.access(target.parent, os.W_OK):
-        raise InputError(f"--report {shown}: no permission to write to {printable(path.parent)}")
+        raise InputError(f"{option} {shown}: no permission to write to {printable(path.parent)}")
 
 
 def write_report(path: Path, content: str, what: str) -> str:

@@ -108,7 +108,7 @@ class Workers:
         self.is_stopping = False
         self.ended: list[EndedWorker] = []
         self._running: list[_WorkerProcess] = []
-        given = {**(variables or {}), **_threads_of(count, threads)}
+        given = {**(variables or {}), **threads_of(count, threads)}
         here = this_process()
         try:
             for index in range(count):
@@ -174,8 +174,8 @@ class Workers:
         return tuple(worker for worker in self.ended if worker.problem)
 
 
-def _threads_of(count: int, threads: int | None) -> dict[str, str]:
-    """Return the variable that limits the threads of a worker; none for a single worker.
+def threads_of(count: int, threads: int | None) -> dict[str, str]:
+    """Return the variable that limits the threads of each of ``count`` processes; none for one.
 
     More threads than cores slow all of them: each waits at every operation for the slowest.
     """

@@ -14,7 +14,7 @@ import importlib.util
 import inspect
 import os
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from torch import nn
@@ -51,6 +51,47 @@ def load(reference: Reference) -> Any:
             module = _imported(reference, imports)
         _latest[reference] = _named(module, reference)
         return _latest[reference]
+
+
+def name_of_model(place: str) -> str:
+    """Return the name of the only model class that a Python file defines; the file is imported.
+
+    A class that another class of the file uses is a part of the model, such as a block.
+
+    Raises:
+        InputError: If there is no such file, its code raises, or it has no or several such classes.
+    """
+    reference = Reference(place, "", is_file=True)
+    with lock, preserve_rng_state():
+        imports = reset_imports(reference)
+        with custom_code(reference):
+            there = _names(_imported(reference, imports))
+    classes = {name: value for name, value in there.items() if is_module_class(value)}
+    used = {
+        name
+        for owner, kind in classes.items()
+        for method in vars(kind).values()
+        if isinstance(method, FunctionType)
+        for name in _names_in(method.__code__)
+        if name != owner
+    }
+    found = [name for name in classes if name not in used]
+    if len(found) == 1:
+        return found[0]
+    shown = place_of(reference)
+    if not classes:
+        raise InputError(f"{shown}: has no class of nn.Module{_listed(there)}")
+    names = found or [*classes]
+    raise InputError(
+        f"{shown}: has {len(names)} models ({clip(', '.join(names), 120)}); name one of them, as "
+        f"{shown}:{names[0]}"
+    )
+
+
+def _names_in(code: CodeType) -> set[str]:
+    """Return the global names that a function uses, also in the functions inside it."""
+    inside = (part for part in code.co_consts if isinstance(part, CodeType))
+    return set(code.co_names).union(*map(_names_in, inside))
 
 
 def _imported(reference: Reference, imports: CustomImports) -> ModuleType:

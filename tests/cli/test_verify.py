@@ -1,0 +1,367 @@
+"""``mnist-tui verify``."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Cli, Refused
+from tests.data.idx_files import write_dataset
+from tui_trainer.models.custom.loading import name_of_model
+from tui_trainer.protocol.errors import InputError
+
+NET = """
+import torch.nn.functional as F
+from torch import nn
+
+class Block(nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+
+    def forward(self, x):
+        return F.relu(self.norm(self.conv(x)))
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = Block(1, 8), Block(8, 16)
+        self.drop = nn.Dropout(0.05)
+        self.out = nn.Conv2d(16, 10, 1)
+
+    def forward(self, x):
+        x = self.second(F.max_pool2d(self.first(x), 2))
+        return F.adaptive_avg_pool2d(self.out(x), 1).flatten(1)
+"""
+PARAMETERS = 72 + 16 + 1_152 + 32 + 170
+DROPPING = NET.replace("self.out(x)", "self.out(self.drop(x))")
+
+
+def verified(run: Cli, *arguments: object, code: int) -> list[dict[str, Any]]:
+    ended, out, err = run("verify", *arguments, "--json")
+    assert ended == code, out + err
+    record = json.loads(out)
+    assert record["exit_code"] == code
+    found: list[dict[str, Any]] = record["submissions"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of submissions, good and bad ones."""
+    found = tmp_path_factory.mktemp("submissions")
+    submissions = {
+        "a-good.py": DROPPING,
+        "b-unused.py": NET,
+        "=cmd().py": DROPPING,
+        "memory.py": "import torch\ntorch.ones(20_000_000_000)\n",
+        "quits.py": "import os\nos._exit(0)\n",
+        "patches.py": f"import json\njson.dumps = None\n{NET}",
+        "prints.py": f"print('x' * 3_000_000)\nopen('made', 'w').write('x')\n{DROPPING}",
+        "thread.py": "import threading, time\n"
+        f"threading.Thread(target=time.sleep, args=(600,)).start()\n{DROPPING}",
+        "missing.py": "import no_such_package\n",
+        "two.py": NET + NET.replace("Net", "Other"),
+        "carol/net.py": DROPPING,
+        "none/readme.md": "",
+    }
+    for name, text in submissions.items():
+        (found / name).parent.mkdir(exist_ok=True)
+        (found / name).write_text(text)
+    return found
+
+
+@pytest.fixture(scope="module")
+def graded(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with what verifying the submissions has written and printed."""
+    here = tmp_path_factory.mktemp("graded")
+    command = [
+        *(sys.executable, "-P", "-m", "tui_trainer", "verify", str(folder), "--params", "1500"),
+        *("--has", "batch-norm,dropout", "--no", "linear", "--workers", "2", "--memory-limit", "2"),
+        *("--json", "--junit", "verify.xml", "--csv", "verify.csv"),
+    ]
+    ended = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
+    assert ended.returncode == 15, ended.stderr
+    (here / "out.json").write_text(ended.stdout)
+    return here
+
+
+def test_every_submission_is_one_line_and_stops_no_other(graded: Path) -> None:
+    record = json.loads((graded / "out.json").read_text())
+    found = {each["name"]: each for each in record["submissions"]}
+
+    assert {name: each["status"] for name, each in found.items()} == {
+        "=cmd().py": "met",
+        "a-good.py": "met",
+        "b-unused.py": "not met",
+        "carol/net.py": "met",
+        "memory.py": "memory limit",
+        "missing.py": "error",
+        "none": "error",
+        "patches.py": "error",
+        "prints.py": "met",
+        "quits.py": "error",
+        "thread.py": "met",
+        "two.py": "error",
+    }
+    assert found["a-good.py"]["model"] == "Net"
+    assert found["a-good.py"]["parameters"] == PARAMETERS
+    assert [each["met"] for each in found["a-good.py"]["requirements"]] == [True] * 4
+    missed = [each for each in found["b-unused.py"]["requirements"] if not each["met"]]
+    assert [(each["name"], each["figure"]) for each in missed] == [("has dropout", "none")]
+    problems = {name: each["problem"] for name, each in found.items() if each["problem"]}
+    assert problems["missing.py"].startswith("missing.py:1: ModuleNotFoundError: No module named")
+    assert problems["two.py"] == (
+        "two.py: has 2 models (Net, Other); name one of them, as two.py:Net"
+    )
+    assert problems["quits.py"] == "its process ended with exit code 0 before it had a result"
+    assert problems["memory.py"].endswith("the memory limit is 2 GB")
+    assert all(problem.isprintable() for problem in problems.values())
+
+
+def test_nothing_is_left_behind(folder: Path, graded: Path) -> None:
+    assert sorted(path.name for path in graded.iterdir()) == [
+        *("out.json", "verify.csv", "verify.xml")
+    ]
+    assert not [*folder.rglob("__pycache__"), *folder.rglob("made")]
+
+
+def test_the_files_agree_with_the_json(graded: Path) -> None:
+    record = json.loads((graded / "out.json").read_text())["submissions"]
+    suites = ET.parse(graded / "verify.xml").getroot().findall("testsuite")
+    rows = [*csv.DictReader((graded / "verify.csv").open())]
+
+    assert [suite.get("name") for suite in suites] == [each["name"] for each in record]
+    for suite, row, each in zip(suites, rows, record, strict=True):
+        met = sum(check["met"] for check in each["requirements"])
+        assert row["status"] == each["status"]
+        assert row["met"] == str(met)
+        assert int(suite.get("failures", "")) == len(each["requirements"]) - met
+        is_error = each["status"] not in ("met", "not met")
+        assert int(suite.get("errors", "")) == is_error
+    assert rows[0]["submission"] == "'=cmd().py"
+
+
+def test_figures_equal_those_of_model(run: Cli) -> None:
+    Path("net.py").write_text(DROPPING)
+    (found,) = verified(
+        run,
+        "net.py:Net",
+        *("--params", PARAMETERS, "--multiply-adds", 10**9, "--receptive-field", 10**3),
+        "--review",
+        code=14,
+    )
+    _, out, _ = run("model", "net.py:Net", "--json")
+    totals = json.loads(out)["totals"]
+
+    assert found["parameters"] == totals["parameters"] == PARAMETERS
+    assert found["multiply_adds"] == totals["multiply_adds"]
+    side = totals["receptive_field"]
+    assert found["receptive_field"] == [side, side]
+    assert found["last_receptive_field"] == [8, 8]
+    missed = [each["name"] for each in found["requirements"] if not each["met"]]
+    assert missed == ["receptive-field"]
+
+
+def test_one_model_is_a_line_per_requirement(run: Cli) -> None:
+    Path("net.py").write_text(NET)
+    code, out, _ = run("verify", "net.py", "--params", 10, "--has", "dropout", "--no", "linear")
+
+    assert code == 14
+    assert out.splitlines()[1:] == [
+        f"✗ params at most 10: {PARAMETERS:,}",
+        "✗ has dropout: none (drop: defined, but no logit depends on it)",
+        "✓ no linear: none",
+        "✗ 1 of 3 requirements met",
+    ]
+
+
+def test_a_model_that_fails_has_another_code(run: Cli) -> None:
+    Path("net.py").write_text("raise ValueError('\\x1b[31mred')")
+    code, out, err = run("verify", "net.py", "--params", 10)
+
+    assert (code, err) == (15, "")
+    assert out.startswith(
+        "net.py\n✗ error: net.py:1: ValueError: [31mred; it could not be imported"
+    )
+
+
+def test_a_training_is_judged_and_recorded(run: Cli, tmp_path: Path) -> None:
+    Path("net.py").write_text(DROPPING)
+    data = write_dataset(tmp_path / "data", train=300, test=60, size=28)
+    (found,) = verified(
+        run,
+        *("net.py", "--target-accuracy", 1.0, "--last", 1, "--epochs", 1, "--seeds", 2),
+        *("--data-dir", data, "--val-size", 60, "--threads", 1, "--out", "here", "--seed", 3),
+        code=14,
+    )
+    names = [each["name"] for each in found["requirements"]]
+    assert names == ["accuracy of seed 3", "accuracy of seed 4"]
+    seeds = found["training"]["seeds"]
+    assert [each["state"] for each in seeds] == ["completed"] * 2
+    values = [each["value"] for each in found["requirements"]]
+    assert values == [each["val_accuracy"] for each in seeds]
+    assert all("95 % interval" in each["note"] for each in found["requirements"])
+    assert found["folder"] == str(Path("here").absolute())
+    code, out, _ = run("compare-runs", "here/seed-3", "here/seed-4")
+    assert code == 0, out
+
+
+def test_a_training_that_cannot_start_is_a_failure(run: Cli) -> None:
+    Path("net.py").write_text(DROPPING)
+    (found,) = verified(
+        run, "net.py", "--target-accuracy", 0.5, "--data-dir", "none", "--epochs", 1, code=15
+    )
+    assert found["status"] == "error"
+    assert "none" in found["problem"]
+    assert found["parameters"] == PARAMETERS
+    assert not [*Path("runs").glob("*")]
+
+
+def test_the_time_limit_is_a_line_of_the_table(run: Cli, tmp_path: Path) -> None:
+    (tmp_path / "loop.py").write_text("while True:\n    pass\n")
+    (tmp_path / "sub").mkdir()
+    code, out, err = run("verify", tmp_path, "--time-limit", 1)
+
+    assert (code, err) == (15, "")
+    head, loop, sub, _, tally = out.splitlines()
+    assert " ".join(head.split()) == "submission model result met parameters field time"
+    assert "✗ time limit" in loop
+    assert loop.endswith("took longer than 1 s")
+    assert sub.endswith("contains no Python file")
+    assert tally == "2 submissions: 1 error, 1 time limit"
+
+
+def test_ctrl_c_prints_what_is_done(tmp_path: Path) -> None:
+    for name, text in (("a.py", DROPPING), ("b.py", "while True: pass"), ("c.py", NET)):
+        (tmp_path / name).write_text(text)
+    command = [sys.executable, "-P", "-m", "tui_trainer", "verify", str(tmp_path), "--csv", "c.csv"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        seen: set[str] = set()
+        until = time.monotonic() + 120
+        while "b.py" not in seen and time.monotonic() < until and process.poll() is None:
+            seen |= {name for name in ("a.py", "b.py") if _is_verified(name, process.pid)}
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+    lines = {line.split()[0]: line for line in out.splitlines() if line}
+    assert process.returncode == 130, err
+    assert "✓ met" in lines["a.py"]
+    assert "not verified" in lines["b.py"]
+    assert "not verified" in lines["c.py"]
+    assert not _children(process.pid)
+
+
+def _is_verified(name: str, parent: int) -> bool:
+    """Return whether the process of a submission runs."""
+    for child in _children(parent):
+        job = Path(child[-1])
+        if job.name == "job.json" and job.exists() and f"/{name}" in job.read_text():
+            return True
+    return False
+
+
+def _children(parent: int) -> list[list[str]]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            words = path.read_text().rpartition(")")[2].split()
+            line = path.with_name("cmdline").read_bytes().decode().split("\0")[:-1]
+        except OSError:
+            continue
+        if words[1] == str(parent) and line:
+            found.append(line)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ((), "verify: needs FILE.py"),
+        (("none.py",), "there is no such file"),
+        (("nonsense",), "unknown model 'nonsense'"),
+        (("notes.txt",), "notes.txt: is no Python file; give FILE.py"),
+        (("empty",), "empty: contains no submission"),
+        (("run",), "run: is a recorded run"),
+        (("net.py:Net", "--model", "Other"), "--model Other: the model is already given"),
+        (("era-s6", "--model", "Net"), "--model Net: the model is already given"),
+        (("net.py", "--model", "a b"), "--model a b: is not the name of a class"),
+        (("net.py", "--params", 0), "--params 0: choose from 1"),
+        (("net.py", "--has", "batchnorm"), "--has batchnorm: choose from batch-norm"),
+        (("net.py", "--has", "gap", "--no", "gap"), "--no gap: is also given with --has"),
+        (("net.py", "--time-limit", 0), "--time-limit 0: choose from 0.1 to 604,800"),
+        (("net.py", "--time-limit", "nan"), "--time-limit nan: choose from"),
+        (("net.py", "--memory-limit", 0.1), "--memory-limit 0.1: choose from 0.5"),
+        (("net.py", "--workers", 0), "--workers 0: choose from 1"),
+        (("net.py", "--image-size", 0), "--image-size 0: choose"),
+        (("net.py", "--classes", 0), "--classes 0: choose"),
+        (("net.py", "--epochs", 3), "--epochs: needs --target-accuracy"),
+        (("net.py", "--seeds", 3), "--seeds: needs --target-accuracy"),
+        (("net.py", "--last", 3), "--last: needs a target"),
+        (("net.py", "--out", "x"), "--out: needs --target-accuracy"),
+        (("net.py", "--preset", "nano"), "--preset: needs --target-accuracy"),
+        (("net.py", "--target-accuracy", 2), "--target-accuracy"),
+        (("net.py", "--target-accuracy", 0.9, "--seeds", 0), "--seeds 0: choose from 1"),
+        (("net.py", "--target-accuracy", 0.9, "--last", 9, "--epochs", 3), "--last: needs as many"),
+        (("net.py", "--junit", "no/such.xml"), "--junit no/such.xml: folder no does not exist"),
+        (("net.py", "--csv", "empty"), "--csv empty: is not an ordinary file"),
+    ],
+)
+def test_bad_input_is_one_line(
+    data_refused: Refused, arguments: tuple[object, ...], problem: str
+) -> None:
+    Path("net.py").write_text(NET)
+    Path("notes.txt").write_text("")
+    Path("empty").mkdir()
+    Path("run").mkdir()
+    for name in ("config.toml", "events.jsonl"):
+        Path("run", name).write_text("")
+
+    assert problem in data_refused("verify", *arguments)
+
+
+PART = """
+from torch import nn
+class A(nn.Module):
+    def part(self): return [B() for _ in "x"]
+class B(nn.Module): pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        (NET, "Net"),
+        ("from torch import nn\nclass _Hidden(nn.Module): pass\nclass A(nn.Module): pass", "A"),
+        (PART, "A"),
+    ],
+)
+def test_the_only_model_of_a_file(code: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(code)
+    assert name_of_model(str(tmp_path / "net.py")) == name
+
+
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [
+        ("from torch import nn\nclass A(nn.Module): pass\nclass B(A): pass", r"2 models \(A, B\)"),
+        ("from torch.nn import Linear", "has no class of nn.Module"),
+        ("def net(): pass", "has no class of nn.Module; it has net"),
+    ],
+)
+def test_a_file_without_one_model_is_one_line(code: str, problem: str, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(code)
+    with pytest.raises(InputError, match=problem):
+        name_of_model(str(tmp_path / "net.py"))
