@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from tests.cli.conftest import Cli, Refused
 from tests.faults.forks import call, command
+from tui_trainer.cli.model_formats import FORMATS
 from tui_trainer.protocol.config import MODELS
 
 MODEL_FORMS = """
@@ -130,7 +133,7 @@ def test_a_table_fits_its_terminal(run: Cli, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_markdown(run: Cli) -> None:
-    code, out, _ = run("model", "mlp", "--markdown")
+    code, out, _ = run("model", "mlp", "--format", "markdown")
 
     rows = [line for line in out.splitlines() if line.startswith("|")]
     assert code == 0
@@ -138,6 +141,82 @@ def test_markdown(run: Cli) -> None:
     assert set(rows[1]) <= set("|-: ")
     assert rows[-1].startswith("| **total** |")
     assert len(rows) == 2 + 5 + 1  # head and rule; input and four layers; the total
+
+
+HOSTILE = """
+from collections import OrderedDict
+from torch import nn
+
+class Net(nn.Sequential):
+    '''A *model* | <script> with $names$ & 100 % of \\\\input{x}_1 = ^2.'''
+
+    def __init__(self):
+        super().__init__(OrderedDict([
+            ("=cmd()", nn.Conv2d(1, 4, (3, 5), stride=(2, 1))),
+            ("a|b_c%&#${}~^", nn.ReLU()),
+            ("@größe层", nn.AdaptiveAvgPool2d(1)),
+            ("-1+1", nn.Flatten()),
+            ("[0]", nn.Linear(4, 10)),
+        ]))
+"""
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> str:
+    path = tmp_path / "net.py"
+    path.write_text(HOSTILE, encoding="utf-8")
+    return f"{path}:Net"
+
+
+def test_names_are_escaped_in_every_format(run: Cli, hostile: str) -> None:
+    _, out, _ = run("model", hostile, "--format", "csv")
+    head, *rows = csv.reader(io.StringIO(out))
+    named = [dict(zip(head, row, strict=True)) for row in rows]
+    assert [row["layer"] for row in named] == [
+        *("input", "'=cmd()", "a|b_c%&#${}~^", "'@größe层", "'-1+1", "[0]")
+    ]
+    assert (named[1]["k"], named[1]["s"], named[1]["r_out"]) == ("3x5", "2x1", "3x5")
+
+    _, out, _ = run("model", hostile, "--format", "markdown")
+    assert "<script>" not in out
+    assert r"| a\|b\_c%&amp;#\${}\~^ | relu |".replace("{}", r"\{\}") in out
+    assert "| 3×5 | 2×1 | 0 | 1 | 1 | 2×1 | 3×5 | 64 |" in out
+
+    _, out, _ = run("model", hostile, "--format", "latex")
+    assert out.isascii()
+    assert r"\input" not in out
+    assert r"{}@gr\"{o}\ss{}eU+5C42 & average pool &" in out
+
+
+def test_json_is_the_same_by_both_names(run: Cli) -> None:
+    assert run("model", "tiny", "--format", "json") == run("model", "tiny", "--json")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_courses_columns_are_consistent_and_measured(run: Cli, name: str) -> None:
+    """A feature in the middle of a map depends on Rout × Rout pixels, where they are on the image."""
+    _, out, _ = run("model", name, "--format", "csv", "--measure")
+    rows = [*csv.DictReader(io.StringIO(out))]
+    layers = loads(run, "model", name)["layers"]
+
+    for row, layer in zip(rows, layers, strict=True):
+        r_out, j_out = int(row["r_out"]), int(row["j_out"])
+        assert (r_out, j_out) == (layer["receptive_field"], layer["jump"])
+        if row["k"] and row["r_in"]:
+            r_in, k, s, d, j_in = (int(row[key]) for key in ("r_in", "k", "s", "d", "j_in"))
+            assert (r_out, j_out) == (r_in + (k - 1) * d * j_in, j_in * s)
+        tall, wide = map(int, row["measured"].split("x"))
+        # Where the field reaches over the edge of the image, the padding is not measured.
+        assert max(tall, wide) <= min(r_out, 28)
+        if _is_inside(layer):
+            assert (tall, wide) == (r_out, r_out)
+
+
+def _is_inside(layer: dict[str, Any]) -> bool:
+    """Whether the receptive field of the feature in the middle lies on the image."""
+    middle = layer["start"] + layer["output_shape"][0] // 2 * layer["jump"]
+    reach = (layer["receptive_field"] - 1) / 2
+    return bool(middle - reach >= 0 and middle + reach <= 27)
 
 
 def test_a_custom_model(run: Cli, custom_model: str) -> None:
@@ -202,7 +281,10 @@ def test_an_odd_model_breaks_nothing(run: Cli, tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (["model", "smal"], "small"),
-        (["model", "--json", "--markdown"], "--json"),
+        (["model", "--json", "--format", "csv"], "--json: cannot be used with --format csv"),
+        (["model", "--format", "xml"], "--format xml: choose from text, torchsummary,"),
+        (["model", "--format", ""], "--format : choose from text"),
+        (["model", "--measure", "--format", "torchinfo"], "--measure: cannot be used with"),
         (["model", "--budget", "0"], "--budget 0: choose from 1"),
         (["model", "--image-size", "5000"], "--image-size 5000"),
         (["model", "--classes", "0"], "--classes 0"),
@@ -344,6 +426,6 @@ def test_loops_training_only_heads_and_what_cannot_be_measured(run: Cli, tmp_pat
 
     code, out, _ = run("review", f"{path}:Net")
     assert "unused parameters" not in out
-    for other in ("--markdown", "--json"):
-        assert run("model", f"{path}:Net", other)[0] == 0
+    for other in FORMATS:
+        assert run("model", f"{path}:Net", "--format", other)[0] == 0
     assert run("compare", f"{path}:Net", "tiny")[0] == 0

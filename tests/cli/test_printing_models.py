@@ -96,7 +96,8 @@ def test_the_data_of_every_command_stay_whole(here: Path) -> None:
     ):
         assert json.loads(call(here, *words).stdout), words
     for words in (
-        ["model", "loud.py:Loud", "--markdown"],
+        ["model", "loud.py:Loud", "--format", "markdown"],
+        ["model", "loud.py:Loud", "--format", "torchinfo"],
         ["evaluate", "--view", "confusion"],
         ["learn", "softmax", "loud.py:Loud"],
         ["export", "--as", "weights"],

@@ -50,5 +50,5 @@ def test_of_several_inputs_the_largest_counts() -> None:
 def test_csv_has_plain_numbers_and_no_total() -> None:
     head, first, second = course_csv([INPUT, CONV]).splitlines()
     assert head == ",".join(CSV_HEADS)
-    assert first == "input,input,input,1,,28x28x16,,,,,,,1,1,0,0"
-    assert second == "conv1,conv,conv,1,28x28x1,28x28x16,1,3x5,2x1,1,1,1,2x1,3x5,1500,9000"
+    assert first == "input,input,input,1,,28x28x16,,,,,,,1,1,0,0,"
+    assert second == "conv1,conv,conv,1,28x28x1,28x28x16,1,3x5,2x1,1,1,1,2x1,3x5,1500,9000,"

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tui_trainer.cli import options as opt
+from tui_trainer.cli.model_formats import FORMATS, chosen_format, print_as
 from tui_trainer.cli.options import option
 from tui_trainer.headless.streams import standard_output
 from tui_trainer.protocol.config import MODELS, RunConfig
 from tui_trainer.protocol.diagnosis import by_severity, counts
 from tui_trainer.protocol.errors import InputError, SettingError
 from tui_trainer.protocol.exit_codes import ExitCode
-from tui_trainer.protocol.layers import BUDGET, LayerRow, totals
+from tui_trainer.protocol.layers import BUDGET, LayerRow, field_in, jump_in, totals
 from tui_trainer.protocol.reference import absolute
 
 if TYPE_CHECKING:
@@ -42,8 +43,10 @@ COPIED_FIELDS = (
 def model(
     model: opt.ModelArgument = None,
     option_value: opt.ModelOption = None,
-    as_json: opt.JsonObject = False,
-    markdown: Annotated[bool, option("Print a Markdown table", "--markdown")] = False,
+    layout: Annotated[
+        str | None, option(f"Format: {', '.join(FORMATS)} ({FORMATS[0]})", "--format")
+    ] = None,
+    as_json: Annotated[bool, option("Same as --format json", "--json")] = False,
     measure: Annotated[
         bool,
         option(
@@ -62,19 +65,16 @@ def model(
     other matrix products included. Biases and norms are counted as in torchinfo, which counts a
     fully connected layer over tokens only once and ignores products without weights.
     """
-    if as_json and markdown:
-        raise InputError("--json: cannot be used with --markdown; choose one")
-    from tui_trainer.headless import model_tables as front
-
+    chosen = chosen_format(layout, as_json=as_json, measure=measure)
     name = opt.one_model(model, option_value) or DEFAULT
-    found = _described(name, image_size, channels, classes, budget, batch_size, measure)
-    if as_json:
+    built = _built(name, image_size, channels, classes, budget, batch_size)
+    shape = (image_size, image_size, channels)
+    found = _description(name, built, shape, classes, budget, batch_size, measure)
+    if chosen == "json":
         record = {"model": name, "classes": classes, **_record(found)}
         standard_output().record(record)
-    elif markdown:
-        front.print_lines(front.markdown(found))
     else:
-        front.print_model(found)
+        print_as(chosen, found, built)
 
 
 def review(
@@ -180,15 +180,22 @@ def zoo(as_json: opt.JsonObject = False) -> None:
 
 
 def _described(
-    name: str,
-    image_size: int,
-    channels: int,
-    classes: int,
-    budget: int,
-    batch_size: int = 1,
-    measure: bool = False,
+    name: str, image_size: int, channels: int, classes: int, budget: int, batch_size: int = 1
 ) -> ModelDescription:
     """Build a model and describe it.
+
+    Raises:
+        InputError: If an option cannot be used, or the model cannot be built or run.
+    """
+    built = _built(name, image_size, channels, classes, budget, batch_size)
+    shape = (image_size, image_size, channels)
+    return _description(name, built, shape, classes, budget, batch_size)
+
+
+def _built(
+    name: str, image_size: int, channels: int, classes: int, budget: int, batch_size: int
+) -> nn.Module:
+    """Build a model; check the options of its description first.
 
     Raises:
         InputError: If an option cannot be used, or the model cannot be built or run.
@@ -198,16 +205,29 @@ def _described(
     _check_input(name, image_size, channels, classes)
     import torch
 
-    from tui_trainer.anatomy.description import layers_of
-    from tui_trainer.headless.model_tables import ModelDescription, scale_of
-    from tui_trainer.models.build import build_model, summary_of
-    from tui_trainer.protocol.reference import model_name
+    from tui_trainer.models.build import build_model
 
     torch.set_num_threads(1)  # for a single image, two threads only wait for each other
-    model = build_model(
+    return build_model(
         name, image_size=image_size, classes=classes, channels=channels, is_adjustable=True
     )
-    rows = layers_of(model, (image_size, image_size, channels), classes)
+
+
+def _description(
+    name: str,
+    model: nn.Module,
+    shape: tuple[int, int, int],
+    classes: int,
+    budget: int,
+    batch_size: int,
+    measure: bool = False,
+) -> ModelDescription:
+    from tui_trainer.anatomy.description import layers_of
+    from tui_trainer.headless.model_tables import ModelDescription, scale_of
+    from tui_trainer.models.build import summary_of
+    from tui_trainer.protocol.reference import model_name
+
+    rows = layers_of(model, shape, classes)
     measured = _measured(model, rows) if measure else ()
     scale = scale_of(rows, budget=budget, batch_size=batch_size)
     return ModelDescription(model_name(name), summary_of(name), rows, scale, measured)
@@ -278,7 +298,9 @@ def _record(model: ModelDescription) -> dict[str, Any]:
                 "budget_share": row.parameters / scale.budget,
                 "multiply_adds": row.multiply_adds,
                 "activation_bytes": row.activation_bytes * scale.batch_size,
+                "receptive_field_in": _number_or_pair(field_in(row, model.rows)),
                 "receptive_field": _number_or_pair(row.receptive_field),
+                "jump_in": _number_or_pair(jump_in(row, model.rows)),
                 "jump": _number_or_pair(row.jump),
                 "start": _number_or_pair(row.start),
                 "undefined": row.undefined,

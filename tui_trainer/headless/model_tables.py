@@ -14,12 +14,15 @@ from tui_trainer.headless.text_table import GAP, table
 from tui_trainer.protocol.diagnosis import Diagnosis, by_severity, tally
 from tui_trainer.protocol.layers import BUDGET, LayerRow, totals
 from tui_trainer.render.comparison_lines import comparison_lines
-from tui_trainer.render.layer_cells import COLUMNS, Scale, cells, titles, total_cells
+from tui_trainer.render.layer_cells import Scale, titles, total_cells
 from tui_trainer.render.layer_comparison import Comparison
 from tui_trainer.render.layer_rows import head_texts, layout, row_pieces, table_rows
+from tui_trainer.render.layer_table import course_table
 from tui_trainer.text import fmt
+from tui_trainer.text.escaping import latex_escape, markdown_escape
 from tui_trainer.text.fmt import Cell
 from tui_trainer.text.lines import plain
+from tui_trainer.text.tables import latex_table, markdown_table
 
 MAX_WIDTH = 1_000
 """Maximum columns of a line in a file or a pipe."""
@@ -114,24 +117,26 @@ def _measured_notes(model: ModelDescription) -> list[str]:
 
 
 def markdown(model: ModelDescription) -> list[str]:
-    """Return the layer table as Markdown."""
-    whole = totals(model.rows)
-    body = [cells(row, model.scale) for row in model.rows]
-    foot = total_cells(model.rows, model.scale)
-    lines = [
-        f"### {model.name}",
+    """Return the course's layer table as Markdown."""
+    table = course_table(model.rows, model.measured)
+    notes = [*_notes(model.rows), *_measured_notes(model)]
+    return [
+        f"### {markdown_escape(model.name)}",
         "",
-        *([f"{model.about}", ""] if model.about else []),
-        _markdown_row(titles(model.scale)),
-        _markdown_row(["---:" if column.is_right else "---" for column in COLUMNS]),
-        *(_markdown_row(line) for line in body),
-        _markdown_row([f"**{cell}**" if cell else "" for cell in foot]),
+        *([markdown_escape(model.about), ""] if model.about else []),
+        *markdown_table(table.heads, table.rows, has_total=True),
+        *(line for note in notes for line in ("", markdown_escape(note))),
     ]
-    return lines if whole.receptive_field else [*lines, "", *_notes(model.rows)]
 
 
-def _markdown_row(row: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+def latex(model: ModelDescription) -> list[str]:
+    """Return the course's layer table as LaTeX."""
+    table = course_table(model.rows, model.measured)
+    notes = [*_notes(model.rows), *_measured_notes(model)]
+    return [
+        *latex_table(table.heads, table.rows, has_total=True),
+        *(rf"\par{{\footnotesize {latex_escape(note)}\par}}" for note in notes),
+    ]
 
 
 def print_lines(lines: Sequence[str]) -> None:

@@ -89,7 +89,7 @@ def _in_latex(character: str) -> str:
     if character in _GREEK:
         name = unicodedata.name(character).split()[-1].replace("LAMDA", "LAMBDA").lower()
         return f"$\\{name if character.islower() else name.title()}$"
-    base, *accents = unicodedata.normalize("NFD", character)
+    base, *accents = [*unicodedata.normalize("NFD", character)]
     if len(accents) == 1 and accents[0] in _ACCENTS and base.isascii():
         return f"\\{_ACCENTS[accents[0]]}{{{base}}}"
     return f"U+{ord(character):04X}"

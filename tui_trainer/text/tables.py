@@ -76,7 +76,7 @@ def latex_table(
         return _long_latex_table(places, _latex_row(heads), body)
     return [
         r"% \usepackage{booktabs,graphicx}",
-        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+        r"\noindent\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{{places}}}",
         *(r"\toprule", _latex_row(heads), r"\midrule", *body, r"\bottomrule"),
         r"\end{tabular}}",
