@@ -27,7 +27,8 @@ from tui_trainer.protocol.exhibit import (
 from tui_trainer.render.svg import paint
 from tui_trainer.render.svg.document import exhibit_svg
 from tui_trainer.render.svg.pixels import png
-from tui_trainer.render.svg.text import escape_xml, mono_width, text_width, wrapped
+from tui_trainer.render.svg.text import mono_width, text_width, wrapped
+from tui_trainer.text.escaping import xml_escape
 
 SVG = "{http://www.w3.org/2000/svg}"
 HREF = "{http://www.w3.org/1999/xlink}href"
@@ -143,8 +144,8 @@ def test_it_needs_nothing_else_and_every_text_is_escaped() -> None:
 
 def test_every_character_is_one_that_xml_allows() -> None:
     every = "".join(map(chr, range(0x3000))) + "\ud800\uffff\U000e0001"
-    assert ElementTree.fromstring(f"<a>{escape_xml(every)}</a>").text
-    assert escape_xml("a\nb\tc") == "a b c"
+    assert ElementTree.fromstring(f"<a>{xml_escape(every)}</a>").text
+    assert xml_escape("a\nb\tc") == "a b c"
 
 
 def test_colors_are_those_of_the_report() -> None:
@@ -199,4 +200,6 @@ def test_the_png_file_has_twice_the_size_and_all_of_its_text(tmp_path: Path) -> 
     with Image.open(tmp_path / "a.png") as image:
         assert image.size == (2 * int(root.get("width", 0)), 2 * int(root.get("height", 0)))
         title = image.convert("L").crop((0, 0, image.width, 80))
-    assert title.getextrema() == (pytest.approx(40, abs=10), 255)
+    darkest, lightest = title.getextrema()
+    assert darkest == pytest.approx(40, abs=10)
+    assert lightest == 255

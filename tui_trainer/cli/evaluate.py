@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 from tui_trainer.cli import options as opt
 from tui_trainer.cli.moved_paths import DataPath, ModelPath, MovedPaths
 from tui_trainer.cli.options import choice, option
+from tui_trainer.cli.picture_files import PictureFiles, picture_files
 from tui_trainer.cli.report_file import check_report, write_report
 from tui_trainer.cli.saved import RunName, answers, saved_run
 from tui_trainer.headless.streams import Console, standard_output
@@ -51,6 +52,19 @@ def evaluate(
         Path | None,
         option("Write an HTML report with all pictures to this file", "--report", metavar="FILE"),
     ] = None,
+    out: Annotated[
+        str | None,
+        option(
+            "Draw the views: FILE.svg or FILE.png for one view, FOLDER/ for a file each, of every "
+            "layer",
+            "--out",
+            metavar="PATH",
+        ),
+    ] = None,
+    formats: Annotated[
+        str | None,
+        option("Formats of the files in the folder, separated by commas: svg, png (svg)", "--as"),
+    ] = None,
     model: ModelPath = None,
     data_dir: DataPath = None,
     batch_size: opt.InspectBatchSize = None,
@@ -59,7 +73,7 @@ def evaluate(
 ) -> None:
     """Evaluate a run's model: accuracy, mistakes and what it learned.
 
-    Prints every view as text or JSON, or writes them to an HTML report.
+    Prints every view as text or JSON, writes them to an HTML report, or draws them.
     """
     from tui_trainer.headless.questions import parse_choices
 
@@ -78,6 +92,7 @@ def evaluate(
     config = found.settings(threads=threads, batch_size=batch_size)
     if report is not None:
         check_report(report)
+    files = _picture_files(out, formats, len(selected))
 
     from tui_trainer.headless import evaluation_text as front
     from tui_trainer.headless.diagnosis_text import evaluated
@@ -87,7 +102,7 @@ def evaluate(
         selected,
         chosen,
         on_test=test,
-        all_layers=report is not None,
+        all_layers=report is not None or (files is not None and files.is_folder),
         test_evaluations=found.recorded.test_evaluations,
     )
     events = answers(config, sequence.questions(), found)
@@ -102,17 +117,22 @@ def evaluate(
     )
     if as_json:
         front.print_record(evaluation, str(found.folder.path))
+    written = []
+    if files is not None:
+        from tui_trainer.headless.view_pictures import view_pictures
+
+        written.append(files.write(view_pictures(evaluation)))
     if report is not None:
         findings = evaluated(found.past).most_severe_first
         evaluation = replace(evaluation, findings=tuple(findings))
-        written = _write_report(
-            report, evaluation, _report_command(evaluation, selected, settings or [], report)
-        )
+        command = _report_command(evaluation, selected, settings or [], report)
+        written.append(_write_report(report, evaluation, command))
+    for line in written:
         if as_json:
-            Console(sys.stderr, time.monotonic).print(written)
+            Console(sys.stderr, time.monotonic).print(line)
         else:
-            standard_output().line(written)
-    elif not as_json:
+            standard_output().line(line)
+    if not written and not as_json:
         front.print_evaluation(evaluation)
 
 
@@ -132,6 +152,15 @@ def _selected_views(names: Sequence[str]) -> Sequence[View]:
         if view not in found:
             found.append(view)
     return found or SHOWN_VIEWS
+
+
+def _picture_files(out: str | None, formats: str | None, views: int) -> PictureFiles | None:
+    """Return where pictures go; None if none are asked for."""
+    if out is not None:
+        return picture_files(out, formats or "", views)
+    if formats is not None:
+        raise InputError("--as: has no effect without --out FOLDER/; add it")
+    return None
 
 
 # --- the report

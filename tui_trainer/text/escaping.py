@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from html import escape
 
 from tui_trainer.text.fmt import one_line
 
@@ -133,3 +134,20 @@ def _is_xml(code: int) -> bool:
         or 0xE000 <= code <= 0xFFFD
         or 0x10000 <= code <= 0x10FFFF
     )
+
+
+# --- XML, and SVG
+
+
+def xml_escape(text: str) -> str:
+    """Return a text for an element or an attribute of XML, in either kind of quotes.
+
+    Characters that XML forbids (control characters, lone surrogates), and those that reorder or
+    hide text, become U+FFFD: a name must not change what is drawn next to it.
+    """
+    return escape("".join(map(_in_xml, text)), quote=True)
+
+
+def _in_xml(character: str) -> str:
+    is_shown = character.isprintable() or unicodedata.category(character) == "Zs"
+    return character if is_shown else " " if character in "\t\n\r" else "\ufffd"

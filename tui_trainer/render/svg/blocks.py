@@ -26,20 +26,24 @@ from tui_trainer.render.svg.text import (
     LINE,
     MONO,
     SIZE,
-    escape_xml,
+    clipped,
     mono_width,
     text_width,
     wrapped,
 )
+from tui_trainer.text.escaping import xml_escape
 from tui_trainer.text.lines import kept_lines, plain
 
-SMALL_SIZE = 13
+SMALL_SIZE = 12.5
 """The font size of captions of pictures, and of keys."""
 
 WIDEST_CAPTION = 136
 """The width up to which a caption widens the column of its picture."""
 
-BETWEEN = 16
+PAGE = 1.14
+"""How much wider than the page a row of pictures may be: five with captions stand side by side."""
+
+BETWEEN = 14
 """The distance of two pictures, and of a picture's row from the next."""
 
 MONO_COLUMNS = 100
@@ -89,7 +93,7 @@ def _preformatted(words: str, fill: str) -> Drawn:
     kept = plain(kept_lines(words, "", MONO_COLUMNS))
     parts = (
         f"<text x='0' y='{index * LINE + SIZE}' fill='{fill}' font-family=\"{MONO}\">"
-        f"{escape_xml(line.replace(' ', NO_BREAK))}</text>"
+        f"{xml_escape(line.replace(' ', NO_BREAK))}</text>"
         for index, line in enumerate(kept)
         if line.strip()
     )
@@ -101,7 +105,8 @@ def _preformatted(words: str, fill: str) -> Drawn:
 
 def _pictures(block: Pictures, width: float) -> Drawn:
     """Return pictures side by side, as many as fit into a row, with a color key."""
-    rows = [_pictures_row(row) for row in _rows(list(map(_picture, block.items)), width)]
+    drawings = list(map(_picture, block.items))
+    rows = [_pictures_row(row) for row in _rows(drawings, PAGE * width)]
     shown = stacked(rows, BETWEEN)
     return stacked(
         [caption(block.caption, width), stacked([shown, _key(block.items, width)], 12)], 4
@@ -135,13 +140,10 @@ def _picture(picture: Picture) -> Drawn:
     width, height = picture.width * scale, picture.height * scale
     words = [text_width(word, SMALL_SIZE) for word in picture.caption.split()]
     natural = text_width(picture.caption, SMALL_SIZE)
-    across = min(natural, max(width, WIDEST_CAPTION))
-    across = max(width, across, *words, 0.0)
-    below = lines(
-        wrapped(picture.caption, across, SMALL_SIZE) if picture.caption else [],
-        fill=QUIET,
-        size=SMALL_SIZE,
-    )
+    room = max(width, min(natural, WIDEST_CAPTION), *words, 0.0)
+    folded = wrapped(picture.caption, room, SMALL_SIZE) if picture.caption else []
+    below = lines(folded, fill=QUIET, size=SMALL_SIZE)
+    across = max(width, below.width)
     parts = [
         _image(picture, width, height),
         rect(0, 0, width, height, f"fill='none' stroke='{GRAY}'"),
@@ -206,10 +208,11 @@ def _curves(block: Curves, width: float) -> Drawn:
             f"<g{by_attributes(plot.color_name(index))}>{plot.sample(index, by_attributes)}</g>"
         )
         ends = plot.ends(curve, is_accuracy=block.is_accuracy)
-        start = 48 + text_width(curve.name) + 10
+        name = clipped(curve.name, width - 48 - 10 - text_width(ends))
+        start = 48 + text_width(name) + 10
         parts = (
             moved(Drawn(sample, 40, 12), 0, 4),
-            text(curve.name, 48, SIZE),
+            text(name, 48, SIZE),
             text(ends, start, SIZE, fill=QUIET),
         )
         entries.append(Drawn("".join(parts), start + text_width(ends), LINE))

@@ -10,7 +10,8 @@ from tui_trainer.render.svg.blocks import block_drawn
 from tui_trainer.render.svg.drawn import lines, moved, stacked
 from tui_trainer.render.svg.paint import PAPER
 from tui_trainer.render.svg.plot import WIDTH
-from tui_trainer.render.svg.text import SANS, SIZE, escape_xml, wrapped
+from tui_trainer.render.svg.text import SANS, SIZE, wrapped
+from tui_trainer.text.escaping import xml_escape
 
 MARGIN = 14
 """The blank around the content, in pixels."""
@@ -42,11 +43,11 @@ def exhibit_svg(title: str, blocks: Iterable[Block], *, description: str = "") -
     content = stacked([head, *(block_drawn(block, WIDTH) for block in blocks)], BETWEEN)
     width = math.ceil(max(content.width, WIDTH)) + 2 * MARGIN
     height = math.ceil(content.height) + 2 * MARGIN
-    about = f"<desc>{escape_xml(description)}</desc>\n" if description else ""
+    about = f"<desc>{xml_escape(description)}</desc>\n" if description else ""
     return (
         f"<svg {_NAMESPACES} width='{width}' height='{height}' "
         f"viewBox='0 0 {width} {height}' role='img' font-family=\"{SANS}\" font-size='{SIZE}'>\n"
-        f"<title>{escape_xml(title)}</title>\n{about}"
+        f"<title>{xml_escape(title)}</title>\n{about}"
         f"<rect width='{width}' height='{height}' fill='{PAPER}'/>\n"
         f"{moved(content, MARGIN, MARGIN)}\n</svg>\n"
     )

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tui_trainer.render.svg.paint import INK, QUIET
-from tui_trainer.render.svg.text import LINE, SIZE, escape_xml, kept_blanks, text_width
+from tui_trainer.render.svg.text import LINE, SIZE, kept_blanks, text_width
+from tui_trainer.text.escaping import xml_escape
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def text(
     more = f" text-anchor='{anchor}'" if anchor != "start" else ""
     more += f" font-size='{size:g}'" if size != SIZE else ""
     more += " font-weight='bold'" if is_bold else ""
-    shown = escape_xml(kept_blanks(words))
+    shown = xml_escape(kept_blanks(words))
     return f"<text x='{x:g}' y='{y:g}' fill='{fill}'{more}>{shown}</text>"
 
 

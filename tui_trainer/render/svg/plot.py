@@ -9,8 +9,8 @@ from itertools import groupby
 
 from tui_trainer.protocol.exhibit import Curve, Curves
 from tui_trainer.render.svg.paint import Paint, by_class
-from tui_trainer.render.svg.text import escape_xml as escape
 from tui_trainer.render.svg.text import text_width
+from tui_trainer.text.escaping import xml_escape as escape
 from tui_trainer.text.fmt import percent
 from tui_trainer.text.scales import Axis, Scale, apart, nice_step
 

@@ -11,7 +11,7 @@ from tui_trainer.render.block_lines import is_number, is_right
 from tui_trainer.render.svg.drawn import Drawn, lines, rect, rule, stacked, text
 from tui_trainer.render.svg.paint import CURVES, HEAT, INK, PANEL, QUIET
 from tui_trainer.render.svg.paint import LINE as GRAY
-from tui_trainer.render.svg.text import LINE, SIZE, text_width, wrapped
+from tui_trainer.render.svg.text import LINE, SIZE, clipped, text_width, wrapped
 
 COLUMN_GAP = 18
 """The distance of two columns, in pixels."""
@@ -28,8 +28,11 @@ BAR, BAR_HEIGHT = 256, 13
 CELL_MARGIN, LEAST_CELL = 7, 30
 """The blank on either side of a number in a matrix, and the least width of its cell."""
 
-HEAD_SIZE = 110
-"""The width from which the names of the columns of a matrix stand upright."""
+HEAD_SIZE, LONGEST_HEAD = 110, 220
+"""The width from which the names of the columns of a matrix stand upright, and where they end."""
+
+WIDER = 1.25
+"""How much wider than the page a table may be before its cells are wrapped."""
 
 STRONGEST = 0.6
 """The color strength of the hottest cell of a matrix: its number must stay readable."""
@@ -43,10 +46,10 @@ def caption(words: str, width: float) -> Drawn:
 def table_drawn(table: Table, width: float) -> Drawn:
     """Return a table; a column whose cells are mostly numbers is right-aligned.
 
-    Cells are wrapped where the table would be wider than ``width``; if they cannot, it is wider.
+    Cells are wrapped where the table would be much wider than ``width``; if they cannot, it is.
     """
     gutter = 0.0 if table.marked is None else float(GUTTER)
-    widths = _column_widths(table, width - gutter)
+    widths = _column_widths(table, WIDER * width - gutter)
     right = [is_right(table, index) for index in range(len(table.heads))]
     across = gutter + sum(widths) + COLUMN_GAP * (len(widths) - 1)
     parts = [caption(table.caption, max(width, across))]
@@ -147,7 +150,8 @@ def bars_drawn(bars: Bars, width: float) -> Drawn:
 
 def matrix_drawn(matrix: Matrix, width: float) -> Drawn:
     """Return a matrix; the more a cell stands out, the redder it is."""
-    widest_head = max(map(text_width, matrix.heads), default=0)
+    names = [clipped(head, LONGEST_HEAD) for head in matrix.heads]
+    widest_head = max(map(text_width, names), default=0)
     is_upright = widest_head > HEAD_SIZE or (
         widest_head > LEAST_CELL and len(matrix.heads) * (widest_head + 2 * CELL_MARGIN) > width
     )
@@ -165,14 +169,14 @@ def matrix_drawn(matrix: Matrix, width: float) -> Drawn:
     ]
     bottom = LINE + head_height
     parts.append(text(matrix.row_label, lead - CELL_MARGIN, bottom - 6, fill=QUIET, anchor="end"))
-    for index, head in enumerate(matrix.heads):
+    for index, head in enumerate(names):
         x = lead + across * index
         if is_upright:
             place = f"translate({x + across / 2 + 5:g} {bottom - 6:g}) rotate(-90)"
             parts.append(f"<g transform='{place}'>{text(head, 0, 0, fill=QUIET)}</g>")
         else:
             parts.append(text(head, x + across - CELL_MARGIN, bottom - 6, fill=QUIET, anchor="end"))
-    for row, head in enumerate(matrix.heads):
+    for row, head in enumerate(names):
         parts.append(_matrix_row(matrix, row, head, lead, across, bottom + row * (LINE + 2)))
     height = bottom + len(matrix.heads) * (LINE + 2)
     parts.append(rect(lead, bottom, total - lead, height - bottom, f"fill='none' stroke='{GRAY}'"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from html import escape
 
 SANS = "'DejaVu Sans', Verdana, Arial, Helvetica, sans-serif"
 MONO = "'DejaVu Sans Mono', Menlo, Consolas, monospace"
@@ -47,20 +46,6 @@ _BOLD = 1.17
 """How much wider bold text is at most, on the average of a word."""
 
 
-def escape_xml(text: str) -> str:
-    """Return a text for an element or an attribute of XML, in either kind of quotes.
-
-    Characters that XML forbids (control characters, lone surrogates), and those that reorder or
-    hide text, become U+FFFD: a name must not change what is drawn next to it.
-    """
-    return escape("".join(map(_visible, text)), quote=True)
-
-
-def _visible(character: str) -> str:
-    is_shown = character.isprintable() or unicodedata.category(character) == "Zs"
-    return character if is_shown else " " if character in "\t\n\r" else "\ufffd"
-
-
 def kept_blanks(text: str) -> str:
     """Return a text whose runs of blanks, which XML and HTML join, are figure spaces."""
     return re.sub(" {2,}", lambda blanks: FIGURE_SPACE * len(blanks.group()), text)
@@ -68,7 +53,7 @@ def kept_blanks(text: str) -> str:
 
 def text_width(text: str, size: float = SIZE, *, is_bold: bool = False) -> float:
     """Return the width of a text in pixels, rather too wide than too narrow."""
-    return size * (_BOLD if is_bold else 1.0) * sum(map(_em, text))
+    return size * (_BOLD if is_bold else 1.0) * sum(map(_em, kept_blanks(text)))
 
 
 def mono_width(text: str, size: float = SIZE) -> float:
@@ -87,6 +72,14 @@ def _em(character: str) -> float:
     if unicodedata.east_asian_width(character) in "WF":
         return _WIDE
     return _NARROW_OTHER if character.isalnum() else _OTHER
+
+
+def clipped(text: str, width: float, size: float = SIZE) -> str:
+    """Return a text of at most ``width`` pixels, with ``…`` where it is cut."""
+    if text_width(text, size) <= width:
+        return text
+    first, *_ = _broken(text, width - text_width("…", size), size, is_bold=False)
+    return f"{first}…"
 
 
 def wrapped(text: str, width: float, size: float = SIZE, *, is_bold: bool = False) -> list[str]:
