@@ -45,7 +45,7 @@ VIEWS = (
     View("kernels", "kernels", INSIDE, "the kernels of each layer, and their change"),
     View("maps", "feature maps", INSIDE, "the activations of each layer for one image"),
     View("histograms", "histograms", INSIDE, "weights and activations, and dead units"),
-    View("attribution", "attribution", INSIDE, "saliency, integrated gradients, occlusion"),
+    View("attribution", "attribution", INSIDE, "occlusion, saliency, gradients, Grad-CAM"),
     View("activation", "activation maximization", INSIDE, "the input that maximizes one unit"),
     View("draw", "drawing pad", TRY_IT, "predictions for your own drawing", takes_drawing=True),
     View("robustness", "robustness", TRY_IT, "accuracy under shift, rotation, scale, noise"),

@@ -10,6 +10,7 @@ from torch import Tensor
 from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, number_control, word_control
 from tui_trainer.lab.samples import BACKWARD, affordable
+from tui_trainer.lab.views.activation_maps import activation_maps, chosen_layer
 from tui_trainer.lab.views.attribution_methods import (
     PATH_STEPS,
     Occluded,
@@ -20,6 +21,7 @@ from tui_trainer.lab.views.attribution_methods import (
 )
 from tui_trainer.lab.views.layer_units import part_size
 from tui_trainer.lab.views.single_image import (
+    GRAD_CAM,
     INPUT_X_GRADIENT,
     INTEGRATED,
     OCCLUSION,
@@ -34,7 +36,8 @@ from tui_trainer.lab.views.split_predictions import sealed
 from tui_trainer.protocol.exhibit import Exhibit, Words
 from tui_trainer.text.fmt import count, percent
 
-METHOD = word_control("method", (OCCLUSION, SALIENCY, INPUT_X_GRADIENT, INTEGRATED))
+METHODS = (OCCLUSION, SALIENCY, INPUT_X_GRADIENT, INTEGRATED, GRAD_CAM)
+METHOD = word_control("method", METHODS)
 PATCH = number_control("patch", "patch", 5, (3, 4, 5, 6, 7, 8, 9), 2.0, 14.0)
 
 POSITIONS, FEWEST = 676, 100
@@ -49,6 +52,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     images = controls.word(context.images_control)
     number, method = chosen_digit(context, images, controls), controls.word(METHOD)
     patch = controls.whole(PATCH, is_shown=method == OCCLUSION)
+    layer = chosen_layer(context, controls) if method == GRAD_CAM else ""
     if is_sealed(context, images):
         yield sealed(context)
         return
@@ -61,6 +65,8 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
         yield attributed.exhibit((attributed.picture(),), (notice,))
     elif attributed.method == OCCLUSION:
         yield from _occlude(attributed, patch)
+    elif attributed.method == GRAD_CAM:
+        yield from activation_maps(attributed, layer)
     else:
         yield from _gradients(attributed)
 

@@ -16,11 +16,12 @@ from tui_trainer.models.tensors import probabilities_of
 from tui_trainer.protocol.exhibit import Bars, Block, Exhibit, Picture, Pictures, Words, counting
 from tui_trainer.text.fmt import count, percent
 
-OCCLUSION, SALIENCY, INPUT_X_GRADIENT, INTEGRATED = (
+OCCLUSION, SALIENCY, INPUT_X_GRADIENT, INTEGRATED, GRAD_CAM = (
     "occlusion",
     "saliency",
     "input × gradient",
     "integrated gradients",
+    "Grad-CAM",
 )
 ABOUT: Mapping[str, str] = {
     OCCLUSION: "Positive: occluding this region with black lowers the probability of the class; "
@@ -31,6 +32,9 @@ ABOUT: Mapping[str, str] = {
     "the logit. Black pixels always get 0, although a gap may well matter.",
     INTEGRATED: "Integrated gradients from a black baseline: the values add up to logit(image) − "
     "logit(baseline). Black pixels always get 0.",
+    GRAD_CAM: "Grad-CAM: the feature maps of the layer, each weighted by the mean gradient of the "
+    "logit; a negative sum counts as 0 (ReLU). It is as coarse as the layer: finer detail comes "
+    "from the interpolation.",
 }
 BARS = 5
 """Classes with a probability bar."""
