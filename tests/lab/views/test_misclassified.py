@@ -86,7 +86,7 @@ def test_an_empty_cell_keeps_its_controls(context_of: Contexts, seen: Seen) -> N
     right = with_predictions(context, torch.eye(10)[context.digits.labels.cpu()])
     shown = seen(right, "misclassified", true=3, predicted=5)
     assert words(shown) == "No validation image of class 3 is predicted as 5."
-    assert [control.value for control in shown.controls] == ["validation", 3.0, 5.0, 1.0]
+    assert [control.value for control in shown.controls] == ["validation", "cell", 3.0, 5.0, 1.0]
     assert figures(shown)["digits"] == []
 
 
@@ -196,3 +196,43 @@ def test_an_empty_image_has_a_thumbnail(level: int) -> None:
 def test_a_share_that_is_not_the_whole_is_not_100_percent() -> None:
     reported = [gallery.share(each) for each in (1.0, 0.99996, 0.995, 0.934, 0.0001)]
     assert reported == ["100 %", "99.9 %", "99.5 %", "93 %", "0.0 %"]
+
+
+# --- the gallery of all errors
+
+
+@pytest.mark.parametrize("many", [1, 10, 100])
+def test_the_gallery_has_the_errors_with_the_highest_loss(
+    context_of: Contexts, seen: Seen, many: int
+) -> None:
+    context = random_context(context_of("tiny"))
+    judged = context.prediction_store.by_split["validation"]
+    shown = seen(context, "misclassified", show="all", count=float(many))
+    wrong = (judged.predicted != judged.labels).nonzero().flatten().tolist()
+    losses = {n: -float(judged.probabilities[n, judged.labels[n]].log()) for n in wrong}
+    wanted = sorted(wrong, key=lambda n: -losses[n])[:many]
+    records = figures(shown)["digits"]
+    assert figures(shown)["misclassified"] == len(wrong)
+    assert [each["image"] for each in records] == wanted
+    pictures = only(Pictures, shown).items
+    assert len(pictures) == len(wanted) == min(many, len(wrong))
+    assert sum(len(each.values) for each in pictures) <= 20_000
+    for record, picture in zip(records, pictures, strict=True):
+        likely = 100 * record["probabilities"][record["predicted"]]
+        assert f"true {record['true']}: " in picture.caption
+        assert f"predicted {record['predicted']}: " in picture.caption
+        shown_confidence = float(picture.caption.split()[-2])
+        assert shown_confidence == pytest.approx(likely, abs=0.51)
+    assert shown.opens is not None
+    assert ("digit", float(wanted[0])) in shown.opens.choices
+    if many == 10:
+        assert pictures[0].values == tuple(context.digits.images[wanted[0]].flatten().tolist())
+
+
+def test_a_gallery_without_errors_is_a_sentence(context_of: Contexts, seen: Seen) -> None:
+    context = context_of("tiny")
+    right = one_hot(context.digits.labels.long().cpu(), 10).float()
+    shown = seen(with_predictions(context, right), "misclassified", show="all")
+    assert "No validation image is misclassified." in words(shown)
+    assert figures(shown)["digits"] == []
+    assert shown.opens is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -13,6 +14,7 @@ from tui_trainer.lab.controls import Controls
 from tui_trainer.lab.drawing import gray_picture, map_picture
 from tui_trainer.lab.example_forgetting import ExampleForgetting
 from tui_trainer.lab.predictions import VALIDATION, Predictions
+from tui_trainer.lab.views.split_predictions import losses
 from tui_trainer.protocol.exhibit import Picture, counting
 from tui_trainer.text.fmt import count, percent
 
@@ -165,3 +167,29 @@ def history(context: Context, images: str, number: int) -> Mapping[str, object] 
     counts = forgetting.counts(number)
     del counts["predicted"]
     return {**counts, "epochs": forgetting.epochs, "first_epoch": forgetting.since}
+
+
+def image_records(
+    context: Context, predictions: Predictions, numbers: Sequence[int]
+) -> list[Mapping[str, object]]:
+    """Return label, prediction, loss, probabilities and history of some images."""
+    chosen = torch.tensor(numbers, dtype=torch.int64)
+    columns = zip(
+        numbers,
+        predictions.labels[chosen].tolist(),
+        predictions.predicted[chosen].tolist(),
+        losses(predictions)[chosen].tolist(),
+        predictions.probabilities[chosen].tolist(),
+        strict=True,
+    )
+    return [
+        {
+            "image": number,
+            "true": label,
+            "predicted": predicted,
+            "loss": loss,
+            "probabilities": probabilities,
+            "history": history(context, predictions.images, number),
+        }
+        for number, label, predicted, loss, probabilities in columns
+    ]

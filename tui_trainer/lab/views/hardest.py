@@ -6,7 +6,7 @@ from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, link_to
 from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views import gallery
-from tui_trainer.lab.views.misclassified import image_records
+from tui_trainer.lab.views.gallery import image_records
 from tui_trainer.lab.views.split_predictions import (
     evidence,
     hardest_first,

@@ -12,8 +12,8 @@ from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls
 from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views import gallery
+from tui_trainer.lab.views.gallery import image_records
 from tui_trainer.lab.views.hardest import link
-from tui_trainer.lab.views.misclassified import image_records
 from tui_trainer.lab.views.split_predictions import evidence, predictions_of
 from tui_trainer.protocol.exhibit import Block, Exhibit, Pictures, Table, Words
 from tui_trainer.stats.intervals import wilson

@@ -1,18 +1,17 @@
-"""The images of one cell of the confusion matrix, and details of one of them."""
+"""The images of one cell of the confusion matrix, and details of one; or those of all cells."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-import torch
+from collections.abc import Sequence
 
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, link_to
+from tui_trainer.lab.controls import Controls, link_to, word_control
 from tui_trainer.lab.drawing import digit_picture, probability_bars
 from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views import gallery
 from tui_trainer.lab.views.confusion import chosen_cell, confusion_of
-from tui_trainer.lab.views.split_predictions import evidence, in_cell, losses, predictions_of
+from tui_trainer.lab.views.error_gallery import error_gallery
+from tui_trainer.lab.views.split_predictions import evidence, in_cell, predictions_of
 from tui_trainer.protocol.exhibit import Bars, Block, Exhibit, Pictures, Words, counting
 from tui_trainer.stats.confusion_matrix import Confusion
 from tui_trainer.stats.intervals import wilson
@@ -21,14 +20,24 @@ from tui_trainer.text.fmt import count, interval, percent
 PER_PAGE = 8
 """Thumbnails next to the selected image."""
 
+ALL = "all"
+SHOW = word_control("show", ("cell", ALL))
+"""Whether the images of one cell are shown, or a gallery of all errors."""
+
 MOST_BARS = 12
 """Classes with a bar; with more classes, the most probable ones and the true one."""
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
-    """Show the images of a cell, highest loss first; at first the most frequent confusion."""
+    """Show the images of a cell, highest loss first; at first the most frequent confusion.
+
+    On demand, show the misclassified images with the highest loss of all cells.
+    """
     images = controls.word(context.images_control)
     if (predictions := (yield from predictions_of(context, images))) is None:
+        return
+    if controls.word(SHOW) == ALL:
+        yield error_gallery(context, predictions, controls)
         return
     confusion = confusion_of(predictions, context.data.classes)
     label, predicted = chosen_cell(confusion, controls)
@@ -49,7 +58,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
             "predicted": predicted,
             "count": len(numbers),
             "chosen": chosen,
-            "digits": image_records(context, predictions, numbers),
+            "digits": gallery.image_records(context, predictions, numbers),
         },
     )
 
@@ -95,32 +104,6 @@ def _result(confusion: Confusion, label: int, predicted: int) -> str:
         f"{count(cell)} of {count(total)} images of class {label} are predicted as {predicted}: "
         f"{percent(cell / total)} {interval(wilson(cell, total))}."
     )
-
-
-def image_records(
-    context: Context, predictions: Predictions, numbers: Sequence[int]
-) -> list[Mapping[str, object]]:
-    """Return label, prediction, loss, probabilities and history of some images."""
-    chosen = torch.tensor(numbers, dtype=torch.int64)
-    columns = zip(
-        numbers,
-        predictions.labels[chosen].tolist(),
-        predictions.predicted[chosen].tolist(),
-        losses(predictions)[chosen].tolist(),
-        predictions.probabilities[chosen].tolist(),
-        strict=True,
-    )
-    return [
-        {
-            "image": number,
-            "true": label,
-            "predicted": predicted,
-            "loss": loss,
-            "probabilities": probabilities,
-            "history": gallery.history(context, predictions.images, number),
-        }
-        for number, label, predicted, loss, probabilities in columns
-    ]
 
 
 def _sentence(predictions: Predictions, number: int, history: str) -> str:
