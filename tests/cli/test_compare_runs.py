@@ -17,7 +17,7 @@ from tests.data.idx_files import write_dataset
 from tests.headless.test_html_report import Page
 from tests.test_import_hygiene import HEAVY, loaded_by
 from tui_trainer import cli
-from tui_trainer.cli.compare_runs import CHANGE
+from tui_trainer.cli.same_images import CHANGE
 from tui_trainer.protocol.events import SettingChanged, to_json
 from tui_trainer.recording.folder import RunFolder
 from tui_trainer.recording.seed_group import SEEDS_FILE

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -15,35 +15,21 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tui_trainer.cli import options as opt
-from tui_trainer.cli.moved_paths import MovedPaths
 from tui_trainer.cli.options import choice, option
 from tui_trainer.cli.report_file import check_report, write_report
 from tui_trainer.cli.runs import parsed
-from tui_trainer.cli.saved import check_script_files, saved_run
+from tui_trainer.cli.same_images import Column, CorrectByCheckpoint, read_column, same_images
 from tui_trainer.headless.streams import Console, standard_output
 from tui_trainer.protocol.errors import InputError
-from tui_trainer.recording.compared_runs import ComparedGroup, ComparedRun
-from tui_trainer.recording.comparison import BASELINE, TESTED, RunComparison, SameImages, compare
-from tui_trainer.recording.folder import RUNS, ListedRun, RunFolder, find_run, is_group, list_runs
+from tui_trainer.recording.comparison import TESTED, RunComparison, compare
+from tui_trainer.recording.folder import RUNS, ListedRun, find_run, is_group, list_runs
 from tui_trainer.recording.run_groups import group_label
 from tui_trainer.recording.run_query import RunGroup, group_runs, parse_fields, parse_filter
 from tui_trainer.recording.seed_group import history_of
-from tui_trainer.text.fmt import Cell, clip, plural, printable
+from tui_trainer.text.fmt import clip, plural, printable
 
 if TYPE_CHECKING:
-    from tui_trainer.lab.correct_images import CorrectImages
-    from tui_trainer.stats.intervals import PairedAccuracy
-
-CHANGE = b'"event": "SettingChanged"'
-"""What the record of a run with changed settings contains."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Column:
-    """A compared run or group: its name, and the folders of its runs."""
-
-    name: str
-    folders: tuple[RunFolder, ...]
+    pass
 
 
 def compare_runs(
@@ -107,8 +93,8 @@ def compare_runs(
             "mnist-tui compare-runs RUN RUN"
         )
     which: Literal["last", "best"] = "best" if checkpoint == "best" else "last"
-    groups = [_read(column) for column in columns]
-    same = _same_images(groups, columns, which) if evaluate else {}
+    groups = [read_column(column) for column in columns]
+    same = same_images(groups, columns, CorrectByCheckpoint(which)) if evaluate else {}
     found = compare(groups, checkpoint=which, same_images=same)
 
     from tui_trainer.headless import run_comparison_text as front
@@ -131,7 +117,7 @@ def compare_runs(
 # --- which runs
 
 
-def _named(name: str) -> _Column:
+def _named(name: str) -> Column:
     """Return the run or the group of a name or path.
 
     Raises:
@@ -142,9 +128,9 @@ def _named(name: str) -> _Column:
         folders = tuple(run.folder for run in sorted(list_runs(group), key=_by_seed))
         if not folders:
             raise InputError(f"{printable(name)}: this group contains no runs yet")
-        return _Column(printable(group.resolve().name), folders)
+        return Column(printable(group.resolve().name), folders)
     folder = find_run(name)
-    return _Column(folder.name, (folder,))
+    return Column(folder.name, (folder,))
 
 
 def _group_folder(name: str) -> Path | None:
@@ -159,7 +145,7 @@ def _by_seed(run: ListedRun) -> tuple[int, str]:
     return (run.summary.seed if run.summary else -1, run.name)
 
 
-def _queried(query: str | None, group: str | None) -> Iterator[_Column]:
+def _queried(query: str | None, group: str | None) -> Iterator[Column]:
     """Yield the runs that a filter matches, or their groups.
 
     Raises:
@@ -176,12 +162,12 @@ def _queried(query: str | None, group: str | None) -> Iterator[_Column]:
         raise InputError(f"{printable(RUNS)}: {printable(what)}")
     if fields is None:
         for run in listed:
-            yield _Column(run.name, (run.folder,))
+            yield Column(run.name, (run.folder,))
         return
     groups = group_runs(listed, fields)
     for found in groups:
         members = sorted(found.runs, key=_by_seed)
-        yield _Column(_group_name(found, groups), tuple(run.folder for run in members))
+        yield Column(_group_name(found, groups), tuple(run.folder for run in members))
 
 
 def _group_name(group: RunGroup[ListedRun], groups: Sequence[RunGroup[ListedRun]]) -> str:
@@ -197,98 +183,10 @@ def _group_name(group: RunGroup[ListedRun], groups: Sequence[RunGroup[ListedRun]
     )
 
 
-def _read(column: _Column) -> ComparedGroup:
-    """Read settings, results and changed settings of the runs.
-
-    Raises:
-        InputError: If a run cannot be read.
-    """
-    runs = []
-    for folder in column.folders:
-        changes = history_of(folder).interventions if _has_changes(folder) else ()
-        runs.append(ComparedRun.read(folder, interventions=changes))
-    return ComparedGroup(column.name, tuple(runs))
-
-
-def _has_changes(folder: RunFolder) -> bool:
-    """Return whether settings were changed in training, without parsing the events."""
-    try:
-        return CHANGE in folder.events.read_bytes()
-    except OSError:
-        return False
-
-
-# --- the same images
-
-
-def _same_images(
-    groups: Sequence[ComparedGroup], columns: Sequence[_Column], checkpoint: str
-) -> SameImages:
-    """Return the correct images of each single run and the baseline, if that is one as well.
-
-    Where they cannot be compared, the reason. Loads torch.
-    """
-    others = [index for index, group in enumerate(groups) if index != BASELINE and group.is_single]
-    baseline = groups[BASELINE]
-    if not baseline.is_single or not others:
-        return {}
-    found: dict[int, PairedAccuracy | str] = {}
-    first: CorrectImages | str | None = None
-    for index in others:
-        if why := _not_comparable(groups[index], baseline):
-            found[index] = why
-            continue
-        first = first or _correct_images(columns[BASELINE], checkpoint)
-        if isinstance(first, str):
-            found[index] = first
-            continue
-        second = _correct_images(columns[index], checkpoint)
-        if isinstance(second, str):
-            found[index] = second
-        else:
-            images = "their validation images are not the same"
-            found[index] = second.paired_with(first) or images
-    return found
-
-
-def _not_comparable(one: ComparedGroup, other: ComparedGroup) -> str:
-    """Return why two runs have no validation images in common; empty if they may have."""
-    summaries = [group.runs[0].summary for group in (one, other)]
-    if one.dataset != other.dataset:
-        return "they are on different data"
-    if any(summary.val_accuracy is None for summary in summaries):
-        return "no validation accuracy"
-    # A script does not report the size of its split, but its run has some of the images.
-    sizes = {summary.val_size for summary in summaries} - {0}
-    return "their validation splits have different sizes" if len(sizes) > 1 else ""
-
-
-def _correct_images(column: _Column, checkpoint: str) -> CorrectImages | str:
-    """Return the correctly classified validation images of a run, or why there are none."""
-    from tui_trainer.lab.correct_images import correct_images
-    from tui_trainer.models.custom.error_lines import CustomModelError
-
-    console, (folder,) = Console(sys.stderr, time.monotonic), column.folders
-    try:
-        found = saved_run(str(folder.path), checkpoint, moved=MovedPaths(), checked=False)
-        check_script_files(found.metadata, folder)
-        console.draw([Cell(f"{column.name}: evaluating the validation images")])
-        events = correct_images(found.settings(), found.resumption())
-        while True:
-            next(events)
-    except StopIteration as done:
-        result: CorrectImages = done.value
-        return result
-    except (InputError, CustomModelError) as error:
-        return str(error)
-    finally:
-        console.clear()
-
-
 # --- the report
 
 
-def _write(path: Path, found: RunComparison, columns: Sequence[_Column], command: str) -> str:
+def _write(path: Path, found: RunComparison, columns: Sequence[Column], command: str) -> str:
     """Write the report; return a line with its path and size."""
     from tui_trainer.headless.run_comparison_report import comparison_report
 

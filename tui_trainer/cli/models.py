@@ -228,7 +228,7 @@ def _description(
     from tui_trainer.protocol.reference import model_name
 
     rows = layers_of(model, shape, classes)
-    measured = _measured(model, rows) if measure else ()
+    measured = measured_texts(model, rows) if measure else ()
     scale = scale_of(rows, budget=budget, batch_size=batch_size)
     return ModelDescription(model_name(name), summary_of(name), rows, scale, measured)
 
@@ -263,7 +263,7 @@ def _check_input(name: str, image_size: int, channels: int, classes: int) -> Non
         raise InputError(f"--image-size {image_size}: built-in models take {low} to {high} pixels")
 
 
-def _measured(model: nn.Module, rows: tuple[LayerRow, ...]) -> tuple[str, ...]:
+def measured_texts(model: nn.Module, rows: tuple[LayerRow, ...]) -> tuple[str, ...]:
     """Return the measured field size of each row's middle feature.
 
     A row whose field cannot be measured has a dash.

@@ -162,7 +162,7 @@ def notes_of(group: ComparedGroup, label: str) -> Iterable[str]:
         state, run = group.runs[0].summary.state, group.runs[0]
         if not run.is_finished:
             done = f"{run.summary.epochs_done} of {run.summary.epochs} epochs"
-            yield f"{label} {_is(state, 1)}: {done} are done."
+            yield f"{label} {state_verb(state)}: {done} are done."
         return
     runs, counted = group.runs, group.counted
     others = [run for run in runs if run.summary.dataset != group.dataset]
@@ -178,7 +178,8 @@ def notes_of(group: ComparedGroup, label: str) -> Iterable[str]:
         by_state = sorted(left, key=lambda run: run.summary.state)
         for state, some in groupby(by_state, key=lambda run: run.summary.state):
             names = [run.name for run in some]
-            text = f"{label}: {len(names)} of {plural(len(runs), 'run')} {_is(state, len(names))}"
+            ended = state_verb(state, len(names))
+            text = f"{label}: {len(names)} of {plural(len(runs), 'run')} {ended}"
             bias = ", so the means are too favorable" if state in ("diverged", "failed") else ""
             yield f"{text}; left out of its means{bias}: {listed(names)}."
     blank = [run.name for run in counted if run.value("val_accuracy") is None]
@@ -199,7 +200,7 @@ def notes_of(group: ComparedGroup, label: str) -> Iterable[str]:
         yield f"{label}: several of its runs have the same seed; pairs use the first of each seed."
 
 
-def _is(state: str, number: int) -> str:
+def state_verb(state: str, number: int = 1) -> str:
     """Return a state as a verb: ``diverged``, ``was killed``, ``are running``."""
     if state in ("diverged", "failed"):
         return state
