@@ -15,13 +15,25 @@ from tui_trainer.text.tables import csv_table, latex_table, markdown_table, righ
     ("typed", "escaped"),
     [
         ("conv1", "conv1"),
-        ("layer1.0.conv_1", r"layer1.0.conv\_1"),
+        ("layer1.0.conv_1", r"layer1.0.conv_1"),
+        ("_a_ _ __b__ c_", r"\_a\_ \_ \_\_b\_\_ c\_"),
         ("<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;"),
         ("&lt;", "&amp;lt;"),
         ("a|b", r"a\|b"),
-        ("a\\|b", r"a\\\|b"),
+        ("a\\|b", r"a<span>&#92;</span>\|b"),
+        (r"\(x\)", "<span>&#92;</span>(x<span>&#92;</span>)"),
+        ("99.31 % [99.13, 99.45], epoch 2", "99.31 % [99.13, 99.45], epoch 2"),
+        ("[1.5](javascript:y)", r"\[1.5\](javascript:y)"),
+        ("[1]: javascript:y", r"\[1\]: javascript:y"),
+        ("[1][2] [x]", r"\[1\][2] \[x\]"),
+        ("see https://a.b or www.c.d", r"see https\://a.b or www\.c.d"),
+        ("שלום 1", "\u2068שלום 1\u2069"),
+        ("a\u202egnp.exe", "a gnp.exe"),
         ("[x](javascript:y)", r"\[x\](javascript:y)"),
-        ("**bold** `code` $x$ ~~no~~", r"\*\*bold\*\* \`code\` \$x\$ \~\~no\~\~"),
+        (
+            "**bold** `code` $x$ ~~no~~",
+            r"\*\*bold\*\* \`code\` <span>&#36;</span>x<span>&#36;</span> \~\~no\~\~",
+        ),
         ("# heading", r"\# heading"),
         ("- item", r"\- item"),
         ("-0.5", "-0.5"),
@@ -87,7 +99,7 @@ def test_columns_of_numbers_are_aligned_to_the_right() -> None:
 
 def test_a_markdown_table_has_a_bold_total() -> None:
     lines = markdown_table(("layer", "K"), [("a|b_1", "3"), ("total", "")], has_total=True)
-    assert lines == ["| layer | K |", "| --- | ---: |", r"| a\|b\_1 | 3 |", "| **total** |  |"]
+    assert lines == ["| layer | K |", "| --- | ---: |", r"| a\|b_1 | 3 |", "| **total** |  |"]
 
 
 def test_a_latex_table_has_rules_and_breaks_if_it_is_long() -> None:

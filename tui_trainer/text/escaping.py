@@ -1,8 +1,8 @@
 """Untrusted text in other formats: one function per format, used by everything that writes it.
 
 Names of runs, layers, models and classes, notes, tags and targets are typed by people. Each
-function returns text that the format shows as it was typed, and never runs. HTML has
-``html.escape`` of the standard library.
+function returns text that the format shows as it was typed, and never runs. Text from right to
+left is isolated, so that it cannot reorder what stands next to it.
 """
 
 from __future__ import annotations
@@ -13,14 +13,47 @@ from html import escape
 
 from tui_trainer.text.fmt import one_line
 
+RIGHT_TO_LEFT = ("R", "AL", "AN")
+"""The bidirectional classes of letters and digits that are written from right to left."""
+
+ISOLATE, END_ISOLATE = "\u2068", "\u2069"
+"""What begins and ends an isolated text: FIRST STRONG ISOLATE and POP DIRECTIONAL ISOLATE."""
+
+
+def is_right_to_left(text: str) -> bool:
+    """Return whether a part of a text is written from right to left."""
+    return not text.isascii() and any(
+        unicodedata.bidirectional(character) in RIGHT_TO_LEFT for character in text
+    )
+
+
+# --- HTML
+
+
+def html_escape(text: str) -> str:
+    """Return a text for HTML, also within an attribute in quotes."""
+    return f"{ISOLATE}{escape(text)}{END_ISOLATE}" if is_right_to_left(text) else escape(text)
+
+
 # --- Markdown
 
 _MARKDOWN = str.maketrans(
     # Not every renderer knows a backslash before these, but each knows the entities.
     {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
-    # "|" would end a cell, "$" begins a formula on GitHub and in notebooks.
-    | {character: f"\\{character}" for character in "\\`*_[]{}|~$"}
+    # Formulas are looked for on the rendered page, too, but not across elements: "$x$", "\\(x\\)".
+    | {"$": "<span>&#36;</span>", "\\": "<span>&#92;</span>"}
+    # "|" would end a cell.
+    | {character: f"\\{character}" for character in "`*_[]{}|~"}
 )
+_INSIDE_WORD = re.compile(r"(?<=[^\W_])\\_(?=[^\W_])")
+"""An escaped ``_`` within a word, where it has no meaning: ``base_lr``."""
+
+_INTERVAL = re.compile(r"\\\[([\d., −-]+)\\\](?!\\?[(\[:])")
+"""The escaped brackets of an interval, which can be no link: ``[99.13, 99.45]``."""
+
+_AUTOLINK = re.compile(r"\b(https?|ftp)(?=://)|\b(www)(?=\.)", re.IGNORECASE)
+"""What begins a link without brackets on GitHub."""
+
 _MARKDOWN_START = re.compile(r"^(#|[-+](?=\s|$)|[-=]+$|\d+(?=[.)](?:\s|$)))")
 """What begins a heading, a list item, or underlines a heading, at the start of a line."""
 
@@ -30,13 +63,14 @@ def markdown_escape(text: str) -> str:
 
     It may stand in a paragraph, a heading, a list item or a table cell.
     """
-    escaped = one_line(text).translate(_MARKDOWN)
-    start = _MARKDOWN_START.match(escaped)
-    if start is None:
-        return escaped
-    # In front of a digit, a backslash means nothing: the period behind it is escaped instead.
-    end = start.end()
-    return f"{escaped[:end]}\\{escaped[end:]}" if start[0].isdigit() else f"\\{escaped}"
+    line = one_line(text)
+    escaped = _INSIDE_WORD.sub("_", line.translate(_MARKDOWN))
+    escaped = _AUTOLINK.sub(r"\g<0>\\", _INTERVAL.sub(r"[\1]", escaped))
+    if start := _MARKDOWN_START.match(escaped):
+        # Before a digit, a backslash means nothing: the period after it is escaped instead.
+        place = start.end() if start[0].isdigit() else 0
+        escaped = f"{escaped[:place]}\\{escaped[place:]}"
+    return f"{ISOLATE}{escaped}{END_ISOLATE}" if is_right_to_left(line) else escaped
 
 
 # --- LaTeX

@@ -21,6 +21,7 @@ from tui_trainer.render.html.plot import curves_html
 from tui_trainer.render.svg.color_key import NAN_KEY, color_keys, has_nan
 from tui_trainer.render.svg.pixels import data_uri, scale_of
 from tui_trainer.render.svg.text import kept_blanks
+from tui_trainer.text.escaping import html_escape
 
 STRONGEST = 0.6
 """The color strength of the hottest cell of a matrix: its number must stay readable."""
@@ -28,7 +29,7 @@ STRONGEST = 0.6
 
 def _html(text: str) -> str:
     """Return a text as HTML; runs of spaces that align columns become figure spaces."""
-    return escape(kept_blanks(text))
+    return html_escape(kept_blanks(text))
 
 
 def blocks_html(blocks: Sequence[Block]) -> str:
