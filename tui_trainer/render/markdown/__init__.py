@@ -1,0 +1,1 @@
+"""Documents as Markdown, and as notebooks whose texts are Markdown."""
