@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tui_trainer.cli.exported_run import ExportedRun
+from tui_trainer.cli.hand_in import HAND_IN, Assignment
 from tui_trainer.cli.moved_paths import DataPath, ModelPath, MovedPaths
 from tui_trainer.cli.options import option
-from tui_trainer.cli.saved import RunName, saved_run
+from tui_trainer.cli.saved import RunNames, saved_run
+from tui_trainer.cli.targets import LAST, check_targets
 from tui_trainer.headless.streams import Console, standard_output
 from tui_trainer.protocol.errors import InputError, reason
 from tui_trainer.protocol.exit_codes import ExitCode
@@ -116,9 +118,9 @@ FORMATS: dict[str, tuple[str, Callable[[ExportedRun, Path], str]]] = {
 
 
 def export(
-    run: RunName = None,
+    names: RunNames = None,
     formats: Annotated[
-        str, option(f"Formats, separated by commas: {', '.join(FORMATS)}", "--as")
+        str, option(f"Formats, separated by commas: {', '.join((*FORMATS, *HAND_IN))}", "--as")
     ] = "",
     to: Annotated[
         Path | None, option("Output folder (exports/ in the run's folder)", "--to")
@@ -126,33 +128,46 @@ def export(
     checkpoint: Annotated[
         str, option("Checkpoint to export: last, best or epoch-N (last)")
     ] = "last",
+    targets: Annotated[
+        list[str] | None,
+        option(
+            "Target of a step of an assignment: an accuracy (99.4) or words; once for all runs, or "
+            "once for each",
+            "--target",
+        ),
+    ] = None,
     model: ModelPath = None,
     data_dir: DataPath = None,
 ) -> None:
-    """Export a run's weights, model and curves for other programs.
+    """Export runs for other programs and people: weights, model, curves; or an assignment.
 
-    An exported model is compared with the run's model and deleted if its outputs differ. If a
-    format
-    fails, the others are still written, and the exit code is 2.
+    assignment, html and notebook take several runs, each of which is a step. A step has its target,
+    result, a draft of its analysis, layer table, log, curves and mistakes. The other formats take
+    one run; an exported model is compared with the run's model and deleted if its outputs differ.
+    If a format fails, the others are still written, and the exit code is 2.
     """
-    selected = _selected_formats(formats)
-    found = saved_run(run, checkpoint, moved=MovedPaths(model, data_dir), checked=False)
-    folder = to or found.folder.path / "exports"
+    selected, moved = _selected_formats(formats), MovedPaths(model, data_dir)
+    _check_options(selected, names or [], targets or [], checkpoint, moved)
+    runs = [
+        ExportedRun(saved_run(name, checkpoint, moved=moved, checked=False), checkpoint, data_dir)
+        for name in (names or (None,))
+    ]
+    folder = to or runs[0].found.folder.path / "exports"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--to {printable(folder)}: cannot be created: {reason(error)}") from None
-    source = ExportedRun(found, checkpoint, data_dir)
+    assignment = Assignment(runs, targets or [])
     console = Console(sys.stderr, time.monotonic)
     out, failures = standard_output(console), 0
     for name in selected:
-        file, write = FORMATS[name]
+        file, write = _writer(name, runs[0], assignment)
         path = folder / file
         try:
-            words = write(source, path)
+            words = write(path)
         except Exception as error:  # the other formats are still written
             failures += 1
-            why = one_line(_reason(error, found.config.model))
+            why = one_line(_reason(error, [run.found.config.model for run in runs]))
             console.print(f"mnist-tui: error: {path.name}: not written: {why}")
         else:
             out.line(f"{printable(path)}{words and f': {words}'}")
@@ -160,7 +175,49 @@ def export(
         raise typer.Exit(ExitCode.BAD_INPUT)
 
 
-def _reason(error: Exception, model: str) -> str:
+def _writer(
+    name: str, run: ExportedRun, assignment: Assignment
+) -> tuple[str, Callable[[Path], str]]:
+    """Return the file of a format, and the function that writes it."""
+    if name in HAND_IN:
+        file, write_assignment = HAND_IN[name]
+        return file, lambda path: write_assignment(assignment, path)
+    file, write = FORMATS[name]
+    return file, lambda path: write(run, path)
+
+
+def _check_options(
+    selected: Sequence[str],
+    names: Sequence[str],
+    targets: Sequence[str],
+    checkpoint: str,
+    moved: MovedPaths,
+) -> None:
+    """Check that the options fit together, before a run is read.
+
+    Raises:
+        InputError: If not.
+    """
+    handed_in = [name for name in selected if name in HAND_IN]
+    single = [name for name in selected if name not in HAND_IN]
+    if len(names) > 1 and single:
+        raise InputError(
+            f"--as {single[0]}: takes one run, not {len(names)}; export each by itself"
+        )
+    if len(names) > 1 and (moved.model is not None or moved.data_dir is not None):
+        option_name = "--model" if moved.model is not None else "--data-dir"
+        raise InputError(f"{option_name}: takes one run, not {len(names)}")
+    if targets and not handed_in:
+        raise InputError(f"--target: belongs to an assignment; add --as {next(iter(HAND_IN))}")
+    if handed_in and checkpoint != LAST:
+        raise InputError(
+            f"--checkpoint {printable(checkpoint)}: --as {handed_in[0]} reports the last one; the "
+            "best epoch is picked by the validation images"
+        )
+    check_targets(targets, max(1, len(names)))
+
+
+def _reason(error: Exception, models: Sequence[str]) -> str:
     """Return why a format cannot be written; an error of the model comes with its line."""
     if isinstance(error, InputError):
         return str(error)
@@ -168,15 +225,16 @@ def _reason(error: Exception, model: str) -> str:
         return "not enough memory"
     from tui_trainer.models.build import custom_model_error
 
-    return str(custom_model_error(error, model) or f"{type(error).__name__}: {error}")
+    found = next(filter(None, (custom_model_error(error, model) for model in models)), None)
+    return str(found or f"{type(error).__name__}: {error}")
 
 
 def _selected_formats(formats: str) -> list[str]:
     names = [name.strip() for name in formats.split(",") if name.strip()]
-    known = ", ".join(FORMATS)
+    known = ", ".join((*FORMATS, *HAND_IN))
     if not names:
         raise InputError(f"--as: names no format; choose {known}")
     for name in names:
-        if name not in FORMATS:
+        if name not in FORMATS and name not in HAND_IN:
             raise InputError(f"--as: unknown format {name!r}; choose {known}")
     return list(dict.fromkeys(names))

@@ -36,6 +36,12 @@ RunName = Annotated[
         help="Run name or folder; default: the last run", metavar="RUN", show_default=False
     ),
 ]
+RunNames = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Run names or folders; default: the last run", metavar="RUN...", show_default=False
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,385 @@
+"""``mnist-tui export --as assignment``: its figures are those of the other commands."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from markdown_it import MarkdownIt
+
+from tests.cli.conftest import Cli, Refused
+from tests.data.idx_files import write_dataset
+from tests.headless.test_html_report import Page
+from tests.render.documents import HOSTILE
+from tui_trainer import cli
+from tui_trainer.recording.about import About, write_about
+from tui_trainer.recording.folder import RunFolder
+from tui_trainer.text import fmt
+
+EPOCHS = 6
+COMMON = ["--no-ui", "--model", "pico", "--threads", "1", "--device", "cpu", "--batch-size", "32"]
+RUNS: dict[str, list[str]] = {
+    "first": [
+        "--epochs",
+        str(EPOCHS),
+        "--val-size",
+        "60",
+        "--target-accuracy",
+        "0.5",
+        "--last",
+        "5",
+    ],
+    "second": ["--epochs", "2", "--val-size", "60", "--lr", "0.05", "--no-test"],
+    "blind": ["--epochs", "1", "--val-size", "0"],
+}
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with runs: with a target, without a test evaluation, without validation images."""
+    here = tmp_path_factory.mktemp("handed-in")
+    write_dataset(here / "digits", train=300, test=40, gzip=False)
+    for name, words in RUNS.items():
+        options = [*COMMON, *words, "--data-dir", "digits", "--out", f"runs/{name}"]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(here)
+            patch.setattr(sys, "argv", ["mnist-tui", *options])
+            with pytest.raises(SystemExit) as caught:
+                cli.main()
+        assert caught.value.code in (0, 3)
+    return here.rename(here.with_name("handed-in-trained"))
+
+
+@pytest.fixture
+def here(once: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A copy of the folder, as the current folder."""
+    copy = tmp_path / "here"
+    shutil.copytree(once, copy)
+    monkeypatch.chdir(copy)
+    return copy
+
+
+def written(run: Cli, *words: str, kind: str = "assignment") -> str:
+    code, out, err = run("export", *words, "--as", kind, "--to", "out")
+    assert code == 0, err
+    return Path(out.partition(":")[0]).read_text(encoding="utf-8")
+
+
+def record_of(run: Cli, *words: str) -> dict[str, Any]:
+    code, out, _ = run(*words, "--json")
+    assert code == 0
+    record: dict[str, Any] = json.loads(out)
+    return record
+
+
+def section(text: str, title: str) -> str:
+    """Return a section of a Markdown document, up to the next one."""
+    return re.split(r"^#+ ", text.partition(f" {title}\n")[2], flags=re.MULTILINE)[0]
+
+
+def rows_of(text: str) -> list[list[str]]:
+    """Return the cells of the tables in Markdown, as its parser reads them."""
+    rows: list[list[str]] = []
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    for token, after in pairwise(tokens):
+        if token.type == "tr_open":
+            rows.append([])
+        if token.type in ("th_open", "td_open"):
+            rows[-1].append("".join(child.content for child in after.children or []))
+    return rows
+
+
+def accuracy_cells(record: dict[str, Any]) -> list[str]:
+    """Return the cells of an accuracy in the result's table."""
+    return [
+        fmt.percent(record["accuracy"]),
+        fmt.interval(tuple(record["interval"])),
+        f"{fmt.count(record['correct'])} of {fmt.count(record['images'])}",
+    ]
+
+
+# --- the figures
+
+
+def test_the_accuracies_are_those_of_evaluate(run: Cli, here: Path) -> None:
+    text = written(run, "first")
+
+    last = record_of(run, "evaluate", "first")
+    best = record_of(run, "evaluate", "first", "--checkpoint", "best")
+    test = record_of(run, "evaluate", "first", "--test")
+    rows = {row[0]: row for row in rows_of(section(text, "Result"))}
+    validation = [row for row in rows_of(section(text, "Result")) if row[0] == "validation"]
+    assert last["split"] == best["split"] == "validation"
+    assert validation[0][1:4] == accuracy_cells(last)
+    assert validation[0][4] == f"last checkpoint, epoch {EPOCHS}, step {last['step']}"
+    assert validation[1][1:4] == accuracy_cells(best)
+    assert validation[1][4] == f"best epoch, {best['epoch']} of {EPOCHS}, picked by these images"
+    assert rows["test"][1:4] == accuracy_cells(test)
+    assert rows["test"][4].startswith("last checkpoint, ")
+
+
+def test_the_confusion_matrix_is_that_of_evaluate(run: Cli, here: Path) -> None:
+    text = written(run, "first")
+
+    view = record_of(run, "evaluate", "first", "--view", "confusion")["views"]["confusion"]
+    (picture,) = re.findall(r"\(([^)]+)\)", section(text, "Confusion matrix, validation images"))
+    svg = (here / "out" / picture).read_text()
+    numbers = [int(number) for number in re.findall(r">(\d+)</text>", svg)]
+    cells = [number for row in view["confusion"] for number in row if number]
+    assert sorted(numbers) == sorted([*cells, *range(10), *range(10)])
+    pairs = rows_of(section(text, "Confusion matrix, validation images"))[1:]
+    assert [row[:3] for row in pairs] == [
+        [str(pair["true"]), str(pair["predicted"]), str(pair["count"])]
+        for pair in view["worst_pairs"][: len(pairs)]
+    ]
+
+
+def test_the_misclassified_images_are_those_of_evaluate(run: Cli, here: Path) -> None:
+    text = written(run, "second")
+
+    view = record_of(run, "evaluate", "second", "--view", "hardest")["views"]["hardest"]
+    wrong = [each for each in view["hardest"] if each["true"] != each["predicted"]][:10]
+    assert len(wrong) == 10
+    rows = rows_of(section(text, "Misclassified validation images"))[1:]
+    assert [row[:2] + row[3:4] for row in rows] == [
+        [str(each["image"]), str(each["true"]), str(each["predicted"])] for each in wrong
+    ]
+    for row, each in zip(rows, wrong, strict=True):
+        shares = [each["probabilities"][each[name]] for name in ("true", "predicted")]
+        for cell, share in zip((row[2], row[4]), shares, strict=True):
+            assert cell == (fmt.percent(share, 1) if share >= 0.0005 else "< 0.1 %")
+        assert row[-1] == fmt.loss(each["loss"]).strip()
+    svg = (here / "out/assignment_files/misclassified").parent / "step-1-mistakes-2.svg"
+    assert svg.read_text().count("<image ") == 10 + 1, "the images and the color key"
+
+
+def test_the_layer_table_is_that_of_model_and_its_fields_are_the_measured_ones(
+    run: Cli, here: Path
+) -> None:
+    text = written(run, "first")
+
+    record = record_of(run, "model", "pico", "--measure")
+    head, *rows = rows_of(section(text, "Network"))
+    layers, total = [dict(zip(head, row, strict=True)) for row in rows[:-1]], rows[-1]
+    assert len(layers) == len(record["layers"])
+    for row, layer in zip(layers, record["layers"], strict=True):
+        assert row["layer"] == layer["name"]
+        assert row["output"] == "×".join(map(str, layer["output_shape"]))
+        assert row["parameters"] == fmt.count(layer["parameters"])
+        assert (row["Rout"], row["Jout"]) == (str(layer["receptive_field"]), str(layer["jump"]))
+        assert row["measured"] == layer["measured"]
+        field = min(28, layer["receptive_field"])
+        assert row["measured"] == f"{field}×{field}", "the fields of pico lie within the image"
+        for column, name in (("K", "kernel_size"), ("S", "stride"), ("P", "padding")):
+            assert row[column] == (str(layer[name][0]) if layer[name] else "—")
+        if layer["inputs"]:
+            before = next(one for one in layers if one["layer"] == layer["inputs"][0])
+            assert (row["Rin"], row["Jin"]) == (before["Rout"], before["Jout"])
+    parameters = fmt.count(record["totals"]["parameters"])
+    assert total[head.index("parameters")] == parameters
+    assert rows_of(section(text, "Result"))[-6][1].startswith(f"{parameters}, ")
+
+
+def test_the_log_is_the_record(run: Cli, here: Path) -> None:
+    rows = rows_of(section(written(run, "first"), "Training log"))[1:]
+
+    events = (here / "runs/first/events.jsonl").read_text().splitlines()
+    epochs = [each for each in map(json.loads, events) if each["event"] == "EpochDone"]
+    assert [row[0] for row in rows] == [str(epoch["epoch"]) for epoch in epochs]
+    assert [row[5] for row in rows] == [fmt.percent(epoch["val_accuracy"]) for epoch in epochs]
+    assert [row[6] for row in rows] == [fmt.interval(epoch["val_interval"]) for epoch in epochs]
+    target = section(written(run, "first"), "Result")
+    reached = sum(epoch["val_accuracy"] >= 0.5 for epoch in epochs[-5:])
+    held = "in each of the last 5 epochs" if reached == 5 else f"in {reached} of the last 5 epochs"
+    assert held in target
+
+
+# --- the test set, and what there is without validation images
+
+
+def test_writing_costs_no_test_evaluation(run: Cli, here: Path) -> None:
+    before = {name: RunFolder(here / "runs" / name).read_events() for name in RUNS}
+
+    written(run, *RUNS)
+    written(run, *RUNS, kind="html")
+
+    for name, recorded in before.items():
+        after = RunFolder(here / "runs" / name).read_events()
+        assert after.events == recorded.events
+        assert after.test_evaluations == recorded.test_evaluations
+
+
+def test_an_evaluation_of_the_best_checkpoint_is_not_the_result(run: Cli, here: Path) -> None:
+    """The best epoch on the test set is no result; it is counted, and named."""
+    best = record_of(run, "evaluate", "second", "--checkpoint", "best")
+    last = record_of(run, "evaluate", "second")
+    assert best["step"] < last["step"], "this test needs an epoch that is better than the last one"
+    record_of(run, "evaluate", "second", "--checkpoint", "best", "--test")
+
+    text = section(written(run, "second"), "Result")
+    assert not [row for row in rows_of(text) if row[0] == "test"]
+    assert "the test set was evaluated 1 time, but not with the last checkpoint" in text
+
+
+def test_a_sealed_test_set_is_called_so(run: Cli, here: Path) -> None:
+    text = written(run, "second")
+
+    assert "No test accuracy: the test set is sealed: it was never evaluated." in text
+    record_of(run, "evaluate", "second", "--test")
+    record_of(run, "evaluate", "second", "--test")
+    assert "The test set was evaluated 2 times in this run" in written(run, "second")
+
+
+def test_without_validation_images_the_test_accuracy_is_the_result(run: Cli, here: Path) -> None:
+    text = written(run, "blind")
+
+    assert "Its result is the test accuracy alone." in text
+    rows = rows_of(section(text, "Result"))
+    assert [row[0] for row in rows[1:3]] == ["test", "training (no result)"]
+    assert "## Confusion matrix, training images" in text
+    assert "best epoch" not in section(text, "Result")
+
+
+# --- several steps
+
+
+def test_a_series_has_an_overview_and_paired_differences(run: Cli, here: Path) -> None:
+    text = written(run, "first", "second")
+
+    _, *rows = rows_of(section(text, "Overview"))
+    assert [row[:2] for row in rows] == [["1", "first"], ["2", "second"]]
+    found = json.loads(run("compare-runs", "first", "second", "--json")[1])["differences"][0]
+    images = found["images"]
+    analysis = text.partition("## Step 2: second")[2]
+    assert (
+        f"on the same 60 validation images: {images['only_first']} that only step 2 classifies "
+        f"correctly, {images['only_second']} that only step 1 does" in analysis
+    )
+    assert "lr 0.1 → 0.05" in analysis
+    assert "epochs 6 → 2" in analysis
+    assert text.count("### Analysis (draft)") == text.count("> ▲ Draft, ") == 2
+
+
+def test_targets_are_given_once_for_all_or_once_for_each(
+    run: Cli, here: Path, refused: Refused
+) -> None:
+    both = written(run, "first", "second", "--target", "40 %")
+    assert both.count("Validation accuracy ≥ 40.00 % in each of the last 5 epochs.") == 2
+    each = written(run, "first", "second", "--target", "0.3", "--target", "under *8k*")
+    assert "Validation accuracy ≥ 30.00 % in each of the last 5 epochs." in each
+    assert r"under \*8k\*" in each
+    assert refused("export", "first", "second", "blind", *["--target", "1", "--target", "2"]) == (
+        "--as: names no format; choose weights, onnx, torch, csv, tensorboard, svg, png, "
+        "assignment, html"
+    )
+    words = ["--target", "1", "--target", "2", "--as", "assignment"]
+    assert refused("export", "first", "second", "blind", *words) == (
+        "--target: given 2 times for 3 runs; give it once for all, or once for each"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (
+            ["first", "second", "--as", "csv"],
+            "--as csv: takes one run, not 2; export each by itself",
+        ),
+        (
+            ["first", "--as", "csv", "--target", "9"],
+            "--target: belongs to an assignment; add --as ",
+        ),
+        (
+            ["first", "--as", "html", "--checkpoint", "best"],
+            "--checkpoint best: --as html reports the last one; the best epoch is picked",
+        ),
+        (
+            ["first", "--as", "html", "--target", "640 %"],
+            "--target 640 %: an accuracy is above 0 and at most 100 %",
+        ),
+        (
+            ["first", "second", "--as", "html", "--data-dir", "x"],
+            "--data-dir: takes one run, not 2",
+        ),
+        (["nothing", "--as", "html"], "nothing: no such run; `mnist-tui runs` lists all runs"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    here: Path, refused: Refused, words: list[str], problem: str
+) -> None:
+    assert refused("export", *words).startswith(problem)
+
+
+def test_a_group_is_one_line(run: Cli, here: Path, refused: Refused) -> None:
+    (here / "runs" / "group").mkdir()
+    (here / "runs" / "group" / "seeds.toml").write_text("")
+    shutil.move(here / "runs" / "first", here / "runs" / "group" / "seed-0")
+
+    message = refused("export", "group", "--as", "assignment")
+    assert message.endswith("is a group of runs; name one of its runs, as group/seed-0")
+    text = written(run, "group/seed-0", "--data-dir", "digits")
+    assert text.startswith("# digits: group/seed-0\n")
+
+
+# --- the files
+
+
+def test_an_edited_document_is_not_replaced(run: Cli, here: Path) -> None:
+    for kind, file in (("assignment", "assignment.md"), ("html", "assignment.html")):
+        written(run, "second", kind=kind)
+        written(run, "second", kind=kind)  # its own is
+        path = here / "out" / file
+        edited = path.read_text().replace("Draft", "My analysis", 1)
+        path.write_text(edited)
+
+        code, out, err = run("export", "second", "--as", kind, "--to", "out")
+
+        assert (code, out) == (2, "")
+        assert f"{file}: not written: was edited since mnist-tui wrote it" in err
+        assert path.read_text() == edited
+
+
+def test_every_picture_is_a_file_next_to_the_document(run: Cli, here: Path) -> None:
+    text = written(run, "first", "second")
+
+    links = re.findall(r"!\[[^\n]*\]\(([^)]+)\)", text)
+    files = sorted(str(path.relative_to(here / "out")) for path in here.glob("out/*/*"))
+    assert sorted(links) == files
+    assert len(files) == 2 * 4
+
+
+@pytest.mark.parametrize("text", HOSTILE[:4])
+def test_names_notes_tags_and_targets_are_texts(run: Cli, here: Path, text: str) -> None:
+    name = re.sub("[/\x00]", "", text)
+    shutil.move(here / "runs" / "second", here / "runs" / name)
+    write_about(here / "runs" / name, About(text, (text, text)))
+
+    markdown = written(run, name, "first", "--target", text)
+    html = Page(written(run, name, "first", "--target", text, kind="html"))
+
+    tokens = MarkdownIt("commonmark").enable("table").parse(markdown)
+    kinds = [child.type for token in tokens for child in token.children or []]
+    assert {"link_open", "code_inline"}.isdisjoint(kinds)
+    blocks = [token.content for token in tokens if token.type == "html_block"]
+    assert len(blocks) == 1
+    assert blocks[0].startswith("<!-- mnist-tui, unedited: sha256 ")
+    assert not {"script", "iframe"} & set(html.names)
+    assert not any(attribute.startswith("on") for _, attribute, _ in html.attributes)
+    assert fmt.one_line(name) in html.text
+
+
+def test_a_run_that_diverged_is_reported_as_such(run: Cli, here: Path) -> None:
+    run(*COMMON, "--epochs", "3", "--data-dir", "digits", "--out", "runs/wild", "--lr", "1e3")
+    summary = RunFolder(here / "runs/wild").read_summary()
+    assert summary.state == "diverged"
+
+    text = written(run, "wild")
+
+    assert f"> ▲ This run diverged: {summary.epochs_done} of 3 epochs are done; the check" in text
+    assert "diverged" in section(text, "Analysis (draft)")
