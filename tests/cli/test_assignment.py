@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 from markdown_it import MarkdownIt
+from nbclient import NotebookClient
 
 from tests.cli.conftest import Cli, Refused
 from tests.data.idx_files import write_dataset
 from tests.headless.test_html_report import Page
 from tests.render.documents import HOSTILE
 from tui_trainer import cli
+from tui_trainer.cli import notebook_program
 from tui_trainer.recording.about import About, write_about
 from tui_trainer.recording.folder import RunFolder
 from tui_trainer.text import fmt
@@ -246,6 +251,120 @@ def test_without_validation_images_the_test_accuracy_is_the_result(run: Cli, her
     assert "best epoch" not in section(text, "Result")
 
 
+# --- the notebook
+
+RUN_CELLS = """
+import builtins, json, sys
+allowed = builtins.__import__
+
+def guarded(name, scope=None, *rest):
+    inside = (scope or {}).get("__name__") == "__main__"
+    if inside and name.partition(".")[0] not in {*sys.stdlib_module_names, "torch", "torchvision"}:
+        raise ImportError(f"the notebook imports {name}")
+    return allowed(name, scope, *rest)
+
+builtins.__import__ = guarded
+for cell in json.load(open(sys.argv[1], encoding="utf-8"))["cells"]:
+    if cell["cell_type"] == "code":
+        exec("".join(cell["source"]), globals())
+assert "tui_trainer" not in sys.modules
+"""
+
+
+def run_cells(notebook: Path) -> list[str]:
+    """Run the code cells of a notebook with plain Python, and return what they print."""
+    (notebook.parent / "run_cells.py").write_text(RUN_CELLS)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment.pop("PYTHONPATH", None)
+    done = subprocess.run(
+        [sys.executable, "run_cells.py", notebook.name],
+        cwd=notebook.parent,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def correct_text(record: dict[str, Any]) -> str:
+    return f"{fmt.count(record['correct'])} of {fmt.count(record['images'])} correct, "
+
+
+def test_the_notebook_reaches_the_accuracy_of_the_run_without_mnist_tui(
+    run: Cli, here: Path
+) -> None:
+    records = [
+        record_of(run, "evaluate", "first"),
+        record_of(run, "evaluate", "first", "--test"),
+        record_of(run, "evaluate", "second"),
+    ]
+    written(run, "first", "second", kind="notebook")
+    shutil.copytree(here / "digits", here / "out" / "digits")
+
+    lines = run_cells(here / "out" / "assignment.ipynb")
+
+    assert len(lines) == 3, "the test set of the second run is sealed"
+    names = ("validation", "test", "validation")
+    for line, name, record in zip(lines, names, records, strict=True):
+        assert line.startswith(f"{name}: {correct_text(record)}")
+
+
+def test_large_weights_lie_next_to_the_notebook(
+    run: Cli, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notebook_program, "MOST_EMBEDDED", 100)
+    record = record_of(run, "evaluate", "second")
+    written(run, "second", kind="notebook")
+    assert (here / "out" / "assignment-step-1-weights.pt").is_file()
+    shutil.copytree(here / "digits", here / "out" / "digits")
+
+    (line,) = run_cells(here / "out" / "assignment.ipynb")
+
+    assert correct_text(record) in line
+
+
+def test_the_notebook_is_valid_and_is_replaced_only_if_nobody_ran_it(run: Cli, here: Path) -> None:
+    written(run, "second", kind="notebook")
+    text = written(run, "second", kind="notebook")
+    notebook = nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
+    nbformat.validate(notebook)
+    pictures = [name for cell in notebook.cells for name in cell.get("attachments", {})]
+    assert len(pictures) == 4
+    assert all(name.endswith(".png") for name in pictures)
+    output = nbformat.v4.new_output("stream", text="1")  # type: ignore[no-untyped-call]
+    notebook.cells[-1].outputs = [output]
+    path = here / "out" / "assignment.ipynb"
+    nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
+
+    code, _, err = run("export", "second", "--as", "notebook", "--to", "out")
+
+    assert code == 2
+    assert "assignment.ipynb: not written: was edited since" in err
+
+
+@pytest.mark.slow
+def test_jupyter_runs_the_notebook(run: Cli, here: Path) -> None:
+    written(run, "first", kind="notebook")
+    record = record_of(run, "evaluate", "first")
+    shutil.copytree(here / "digits", here / "out" / "digits")
+    notebook = nbformat.read(  # type: ignore[no-untyped-call]
+        here / "out" / "assignment.ipynb", as_version=4
+    )
+
+    resources = {"metadata": {"path": str(here / "out")}}
+    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
+
+    printed = [
+        output.text
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if output.output_type == "stream"
+    ]
+    assert any(correct_text(record) in text for text in printed)
+
+
 # --- several steps
 
 
@@ -274,10 +393,6 @@ def test_targets_are_given_once_for_all_or_once_for_each(
     each = written(run, "first", "second", "--target", "0.3", "--target", "under *8k*")
     assert "Validation accuracy ≥ 30.00 % in each of the last 5 epochs." in each
     assert r"under \*8k\*" in each
-    assert refused("export", "first", "second", "blind", *["--target", "1", "--target", "2"]) == (
-        "--as: names no format; choose weights, onnx, torch, csv, tensorboard, svg, png, "
-        "assignment, html"
-    )
     words = ["--target", "1", "--target", "2", "--as", "assignment"]
     assert refused("export", "first", "second", "blind", *words) == (
         "--target: given 2 times for 3 runs; give it once for all, or once for each"

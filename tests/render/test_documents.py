@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import nbformat
 import pytest
@@ -81,6 +82,13 @@ def attached(block: DrawnBlock) -> tuple[str, bytes]:
     return f"{block.name}.svg", b"<svg/>"
 
 
+def read(written: str) -> Any:
+    """Return a notebook, which must be valid."""
+    notebook = nbformat.reads(written, as_version=4)  # type: ignore[no-untyped-call]
+    nbformat.validate(notebook)
+    return notebook
+
+
 def tokens_of(markdown: str) -> Iterator[Token]:
     parser = MarkdownIt("commonmark").enable(["table", "strikethrough"])
     pending = [*reversed(parser.parse(markdown))]
@@ -149,9 +157,8 @@ def test_html_has_its_sections_and_their_anchors() -> None:
 
 
 def test_a_notebook_runs_python_and_shows_the_rest() -> None:
-    notebook = nbformat.reads(document_notebook(PLAIN, attached), as_version=4)
+    notebook = read(document_notebook(PLAIN, attached))
 
-    nbformat.validate(notebook)
     kinds = [cell.cell_type for cell in notebook.cells]
     assert kinds == ["markdown", "markdown", "markdown", "markdown", "code"]
     assert notebook.cells[-1].source == "print(1)\nprint(2)"
@@ -162,9 +169,8 @@ def test_a_notebook_runs_python_and_shows_the_rest() -> None:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_notebook_is_valid_with_any_text(text: str) -> None:
     written = document_notebook(document_of(text), attached)
-    notebook = nbformat.reads(written, as_version=4)
+    notebook = read(written)
 
-    nbformat.validate(notebook)
     assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
     for cell in notebook.cells:
         named = set(re.findall(r"\(attachment:([^)]+)\)", cell.source))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tui_trainer.cli.exported_run import ExportedRun
 from tui_trainer.export.targets import replacing
@@ -24,6 +26,9 @@ PICTURES = "_files"
 
 MARK = "<!-- mnist-tui, unedited: sha256 "
 """Begins the last line of a document, which has the digest of all lines before it."""
+
+METADATA = "mnist_tui"
+"""The key of the digest in the metadata of a notebook."""
 
 
 @dataclass
@@ -96,9 +101,26 @@ def write_html(source: Assignment, path: Path) -> str:
     return f"{_about(source)}, {size(len(text.encode()))}"
 
 
+def write_notebook(source: Assignment, path: Path) -> str:
+    """Write a notebook that rebuilds each model in PyTorch and evaluates its weights."""
+    from tui_trainer.cli.notebook_program import programs_of
+    from tui_trainer.render.markdown.notebook import document_notebook
+
+    check_unedited(path)
+    sealed = [step.test is None for step in source.steps]
+    programs = programs_of(source.runs, sealed, path)
+    steps = [
+        replace(step, program=program) for step, program in zip(source.steps, programs, strict=True)
+    ]
+    text = document_notebook(source.document("notebook", steps), _attached)
+    _write(path, _sealed_notebook(text))
+    return f"{_about(source)}, {size(len(text.encode()))}; it needs torch and torchvision"
+
+
 HAND_IN: dict[str, tuple[str, Callable[[Assignment, Path], str]]] = {
     "assignment": ("assignment.md", write_markdown),
     "html": ("assignment.html", write_html),
+    "notebook": ("assignment.ipynb", write_notebook),
 }
 """The formats: the file of each, and the function that writes it."""
 
@@ -113,6 +135,20 @@ def _svg(drawn: DrawnBlock) -> str:
     # The caption is in the document, above the picture.
     block = replace(drawn.block, caption="")
     return exhibit_svg("", [block], description=drawn.alternative)
+
+
+def _attached(drawn: DrawnBlock) -> tuple[str, bytes]:
+    """Return a picture for a notebook: PNG, which each program shows; SVG if it cannot be made."""
+    from tui_trainer.export.svg_picture import write_png
+
+    svg = _svg(drawn)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "picture.png")
+        try:
+            write_png(svg, path)
+        except InputError:
+            return f"{drawn.name}.svg", svg.encode()
+        return f"{drawn.name}.png", path.read_bytes()
 
 
 def _write(path: Path, text: str) -> None:
@@ -135,7 +171,7 @@ def check_unedited(path: Path) -> None:
         raw = path.read_bytes().decode()
     except (OSError, ValueError):
         raw = ""
-    if not _is_unedited_text(raw):
+    if not (_is_unedited_notebook(raw) if path.suffix == ".ipynb" else _is_unedited_text(raw)):
         raise InputError(
             "was edited since mnist-tui wrote it, and is not replaced; rename it, or choose "
             "another folder with --to"
@@ -149,3 +185,22 @@ def _mark(text: str) -> str:
 def _is_unedited_text(raw: str) -> bool:
     text, mark, _ = raw.rpartition(MARK)
     return bool(mark) and raw == f"{text}{_mark(text)}"
+
+
+def _sealed_notebook(text: str) -> str:
+    record = json.loads(text)
+    record["metadata"][METADATA] = {"sha256": _digest(record)}
+    return json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+
+
+def _is_unedited_notebook(raw: str) -> bool:
+    try:
+        record = json.loads(raw)
+        digest = record["metadata"].pop(METADATA)["sha256"]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return False
+    return bool(digest == _digest(record))
+
+
+def _digest(record: Any) -> str:
+    return sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
