@@ -19,16 +19,22 @@ from tui_trainer.protocol.exhibit import (
     Block,
     Curve,
     Curves,
+    Exhibit,
     Matrix,
     Pictures,
     Table,
     Words,
 )
+from tui_trainer.render.exhibit_lines import exhibit_lines
+from tui_trainer.render.html.blocks import blocks_html
+from tui_trainer.render.medium import PLAIN
 from tui_trainer.render.svg import paint
 from tui_trainer.render.svg.document import exhibit_svg
 from tui_trainer.render.svg.pixels import png
 from tui_trainer.render.svg.text import mono_width, text_width, wrapped
 from tui_trainer.text.escaping import xml_escape
+from tui_trainer.text.lines import plain
+from tui_trainer.ui.widgets.exhibit_head import ExhibitView
 
 SVG = "{http://www.w3.org/2000/svg}"
 HREF = "{http://www.w3.org/1999/xlink}href"
@@ -203,3 +209,15 @@ def test_the_png_file_has_twice_the_size_and_all_of_its_text(tmp_path: Path) -> 
     darkest, lightest = title.getextrema()
     assert darkest == pytest.approx(40, abs=10)
     assert lightest == 255
+
+
+def test_a_matrix_that_fits_no_screen_is_on_the_page_alone() -> None:
+    for total, is_text in ((16, True), (17, False)):
+        matrix = matrix_of(tuple(f"c{index}" for index in range(total)))
+        text = "\n".join(plain(exhibit_lines((matrix,), 80, 10, PLAIN)))
+        assert ("1,234" in text) is is_text
+        assert ("--out" in text) is not is_text
+        assert len(words_of(parsed(matrix))) == 1 + 1 + 2 + 2 * total + total**2
+        assert blocks_html((matrix,)).count("1,234") == total**2
+        view = ExhibitView(exhibit=Exhibit(blocks=(matrix,)))
+        assert (view.matrix is not None) is is_text

@@ -249,6 +249,10 @@ class Bars:
     bars: tuple[Bar, ...]
 
 
+MOST_HEADS = 16
+"""Rows and columns of a matrix up to which it is drawn as text."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matrix:
     """A square matrix with a selectable cell.
@@ -272,6 +276,11 @@ class Matrix:
     intensities: tuple[tuple[float, ...], ...]
     cell: tuple[int, int]
     controls: tuple[str, str]
+
+    @property
+    def fits_a_screen(self) -> bool:
+        """Whether a terminal has room for it; a page and a picture always have."""
+        return len(self.heads) <= MOST_HEADS
 
 
 Block = Words | Table | Pictures | Curves | Bars | Matrix

@@ -190,12 +190,22 @@ def bars_width(bars: Bars) -> int:
 
 
 def matrix_width(matrix: Matrix) -> int:
-    """Return the width of a matrix."""
+    """Return the width of a matrix, or of the text in its place."""
+    if not matrix.fits_a_screen:
+        return PROSE
     return _head_width(matrix) + _cell_width(matrix) * len(matrix.heads) + 1
 
 
 def matrix_lines(matrix: Matrix, width: int) -> Lines:
-    """Return a matrix with row labels at the left and column labels above."""
+    """Return a matrix with row labels at the left and column labels above.
+
+    In the place of one that fits no screen, the text names what draws it.
+    """
+    if not matrix.fits_a_screen:
+        text = (
+            f"A matrix of {len(matrix.heads)} rows fits no screen: `evaluate` draws it with --out."
+        )
+        return paragraph(text, "muted", min(width, PROSE))
     lead, across = _head_width(matrix), _cell_width(matrix)
     caption = f"{matrix.caption} · rows: {matrix.row_label}, columns: {matrix.column_label}"
     lines = paragraph(caption, "title", min(width, matrix_width(matrix)))

@@ -288,9 +288,7 @@ def notes(exhibit: Exhibit) -> str:
     return " ".join(block.text for block in exhibit.blocks if isinstance(block, Words))
 
 
-def test_the_exhibit_has_both_maps_and_their_size(
-    context_of: Contexts, seen: Seen
-) -> None:
+def test_the_exhibit_has_both_maps_and_their_size(context_of: Contexts, seen: Seen) -> None:
     context = context_of("small")
     exhibit = seen(context, "attribution", method="Grad-CAM")
     layer = next(each for each in exhibit.controls if each.name == "layer")
@@ -331,7 +329,7 @@ def test_a_layer_without_a_gradient_is_reported(
     assert "maps" in seen(context, "attribution", method="Grad-CAM", layer="two").figures
 
 
-def test_positions_that_the_average_ignores_are_reported(custom: Path, context_of: Contexts, seen: Seen) -> None:
+def test_ignored_positions_are_reported(custom: Path, context_of: Contexts, seen: Seen) -> None:
     exhibit = seen(context_of(f"{custom}:Flat"), "attribution", method="Grad-CAM")
     warnings = [b.text for b in exhibit.blocks if isinstance(b, Words) and b.tone == "warning"]
     assert len(warnings) == 1

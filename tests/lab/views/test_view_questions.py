@@ -98,6 +98,12 @@ def test_views_do_not_change_the_run(
     assert len(answers(inspected, "view")) == 2
     assert without_answers(inspected) == alone
 
+    grad_cam = ask_view("attribution", (("method", "Grad-CAM"),))
+    inspected = events_of(tiny, ScriptedInbox({5: [grad_cam]}), **settings)
+    exhibit = exhibit_of(answers(inspected, "view")[-1])
+    assert "coarse" in exhibit.figures
+    assert without_answers(inspected) == alone
+
     employ(monkeypatch, FakeClock(), parts=20)
     drawn = events_of(tiny, ScriptedInbox({5: [ask_view("draw")]}), **settings)
     assert len(answers(drawn, "view")) == 20

@@ -20,8 +20,8 @@ PAIRS = 8
 PREVIEW = 6
 """Images of the chosen cell that are shown below."""
 
-MOST_CLASSES = 16
-"""Classes up to which the matrix is drawn; with more, only the worst pairs are listed."""
+MOST_CLASSES = 64
+"""Classes up to which there is a matrix; with more, only the worst pairs are listed."""
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Parts:

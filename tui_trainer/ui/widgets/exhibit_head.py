@@ -54,9 +54,10 @@ class ExhibitView:
 
     @property
     def matrix(self) -> Matrix | None:
-        """The matrix of the exhibit, if any."""
+        """The matrix of the exhibit, if one is drawn."""
         blocks = self.exhibit.blocks if self.exhibit else ()
-        return next((block for block in blocks if isinstance(block, Matrix)), None)
+        matrices = (block for block in blocks if isinstance(block, Matrix))
+        return next((matrix for matrix in matrices if matrix.fits_a_screen), None)
 
     @property
     def is_in_matrix(self) -> bool:
