@@ -23,6 +23,7 @@ from tui_trainer.history.target import Target
 from tui_trainer.protocol.config import SETTINGS, RunConfig
 from tui_trainer.protocol.errors import SettingError
 from tui_trainer.protocol.events import Event, Rewound, RunResumed, RunStarted, SettingChanged
+from tui_trainer.protocol.exhibit import Exhibit
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.protocol.reference import model_name
 from tui_trainer.protocol.settings import option_of
@@ -85,7 +86,7 @@ def _step(number: int, run: ExportedRun, wanted: str) -> Step:
         history=history,
         settings=_settings(config),
         evaluation=evaluation,
-        mistakes=tuple(sequence.mistakes),
+        mistakes=sequence.mistakes or Exhibit(blocks=()),
         layers=layers,
         measured=measured,
         review=review,

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tui_trainer.headless.assignment.questions import Mistake
 from tui_trainer.headless.evaluation_text import Evaluation
 from tui_trainer.history.history import History
 from tui_trainer.history.target import Target
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.document import Code
 from tui_trainer.protocol.events import RunStarted, TestEvaluated
+from tui_trainer.protocol.exhibit import Exhibit
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.recording.about import About
 from tui_trainer.recording.comparison import RunComparison
@@ -36,7 +36,8 @@ class Step:
         settings: Its settings at the start, by name, with the default of each.
         evaluation: The evaluation of its last checkpoint on validation images; on training images
             if it has none.
-        mistakes: The misclassified images of that evaluation with the highest loss.
+        mistakes: The misclassified images of that evaluation with the highest loss, as the view has
+            them.
         layers: The layer table of the model.
         measured: The measured receptive field of each layer, ``5×5``; ``—`` where it cannot be.
         review: The review of the design.
@@ -56,7 +57,7 @@ class Step:
     history: History
     settings: Mapping[str, tuple[Any, Any]]
     evaluation: Evaluation
-    mistakes: tuple[Mistake, ...]
+    mistakes: Exhibit
     layers: tuple[LayerRow, ...]
     measured: tuple[str, ...]
     review: tuple[Diagnosis, ...]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from tui_trainer.headless.assignment.facts import Step
-from tui_trainer.headless.assignment.questions import MOST, Mistake
 from tui_trainer.protocol.document import Part
 from tui_trainer.protocol.exhibit import Curve, Curves, Pictures, Table, Words
 from tui_trainer.protocol.layers import LayerRow
@@ -169,40 +169,19 @@ def confusion(step: Step) -> Iterator[Part]:
 
 def misclassified(step: Step) -> Iterator[Part]:
     """Yield the misclassified images with the highest loss, and their probabilities."""
-    wrong = step.evaluation.total - step.evaluation.correct
-    if not step.mistakes:
-        text = "No image is misclassified." if not wrong else "Their predictions are not available."
-        yield Words(text=text)
+    exhibit, records = step.mistakes, step.mistakes.figures.get("digits", ())
+    assert isinstance(records, list | tuple)
+    if not records:
+        yield from (block for block in exhibit.blocks if isinstance(block, Words))
         return
-    shown = len(step.mistakes)
-    which = (
-        f"All {fmt.plural(wrong, 'misclassified image')}"
-        if shown == wrong
-        else f"The {min(shown, MOST)} misclassified images with the highest loss, of "
-        f"{fmt.count(wrong)}"
-    )
-    yield Words(text=f"{which}, the highest first.")
-    pictures = tuple(
-        replace(each.picture, caption=_caption(each))
-        for each in step.mistakes
-        if each.picture is not None
-    )
-    if pictures:
-        yield Pictures(caption="", items=pictures)
-    yield Table(
-        caption="",
-        heads=("image", "true", "probability", "predicted", "probability", "other classes", "loss"),
-        rows=tuple(map(_mistake_row, step.mistakes)),
-    )
+    yield Words(text=exhibit.result)
+    # Their table lacks the other classes.
+    yield from (block for block in exhibit.blocks if isinstance(block, Pictures))
+    heads = ("image", "true", "probability", "predicted", "probability", "other classes", "loss")
+    yield Table(caption="", heads=heads, rows=tuple(map(_mistake_row, records)))
 
 
-def _caption(mistake: Mistake) -> str:
-    record = mistake.record
-    return f"true {record['true']}, predicted {record['predicted']}"
-
-
-def _mistake_row(mistake: Mistake) -> tuple[str, ...]:
-    record = mistake.record
+def _mistake_row(record: Mapping[str, Any]) -> tuple[str, ...]:
     label, predicted = record["true"], record["predicted"]
     probabilities = record["probabilities"]
     others = sorted(
