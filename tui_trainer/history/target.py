@@ -107,6 +107,11 @@ class Verdict:
             epochs = "the last epoch" if last == 1 else f"each of the last {last} epochs"
             return f"validation at least {wanted} in {epochs}; lowest {found} (epoch {epoch})"
         points = 100 * (self.target.accuracy - accuracy)
+        if last == 1:
+            return (
+                f"validation {found} in the last epoch ({epoch}), {points:.{digits}f} points below "
+                f"{wanted}"
+            )
         return (
             f"validation at least {wanted} in {self.count} of the last {last} epochs; lowest "
             f"{found} (epoch {epoch}), {points:.{digits}f} points below"
