@@ -88,7 +88,7 @@ def graded(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [
         *(sys.executable, "-P", "-m", "tui_trainer", "verify", str(folder), "--params", "1500"),
         *("--has", "batch-norm,dropout", "--no", "linear", "--workers", "2", "--memory-limit", "2"),
-        *("--json", "--junit", "verify.xml", "--csv", "verify.csv"),
+        *("--json", "--junit", "verify.xml", "--csv", "verify.csv", "--markdown", "verify.md"),
     ]
     ended = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
     assert ended.returncode == 15, ended.stderr
@@ -131,7 +131,7 @@ def test_every_submission_is_one_line_and_stops_no_other(graded: Path) -> None:
 
 def test_nothing_is_left_behind(folder: Path, graded: Path) -> None:
     assert sorted(path.name for path in graded.iterdir()) == [
-        *("out.json", "verify.csv", "verify.xml")
+        *("out.json", "verify.csv", "verify.md", "verify.xml")
     ]
     assert not [*folder.rglob("__pycache__"), *folder.rglob("made")]
 
@@ -225,6 +225,9 @@ def test_a_training_that_cannot_start_is_a_failure(run: Cli) -> None:
     assert found["status"] == "error"
     assert "none" in found["problem"]
     assert found["parameters"] == PARAMETERS
+    assert not [*Path("runs").glob("*")]
+    Path("net.py").write_text("1 / 0")
+    verified(run, "net.py", "--target-accuracy", 0.5, "--epochs", 1, code=15)
     assert not [*Path("runs").glob("*")]
 
 

@@ -17,7 +17,7 @@ from tui_trainer.grading.junit import junit_xml
 from tui_trainer.grading.outcome import Outcome, Status, exit_code_of, tally
 from tui_trainer.grading.requirements import Check, Requirements, kinds_of
 from tui_trainer.grading.submissions import submissions_in
-from tui_trainer.headless.verify_text import csv_text
+from tui_trainer.headless.verify_text import csv_text, markdown_text
 from tui_trainer.history.seed_results import SeedResult
 from tui_trainer.history.target import Target, Verdict
 from tui_trainer.protocol.errors import InputError
@@ -264,6 +264,17 @@ def test_csv_has_no_formula() -> None:
     assert [row["parameters"] for row in rows] == ["8000", "8000", "", ""]
     cells = [cell for row in rows for pair in row.items() for cell in pair if cell]
     assert not [cell for cell in cells if cell[0] in "=+-@"]
+
+
+def test_markdown_shows_names_as_they_are() -> None:
+    lines = markdown_text(OUTCOMES).splitlines()
+
+    assert lines[0] == "| submission | model | result | met | parameters | field | time | problem |"
+    assert lines[2].startswith("| ok.py | Net | ✓ met | 1 of 1 | 8,000 | 30×28 | 0:02 |")
+    assert len({line.count(" | ") for line in lines[:6]}) == 1
+    assert "<b>" not in "".join(lines)
+    assert lines[-2].startswith("- =cmd() \\[31m \\]\\]&gt;&lt;b&gt;")
+    assert lines[-2].endswith("params at most 1: 8,000")
 
 
 # --- folders

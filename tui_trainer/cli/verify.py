@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -36,6 +37,7 @@ from tui_trainer.grading.requirements import Requirements, kinds_of
 from tui_trainer.grading.submissions import Submission
 from tui_trainer.history.target import Target
 from tui_trainer.protocol.components import COMPONENTS
+from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.exit_codes import CODES_BY_REASON
 from tui_trainer.protocol.settings import RECORD
 from tui_trainer.terminal.signals import REASONS, handled
@@ -102,6 +104,10 @@ def verify(
     as_json: opt.JsonObject = False,
     junit: Annotated[Path | None, option("Also write JUnit XML", "--junit", metavar="FILE")] = None,
     csv: Annotated[Path | None, option("Also write CSV", "--csv", metavar="FILE")] = None,
+    markdown: Annotated[
+        Path | None,
+        option("Also write a Markdown table, as for a CI summary", "--markdown", metavar="FILE"),
+    ] = None,
     image_size: ImageSize = 28,
     channels: Channels = 1,
     classes: Annotated[int | None, option("Number of classes (10)")] = None,
@@ -125,6 +131,8 @@ def verify(
 
         run_job(job)
         os._exit(0)  # threads of the submission would keep the process alive
+    if sys.platform == "win32":
+        raise InputError("verify: needs Linux or macOS, whose processes can be limited")
     submissions, root = find_submissions(place, model)
     training = training_of(ctx.params)
     wanted = Requirements(
@@ -142,10 +150,10 @@ def verify(
     count = 10 if classes is None else classes
     check_range("--classes", count, 100_000)
     check_range("--workers", workers, MAX_WORKERS)
-    if junit is not None:
-        check_report(junit, "--junit")
-    if csv is not None:
-        check_report(csv, "--csv")
+    files = {"--junit": junit, "--csv": csv, "--markdown": markdown}
+    for name, path in files.items():
+        if path is not None:
+            check_report(path, name)
     limits = limits_of(time_limit, memory_limit, is_trained=training is not None)
     common = {
         **{"image_size": image_size, "channels": channels, "classes": count},
@@ -160,21 +168,25 @@ def verify(
         variables={"PYTHONDONTWRITEBYTECODE": "1", **threads_of(workers, None)},
         workers=workers,
     )
-    raise typer.Exit(_verify(submissions, plan, root, as_json=as_json, junit=junit, csv=csv))
+    raise typer.Exit(_verify(submissions, plan, root, files, as_json=as_json))
 
 
 def _verify(
     submissions: Sequence[Submission],
     plan: Plan,
     root: Path | None,
+    files: Mapping[str, Path | None],
     *,
     as_json: bool,
-    junit: Path | None,
-    csv: Path | None,
 ) -> int:
     """Verify submissions, print and write the outcomes; return the exit code."""
     from tui_trainer.grading.junit import junit_xml
-    from tui_trainer.headless.verify_text import Progress, csv_text, print_outcomes
+    from tui_trainer.headless.verify_text import (
+        Progress,
+        csv_text,
+        markdown_text,
+        print_outcomes,
+    )
 
     started = datetime.now()
     reasons: list[str] = []
@@ -193,8 +205,10 @@ def _verify(
         for each in submissions
     ]
     print_outcomes(outcomes, plan.requirements, is_folder=root is not None, as_json=as_json)
-    if junit is not None:
-        write_report(junit, junit_xml(outcomes, started), "JUnit XML")
-    if csv is not None:
-        write_report(csv, csv_text(outcomes), "CSV")
+    if (path := files["--junit"]) is not None:
+        write_report(path, junit_xml(outcomes, started), "JUnit XML")
+    if (path := files["--csv"]) is not None:
+        write_report(path, csv_text(outcomes), "CSV")
+    if (path := files["--markdown"]) is not None:
+        write_report(path, markdown_text(outcomes), "Markdown")
     return CODES_BY_REASON[reasons[0]] if reasons else exit_code_of(outcomes)

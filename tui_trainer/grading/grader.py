@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,14 +92,14 @@ def verify_all(
             for each in list(running):
                 if (ended := each.process.poll()) is not None:
                     running.remove(each)
-                    each.process.remove()
+                    _clear(each)
                     yield outcome_of(each.submission, ended, plan, each.folder)
             show(", ".join(_words(each) for each in running))
             _wait([each.process for each in running])
     finally:
         for each in running:
             each.process.kill()
-            each.process.remove()
+            _clear(each)
 
 
 def _wait(processes: Sequence[SubmissionProcess]) -> None:
@@ -115,6 +116,14 @@ def _start(submission: Submission, plan: Plan) -> _Running:
     job = plan.job_of(submission)
     process = SubmissionProcess(plan.command, job, plan.limits, plan.variables)
     return _Running(submission, process, str(job.get("out") or ""))
+
+
+def _clear(each: _Running) -> None:
+    """Remove what a process has left, but not its runs."""
+    each.process.remove()
+    with suppress(OSError):  # not empty: it has runs
+        if each.folder:
+            Path(each.folder).rmdir()
 
 
 def _words(each: _Running) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import resource
 import signal
 import sys
 from contextlib import suppress
@@ -39,6 +38,8 @@ def apply_limits(memory: int, seconds: float, cores: int) -> None:
             nobody observes the clock any more.
         cores: The cores that it may use.
     """
+    import resource  # Windows has none
+
     limits = {
         resource.RLIMIT_FSIZE: MAX_FILE,
         resource.RLIMIT_CPU: int(seconds * (cores + 1)) + 10,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import secrets
@@ -112,6 +111,8 @@ class SubmissionProcess:
             if folder is not None:
                 shutil.rmtree(folder, ignore_errors=True)
             raise InputError(f"the process of a submission cannot start: {reason(error)}") from None
+        import fcntl  # Windows has none
+
         os.set_blocking(self.output, False)
         with suppress(OSError, AttributeError):  # Linux; with a small pipe, printing takes long
             fcntl.fcntl(self.output, fcntl.F_SETPIPE_SZ, _PIPE)

@@ -11,8 +11,9 @@ from tui_trainer.grading.requirements import Requirements
 from tui_trainer.headless.streams import Console, standard_output
 from tui_trainer.headless.text_table import table
 from tui_trainer.text import fmt
+from tui_trainer.text.escaping import markdown_escape
 from tui_trainer.text.fmt import Cell
-from tui_trainer.text.tables import csv_table
+from tui_trainer.text.tables import csv_table, markdown_table
 
 HEAD = ("submission", "model", "result", "met", "parameters", "field", "time", "")
 RIGHT = frozenset({3, 4, 5, 6})
@@ -116,6 +117,18 @@ def _lines(outcome: Outcome) -> list[str]:
     if outcome.folder:
         lines.append(f"recorded in {fmt.printable(outcome.folder)}")
     return lines
+
+
+def markdown_text(outcomes: Sequence[Outcome]) -> str:
+    """Return the outcomes as Markdown: the table, then the requirements that are not met."""
+    lines = [*markdown_table((*HEAD[:-1], "problem"), [*map(_cells, outcomes)]), ""]
+    lines += [tally(outcomes), ""]
+    for outcome in outcomes:
+        lines += [
+            f"- {markdown_escape(outcome.name)}: {markdown_escape(check.line)}"
+            for check in outcome.missed
+        ]
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def csv_text(outcomes: Sequence[Outcome]) -> str:
