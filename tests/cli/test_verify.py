@@ -16,7 +16,7 @@ import pytest
 
 from tests.cli.conftest import Cli, Refused
 from tests.data.idx_files import write_dataset
-from tui_trainer.models.custom.loading import name_of_model
+from tui_trainer.models.custom.loading import models_in
 from tui_trainer.protocol.errors import InputError
 
 NET = """
@@ -122,7 +122,7 @@ def test_every_submission_is_one_line_and_stops_no_other(graded: Path) -> None:
     problems = {name: each["problem"] for name, each in found.items() if each["problem"]}
     assert problems["missing.py"].startswith("missing.py:1: ModuleNotFoundError: No module named")
     assert problems["two.py"] == (
-        "two.py: has 2 models (Net, Other); name one of them, as two.py:Net"
+        "two.py: has 2 models (Net, Other); name one of them, as two.py:Net, or add --every-model"
     )
     assert problems["quits.py"] == "its process ended with exit code 0 before it had a result"
     assert problems["memory.py"].endswith("the memory limit is 2 GB")
@@ -229,6 +229,23 @@ def test_a_training_that_cannot_start_is_a_failure(run: Cli) -> None:
     Path("net.py").write_text("1 / 0")
     verified(run, "net.py", "--target-accuracy", 0.5, "--epochs", 1, code=15)
     assert not [*Path("runs").glob("*")]
+
+
+def test_every_model_of_a_file(run: Cli, tmp_path: Path) -> None:
+    (tmp_path / "both.py").write_text(NET + DROPPING.replace("Net", "Other"))
+    (tmp_path / "bad.py").write_text("1 / 0")
+    found = verified(run, tmp_path, "--every-model", "--has", "dropout", code=15)
+
+    assert [(each["name"], each["model"], each["status"]) for each in found] == [
+        ("bad.py", "", "error"),
+        ("both.py:Net", "Net", "not met"),
+        ("both.py:Other", "Other", "met"),
+    ]
+    _, out, _ = run("verify", tmp_path / "both.py", "--every-model", "--has", "dropout")
+    assert [line.split()[:2] for line in out.splitlines()[1:3]] == [
+        ["both.py:Net", "Net"],
+        ["both.py:Other", "Other"],
+    ]
 
 
 def test_the_time_limit_is_a_line_of_the_table(run: Cli, tmp_path: Path) -> None:
@@ -344,27 +361,28 @@ class B(nn.Module): pass
 
 
 @pytest.mark.parametrize(
-    ("code", "name"),
+    ("code", "names"),
     [
         (NET, "Net"),
         ("from torch import nn\nclass _Hidden(nn.Module): pass\nclass A(nn.Module): pass", "A"),
         (PART, "A"),
+        (PART.replace("A(nn", "C(nn"), "C"),
+        ("from torch import nn\nclass A(nn.Module): pass\nclass B(A): pass", "A B"),
     ],
 )
-def test_the_only_model_of_a_file(code: str, name: str, tmp_path: Path) -> None:
+def test_the_models_of_a_file(code: str, names: str, tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(code)
-    assert name_of_model(str(tmp_path / "net.py")) == name
+    assert models_in(str(tmp_path / "net.py")) == names.split()
 
 
 @pytest.mark.parametrize(
     ("code", "problem"),
     [
-        ("from torch import nn\nclass A(nn.Module): pass\nclass B(A): pass", r"2 models \(A, B\)"),
         ("from torch.nn import Linear", "has no class of nn.Module"),
         ("def net(): pass", "has no class of nn.Module; it has net"),
     ],
 )
-def test_a_file_without_one_model_is_one_line(code: str, problem: str, tmp_path: Path) -> None:
+def test_a_file_without_a_model_is_one_line(code: str, problem: str, tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(code)
     with pytest.raises(InputError, match=problem):
-        name_of_model(str(tmp_path / "net.py"))
+        models_in(str(tmp_path / "net.py"))

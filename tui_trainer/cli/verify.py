@@ -72,6 +72,9 @@ def verify(
     model: Annotated[
         str | None, option("Class or function in each file (its only model class)", "--model")
     ] = None,
+    every_model: Annotated[
+        bool, option("Verify each model class of a file with several", "--every-model")
+    ] = False,
     params: Annotated[int | None, option("At most N parameters", section=REQUIRED)] = None,
     multiply_adds: Annotated[
         int | None, option("At most N multiply-adds for one image", section=REQUIRED)
@@ -157,7 +160,12 @@ def verify(
     limits = limits_of(time_limit, memory_limit, is_trained=training is not None)
     common = {
         **{"image_size": image_size, "channels": channels, "classes": count},
-        **{"review": review, "memory": limits.memory, "seconds": limits.seconds},
+        **{
+            "review": review,
+            "every_model": every_model,
+            "memory": limits.memory,
+            "seconds": limits.seconds,
+        },
     }
     plan = Plan(
         command=[*PROGRAM, "verify", "--job"],
@@ -169,6 +177,11 @@ def verify(
         workers=workers,
     )
     raise typer.Exit(_verify(submissions, plan, root, files, as_json=as_json))
+
+
+def _not_verified(name: str, reasons: Sequence[str]) -> Outcome:
+    problem = f"{reasons[0]} before it was verified" if reasons else "its file has no model"
+    return Outcome(name=name, status=Status.NOT_VERIFIED, problem=problem)
 
 
 def _verify(
@@ -194,15 +207,15 @@ def _verify(
     def on_signal(number: int, frame: FrameType | None) -> None:
         reasons.append(REASONS[signal.Signals(number)])
 
-    found: dict[str, Outcome] = {}
+    found: dict[str, list[Outcome]] = {each.name: [] for each in submissions}
     with handled(REASONS, on_signal), Progress(len(submissions)) as progress:
-        for outcome in verify_all(submissions, plan, lambda: bool(reasons), progress.show):
-            found[outcome.name] = shortened(outcome, root)
+        for each, outcome in verify_all(submissions, plan, lambda: bool(reasons), progress.show):
+            found[each.file_name].append(shortened(outcome, root))
             progress.done()
     outcomes = [
-        found.get(each.name)
-        or Outcome(name=each.name, status=Status.NOT_VERIFIED, problem=f"{reasons[0]} before")
-        for each in submissions
+        outcome
+        for name, ended in found.items()
+        for outcome in ended or [_not_verified(name, reasons)]
     ]
     print_outcomes(outcomes, plan.requirements, is_folder=root is not None, as_json=as_json)
     if (path := files["--junit"]) is not None:

@@ -20,9 +20,9 @@ from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import EpochDone, Event, RunStarted
 from tui_trainer.protocol.exit_codes import ExitCode
-from tui_trainer.protocol.reference import parse_reference
+from tui_trainer.protocol.reference import model_name, parse_reference
 from tui_trainer.recording.atomic import write_atomically
-from tui_trainer.text.fmt import one_line, percent
+from tui_trainer.text.fmt import clip, one_line, percent
 
 if TYPE_CHECKING:
     from torch import nn
@@ -66,7 +66,7 @@ def _verify(job: dict[str, Any], folder: Path, report: Any) -> None:
 
     from tui_trainer.anatomy.description import layers_of
     from tui_trainer.models.build import build_model
-    from tui_trainer.models.custom.loading import name_of_model
+    from tui_trainer.models.custom.loading import models_in
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # for a single image, two threads only wait for each other
@@ -74,7 +74,11 @@ def _verify(job: dict[str, Any], folder: Path, report: Any) -> None:
     model: str = job["model"]
     reference = parse_reference(model)
     if reference is not None and not reference.name:
-        model = f"{model}:{name_of_model(reference.place)}"
+        names = models_in(reference.place)
+        if len(names) > 1 and job["every_model"]:
+            report(models=names)
+            return
+        model = f"{model}:{_only(names, model_name(model))}"
     named = parse_reference(model)
     report(model="" if named is None else named.name)
     size, channels, classes = job["image_size"], job["channels"], job["classes"]
@@ -87,6 +91,20 @@ def _verify(job: dict[str, Any], folder: Path, report: Any) -> None:
         torch.set_num_threads(threads)
         config = RunConfig(**{**settings, "model": model})
         _train(config, job["seeds"], Path(job["out"]), folder)
+
+
+def _only(names: list[str], place: str) -> str:
+    """Return the only one of these names.
+
+    Raises:
+        InputError: If there are several.
+    """
+    if len(names) == 1:
+        return names[0]
+    raise InputError(
+        f"{place}: has {len(names)} models ({clip(', '.join(names), 120)}); name one of them, as "
+        f"{place}:{names[0]}, or add --every-model"
+    )
 
 
 def _figures(model: nn.Module, rows: tuple[LayerRow, ...], *, is_reviewed: bool) -> ModelFigures:

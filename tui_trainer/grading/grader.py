@@ -23,6 +23,9 @@ from tui_trainer.text.fmt import clip, one_line
 LONGEST_PROBLEM = 400
 """The most characters of a problem, part of which the submission chose."""
 
+MAX_MODELS = 100
+"""The most models of one file that are verified."""
+
 POLL_SECONDS = 0.05
 _PAUSE_SECONDS = 0.005
 
@@ -65,8 +68,10 @@ def verify_all(
     plan: Plan,
     is_interrupted: Callable[[], bool],
     show: Callable[[str], None],
-) -> Iterator[Outcome]:
-    """Yield the outcome of each submission as it ends; once interrupted, end all and stop.
+) -> Iterator[tuple[Submission, Outcome]]:
+    """Yield each submission with its outcome as it ends; once interrupted, end all and stop.
+
+    A file with several models becomes a submission for each of them, if the plan asks for that.
 
     Args:
         submissions: The submissions.
@@ -84,8 +89,10 @@ def verify_all(
             while waiting and len(running) < plan.workers:
                 submission = waiting.pop(0)
                 if submission.problem:
-                    yield Outcome(
-                        name=submission.name, status=Status.ERROR, problem=submission.problem
+                    problem = submission.problem
+                    yield (
+                        submission,
+                        Outcome(name=submission.name, status=Status.ERROR, problem=problem),
                     )
                     continue
                 running.append(_start(submission, plan))
@@ -93,7 +100,11 @@ def verify_all(
                 if (ended := each.process.poll()) is not None:
                     running.remove(each)
                     _clear(each)
-                    yield outcome_of(each.submission, ended, plan, each.folder)
+                    if names := _models_in(ended):
+                        waiting[:0] = map(each.submission.with_model, names)
+                        continue
+                    outcome = outcome_of(each.submission, ended, plan, each.folder)
+                    yield each.submission, outcome
             show(", ".join(_words(each) for each in running))
             _wait([each.process for each in running])
     finally:
@@ -116,6 +127,15 @@ def _start(submission: Submission, plan: Plan) -> _Running:
     job = plan.job_of(submission)
     process = SubmissionProcess(plan.command, job, plan.limits, plan.variables)
     return _Running(submission, process, str(job.get("out") or ""))
+
+
+def _models_in(ended: Ended) -> list[str]:
+    """Return the models of a file that are verified one by one; none if it has one."""
+    found = ended.result.get("models")
+    if ended.problem or not isinstance(found, list):
+        return []
+    names = [name for name in found if isinstance(name, str) and name.isidentifier()]
+    return list(dict.fromkeys(names))[:MAX_MODELS]
 
 
 def _clear(each: _Running) -> None:

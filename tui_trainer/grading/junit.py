@@ -77,8 +77,9 @@ def _cases(outcome: Outcome) -> list[ET.Element]:
 
 
 def _case(outcome: Outcome, name: str) -> ET.Element:
-    classname = f"{outcome.name}:{outcome.model}" if outcome.model else outcome.name
-    return ET.Element("testcase", classname=xml_text(classname), name=xml_text(name), time="0.000")
+    return ET.Element(
+        "testcase", classname=xml_text(outcome.title), name=xml_text(name), time="0.000"
+    )
 
 
 def _properties(outcome: Outcome) -> list[tuple[str, str]]:

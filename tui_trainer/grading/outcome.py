@@ -62,6 +62,12 @@ class Outcome:
     seconds: float = 0.0
 
     @property
+    def title(self) -> str:
+        """Its name and that of its model: ``alice.py:Net``."""
+        is_named = not self.model or self.name.endswith(f":{self.model}")
+        return self.name if is_named else f"{self.name}:{self.model}"
+
+    @property
     def met(self) -> int:
         """The number of requirements that are met."""
         return sum(check.is_met for check in self.checks)

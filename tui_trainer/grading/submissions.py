@@ -22,11 +22,22 @@ class Submission:
         name: Its name for display: that of its file or subfolder.
         model: A model as for ``--model``: ``FILE.py:CLASS``, or a file alone.
         problem: Why it has no model; empty if it has one.
+        origin: The name of the file, if it is one of several models in it.
     """
 
     name: str
     model: str = ""
     problem: str = ""
+    origin: str = ""
+
+    @property
+    def file_name(self) -> str:
+        """The name of its file, which several models can share."""
+        return self.origin or self.name
+
+    def with_model(self, name: str) -> Submission:
+        """Return the submission of one of the models in its file."""
+        return Submission(f"{self.name}:{name}", f"{self.model}:{name}", origin=self.name)
 
 
 def submissions_in(folder: Path, model: str = "") -> list[Submission]:

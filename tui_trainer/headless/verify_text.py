@@ -70,7 +70,7 @@ def print_outcomes(
             }
         )
         return
-    if is_folder:
+    if is_folder or len(outcomes) > 1:
         for line in table([HEAD, *map(_cells, outcomes)], RIGHT):
             out.row(line)
         out.line("")
@@ -97,8 +97,7 @@ def _cells(outcome: Outcome) -> tuple[str, ...]:
 
 
 def _lines(outcome: Outcome) -> list[str]:
-    name = f"{outcome.name}:{outcome.model}" if outcome.model else outcome.name
-    figures = outcome.figures
+    name, figures = outcome.title, outcome.figures
     lines = [name]
     if figures is not None:
         lines = [

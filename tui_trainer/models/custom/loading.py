@@ -53,13 +53,13 @@ def load(reference: Reference) -> Any:
         return _latest[reference]
 
 
-def name_of_model(place: str) -> str:
-    """Return the name of the only model class that a Python file defines; the file is imported.
+def models_in(place: str) -> list[str]:
+    """Return the names of the model classes that a Python file defines; the file is imported.
 
-    A class that another class of the file uses is a part of the model, such as a block.
+    A class that another class of the file uses is a part of a model, such as a block, and left out.
 
     Raises:
-        InputError: If there is no such file, its code raises, or it has no or several such classes.
+        InputError: If there is no such file, its code raises, or it has no such class.
     """
     reference = Reference(place, "", is_file=True)
     with lock, preserve_rng_state():
@@ -75,17 +75,9 @@ def name_of_model(place: str) -> str:
         for name in _names_in(method.__code__)
         if name != owner
     }
-    found = [name for name in classes if name not in used]
-    if len(found) == 1:
-        return found[0]
-    shown = place_of(reference)
     if not classes:
-        raise InputError(f"{shown}: has no class of nn.Module{_listed(there)}")
-    names = found or [*classes]
-    raise InputError(
-        f"{shown}: has {len(names)} models ({clip(', '.join(names), 120)}); name one of them, as "
-        f"{shown}:{names[0]}"
-    )
+        raise InputError(f"{place_of(reference)}: has no class of nn.Module{_listed(there)}")
+    return [name for name in classes if name not in used] or [*classes]
 
 
 def _names_in(code: CodeType) -> set[str]:
