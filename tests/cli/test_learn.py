@@ -125,17 +125,17 @@ def test_what_trains_is_trained_if_asked(run: Cli) -> None:
         (["softmax", "--set", "temperature"], "--set temperature: write NAME=VALUE"),
         (["--try"], "--try: needs a lesson; list them"),
         (["--model", ""], "--model: needs a lesson; list them"),
-        (["softmax", "--csv"], "--csv: only for the lesson backpropagation"),
+        (["softmax", "--as", "csv"], "--as: only for the lesson backpropagation"),
         (["--eta", "1"], "--eta: only for the lesson backpropagation"),
-        (["backprop", "--eta", "1"], "--eta: add --csv"),
-        (["backprop", "--csv", "--try"], "--try: cannot be used with --csv"),
-        (["backprop", "--csv", "--run", "a"], "--run: cannot be used with --csv"),
-        (["backprop", "--csv", "--eta", "nan"], "--eta nan: must be a finite number"),
-        (["backprop", "--csv", "--eta", "inf"], "--eta inf"),
-        (["backprop", "--csv", "--eta", "-1"], "--eta -1"),
-        (["backprop", "--csv", "--eta", "much"], "--eta"),
-        (["backprop", "--csv", "--iterations", "-1"], "--iterations -1: choose from 0 to"),
-        (["backprop", "--csv", "--iterations", "1.5"], "--iterations"),
+        (["backprop", "--eta", "1"], "--eta: add --as csv"),
+        (["backprop", "--as", "csv", "--try"], "--try: cannot be used with --as"),
+        (["backprop", "--as", "csv", "--run", "a"], "--run: cannot be used with --as"),
+        (["backprop", "--as", "csv", "--eta", "nan"], "--eta nan: must be a finite number"),
+        (["backprop", "--as", "csv", "--eta", "inf"], "--eta inf"),
+        (["backprop", "--as", "csv", "--eta", "-1"], "--eta -1"),
+        (["backprop", "--as", "csv", "--eta", "much"], "--eta"),
+        (["backprop", "--as", "csv", "--iterations", "-1"], "--iterations -1: choose from 0 to"),
+        (["backprop", "--as", "csv", "--iterations", "1.5"], "--iterations"),
         (["softmax", "kernels"], "kernels"),
     ],
 )
@@ -163,7 +163,7 @@ def test_choices_that_cannot_be_made_name_those_that_can(
 
 
 def test_the_table_has_these_columns_and_begins_at_the_start(run: Cli) -> None:
-    code, out, err = run("learn", "backpropagation", "--eta", 1, "--iterations", 68, "--csv")
+    code, out, err = run("learn", "backpropagation", "--eta", 1, "--iterations", 68, "--as", "csv")
 
     assert (code, err) == (0, "")
     head, *rows = csv.reader(io.StringIO(out))
@@ -177,7 +177,7 @@ def test_the_table_has_these_columns_and_begins_at_the_start(run: Cli) -> None:
 
 @pytest.mark.parametrize("eta", [0.1, 2.0])
 def test_its_rows_follow_from_each_other(run: Cli, eta: float) -> None:
-    _, out, _ = run("learn", "0", "--eta", eta, "--iterations", 5, "--csv")
+    _, out, _ = run("learn", "0", "--eta", eta, "--iterations", 5, "--as", "csv")
     rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(io.StringIO(out))]
 
     for now, then in pairwise(rows):
@@ -192,12 +192,12 @@ def test_its_rows_follow_from_each_other(run: Cli, eta: float) -> None:
 
 
 def test_no_iterations_are_the_start_alone(run: Cli) -> None:
-    code, out, _ = run("learn", "backprop", "--iterations", 0, "--csv")
+    code, out, _ = run("learn", "backprop", "--iterations", 0, "--as", "csv")
     assert (code, len(out.splitlines())) == (0, 2)
 
 
 def test_the_table_and_the_list_do_not_load_torch() -> None:
-    for arguments in (["backprop", "--csv"], []):
+    for arguments in (["backprop", "--as", "csv"], []):
         argv = ["mnist-tui", "learn", *arguments]
         roots = loaded_by(f"import tui_trainer.cli as c; sys.argv = {argv!r}; c.main()")
         assert "tui_trainer" in roots

@@ -194,7 +194,7 @@ def test_json_is_the_same_by_both_names(run: Cli) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_courses_columns_are_consistent_and_measured(run: Cli, name: str) -> None:
-    """A feature in the middle of a map depends on Rout × Rout pixels, where they are on the image."""
+    """A feature in the middle of a map depends on Rout × Rout pixels, if they are on the image."""
     _, out, _ = run("model", name, "--format", "csv", "--measure")
     rows = [*csv.DictReader(io.StringIO(out))]
     layers = loads(run, "model", name)["layers"]

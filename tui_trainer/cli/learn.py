@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tui_trainer.cli.iteration_table import (
+    DEFAULT_FILE,
+    ETA,
+    ITERATIONS,
+    TableOptions,
+    check_table,
+    write_table,
+)
 from tui_trainer.cli.moved_paths import MovedPaths, with_changes
 from tui_trainer.cli.options import Controls, Debug, ModelArgument, one_model, option
 from tui_trainer.cli.saved import SavedRun, answers, saved_run
@@ -21,10 +28,6 @@ from tui_trainer.text.fmt import count, plural
 if TYPE_CHECKING:
     from tui_trainer.course.lesson import Lesson
     from tui_trainer.protocol.events import RunStarted
-
-TABLE_LESSON = "backpropagation"
-ETA, ITERATIONS = 1.0, 68
-MAX_ITERATIONS = 1_000_000
 
 
 def learn(
@@ -50,12 +53,21 @@ def learn(
     trains: Annotated[
         bool, option("Also run the experiment's training (about 15 s)", "--try")
     ] = False,
-    as_csv: Annotated[
-        bool, option("For backpropagation: print the table of iterations as CSV", "--csv")
-    ] = False,
-    eta: Annotated[float | None, option(f"With --csv: learning rate ({ETA:g})")] = None,
+    layout: Annotated[
+        str | None,
+        option(
+            "For backpropagation: the table of iterations as csv, or as a spreadsheet with live "
+            "formulas (xlsx)",
+            "--as",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        option(f"With --as: the new file (csv: print it, xlsx: {DEFAULT_FILE})", "--out"),
+    ] = None,
+    eta: Annotated[float | None, option(f"With --as: learning rate ({ETA:g})")] = None,
     iterations: Annotated[
-        int | None, option(f"With --csv: number of iterations ({ITERATIONS})")
+        int | None, option(f"With --as: number of iterations ({ITERATIONS})")
     ] = None,
     threads: Annotated[
         int | None, option("CPU threads; default with --try: the fastest in a short trial")
@@ -71,11 +83,10 @@ def learn(
     options |= {"--data-dir": data_dir}
     options |= {"--try": trains, "--threads": threads}
     given = [name for name, value in options.items() if value is not None and value is not False]
-    _check_table(found, given, as_csv=as_csv, eta=eta, iterations=iterations)
-    if as_csv:
-        _print_iterations(
-            ETA if eta is None else eta, ITERATIONS if iterations is None else iterations
-        )
+    chosen = TableOptions(layout, out, eta, iterations)
+    check_table(found, given, chosen)
+    if layout is not None:
+        write_table(chosen)
     elif found is None:
         if given:
             raise InputError(f"{given[0]}: needs a lesson; list them with mnist-tui learn")
@@ -150,42 +161,3 @@ def _model_text(started: RunStarted, step: int, saved: SavedRun | None) -> str:
     if saved is None:
         return f"{what}, untrained; use a trained model with --run RUN"
     return f"run {saved.folder.name} ({what}), step {count(step)}"
-
-
-# --- the table of iterations
-
-
-def _check_table(
-    lesson: Lesson | None,
-    given: Sequence[str],
-    *,
-    as_csv: bool,
-    eta: float | None,
-    iterations: int | None,
-) -> None:
-    """Check the options of the table of iterations.
-
-    Raises:
-        InputError: If they do not fit the lesson, or a value is out of range.
-    """
-    options = {"--csv": as_csv or None, "--eta": eta, "--iterations": iterations}
-    given_options = [name for name, value in options.items() if value is not None]
-    if not given_options:
-        return
-    if lesson is None or lesson.slug != TABLE_LESSON:
-        raise InputError(f"{given_options[0]}: only for the lesson {TABLE_LESSON}")
-    if not as_csv:
-        raise InputError(f"{given_options[0]}: add --csv")
-    if given:
-        raise InputError(f"{given[0]}: cannot be used with --csv, which needs no model")
-    if eta is not None and not (math.isfinite(eta) and eta >= 0):
-        raise InputError(f"--eta {eta:g}: must be a finite number, 0 or more")
-    if iterations is not None and not 0 <= iterations <= MAX_ITERATIONS:
-        raise InputError(f"--iterations {iterations}: choose from 0 to {MAX_ITERATIONS:,}")
-
-
-def _print_iterations(eta: float, iterations: int) -> None:
-    from tui_trainer.headless.lesson_list import print_rows
-    from tui_trainer.lab.lessons.backpropagation.arithmetic import COLUMNS, START, table
-
-    print_rows(COLUMNS, table(START, eta, iterations))

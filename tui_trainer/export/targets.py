@@ -33,12 +33,13 @@ def replacing(path: Path) -> Iterator[Path]:
         raise path_error(path, f"cannot be written: {reason(error)}") from error
 
 
-def require(package: str, purpose: str) -> ModuleType:
+def require(package: str, purpose: str, extra: str = "export") -> ModuleType:
     """Import an optional package, or one of its modules.
 
     Args:
         package: Its name, which is also its name for pip.
         purpose: The reason, as the start of a sentence: ``the ONNX file``.
+        extra: The extra of mnist-tui that installs it.
 
     Raises:
         InputError: If it is not installed, or cannot be loaded.
@@ -48,7 +49,7 @@ def require(package: str, purpose: str) -> ModuleType:
     except ModuleNotFoundError as error:
         missing = (error.name or package).partition(".")[0]
         raise InputError(
-            f'{purpose} needs {missing}, which is not installed: pip install "mnist-tui[export]"'
+            f'{purpose} needs {missing}, which is not installed: pip install "mnist-tui[{extra}]"'
         ) from error
     except (ImportError, OSError) as error:
         words = f"{purpose} needs {package}, which cannot be loaded: {reason(error)}"

@@ -38,4 +38,9 @@ def print_rows(names: Sequence[str], rows: Iterable[Sequence[float]]) -> None:
     out, lines = standard_output(), iter(rows)
     out.text(f"{','.join(names)}\n")
     while some := list(islice(lines, ROWS_TOGETHER)):
-        out.text("".join(f"{','.join(map(repr, row))}\n" for row in some))
+        out.text("".join(map(row_text, some)))
+
+
+def row_text(row: Sequence[float]) -> str:
+    """Return a row of comma-separated values, each number with all its digits."""
+    return f"{','.join(map(repr, row))}\n"

@@ -237,9 +237,9 @@ def _iterations(net: TwoLayerNet, controls: Controls) -> Exhibit:
             ),
             Words(
                 text=(
-                    f"All {len(COLUMNS)} columns from the default start, for a spreadsheet: "
+                    f"All {len(COLUMNS)} columns from the default start, as a spreadsheet: "
                     f"mnist-tui learn backpropagation --eta {eta:g} "
-                    f"--iterations {max(1, iteration)} --csv"
+                    f"--iterations {max(1, iteration)} --as xlsx (or csv)"
                 ),
                 tone="muted",
             ),
