@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ def refusal(run: Cli, name: str = "r") -> str:
 
 
 def program(*arguments: str, folder: Path | str = "runs/r/exports") -> str:
-    """Execute a program in a process of its own, without mnist-tui; return what it prints."""
+    """Execute a program in another process, without mnist-tui; return what it prints."""
     code = (
         "import runpy, sys\n"
         "sys.modules['tui_trainer'] = None\n"
@@ -81,6 +82,20 @@ def test_the_program_evaluates_and_trains_without_mnist_tui(run: Cli) -> None:
     assert again == shown[2:]
 
 
+def test_an_edited_program_is_kept(run: Cli, once: Path) -> None:
+    shutil.copytree(once, "here")
+    path = Path("here/runs/r/exports/train.py")
+    assert run("export", "here/runs/r", "--as", "python")[0] == 0
+    assert run("export", "here/runs/r", "--as", "python")[0] == 0
+    path.write_text(path.read_text() + "# mine\n")
+
+    code, out, err = run("export", "here/runs/r", "--as", "python")
+
+    assert (code, out) == (2, "")
+    assert "train.py: not written: exists with another content" in err
+    assert path.read_text().endswith("# mine\n")
+
+
 def test_a_sealed_test_set_stays_sealed(run: Cli) -> None:
     train(run, "--model", "pico", "--no-test")
 
@@ -90,7 +105,7 @@ def test_a_sealed_test_set_stays_sealed(run: Cli) -> None:
     assert len(shown.splitlines()) == 1
 
 
-def test_an_earlier_checkpoint_has_its_own_results(run: Cli) -> None:
+def test_an_earlier_checkpoint_has_the_results_of_its_step(run: Cli) -> None:
     train(run, "--model", "pico", "--epochs", "2", "--checkpoint-every", "1")
 
     text = written(run, "r", "--checkpoint", "epoch-1")
@@ -167,3 +182,158 @@ def test_a_folder_of_any_layout_is_read_as_in_the_run(
     assert f"test: {summary['test_correct']} of 20 correct" in shown
     assert f"loss {summary['test_loss']:.4f}" in shown
     assert complaints_of_ruff(Path("runs/r/exports")) == ""
+
+
+# --- custom models
+
+
+FILES = {
+    "parts.py": """
+import math
+from torch import nn
+
+EPOCHS = 3.0
+random = 1.0
+
+
+def train(x):
+    return x * EPOCHS * random
+
+
+class Head(nn.Linear):
+    def forward(self, x):
+        return super().forward(train(x.flatten(1))) * math.pi
+""",
+    "net.py": """
+from torch import nn
+
+from parts import Head as evaluate
+
+
+class Net(nn.Module):
+    def __init__(self, image_size, classes):
+        super().__init__()
+        self.hidden = nn.Linear(image_size**2, 8)
+        self.drop = nn.Dropout(0.1)
+        self.head = evaluate(8, classes)
+
+    def forward(self, x):
+        return self.head(self.drop(self.hidden(x.flatten(1)).relu()))
+
+
+class Outside(Net):
+    def __init__(self, image_size, classes):
+        super().__init__(image_size, classes)
+        import torch
+
+        self.shift = torch.rand(classes)
+
+    def forward(self, x):
+        return super().forward(x) + self.shift
+
+
+class Late(Net):
+    def __init__(self, image_size, classes):
+        super().__init__(image_size, classes)
+        from parts import EPOCHS
+
+        self.epochs = EPOCHS
+
+
+class Random(Net):
+    def forward(self, x):
+        from torch import rand_like
+
+        return super().forward(x) + rand_like(x).mean()
+""",
+}
+
+
+def write_net() -> None:
+    for name, text in FILES.items():
+        Path(name).write_text(text)
+
+
+def test_a_custom_model_may_have_the_names_of_the_program(run: Cli) -> None:
+    write_net()
+    train(run, "--model", "net.py:Net", "--dropout", "0.2")
+    summary = json.loads(Path("runs/r/summary.json").read_text())
+
+    text = written(run)
+
+    assert "# The model is as written in 'parts.py', 'net.py'." in text
+    assert complaints_of_ruff(Path("runs/r/exports")) == ""
+    data = str(Path("digits").absolute())
+    shown = program("--data", data, "--evaluate", "weights.pt")
+    assert f"test: {summary['test_correct']} of 20 correct" in shown
+    assert program("--data", data).startswith("epoch 1: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("Outside", "its outputs differ from the model's: "),
+        ("Late", "the program fails: ModuleNotFoundError: import of parts halted"),
+    ],
+)
+def test_a_model_without_source_is_one_line(run: Cli, name: str, reason: str) -> None:
+    write_net()
+    train(run, "--model", f"net.py:{name}")
+
+    assert refusal(run).startswith(reason)
+
+
+TORCHVISION = """
+import torchvision
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, num_classes=10):
+        super().__init__()
+        self.net = torchvision.models.squeezenet1_1(num_classes=num_classes)
+
+    def forward(self, x):
+        return self.net(x.repeat(1, 3, 2, 2))
+"""
+
+
+@pytest.mark.slow
+def test_a_model_of_torchvision_stays_an_import(run: Cli) -> None:
+    Path("net.py").write_text(TORCHVISION)
+    train(run, "--model", "net.py:Net")
+
+    assert "\nimport torchvision\n" in written(run)
+
+
+@pytest.mark.slow
+def test_a_changed_run_is_trained_with_its_changes(run: Cli) -> None:
+    train(run, "--model", "squeeze-dropout", "--epochs", "2")
+    more = ["--epochs", "3", "--lr", "0.01", "--batch-size", "11"]
+    assert run("resume", "runs/r", "--no-ui", *more)[0] == 0
+
+    text = written(run)
+
+    assert '    (110, "lr", 0.01),\n    (110, "batch_size", 11),\n' in text
+    assert complaints_of_ruff(Path("runs/r/exports")) == ""
+    shown = program("--data", str(Path("digits").absolute()))
+    assert "epoch 3: " in shown
+    assert "epoch 4: " not in shown
+
+
+@pytest.mark.slow
+def test_on_all_of_mnist_it_reaches_the_accuracy_of_the_run(run: Cli) -> None:
+    """One epoch each; the validation sets are the same 5,000 images."""
+    arguments = ["--model", "small", "--epochs", "1", "--out", "runs/r"]
+    assert run("--no-ui", "--device", "cpu", *arguments)[0] == 0
+    assert run("export", "runs/r", "--as", "python")[0] == 0
+    summary = json.loads(Path("runs/r/summary.json").read_text())
+    data = str(resources.files("tui_trainer") / "datasets" / "mnist")
+
+    evaluated = program("--data", data, "--evaluate", "weights.pt").splitlines()
+    trained = program("--data", data).splitlines()
+
+    assert evaluated[-1].startswith(f"test: {summary['test_correct']:,} of 10,000 correct")
+    accuracy = float(trained[-1].split(", ")[-2].removesuffix("%")) / 100
+    # Two seeds of this recipe differ by a few tenths of a point after one epoch.
+    assert accuracy == pytest.approx(summary["test_accuracy"], abs=0.01)

@@ -188,6 +188,14 @@ def test_it_is_exported(run: Cli, color: RunFolder) -> None:
     assert program(torch.rand(5, 3, 16, 16)).shape == (5, 4)
 
 
+def test_its_program_is_its_script(run: Cli, color: RunFolder) -> None:
+    code, out, err = run("export", color.path, "--as", "python")
+
+    assert (code, out) == (2, "")
+    assert "train.py: not written: the run is of a script, which is its program already: " in err
+    assert len(err.splitlines()) == 1
+
+
 def test_it_is_listed_and_diagnosed(run: Cli, color: RunFolder) -> None:
     code, out, err = run("runs", color.path.parent)
     assert code == 0, err

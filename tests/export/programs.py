@@ -64,7 +64,7 @@ class Trained:
     def recipe(self, **changes: Any) -> Recipe:
         """Return the recipe of the run."""
         state = RunState.of(self.events)
-        facts: dict[str, Any] = {
+        arguments: dict[str, Any] = {
             "name": "small",
             "config": self.config,
             "started": self.started,
@@ -72,7 +72,7 @@ class Trained:
             "folder": "digits",
             "files": FILES,
         }
-        return Recipe(**facts | changes)
+        return Recipe(**arguments | changes)
 
 
 def run_of(config: RunConfig, *commands: tuple[int, Command]) -> Trained:

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import struct
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from tests.data.idx_files import write_dataset
+from tests.data.idx_files import INT, idx_bytes, write_dataset
 from tests.export.programs import Draws, Trained, complaints_of_ruff, namespace_of, run_of
 from tui_trainer.data.dataset import stratified_split
+from tui_trainer.data.downloads import fetch
+from tui_trainer.data.idx import read_folder
 from tui_trainer.export.source_code import Program
 from tui_trainer.export.source_code.program import program
 from tui_trainer.export.source_code.zoo_model import zoo_source
 from tui_trainer.models import zoo
+from tui_trainer.models.torchvision_compat import import_torchvision
 from tui_trainer.protocol import commands
 from tui_trainer.protocol.commands import Command
-from tui_trainer.protocol.config import MODELS, RunConfig
+from tui_trainer.protocol.config import DATASETS, MODELS, RunConfig
 from tui_trainer.protocol.events import RunStarted
 from tui_trainer.protocol.schedules import factor
 
@@ -166,6 +170,57 @@ def test_the_split_is_that_of_the_run(digits: Path) -> None:
     labels = torch.randint(7, (500,)).tolist()
     for count in (0, 1, 3, 77, 499, 500):
         assert names["stratified_split"](labels, count) == stratified_split(labels, count)
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_a_known_dataset_is_read_as_in_the_run(tmp_path: Path, dataset: str) -> None:
+    """From the files that torchvision has downloaded, in its layout."""
+    import_torchvision()
+    names = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST"}
+    name = names.get(dataset, "QMNIST" if dataset == "qmnist" else "EMNIST")
+    prefix = "" if dataset in names else f"{dataset}-"
+    classes = {"emnist-letters": 26, "emnist-byclass": 62}.get(dataset, 10)
+    raw = write_dataset(
+        tmp_path / name / "raw", gzip=False, prefix=prefix, classes=classes, train=130, test=70
+    )
+    if dataset == "emnist-letters":  # its labels start at 1
+        for path in raw.glob("*labels*"):
+            content = path.read_bytes()
+            path.write_bytes(content[:8] + bytes(label + 1 for label in content[8:]))
+    if dataset == "qmnist":
+        as_qmnist(raw)
+    if dataset not in names:
+        for path in raw.glob("*t10k*"):
+            path.rename(path.with_name(path.name.replace("t10k", "test")))
+    config = dataclasses.replace(SMALL, dataset=dataset)
+    recipe = Trained(config, [started_of(config)], {}).recipe(files=None, folder="")
+    source = zoo_source("pico", image_size=28, classes=classes, dropout=None)
+    loaded = namespace_of(program(recipe, source))["load_split"]
+    if dataset == "mnist":
+        expected = read_folder(tmp_path, name=dataset)
+    else:
+        fetching = fetch(dataset, tmp_path)
+        with pytest.raises(StopIteration) as caught:
+            next(fetching)
+        expected = caught.value.value
+
+    for is_train, images, labels in (
+        (True, expected.train_images, expected.train_labels),
+        (False, expected.test_images, expected.test_labels),
+    ):
+        found = loaded(tmp_path, is_train)
+        assert found[0].contiguous().numpy().tobytes() == images
+        assert found[1].tolist() == labels.tolist()
+    assert recipe.started.classes == 10
+
+
+def as_qmnist(raw: Path) -> None:
+    """Give labels eight columns of integers, as QMNIST has them."""
+    for path in raw.glob("*labels*"):
+        rows = [number for label in path.read_bytes()[8:] for number in (label, *[9] * 7)]
+        content = idx_bytes([len(rows) // 8, 8], struct.pack(f">{len(rows)}i", *rows), code=INT)
+        path.with_name(path.name.replace("idx1-ubyte", "idx2-int")).write_bytes(content)
+        path.unlink()
 
 
 def started_of(config: RunConfig) -> RunStarted:

@@ -47,6 +47,8 @@ def program_of(run: ExportedRun) -> Program:
 def write_program(run: ExportedRun, path: Path) -> str:
     """Write a run's program, and its weights next to it, if its logits equal the model's.
 
+    An existing program with another content is kept: somebody may have edited it.
+
     Raises:
         InputError: If it cannot be written, or its logits differ.
     """
@@ -58,9 +60,14 @@ def write_program(run: ExportedRun, path: Path) -> str:
     program, model, (images, kind, shortage) = program_of(run), run.model(), run.images
     reference = parse_reference(run.found.config.model)
     blocked = local_modules(reference) if reference is not None else []
+    if path.exists() and path.read_bytes() != program.script.encode():
+        raise InputError(
+            "exists with another content, which may be yours; move it away, or name another "
+            "folder with --to"
+        )
     weights = path.with_name(WEIGHTS)
     with replacing(path) as part, replacing(weights) as weights_part, run.custom_code():
-        part.write_text(program.script, encoding="utf-8")
+        part.write_bytes(program.script.encode())
         weights_part.write_bytes(weights_bytes(model))
         result = compare_program(model, part, program.build, weights_part, images, blocked)
         result = replace(result, image_kind=kind)
@@ -147,7 +154,7 @@ def _remarks(run: ExportedRun, state: RunState, started: RunStarted) -> Iterator
     if started.precision == "tf32":
         yield "The run computed matrix products in TF32; the program uses float32."
     if started.processes > 1:
-        yield f"The run divided each batch among {started.processes} processes; here one trains."
+        yield f"The run divided each batch between {started.processes} processes; here one trains."
 
 
 def _data_files(run: ExportedRun) -> DataFiles:

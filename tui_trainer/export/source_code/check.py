@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,12 @@ import importlib.util, json, sys
 script, build, weights, images, logits, threads, blocked = json.loads(sys.argv[1])
 import torch
 torch.set_num_threads(threads)
+with open(script, encoding="utf-8") as file:
+    if "torchvision" in file.read():  # its operators may not match the installed torch
+        from tui_trainer.models.torchvision_compat import import_torchvision
+        import_torchvision()
+for name in [name for name in sys.modules if name.partition(".")[0] == "tui_trainer"]:
+    del sys.modules[name]
 sys.modules.update(dict.fromkeys(blocked))
 spec = importlib.util.spec_from_file_location("train", script)
 program = importlib.util.module_from_spec(spec)
@@ -72,6 +79,7 @@ def compare_program(
         done = subprocess.run(
             [sys.executable, "-c", _RUNNER % BATCH, json.dumps(arguments)],
             cwd=folder,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -1,4 +1,4 @@
-"""The source of a custom model: the definitions of its own files that it needs, as written there.
+"""The source of a custom model: the definitions that it needs, as written in its files.
 
 From the file of a model, and from the files next to it that it imports, come the class or function
 of the model and every definition that it names, directly or not. What is imported from installed
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +20,8 @@ from tui_trainer.export.source_code.layers import NoSourceError
 from tui_trainer.export.source_code.program import Import, ModelSource, bound_names, names_bound_by
 from tui_trainer.models.custom import loading
 from tui_trainer.models.custom.arguments import ModelSpec, arguments_of
-from tui_trainer.models.custom.process_state import custom_code
-from tui_trainer.models.custom.source_files import is_installed
+from tui_trainer.models.custom.module_finder import CustomImports
+from tui_trainer.models.custom.process_state import custom_code, imports_of
 from tui_trainer.protocol.reference import Reference
 
 
@@ -41,7 +42,7 @@ def custom_source(
     with custom_code(reference):
         target = loading.last_loaded(reference)
         arguments = arguments_of(target, reference.short, spec)
-        definitions = _Definitions()
+        definitions = _Definitions(imports_of(reference))
         definitions.add(_module_of(reference), reference.name)
         code, imports = definitions.code(), tuple(definitions.imports.values())
     given = ", ".join(f"{name}={literal(value)}" for name, value in arguments.items())
@@ -49,7 +50,8 @@ def custom_source(
     is_set = is_changed or (spec.dropout is not None and "dropout" not in arguments)
     if dropout is not None and is_set:
         code, build = _with_dropout(code, build, dropout)
-    files = ", ".join(repr(Path(file.name).name) for file in definitions.files)
+    used = [Path(file.name).name for file in definitions.files if file.needed]
+    files = ", ".join(map(repr, used))
     remark = f"The model is as written in {files}." if files else ""
     return ModelSource(code, build, imports, remark)
 
@@ -83,13 +85,15 @@ def _module_of(reference: Reference) -> ModuleType:
 def local_modules(reference: Reference) -> list[str]:
     """Return the top-level names of the modules that are custom code."""
     with custom_code(reference):
-        return sorted({name.partition(".")[0] for name in list(sys.modules) if _is_local(name)})
+        imports = imports_of(reference)
+        found = [name for name in list(sys.modules) if _is_local(name, imports)]
+    return sorted({name.partition(".")[0] for name in found})
 
 
-def _is_local(name: str) -> bool:
-    module = sys.modules.get(name)
-    file = getattr(module, "__file__", None)
-    return isinstance(file, str) and file.endswith(".py") and not is_installed(Path(file))
+def _is_local(name: str, imports: CustomImports) -> bool:
+    file = getattr(sys.modules.get(name), "__file__", None)
+    is_file = isinstance(file, str) and os.path.isabs(file)
+    return is_file and imports.is_custom_file(file)
 
 
 @dataclass
@@ -133,7 +137,8 @@ class _File:
 class _Definitions:
     """The definitions that a model needs, in an order in which they can be executed."""
 
-    def __init__(self) -> None:
+    def __init__(self, custom: CustomImports) -> None:
+        self._custom = custom
         self.imports: dict[str, Import] = {}
         self.files: list[_File] = []
         self._read: dict[str, _File] = {}
@@ -145,7 +150,7 @@ class _Definitions:
         Raises:
             NoSourceError: If it has none, or two files define the same name differently.
         """
-        if not _is_local(module.__name__):
+        if not self._is_local(module.__name__):
             statement = f"from {module.__name__} import {name}"
             self._import(Import(statement, name, f"{module.__name__}.{name}"))
             return
@@ -156,6 +161,9 @@ class _Definitions:
     def code(self) -> str:
         """Return the definitions."""
         return "\n\n\n".join(part for file in self.files if (part := _text_of(file)))
+
+    def _is_local(self, name: str) -> bool:
+        return _is_local(name, self._custom)
 
     def _file(self, module: ModuleType) -> _File:
         if module.__name__ not in self._read:
@@ -180,7 +188,7 @@ class _Definitions:
             if isinstance(statement, ast.Import | ast.ImportFrom):
                 self._need_import(file, index, name)
             elif index not in file.needed:
-                self._own(file, names_bound_by(statement))
+                self._claim(file, names_bound_by(statement))
                 file.needed.add(index)
                 self._need_names(file, statement)
                 self._need_calls(file, name)
@@ -209,7 +217,7 @@ class _Definitions:
             if isinstance(statement, ast.ImportFrom) and statement.names[0].name == "*":
                 module = self._resolved(file, statement)
                 if hasattr(module, name):
-                    if _is_local(module.__name__):
+                    if self._is_local(module.__name__):
                         self.add(module, name)
                     else:
                         line = f"from {module.__name__} import *"
@@ -229,7 +237,7 @@ class _Definitions:
                 self._need_member(file, index, statement, alias)
 
     def _need_module(self, alias: ast.alias) -> None:
-        if _is_local(alias.name):
+        if self._is_local(alias.name):
             raise _whole_module(alias.name, alias.name)
         top = alias.name.partition(".")[0]
         end = f" as {alias.asname}" if alias.asname else ""
@@ -242,7 +250,7 @@ class _Definitions:
         module = self._resolved(file, statement)
         name = alias.asname or alias.name
         whole = f"{module.__name__}.{alias.name}"
-        if not _is_local(module.__name__) and not _is_local(whole):
+        if not self._is_local(module.__name__) and not self._is_local(whole):
             end = f" as {alias.asname}" if alias.asname else ""
             line = f"from {module.__name__} import {alias.name}{end}"
             self._import(Import(line, name, whole))
@@ -254,7 +262,7 @@ class _Definitions:
             line = f"{name} = {alias.name}"
             lines = file.aliases.setdefault(index, [])
             if line not in lines:
-                self._own(file, {name})
+                self._claim(file, {name})
                 lines.append(line)
 
     def _resolved(self, file: _File, statement: ast.ImportFrom) -> ModuleType:
@@ -272,7 +280,7 @@ class _Definitions:
             if other.name == there.name and other.target != there.target:
                 raise NoSourceError(f"its files import two different things as {other.name}")
 
-    def _own(self, file: _File, names: set[str]) -> None:
+    def _claim(self, file: _File, names: set[str]) -> None:
         for name in names:
             if self._owners.setdefault(name, file.name) != file.name:
                 raise NoSourceError(f"two of its files define {name}")

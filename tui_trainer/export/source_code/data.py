@@ -15,7 +15,7 @@ _PLAIN_DATASETS = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": 
 _IDX_NAMES = "images-idx3-ubyte", "labels-idx1-ubyte"
 
 _DOWNLOAD = "from torchvision import datasets"
-_DOWNLOADED = ("folder", "train=train", "download=True")
+_DOWNLOADED = ("folder", "train=is_train", "download=True")
 
 _READ_IDX = '''\
 def read_idx(path):
@@ -127,7 +127,7 @@ def _read_idx(recipe: Recipe) -> str:
 def _load_split(recipe: Recipe) -> str:
     side = recipe.started.image_size
     lines = [
-        "def load_split(folder, train):",
+        "def load_split(folder, is_train):",
         f'    """Return images (N, {side}, {side}), 0 to 255, and labels (N) of a split."""',
     ]
     if recipe.files is not None:
@@ -136,13 +136,13 @@ def _load_split(recipe: Recipe) -> str:
     if dataset.startswith("emnist-"):
         return "\n".join([*lines, *_from_emnist(dataset.removeprefix("emnist-"))])
     if dataset == "qmnist":
-        arguments = ["folder", 'what="train" if train else "test10k"', "download=True"]
+        arguments = ["folder", 'what="train" if is_train else "test10k"', "download=True"]
         loaded = call("dataset = datasets.QMNIST", arguments, indent=4)
         lines += [f"    {_DOWNLOAD}", "", loaded]
         return "\n".join([*lines, *_moved("dataset.data", "dataset.targets[:, 0]")])
     images_name, labels_name = _IDX_NAMES
     lines += [
-        '    prefix = "train" if train else "t10k"',
+        '    prefix = "train" if is_train else "t10k"',
         f'    images = sorted(Path(folder).glob(f"{{prefix}}-{images_name}*"))',
         f'    labels = sorted(Path(folder).glob(f"{{prefix}}-{labels_name}*"))',
         "    if images and labels:  # IDX files",
@@ -158,7 +158,7 @@ def _load_split(recipe: Recipe) -> str:
 
 
 def _from_emnist(split: str) -> list[str]:
-    arguments = ["folder", f'split="{split}"', "train=train", "download=True"]
+    arguments = ["folder", f'split="{split}"', "train=is_train", "download=True"]
     labels = "dataset.targets - 1" if split == "letters" else "dataset.targets"
     return [
         f"    {_DOWNLOAD}",
@@ -178,7 +178,7 @@ def _moved(images: str, labels: str) -> list[str]:
 
 def _from_files(files: DataFiles) -> list[str]:
     lines = []
-    for condition, names in (("if train:", files.names[:2]), ("else:", files.names[2:])):
+    for condition, names in (("if is_train:", files.names[:2]), ("else:", files.names[2:])):
         lines.append(f"    {condition}")
         for variable, name in zip(("images", "labels"), names, strict=True):
             path = [f"Path(folder) / {literal(name)}"]
@@ -200,7 +200,7 @@ def _load_data(recipe: Recipe) -> str:
     lines = [
         "def load_data(folder):",
         '    """Return the training, validation and test split, each as (images, labels)."""',
-        "    images, labels = load_split(folder, train=True)",
+        "    images, labels = load_split(folder, is_train=True)",
     ]
     val = "None"
     if recipe.started.val_size:
@@ -215,7 +215,7 @@ def _load_data(recipe: Recipe) -> str:
             "    _, chosen = stratified_split(labels.tolist(), TRAIN_SIZE)",
             "    images, labels = images[chosen], labels[chosen]",
         ]
-    test = "load_split(folder, train=False)" if recipe.uses_test else "None"
+    test = "load_split(folder, is_train=False)" if recipe.uses_test else "None"
     lines.append(f"    return (images, labels), {val}, {test}")
     return "\n".join(lines)
 

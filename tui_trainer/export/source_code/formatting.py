@@ -18,7 +18,7 @@ LONGEST_COMMENT = 160
 def literal(value: Any) -> str:
     """Return the code of a constant: a number, a text, a bool, None, or tuples of these.
 
-    Whatever a text contains, the code is this text and nothing else.
+    The code of a text is one string literal, with any characters in the text.
     """
     if isinstance(value, tuple):
         inner = ", ".join(map(literal, value))

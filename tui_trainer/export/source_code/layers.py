@@ -18,6 +18,7 @@ CLASS = "Net"
 
 _SAME_IN_ALL_DIMENSIONS = ("kernel_size", "stride", "padding", "dilation", "output_padding")
 _NO_ARGUMENTS = ("device", "dtype")
+_VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _RESERVED = frozenset(dir(nn.Module())) | {"x"}
 
 
@@ -45,7 +46,7 @@ def model_class(model: nn.Module, doc: str, starts: Mapping[str, Sequence[str]])
     if all(_is_attribute(name) for name in names):
         return _with_forward(model, doc, starts)
     if starts:
-        raise NoSourceError("its layers are numbered and have initial weights of their own")
+        raise NoSourceError("its layers are numbered, and a factory initializes them")
     body = call("super().__init__", _arguments(model), indent=8)
     return f'class {CLASS}(nn.Sequential):\n    """{doc}"""\n\n    def __init__(self):\n{body}'
 
@@ -140,11 +141,9 @@ def _layer(layer: nn.Module | None) -> str:
 def _given(layer: nn.Module) -> list[tuple[str, Any]]:
     """Return the arguments of a layer that are not the default; the first ones have no name."""
     given: list[tuple[str, Any]] = []
-    is_leading = True
-    for name, parameter in inspect.signature(type(layer)).parameters.items():
-        if name in _NO_ARGUMENTS:
-            continue
-        if parameter.kind is parameter.VAR_POSITIONAL or parameter.kind is parameter.VAR_KEYWORD:
+    parameters = inspect.signature(type(layer)).parameters
+    for position, (name, parameter) in enumerate(parameters.items()):
+        if name in _NO_ARGUMENTS or parameter.kind in _VARIABLE:
             continue
         if not hasattr(layer, name):
             raise NoSourceError(f"{type(layer).__name__} does not keep its argument {name}")
@@ -153,11 +152,9 @@ def _given(layer: nn.Module) -> list[tuple[str, Any]]:
         is_default = not is_needed and value == _plain(name, parameter.default)
         if name == "stride" and parameter.default is None:
             is_default = value == _plain(name, getattr(layer, "kernel_size", None))
-        if is_default:
-            is_leading = False
-            continue
-        is_leading = is_leading and not isinstance(value, bool)
-        given.append(("" if is_leading else name, value))
+        if not is_default:
+            is_plain = is_needed or (position == 0 and not isinstance(value, bool))
+            given.append(("" if is_plain else name, value))
     return given
 
 

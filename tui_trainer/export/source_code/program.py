@@ -98,8 +98,7 @@ def program(recipe: Recipe, source: ModelSource) -> Program:
         ),
         Section("main", "Command line", training.main_code(recipe, build)),
     ]
-    own = [*before, *after]
-    names = _new_names(own, source)
+    names = _new_names([*before, *after], source)
     before, after = ([_renamed(s, names) for s in part] for part in (before, after))
     model = replace(model, cell=renamed(model.cell, names))
     sections = [*before, model, *after]
@@ -168,12 +167,12 @@ def _renamed(section: Section, names: Mapping[str, str]) -> Section:
     return replace(section, code=renamed(section.code, names), cell=renamed(section.cell, names))
 
 
-def _new_names(own: Iterable[Section], source: ModelSource) -> dict[str, str]:
+def _new_names(sections: Iterable[Section], source: ModelSource) -> dict[str, str]:
     """Return other names for those that the source of a custom model binds to something else."""
     theirs = bound_names(source.code)
     targets = dict.fromkeys(theirs, "") | {i.name: i.target for i in source.imports}
     ours = {i.name: i.target for i in (*_IMPORTS, _ARGPARSE)}
-    for section in own:
+    for section in sections:
         ours |= dict.fromkeys(bound_names(section.notebook_cell), section.name)
     if source.imports:
         ours["model"] = "model"

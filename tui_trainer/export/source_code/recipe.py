@@ -39,7 +39,7 @@ class Recipe:
         config: Its initial settings.
         started: Its start: sizes, mean and standard deviation of its data.
         changes: The settings that were changed during the training.
-        folder: The name of the folder of its own data; empty for a known dataset.
+        folder: The name of the folder of its data; empty for a known dataset.
         files: The files in this folder; None for a known dataset.
         uses_test: Whether the test set may be evaluated.
         remarks: What the program does not reproduce, a sentence each.

@@ -29,5 +29,5 @@ def layers_source(model: nn.Module) -> ModelSource:
     """
     size = sum(p.numel() for p in model.parameters())
     code = model_class(model, plural(size, "parameter") + ".", {})
-    remark = "Its initial weights are PyTorch's defaults, whatever the run's own code does to them."
+    remark = "Its initial weights are PyTorch's defaults; the code of the run may set others."
     return ModelSource(code, f"{CLASS}()", remark=remark)
