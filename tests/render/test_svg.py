@@ -193,7 +193,7 @@ def test_wrapped_text_fits_and_loses_nothing() -> None:
 def test_a_picture_in_a_file_has_every_pixel_enlarged() -> None:
     with Image.open(io.BytesIO(png(picture(0.0, 1.0, 1.0, 0.0, math.nan, 0.0), 3))) as image:
         assert image.size == (6, 9)
-        gray = image.convert("RGB")
+        gray = image.convert("RGBA").convert("RGB")
     assert [gray.getpixel((x, y)) for x, y in ((0, 0), (2, 2), (3, 2), (2, 3), (5, 5))] == [
         *((255,) * 3, (255,) * 3, (0,) * 3, (0,) * 3, (255,) * 3)
     ]

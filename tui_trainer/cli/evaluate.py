@@ -55,7 +55,7 @@ def evaluate(
     out: Annotated[
         str | None,
         option(
-            "Draw the views: FILE.svg or FILE.png for one view, FOLDER/ for a file each, of every "
+            "Draw the views: FILE.svg or FILE.png for one view, FOLDER/ for one file per view and "
             "layer",
             "--out",
             metavar="PATH",

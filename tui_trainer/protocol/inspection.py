@@ -35,7 +35,7 @@ VIEWS = (
         "misclassified",
         "misclassified images",
         ERRORS,
-        "the images of one cell of the confusion matrix",
+        "the images of one cell of the matrix, or all errors",
     ),
     View("classes", "classification report", ERRORS, "precision, recall, F1 by class"),
     View("calibration", "calibration", ERRORS, "reliability diagram and ECE"),

@@ -66,10 +66,15 @@ def _picture(context: Context, predictions: Predictions, number: int, total: int
     side = WIDEST if total * WIDEST**2 <= PIXELS else LEAST_SIDE
     return gray_picture(
         context.data.pictures(images)[0],
-        f"true {label}: {gallery.share(float(predictions.true_probability[number]))}, "
-        f"predicted {predicted}: {gallery.share(float(predictions.confidence[number]))}",
+        f"true {label}:{_kept(float(predictions.true_probability[number]))}, "
+        f"predicted {predicted}:{_kept(float(predictions.confidence[number]))}",
         most=side,
     )
+
+
+def _kept(probability: float) -> str:
+    """Return a probability in percent, which stays on the line of its class."""
+    return f" {gallery.share(probability)}".replace(" ", "\u00a0")
 
 
 def _table(predictions: Predictions, numbers: Sequence[int]) -> Table:

@@ -24,7 +24,7 @@ _WIDTHS = {
     character: width
     for width, characters in (
         (0.30, "'IJijl"),
-        (0.35, " ,./:;\\|·"),
+        (0.35, " ,./:;\\|·\u00a0"),
         (0.40, "()-[]ft"),
         (0.45, "!r"),
         (0.50, '"*_`'),
