@@ -18,6 +18,7 @@ from markdown_it import MarkdownIt
 from nbclient import NotebookClient
 
 from tests.cli.conftest import Cli, Refused
+from tests.cli.test_script_runs import trained
 from tests.data.idx_files import write_dataset
 from tests.headless.test_html_report import Page
 from tests.render.documents import HOSTILE
@@ -25,6 +26,7 @@ from tui_trainer import cli
 from tui_trainer.cli import notebook_program
 from tui_trainer.recording.about import About, write_about
 from tui_trainer.recording.folder import RunFolder
+from tui_trainer.recording.lock import Lock
 from tui_trainer.text import fmt
 
 EPOCHS = 6
@@ -159,7 +161,7 @@ def test_the_misclassified_images_are_those_of_evaluate(run: Cli, here: Path) ->
     for row, each in zip(rows, wrong, strict=True):
         shares = [each["probabilities"][each[name]] for name in ("true", "predicted")]
         for cell, share in zip((row[2], row[4]), shares, strict=True):
-            assert cell == (fmt.percent(share, 1) if share >= 0.0005 else "< 0.1 %")
+            assert cell == (fmt.percent(share, 1) if share >= 0.0005 else "below 0.1 %")
         assert row[-1] == fmt.loss(each["loss"]).strip()
     svg = here / "out/assignment_files/step-1-mistakes-2.svg"
     assert svg.read_text().count("<image ") == 10 + 1, "the images and the color key"
@@ -189,7 +191,11 @@ def test_the_layer_table_is_that_of_model_and_its_fields_are_the_measured_ones(
             assert (row["Rin"], row["Jin"]) == (before["Rout"], before["Jout"])
     parameters = fmt.count(record["totals"]["parameters"])
     assert total[head.index("parameters")] == parameters
-    assert rows_of(section(text, "Result"))[-6][1].startswith(f"{parameters}, ")
+    costs = {row[0]: row[1:] for row in rows_of(section(text, "Result"))}
+    assert costs["parameters"][0] == parameters
+    assert costs["multiply-adds"][0] == fmt.count(record["totals"]["multiply_adds"])
+    field = record["totals"]["receptive_field"]
+    assert costs["receptive field"][0] == f"{field}×{field}"
 
 
 def test_the_log_is_the_record(run: Cli, here: Path) -> None:
@@ -498,4 +504,78 @@ def test_a_run_that_diverged_is_reported_as_such(run: Cli, here: Path) -> None:
     text = written(run, "wild")
 
     assert f"> ▲ This run diverged: {summary.epochs_done} of 3 epochs are done; the check" in text
-    assert "diverged" in section(text, "Analysis (draft)")
+    assert "diverged" in section(text, "Analysis (draft)").lower()
+
+
+CUSTOM = """
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, image_size, classes):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 6, 3, stride=2)
+        self.head = nn.Linear(6, classes)
+
+    def forward(self, x):
+        print("a custom model can print")
+        return self.head(self.conv(x).relu().mean((2, 3)))
+"""
+
+
+def test_a_custom_model_is_described_without_its_folder(run: Cli, here: Path) -> None:
+    (here / "net.py").write_text(CUSTOM)
+    words = ["--no-ui", "--model", "net.py:Net", "--epochs", "1", "--val-size", "60"]
+    assert run(*words, "--data-dir", "digits", "--threads", "1", "--out", "runs/custom")[0] == 0
+
+    text = written(run, "custom")
+    notebook = written(run, "custom", kind="notebook")
+
+    assert "| model | net.py:Net | era-s6 |" in text
+    assert "mnist-tui --no-ui --model net.py:Net --data-dir digits --val-size 60 --epochs 1" in text
+    for document in (text, notebook):
+        assert str(here) not in document
+    record = record_of(run, "evaluate", "custom")
+    assert accuracy_cells(record)[2] in text
+    shutil.copytree(here / "digits", here / "out" / "digits")
+    lines = run_cells(here / "out" / "assignment.ipynb")
+    assert any(correct_text(record) in line for line in lines)
+
+
+@pytest.mark.parametrize("kind", ["color", "tokens"])
+def test_the_run_of_a_script_is_a_step_but_no_notebook(run: Cli, tmp_path: Path, kind: str) -> None:
+    folder, _ = trained(tmp_path, kind)
+    record = record_of(run, "evaluate", str(folder.path))
+    out = tmp_path / "out"
+
+    code, _, err = run("export", folder.path, "--as", "assignment,html,notebook", "--to", out)
+
+    assert code == 2
+    assert "assignment.ipynb: not written: the run is of a script" in err
+    text = (out / "assignment.md").read_text()
+    rows = rows_of(section(text, "Result"))
+    assert next(row[1:4] for row in rows if row[0] == "validation") == accuracy_cells(record)
+    assert rows_of(section(text, "Network"))
+    assert "python train.py" in section(text, "How to reproduce it")
+    assert (out / "assignment.html").is_file()
+
+
+def test_a_run_without_a_checkpoint_is_one_line(here: Path, refused: Refused) -> None:
+    for path in (here / "runs" / "first" / "checkpoints").iterdir():
+        path.unlink()
+    assert refused("export", "first", "--as", "assignment").startswith(
+        "first: has no checkpoint yet; start it again with"
+    )
+
+
+def test_a_run_that_another_process_trains_is_written_with_what_is_done(
+    run: Cli, here: Path
+) -> None:
+    folder = RunFolder(here / "runs" / "second")
+    summary = json.loads(folder.summary.read_text())
+    folder.summary.write_text(json.dumps({**summary, "state": "running", "epochs": 9}))
+    lock = Lock(folder.lock)
+    text = written(run, "second")
+    lock.release()
+    assert "This run is running: 2 of 9 epochs are done" in text

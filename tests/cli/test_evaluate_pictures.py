@@ -81,7 +81,7 @@ def test_every_view_and_layer_is_drawn_into_a_folder(run: Cli, trained: RunFolde
     names = {path.name for path in files}
     for view in ALL:
         assert any(name.startswith(view) for name in names), view
-    assert {"kernels-conv1.svg", "histograms-conv1.svg", "maps.svg"} <= names
+    assert {"kernels-conv1.svg", "histograms-conv1.svg", "maps.svg", "maps-conv1.svg"} <= names
     for path in files:
         root = parsed(path)
         assert_nothing_is_cut(root)

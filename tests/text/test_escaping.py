@@ -23,6 +23,7 @@ from tui_trainer.text.tables import csv_table, latex_table, markdown_table, righ
         ("a\\|b", r"a<span>&#92;</span>\|b"),
         (r"\(x\)", "<span>&#92;</span>(x<span>&#92;</span>)"),
         ("99.31 % [99.13, 99.45], epoch 2", "99.31 % [99.13, 99.45], epoch 2"),
+        ("+1.10 [+0.42, −1.78]", "+1.10 [+0.42, −1.78]"),
         ("[1.5](javascript:y)", r"\[1.5\](javascript:y)"),
         ("[1]: javascript:y", r"\[1\]: javascript:y"),
         ("[1][2] [x]", r"\[1\][2] \[x\]"),

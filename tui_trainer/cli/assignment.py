@@ -119,7 +119,7 @@ def _target(config: RunConfig, wanted: str, *, has_validation: bool) -> tuple[st
         return ("", None) if recorded is None else (_sentence(recorded.words), recorded)
     accuracy = target_accuracy(wanted)
     if accuracy is None:
-        return one_line(wanted), recorded
+        return one_line(wanted), None
     last = (recorded.last if recorded is not None else None) or HELD
     goal = Target(accuracy, last if has_validation else None)
     return _sentence(goal.words), goal
@@ -143,9 +143,14 @@ def _compared(
 
 
 def _settings(config: RunConfig) -> Mapping[str, tuple[Any, Any]]:
-    """Return the settings, each with its default; of paths the names."""
+    """Return the settings, each with its default; of paths the names.
+
+    The learning rate has the default of its optimizer, an augmentation that of its preset.
+    """
+    usual = RunConfig(optimizer=config.optimizer, augment=config.augment).resolved().as_dict()
+    usual |= {name: SETTINGS[name].default for name in ("optimizer", "augment")}
     return {
-        name: (_without_folder(name, value), SETTINGS[name].default_text or SETTINGS[name].default)
+        name: (_without_folder(name, value), usual.get(name))
         for name, value in config.resolved().as_dict().items()
     }
 
@@ -195,7 +200,7 @@ def _changes(events: Sequence[Event]) -> Iterator[str]:
     for event in events:
         match event:
             case SettingChanged():
-                yield setting_line(event)
+                yield setting_line(replace(event, by=""))  # no names of users and machines
             case Rewound():
                 diverged = f"diverged at step {count(event.from_step)}"
                 yield f"{diverged}, and reset to its checkpoint of step {count(event.step)}"

@@ -93,6 +93,7 @@ def evaluate(
     if report is not None:
         check_report(report)
     files = _picture_files(out, formats, len(selected))
+    is_folder = files is not None and files.is_folder
 
     from tui_trainer.headless import evaluation_text as front
     from tui_trainer.headless.diagnosis_text import evaluated
@@ -102,7 +103,8 @@ def evaluate(
         selected,
         chosen,
         on_test=test,
-        all_layers=report is not None or (files is not None and files.is_folder),
+        all_layers=report is not None or is_folder,
+        after_overview=is_folder,
         test_evaluations=found.recorded.test_evaluations,
     )
     events = answers(config, sequence.questions(), found)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from tui_trainer.headless.evaluation_text import Evaluation, about, accuracy_line
-from tui_trainer.headless.view_questions import LAYER, Shown
+from tui_trainer.headless.view_questions import ALL, LAYER, Shown
 from tui_trainer.protocol.exhibit import Exhibit, Words
 from tui_trainer.render.plain_exhibit import value_text
 from tui_trainer.render.svg.document import answered, exhibit_svg
@@ -41,7 +41,9 @@ def view_svg(found: Evaluation, shown: Shown, exhibit: Exhibit) -> str:
 
 
 def _layer(exhibit: Exhibit) -> str:
-    return next((value_text(each.value) for each in exhibit.controls if each.name == LAYER), "")
+    """Return the name of the shown layer; empty for none, and for all of them."""
+    layers = (value_text(each.value) for each in exhibit.controls if each.name == LAYER)
+    return next((layer for layer in layers if layer != ALL), "")
 
 
 def _file_name(shown: Shown, exhibit: Exhibit) -> str:

@@ -51,6 +51,7 @@ class ViewQuestions(QuestionSequence):
             control.
         on_test: Whether to evaluate the test set, which is counted.
         all_layers: Whether to ask for every layer if a view shows one at a time.
+        after_overview: Whether to ask for them also after an overview of all layers.
         test_evaluations: The number of earlier test evaluations.
 
     Attributes:
@@ -66,6 +67,7 @@ class ViewQuestions(QuestionSequence):
         *,
         on_test: bool = False,
         all_layers: bool = False,
+        after_overview: bool = False,
         test_evaluations: int = 0,
     ) -> None:
         super().__init__()
@@ -73,6 +75,7 @@ class ViewQuestions(QuestionSequence):
         self._chosen = chosen
         self._images: Choices = ((IMAGES, TEST),) if on_test else ()
         self._all_layers = all_layers
+        self._after_overview = after_overview
         self.overview: Exhibit | None = None
         self.shown: list[Shown] = []
         self.test_evaluations = test_evaluations
@@ -126,6 +129,6 @@ class ViewQuestions(QuestionSequence):
         if not self._all_layers or view.name not in LAYER_BY_LAYER or LAYER in dict(choices):
             return []
         control = next((each for each in exhibit.controls if each.name == LAYER), None)
-        if control is None or control.value == ALL:
+        if control is None or (control.value == ALL and not self._after_overview):
             return []
         return [step for step in control.steps if step not in (control.value, ALL)]

@@ -48,7 +48,7 @@ _MARKDOWN = str.maketrans(
 _INSIDE_WORD = re.compile(r"(?<=[^\W_])\\_(?=[^\W_])")
 """An escaped ``_`` within a word, where it has no meaning: ``base_lr``."""
 
-_INTERVAL = re.compile(r"\\\[([\d., −-]+)\\\](?!\\?[(\[:])")
+_INTERVAL = re.compile(r"\\\[([\d., +−-]+)\\\](?!\\?[(\[:])")
 """The escaped brackets of an interval, which can be no link: ``[99.13, 99.45]``."""
 
 _AUTOLINK = re.compile(r"\b(https?|ftp)(?=://)|\b(www)(?=\.)", re.IGNORECASE)

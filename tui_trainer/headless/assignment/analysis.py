@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from tui_trainer.headless.assignment.facts import Step
 from tui_trainer.headless.event_text import finding_lines
 from tui_trainer.protocol.config import SETTINGS
-from tui_trainer.protocol.diagnosis import SIGNS, by_severity, tally
+from tui_trainer.protocol.diagnosis import SIGNS, Diagnosis, by_severity, tally
 from tui_trainer.protocol.document import Items, Part
 from tui_trainer.protocol.exhibit import Words
 from tui_trainer.protocol.settings import RECORD
-from tui_trainer.recording.comparison import RunComparison
+from tui_trainer.recording.comparison import CHANGED, RunComparison
 from tui_trainer.recording.comparison_text import (
     caution_text,
     setting_text,
@@ -45,14 +45,19 @@ def analysis(step: Step) -> Iterator[Part]:
 
 def _compared(step: Step, found: RunComparison) -> Iterator[str]:
     """Yield the changed settings, and the paired difference with its test."""
+    settings = [(name, without_folders(values)) for name, values in found.settings]
     changes = [
         f"{name} {setting_text(name, values[0])} → {setting_text(name, values[1])}"
-        for name, values in ((name, without_folders(values)) for name, values in found.settings)
-        if name not in SETTINGS or SETTINGS[name].group != RECORD  # those train nothing else
+        for name, values in settings
+        if name in SETTINGS and SETTINGS[name].group != RECORD  # those train nothing else
     ]
     yield f"Changed: {', '.join(changes)}." if changes else "The settings are the same."
+    for name, values in settings:
+        for label, changed in zip(found.labels, values, strict=True):
+            if name == CHANGED and changed:
+                yield f"{_capital(label)} was changed while it trained: {', '.join(changed)}."
     for difference in found.differences:
-        yield verdict(found, difference)
+        yield _capital(verdict(found, difference))
     if caution := caution_text(found):
         yield caution
     yield from found.notes
@@ -82,7 +87,7 @@ def _findings(step: Step) -> Iterator[str]:
     """Yield the active findings with cause and advice, and the titles of those that cleared."""
     active = step.history.most_severe_first
     for found in active:
-        yield f"{SIGNS[found.severity]} {' — '.join(finding_lines(found))}"
+        yield f"{_sign(found)}{_capital(' — '.join(finding_lines(found)))}"
     if not active:
         yield "✓ No active findings at the end."
     cleared = [*dict.fromkeys(each.finding.title for each in step.history.past_findings)]
@@ -99,4 +104,13 @@ def _design(step: Step) -> Iterator[str]:
     for found in by_severity(step.review):
         if found.severity != "ok":
             advice = f" Try: {found.advice}." if found.advice else ""
-            yield f"{found.heading}: {found.evidence}.{advice}"
+            yield f"{_sign(found)}{_capital(found.title)}: {found.evidence}.{advice}"
+
+
+def _sign(found: Diagnosis) -> str:
+    """Return the sign of an error or a warning; that of a note would look like another bullet."""
+    return f"{SIGNS[found.severity]} " if found.severity in ("error", "warning") else ""
+
+
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"

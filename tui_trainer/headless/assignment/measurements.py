@@ -201,5 +201,5 @@ def _mistake_row(record: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _probability(share: float) -> str:
-    """Return a probability in percent; one that would be rounded to 0 is ``< 0.1 %``."""
-    return fmt.percent(share, 1) if share >= 0.0005 else "< 0.1 %"
+    """Return a probability in percent; one that would be rounded to 0 is ``below 0.1 %``."""
+    return fmt.percent(share, 1) if share >= 0.0005 else "below 0.1 %"

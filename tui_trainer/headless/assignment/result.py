@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tui_trainer.headless.assignment.facts import HELD, Step
 from tui_trainer.history.target import Target, Verdict, verdict_on
@@ -63,7 +63,7 @@ def result(step: Step) -> Iterator[Part]:
     yield Table(caption="", heads=ACCURACY_HEADS, rows=tuple(_accuracies(step)))
     yield from _remarks(step)
     yield from _verdicts(step)
-    yield Table(caption="", heads=("cost", "value"), rows=tuple(_costs(step)))
+    yield Table(caption="", heads=("cost", "value", ""), rows=tuple(_costs(step)))
 
 
 def _accuracies(step: Step) -> Iterator[tuple[str, ...]]:
@@ -121,17 +121,21 @@ def _verdicts(step: Step) -> Iterator[Words]:
         if step.target:
             text = "The target is in words: compare it with the figures yourself."
             yield Words(text=text, tone="muted")
+        yield from _last_accuracies(step.history.epochs[-HELD:])
         return
     if step.goal.last is None:
         yield _verdict(verdict_on(step.history, step.goal))
     verdict = last_epochs(step)
     if verdict is not None and (step.has_validation or step.goal.last is not None):
         yield _verdict(verdict)
-        if verdict.measured:
-            epochs = ", ".join(
-                f"{fmt.percent(accuracy)} (epoch {epoch})" for epoch, accuracy in verdict.measured
-            )
-            yield Words(text=f"Validation accuracy of the last epochs: {epochs}.")
+        yield from _last_accuracies(step.history.epochs[-(verdict.target.last or HELD) :])
+
+
+def _last_accuracies(epochs: Sequence[EpochDone]) -> Iterator[Words]:
+    found = [(each.epoch, each.val_accuracy) for each in epochs if each.val_accuracy is not None]
+    if found:
+        texts = ", ".join(f"{fmt.percent(accuracy)} (epoch {epoch})" for epoch, accuracy in found)
+        yield Words(text=f"Validation accuracy of the last epochs: {texts}.")
 
 
 def _verdict(verdict: Verdict) -> Words:
@@ -140,18 +144,18 @@ def _verdict(verdict: Verdict) -> Words:
     return Words(text=f"{text}.", tone=tone)
 
 
-def _costs(step: Step) -> Iterator[tuple[str, str]]:
+def _costs(step: Step) -> Iterator[tuple[str, str, str]]:
     whole, summary, started = totals(step.layers), step.summary, step.started
     share = fmt.percent(whole.parameters / started.budget, 1)
-    yield (
-        "parameters",
-        f"{fmt.count(whole.parameters)}, {share} of the budget of {fmt.count(started.budget)}",
-    )
-    yield "multiply-adds per image", fmt.count(whole.multiply_adds)
-    yield "receptive field of a logit", fmt.field(whole.receptive_field)
-    yield "epochs", f"{summary.epochs_done} of {summary.epochs}, {fmt.count(summary.step)} updates"
+    budget = f"{share} of the budget of {fmt.count(started.budget)}"
+    yield "parameters", fmt.count(whole.parameters), budget
+    yield "multiply-adds", fmt.count(whole.multiply_adds), "per image"
+    yield "receptive field", fmt.field(whole.receptive_field), "of a logit"
+    updates = f"of {summary.epochs}, {fmt.plural(summary.step, 'update')}"
+    yield "epochs", fmt.count(summary.epochs_done), updates
     yield (
         "training time",
-        f"{summary.seconds:,.1f} s ({fmt.duration(summary.seconds)}) on {started.hardware}",
+        fmt.duration(summary.seconds),
+        f"on {started.hardware}, {summary.seconds:,.1f} s",
     )
-    yield "training images", fmt.count(started.train_size)
+    yield "training images", fmt.count(started.train_size), "in each epoch"

@@ -54,7 +54,7 @@ def assignment(steps: Sequence[Step], command: str) -> Document:
         parts=(Words(text=ABOUT), Words(text=made, tone="muted")),
         sections=(
             *([_overview(steps)] if is_series else []),
-            *(_step(step, is_series=is_series) for step in steps),
+            *map(_step, steps),
         ),
     )
 
@@ -94,7 +94,7 @@ def _overview_row(step: Step) -> tuple[str, ...]:
 # --- a step
 
 
-def _step(step: Step, *, is_series: bool) -> Section:
+def _step(step: Step) -> Section:
     """Return the section of a step; its parts are in the order in which a teacher reads them."""
     name, images = f"step-{step.number}", step.evaluation.images
     inner: list[tuple[str, str, tuple[Part, ...]]] = [
@@ -113,7 +113,7 @@ def _step(step: Step, *, is_series: bool) -> Section:
         inner.append(("pytorch", "The model in PyTorch", tuple(_program(step))))
     return Section(
         name=name,
-        title=f"Step {step.number}: {step.name}" if is_series else step.name,
+        title=f"Step {step.number}: {step.name}",
         parts=tuple(_about(step)),
         sections=tuple(
             Section(name=f"{name}-{short}", title=title, parts=parts)
