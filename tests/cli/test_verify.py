@@ -16,6 +16,10 @@ import pytest
 
 from tests.cli.conftest import Cli, Refused
 from tests.data.idx_files import write_dataset
+from tui_trainer.grading.outcome import Outcome, Status
+from tui_trainer.grading.requirements import Requirements
+from tui_trainer.headless.streams import DataOut
+from tui_trainer.headless.verify_text import print_outcomes
 from tui_trainer.models.custom.loading import models_in
 from tui_trainer.protocol.errors import InputError
 
@@ -229,6 +233,27 @@ def test_a_training_that_cannot_start_is_a_failure(run: Cli) -> None:
     Path("net.py").write_text("1 / 0")
     verified(run, "net.py", "--target-accuracy", 0.5, "--epochs", 1, code=15)
     assert not [*Path("runs").glob("*")]
+
+
+def test_a_narrow_terminal_has_the_reasons_below_the_table(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes = [
+        Outcome(name="a.py", model="Net", status=Status.MET),
+        Outcome(name="b.py", status=Status.ERROR, problem="b.py:1: " + "words " * 30),
+    ]
+    print_outcomes(outcomes, Requirements(), is_folder=True, as_json=False)
+    wide = capsys.readouterr().out.splitlines()
+    monkeypatch.setattr(DataOut, "width", 79)
+    print_outcomes(outcomes, Requirements(), is_folder=True, as_json=False)
+    narrow = capsys.readouterr().out.splitlines()
+
+    assert wide[2].endswith("words")
+    assert len(wide) == 5
+    assert max(map(len, narrow)) <= 79
+    assert narrow[2].split() == ["b.py", "-", "✗", "error", "-", "-", "-", "0:00"]
+    assert " ".join(narrow[4:-2]).split() == [*["b.py:", "b.py:1:"], *["words"] * 30]
+    assert narrow[-1] == wide[-1] == "2 submissions: 1 met, 1 error"
 
 
 def test_every_model_of_a_file(run: Cli, tmp_path: Path) -> None:

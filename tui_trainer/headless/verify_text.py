@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tui_trainer.grading.outcome import Outcome, Status, exit_code_of, tally
 from tui_trainer.grading.requirements import Requirements
-from tui_trainer.headless.streams import Console, standard_output
+from tui_trainer.headless.streams import Console, DataOut, standard_output
 from tui_trainer.headless.text_table import table
 from tui_trainer.text import fmt
 from tui_trainer.text.escaping import markdown_escape
@@ -48,7 +48,8 @@ class Progress:
     def show(self, words: str) -> None:
         """Draw the line, a few times a second."""
         if self._console.due():
-            count = f"{self._done} of {self._total} verified · " if self._total > 1 else ""
+            gap = " · " if words else ""
+            count = f"{self._done} of {self._total} verified{gap}" if self._total > 1 else ""
             room = max(0, self._console.width - len(count))
             self._console.draw([Cell(f"{count}{fmt.clip(words, room)}")])
 
@@ -71,15 +72,28 @@ def print_outcomes(
         )
         return
     if is_folder or len(outcomes) > 1:
-        for line in table([HEAD, *map(_cells, outcomes)], RIGHT):
-            out.row(line)
-        out.line("")
+        _print_table(outcomes, out)
         out.line(tally(outcomes))
     else:
         for line in _lines(outcomes[0]):
             out.line(line)
     if requirements.target is not None and requirements.target.last is not None:
         out.line("accuracy: on validation images; the test set is evaluated once, at the end")
+
+
+def _print_table(outcomes: Sequence[Outcome], out: DataOut) -> None:
+    """Write a row per submission; where a terminal is too narrow, the reasons below the table."""
+    rows = [HEAD, *map(_cells, outcomes)]
+    lines = table(rows, RIGHT)
+    is_wide = out.width is None or max(map(fmt.columns, lines)) <= out.width
+    for line in lines if is_wide else table([row[:-1] for row in rows], RIGHT):
+        out.row(line)
+    out.line("")
+    if not is_wide:
+        for row in rows[1:]:
+            if row[-1]:
+                out.line(f"{row[0]}: {row[-1]}")
+        out.line("")
 
 
 def _cells(outcome: Outcome) -> tuple[str, ...]:
