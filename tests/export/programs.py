@@ -83,6 +83,33 @@ def run_of(config: RunConfig, *commands: tuple[int, Command]) -> Trained:
     return Trained(config, events, store.last_good.part("model"))
 
 
+def started_of(config: RunConfig) -> RunStarted:
+    """Return the start of a run of 60 images."""
+    return RunStarted(
+        model=config.model,
+        dataset="digits",
+        classes=10,
+        image_size=28,
+        parameters=559,
+        layers=(),
+        train_size=55,
+        val_size=5,
+        test_size=20,
+        mean=0.2,
+        std=0.3,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        base_lr=config.base_lr,
+        optimizer=config.optimizer,
+        schedule=config.schedule,
+        augmentation=not config.augmentation.is_none,
+        dropout=None,
+        seed=config.seed,
+        device="cpu",
+        threads=1,
+    )
+
+
 @dataclass
 class Draws:
     """The random numbers of the engine, in the order in which a program asks for them."""

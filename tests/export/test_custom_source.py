@@ -11,12 +11,16 @@ from typing import Any
 import pytest
 import torch
 
+from tests.data.idx_files import write_dataset
+from tests.export.programs import Trained, complaints_of_ruff, namespace_of, started_of
+from tui_trainer.export.source_code import weights_bytes
 from tui_trainer.export.source_code.custom_model import custom_source, local_modules
 from tui_trainer.export.source_code.layers import NoSourceError
-from tui_trainer.export.source_code.program import ModelSource
+from tui_trainer.export.source_code.program import ModelSource, program
 from tui_trainer.export.source_code.zoo_model import layers_source
 from tui_trainer.models.build import build_model
 from tui_trainer.models.custom.arguments import ModelSpec
+from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.reference import parse_reference
 
 NET = '''
@@ -226,6 +230,36 @@ def test_dropout_of_an_option_is_set(tmp_path: Path) -> None:
     )
     asked = source_of(tmp_path / "2", {"net.py": asking}, "net.py:Net", dropout=0.3)
     assert asked.build == "Net(dropout=0.3)"
+
+
+@pytest.mark.parametrize("name", ["model", "train", "evaluate", "F", "DATA_DIR", "main"])
+def test_a_factory_may_have_any_name(tmp_path: Path, name: str) -> None:
+    text = f"""
+        from torch import nn
+
+        def {name}(image_size):
+            return nn.Sequential(nn.Flatten(), nn.Linear(image_size**2, 10))
+        """
+    source = source_of(tmp_path, {"net.py": text}, f"net.py:{name}")
+    config = RunConfig(model="pico", data_dir="digits")
+    recipe = Trained(config, [started_of(config)], {}).recipe()
+    write_dataset(tmp_path / "digits", gzip=False)
+    written = program(recipe, source)
+
+    cells = [section.notebook_cell for section in written.sections if section.name != "main"]
+    (tmp_path / "weights.pt").write_bytes(weights_bytes(executed(source, [])))
+    names: dict[str, Any] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        for cell in cells:
+            exec(compile(cell, "cell", "exec"), names)
+    script = namespace_of(written)
+
+    assert type(eval(written.build, script)) is torch.nn.Sequential
+    assert type(names["trained"]) is torch.nn.Sequential
+    (tmp_path / "train.py").write_text(written.script)
+    (tmp_path / "net.py").unlink()
+    assert complaints_of_ruff(tmp_path) == ""
 
 
 def refusal(folder: Path, files: dict[str, str], reference: str = "net.py:Net") -> str:

@@ -12,7 +12,14 @@ import pytest
 import torch
 
 from tests.data.idx_files import INT, idx_bytes, write_dataset
-from tests.export.programs import Draws, Trained, complaints_of_ruff, namespace_of, run_of
+from tests.export.programs import (
+    Draws,
+    Trained,
+    complaints_of_ruff,
+    namespace_of,
+    run_of,
+    started_of,
+)
 from tui_trainer.data.dataset import stratified_split
 from tui_trainer.data.downloads import fetch
 from tui_trainer.data.idx import read_folder
@@ -24,7 +31,6 @@ from tui_trainer.models.torchvision_compat import import_torchvision
 from tui_trainer.protocol import commands
 from tui_trainer.protocol.commands import Command
 from tui_trainer.protocol.config import DATASETS, MODELS, RunConfig
-from tui_trainer.protocol.events import RunStarted
 from tui_trainer.protocol.schedules import factor
 
 SMALL = RunConfig(
@@ -221,29 +227,3 @@ def as_qmnist(raw: Path) -> None:
         content = idx_bytes([len(rows) // 8, 8], struct.pack(f">{len(rows)}i", *rows), code=INT)
         path.with_name(path.name.replace("idx1-ubyte", "idx2-int")).write_bytes(content)
         path.unlink()
-
-
-def started_of(config: RunConfig) -> RunStarted:
-    return RunStarted(
-        model=config.model,
-        dataset="digits",
-        classes=10,
-        image_size=28,
-        parameters=559,
-        layers=(),
-        train_size=55,
-        val_size=5,
-        test_size=20,
-        mean=0.2,
-        std=0.3,
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        base_lr=config.base_lr,
-        optimizer=config.optimizer,
-        schedule=config.schedule,
-        augmentation=not config.augmentation.is_none,
-        dropout=None,
-        seed=config.seed,
-        device="cpu",
-        threads=1,
-    )

@@ -8,7 +8,15 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tui_trainer.export.source_code import SCRIPT, WEIGHTS, Program, Section, data, training
+from tui_trainer.export.source_code import (
+    SCRIPT,
+    WEIGHTS,
+    Program,
+    Section,
+    data,
+    evaluation,
+    training,
+)
 from tui_trainer.export.source_code.formatting import comment, joined, renamed
 from tui_trainer.export.source_code.recipe import Recipe
 
@@ -77,60 +85,67 @@ class ModelSource:
 
 def program(recipe: Recipe, source: ModelSource) -> Program:
     """Return the program of a run."""
-    build = source.build
-    before = [
-        Section("settings", "Settings", _settings(recipe)),
-        Section("data", "Data", data.data_code(recipe), _DATA_CELL),
-    ]
-    model = Section("model", "Model", source.code, f"model = {build}.to(DEVICE)")
-    after = [
-        Section(
-            "evaluation",
-            "Evaluation",
-            training.evaluation_code(recipe),
-            "\n".join([training.load_weights(f'"{WEIGHTS}"'), *training.reports(recipe)]),
-        ),
-        Section(
-            "training",
-            "Training",
-            training.training_code(recipe),
-            "\n".join([*_training_cell(build), *training.reports(recipe, "trained")]),
-        ),
-        Section("main", "Command line", training.main_code(recipe, build)),
-    ]
+    before, after = _before_model(recipe), _after_model(recipe)
     names = _new_names([*before, *after], source)
-    before, after = ([_renamed(s, names) for s in part] for part in (before, after))
-    model = replace(model, cell=renamed(model.cell, names))
-    sections = [*before, model, *after]
+    cell = f"model = {_BUILD}.to(DEVICE)"
+    model = Section("model", "Model", "", cell)
+    adapted = [_adapted(part, names, source) for part in (*before, model, *after)]
+    sections = [replace(s, code=source.code) if s.name == "model" else s for s in adapted]
     remarks = tuple(filter(None, (source.remark, *recipe.remarks)))
     notebook = [s.notebook_cell for s in sections if s.name != "main"]
     imports = Section("imports", "Imports", _imports(notebook, source, names))
-    script = _imports([*notebook, _ARGPARSE.name], source, names)
+    script_imports = _imports([*notebook, _ARGPARSE.name], source, names)
+    settings, *others = (section.code for section in sections)
+    top = joined([_head(recipe, remarks), script_imports, settings], 1)
     return Program(
         summary=_summary(recipe),
         results=recipe.results,
         remarks=remarks,
         sections=(imports, *sections),
-        build=build,
-        script=joined(
-            [
-                joined([_head(recipe, remarks), script, before[0].code], 1),
-                *(s.code for s in sections[1:]),
-            ]
-        )
-        + "\n",
+        build=source.build,
+        script=joined([top, *others]) + "\n",
     )
 
 
-_DATA_CELL = "train_set, val_set, test_set = load_data(DATA_DIR)"
+_BUILD = "BUILD_MODEL"
+"""Stands for the expression that builds a model, until the other names are settled."""
 
 
-def _training_cell(build: str) -> list[str]:
+def _before_model(recipe: Recipe) -> list[Section]:
     return [
-        "torch.manual_seed(SEED)",
-        f"trained = {build}.to(DEVICE)",
-        "train(trained, train_set, val_set)",
+        Section("settings", "Settings", _settings(recipe)),
+        Section("data", "Data", data.data_code(recipe), _DATA_CELL),
     ]
+
+
+def _after_model(recipe: Recipe) -> list[Section]:
+    load, reports = evaluation.load_weights(f'"{WEIGHTS}"'), evaluation.reports(recipe)
+    trained = [*_TRAINING_CELL, *evaluation.reports(recipe, "trained")]
+    return [
+        Section(
+            "evaluation",
+            "Evaluation",
+            evaluation.evaluation_code(recipe),
+            "\n".join([load, *reports]),
+        ),
+        Section("training", "Training", training.training_code(recipe), "\n".join(trained)),
+        Section("main", "Command line", evaluation.main_code(recipe, _BUILD)),
+    ]
+
+
+def _adapted(section: Section, names: Mapping[str, str], source: ModelSource) -> Section:
+    """Return a section with the other names, and with the expression that builds the model."""
+    code, cell = (renamed(text, names) for text in (section.code, section.cell))
+    build = source.build
+    return replace(section, code=code.replace(_BUILD, build), cell=cell.replace(_BUILD, build))
+
+
+_DATA_CELL = "train_set, val_set, test_set = load_data(DATA_DIR)"
+_TRAINING_CELL = (
+    "torch.manual_seed(SEED)",
+    f"trained = {_BUILD}.to(DEVICE)",
+    "train(trained, train_set, val_set)",
+)
 
 
 def _settings(recipe: Recipe) -> str:
@@ -163,10 +178,6 @@ def _head(recipe: Recipe, remarks: Sequence[str]) -> str:
 # --- names
 
 
-def _renamed(section: Section, names: Mapping[str, str]) -> Section:
-    return replace(section, code=renamed(section.code, names), cell=renamed(section.cell, names))
-
-
 def _new_names(sections: Iterable[Section], source: ModelSource) -> dict[str, str]:
     """Return other names for those that the source of a custom model binds to something else."""
     theirs = bound_names(source.code)
@@ -174,8 +185,7 @@ def _new_names(sections: Iterable[Section], source: ModelSource) -> dict[str, st
     ours = {i.name: i.target for i in (*_IMPORTS, _ARGPARSE)}
     for section in sections:
         ours |= dict.fromkeys(bound_names(section.notebook_cell), section.name)
-    if source.imports:
-        ours["model"] = "model"
+    ours["model"] = "model"
     clashing = [name for name in ours if name in targets and targets[name] != ours[name]]
     return {name: _free(name, {*targets, *ours}) for name in clashing}
 
