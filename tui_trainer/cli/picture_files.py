@@ -62,8 +62,8 @@ def picture_files(out: str, formats: str, wanted: int, option: str = "--out") ->
     """
     path, kind = Path(out), Path(out).suffix.lower().removeprefix(".")
     shown = f"{option} {printable(out)}"
-    if not out:
-        raise InputError(f"{option}: names no file; choose c.svg, c.png, or a folder")
+    if out in ("", "-"):
+        raise InputError(f"{shown}: names no file; choose c.svg, c.png, or a folder")
     chosen = _formats(formats)
     if kind in FORMATS and not out.endswith(("/", os.sep)) and not path.is_dir():
         if chosen and chosen != (kind,):

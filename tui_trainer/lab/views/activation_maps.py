@@ -110,7 +110,8 @@ def _notes(context: Context, row: LayerRow, cam: GradCam) -> tuple[Words, ...]:
     notes = [Words(text=coarse + sees, tone="plain" if row.receptive_field else "warning")]
     if not isfinite(cam.kept):
         return tuple(notes)
-    left = f"Averaged over the positions, {percent(cam.kept, 0)} of the squared gradient is left"
+    share = percent(cam.kept, 0 if cam.kept >= 0.1 else 1)
+    left = f"Averaged over the positions, {share} of the squared gradient is left"
     if cam.kept >= LITTLE:
         return (*notes, Words(text=f"{left}.", tone="muted"))
     why = (
