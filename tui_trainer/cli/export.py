@@ -123,7 +123,7 @@ def export(
         str, option(f"Formats, separated by commas: {', '.join((*FORMATS, *HAND_IN))}", "--as")
     ] = "",
     to: Annotated[
-        Path | None, option("Output folder (exports/ in the run's folder)", "--to")
+        Path | None, option("Output folder (exports/ in the folder of the first run)", "--to")
     ] = None,
     checkpoint: Annotated[
         str, option("Checkpoint to export: last, best or epoch-N (last)")
