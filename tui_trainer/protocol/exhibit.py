@@ -44,11 +44,17 @@ class Control:
     high: float | None = None
 
     def turned(self, direction: int) -> Value:
-        """Return the next step up (1) or down (-1); the current value if there is none."""
+        """Return the next step up (1) or down (-1); the current value if there is none.
+
+        A word next to the first or the last number is the step after it.
+        """
         if isinstance(self.value, float | int):
             numbers = [step for step in self.steps if isinstance(step, float | int)]
             beyond = [step for step in numbers if (step - self.value) * direction > 0]
-            return (min(beyond) if direction > 0 else max(beyond)) if beyond else self.value
+            if beyond:
+                return min(beyond) if direction > 0 else max(beyond)
+            if self.value not in self.steps:
+                return self.value
         place = self.steps.index(self.value) + direction if self.value in self.steps else 0
         return self.steps[min(max(0, place), len(self.steps) - 1)]
 

@@ -86,7 +86,7 @@ def test_an_empty_cell_keeps_its_controls(context_of: Contexts, seen: Seen) -> N
     right = with_predictions(context, torch.eye(10)[context.digits.labels.cpu()])
     shown = seen(right, "misclassified", true=3, predicted=5)
     assert words(shown) == "No validation image of class 3 is predicted as 5."
-    assert [control.value for control in shown.controls] == ["validation", "cell", 3.0, 5.0, 1.0]
+    assert [control.value for control in shown.controls] == ["validation", 3.0, 5.0, 1.0]
     assert figures(shown)["digits"] == []
 
 
@@ -207,7 +207,7 @@ def test_the_gallery_has_the_errors_with_the_highest_loss(
 ) -> None:
     context = random_context(context_of("tiny"))
     judged = context.prediction_store.by_split["validation"]
-    shown = seen(context, "misclassified", show="all", count=float(many))
+    shown = seen(context, "misclassified", true="all", count=float(many))
     wrong = (judged.predicted != judged.labels).nonzero().flatten().tolist()
     losses = {n: -float(judged.probabilities[n, judged.labels[n]].log()) for n in wrong}
     wanted = sorted(wrong, key=lambda n: -losses[n])[:many]
@@ -232,7 +232,17 @@ def test_the_gallery_has_the_errors_with_the_highest_loss(
 def test_a_gallery_without_errors_is_a_sentence(context_of: Contexts, seen: Seen) -> None:
     context = context_of("tiny")
     right = one_hot(context.digits.labels.long().cpu(), 10).float()
-    shown = seen(with_predictions(context, right), "misclassified", show="all")
+    shown = seen(with_predictions(context, right), "misclassified", true="all")
     assert "No validation image is misclassified." in words(shown)
     assert figures(shown)["digits"] == []
     assert shown.opens is None
+
+
+def test_the_gallery_comes_after_the_last_class(context_of: Contexts, seen: Seen) -> None:
+    context = random_context(context_of("tiny"))
+    last = seen(context, "misclassified", true=9.0, predicted=1.0).controls[1]
+    assert (last.value, last.turned(1), last.turned(-1)) == (9.0, "all", 8.0)
+    gallery_control = seen(context, "misclassified", true="all").controls[1]
+    assert (gallery_control.value, gallery_control.turned(-1)) == ("all", 9.0)
+    first = seen(context, "misclassified", true=0.0, predicted=1.0).controls[1]
+    assert first.turned(-1) == 0.0

@@ -28,5 +28,5 @@ class AssignmentQuestions(ViewQuestions):
         """Yield the questions, each once."""
         yield from super().questions()
         self.activity = "misclassified images"
-        choices = (("show", "all"), ("count", float(MOST)))
+        choices = (("true", "all"), ("count", float(MOST)))
         self.mistakes = yield from self.ask("view/misclassified", choices)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tui_trainer.lab.context import Context, Parts
-from tui_trainer.lab.controls import Controls, link_to, word_control
+from tui_trainer.lab.controls import Controls, link_to
 from tui_trainer.lab.drawing import digit_picture, probability_bars
 from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views import gallery
 from tui_trainer.lab.views.confusion import chosen_cell, confusion_of
 from tui_trainer.lab.views.error_gallery import error_gallery
 from tui_trainer.lab.views.split_predictions import evidence, in_cell, predictions_of
-from tui_trainer.protocol.exhibit import Bars, Block, Exhibit, Pictures, Words, counting
+from tui_trainer.protocol.exhibit import Bars, Block, Control, Exhibit, Pictures, Words, counting
 from tui_trainer.stats.confusion_matrix import Confusion
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text.fmt import count, interval, percent
@@ -21,8 +22,7 @@ PER_PAGE = 8
 """Thumbnails next to the selected image."""
 
 ALL = "all"
-SHOW = word_control("show", ("cell", ALL))
-"""Whether the images of one cell are shown, or a gallery of all errors."""
+"""The true class that stands for a gallery of all errors instead of one cell."""
 
 MOST_BARS = 12
 """Classes with a bar; with more classes, the most probable ones and the true one."""
@@ -36,11 +36,13 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     images = controls.word(context.images_control)
     if (predictions := (yield from predictions_of(context, images))) is None:
         return
-    if controls.word(SHOW) == ALL:
+    if controls.choices.get("true") == ALL:
+        controls.add(_true_control(context), ALL)
         yield error_gallery(context, predictions, controls)
         return
     confusion = confusion_of(predictions, context.data.classes)
     label, predicted = chosen_cell(confusion, controls)
+    controls.add(_true_control(context), label)
     numbers = in_cell(predictions, label, predicted)
     yield None
     place = controls.whole(counting("digit", "digit", max(1, len(numbers)), first=1)) - 1
@@ -61,6 +63,12 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
             "digits": gallery.image_records(context, predictions, numbers),
         },
     )
+
+
+def _true_control(context: Context) -> Control:
+    """Return the control of the true class, with all of them after the last one."""
+    control = counting("true", "true", context.data.classes)
+    return replace(control, steps=(*control.steps, ALL))
 
 
 def _empty(predictions: Predictions, label: int, predicted: int) -> Exhibit:
