@@ -86,13 +86,15 @@ def test_an_edited_program_is_kept(run: Cli, once: Path) -> None:
     shutil.copytree(once, "here")
     path = Path("here/runs/r/exports/train.py")
     assert run("export", "here/runs/r", "--as", "python")[0] == 0
-    assert run("export", "here/runs/r", "--as", "python")[0] == 0
+    best = ("--as", "python", "--checkpoint", "best")
+    assert run("export", "here/runs/r", *best)[0] == 0
+    assert "checkpoint best of the run" in path.read_text()
     path.write_text(path.read_text() + "# mine\n")
 
     code, out, err = run("export", "here/runs/r", "--as", "python")
 
     assert (code, out) == (2, "")
-    assert "train.py: not written: exists with another content" in err
+    assert "train.py: not written: was edited since mnist-tui wrote it" in err
     assert path.read_text().endswith("# mine\n")
 
 
@@ -239,12 +241,6 @@ class Late(Net):
 
         self.epochs = EPOCHS
 
-
-class Random(Net):
-    def forward(self, x):
-        from torch import rand_like
-
-        return super().forward(x) + rand_like(x).mean()
 """,
 }
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tui_trainer.cli.exported_run import ExportedRun
+from tui_trainer.cli.unedited import check_unedited, marked, marked_notebook
 from tui_trainer.export.targets import replacing
 from tui_trainer.protocol.errors import InputError, path_error, reason
 from tui_trainer.text.fmt import plural, printable, size
@@ -23,12 +22,6 @@ if TYPE_CHECKING:
 
 PICTURES = "_files"
 """What the folder of pictures is called after the document's name, as nbconvert calls it."""
-
-MARK = "<!-- mnist-tui, unedited: sha256 "
-"""Begins the last line of a document, which has the digest of all lines before it."""
-
-METADATA = "mnist_tui"
-"""The key of the digest in the metadata of a notebook."""
 
 
 @dataclass
@@ -85,7 +78,7 @@ def write_markdown(source: Assignment, path: Path) -> str:
         raise path_error(folder, f"cannot be created: {reason(error)}") from None
     for file, svg in pictures.items():
         _write(folder / file, svg)
-    _write(path, f"{text}{_mark(text)}")
+    _write(path, marked(text))
     return f"{_about(source)}, {plural(len(pictures), 'picture')} in {printable(folder.name)}"
 
 
@@ -97,7 +90,7 @@ def write_html(source: Assignment, path: Path) -> str:
     check_unedited(path)
     document = source.document("html")
     text = html_page(document.title, document_html(document))
-    _write(path, f"{text}{_mark(text)}")
+    _write(path, marked(text))
     return f"{_about(source)}, {size(len(text.encode()))}"
 
 
@@ -113,7 +106,7 @@ def write_notebook(source: Assignment, path: Path) -> str:
         replace(step, program=program) for step, program in zip(source.steps, programs, strict=True)
     ]
     text = document_notebook(source.document("notebook", steps), _attached)
-    _write(path, _sealed_notebook(text))
+    _write(path, marked_notebook(text))
     return f"{_about(source)}, {size(len(text.encode()))}; it needs torch and torchvision"
 
 
@@ -154,53 +147,3 @@ def _attached(drawn: DrawnBlock) -> tuple[str, bytes]:
 def _write(path: Path, text: str) -> None:
     with replacing(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8", newline="\n")
-
-
-# --- documents that somebody has edited
-
-
-def check_unedited(path: Path) -> None:
-    """Check that a document can be written without losing somebody's work.
-
-    Raises:
-        InputError: If there is a file that was edited since mnist-tui wrote it, or never was ours.
-    """
-    if not path.exists():
-        return
-    try:
-        raw = path.read_bytes().decode()
-    except (OSError, ValueError):
-        raw = ""
-    if not (_is_unedited_notebook(raw) if path.suffix == ".ipynb" else _is_unedited_text(raw)):
-        raise InputError(
-            "was edited since mnist-tui wrote it, and is not replaced; rename it, or choose "
-            "another folder with --to"
-        )
-
-
-def _mark(text: str) -> str:
-    return f"{MARK}{sha256(text.encode()).hexdigest()} -->\n"
-
-
-def _is_unedited_text(raw: str) -> bool:
-    text, mark, _ = raw.rpartition(MARK)
-    return bool(mark) and raw == f"{text}{_mark(text)}"
-
-
-def _sealed_notebook(text: str) -> str:
-    record = json.loads(text)
-    record["metadata"][METADATA] = {"sha256": _digest(record)}
-    return json.dumps(record, indent=1, ensure_ascii=False) + "\n"
-
-
-def _is_unedited_notebook(raw: str) -> bool:
-    try:
-        record = json.loads(raw)
-        digest = record["metadata"].pop(METADATA)["sha256"]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return False
-    return bool(digest == _digest(record))
-
-
-def _digest(record: Any) -> str:
-    return sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()

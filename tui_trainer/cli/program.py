@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tui_trainer.cli.exported_run import ExportedRun
 from tui_trainer.cli.moved_paths import check_data_path
+from tui_trainer.cli.unedited import PYTHON_COMMENT, check_unedited, marked
 from tui_trainer.history.run_state import RunState
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import EpochDone, Rewound, RunStarted, TestEvaluated
@@ -47,7 +48,7 @@ def program_of(run: ExportedRun) -> Program:
 def write_program(run: ExportedRun, path: Path) -> str:
     """Write a run's program, and its weights next to it, if its logits equal the model's.
 
-    An existing program with another content is kept: somebody may have edited it.
+    A program that somebody has edited is kept.
 
     Raises:
         InputError: If it cannot be written, or its logits differ.
@@ -57,17 +58,13 @@ def write_program(run: ExportedRun, path: Path) -> str:
     from tui_trainer.export.source_code.custom_model import local_modules
     from tui_trainer.export.targets import replacing
 
+    check_unedited(path)
     program, model, (images, kind, shortage) = program_of(run), run.model(), run.images
     reference = parse_reference(run.found.config.model)
     blocked = local_modules(reference) if reference is not None else []
-    if path.exists() and path.read_bytes() != program.script.encode():
-        raise InputError(
-            "exists with another content, which may be yours; move it away, or name another "
-            "folder with --to"
-        )
     weights = path.with_name(WEIGHTS)
     with replacing(path) as part, replacing(weights) as weights_part, run.custom_code():
-        part.write_bytes(program.script.encode())
+        part.write_bytes(marked(f"{program.script}\n", PYTHON_COMMENT).encode())
         weights_part.write_bytes(weights_bytes(model))
         result = compare_program(model, part, program.build, weights_part, images, blocked)
         result = replace(result, image_kind=kind)

@@ -108,7 +108,7 @@ def program(recipe: Recipe, source: ModelSource) -> Program:
 
 
 _BUILD = "BUILD_MODEL"
-"""Stands for the expression that builds a model, until the other names are settled."""
+"""Stands for the expression that builds a model, until the other names are chosen."""
 
 
 def _before_model(recipe: Recipe) -> list[Section]:
