@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import Iterator
 
@@ -18,6 +20,10 @@ BY_DEFAULT = {
     )
     if hasattr(signal, name)
 }
+
+# Hundreds of processes import the same modules: they compile them once.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,8 +1,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from textual.css.stylesheet import Stylesheet
+
+_PARSED: dict[tuple[Any, ...], Any] = {}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _parse_each_style_once() -> None:
+    """Share parsed styles: each app parses the same ones, which takes a sixth of its start."""
+    parse = Stylesheet._parse_rules
+
+    def once(self: Stylesheet, *style: Any, **more: Any) -> Any:
+        key = (*style, *more.items(), *self._variables.items())
+        if key not in _PARSED:
+            _PARSED[key] = parse(self, *style, **more)
+        return _PARSED[key]
+
+    Stylesheet._parse_rules = once  # type: ignore[method-assign]
 
 
 @pytest.fixture(autouse=True)

@@ -73,7 +73,10 @@ class BaseApp(App[None]):
     def _register_themes(self, wanted: str | None) -> list[str]:
         """Register our themes, and only them: Textual's lack the roles of this app."""
         ours, problems = themes.available()
-        chosen = themes.find(wanted) if wanted else ours[themes.DEFAULT_THEME]
+        name = wanted or themes.DEFAULT_THEME
+        # Only a search reports an unknown name, or a broken file that has the wanted one.
+        is_searched = wanted and (problems or name not in ours)
+        chosen = themes.find(name) if is_searched else ours[name]
         for theme in {**ours, chosen.name: chosen}.values():
             self.register_theme(theme)
         self.theme = chosen.name
@@ -82,8 +85,9 @@ class BaseApp(App[None]):
         return problems
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Derive a color for every role in any theme."""
-        return themes.role_defaults(self.current_theme)
+        """Derive a color for every role in any theme; ours define them all."""
+        theme = self.current_theme
+        return {} if isinstance(theme, themes.LabTheme) else themes.role_defaults(theme)
 
     def on_mount(self) -> None:
         """Report broken theme files, and handle signals."""

@@ -107,7 +107,7 @@ def _rgb(text: str, terminal: Color = BLACK) -> Color:
 def _legible(color: Color, ground: Color) -> Color:
     """Lighten or darken a color until it is legible as text on the background."""
     end, sign = (WHITE, 1) if _luminance(ground) < 0.18 else (BLACK, -1)
-    shades = (color, *(color.lighten(sign * step / 50) for step in range(1, 50)))
+    shades = (color.lighten(sign * step / 50) if step else color for step in range(50))
     return next((shade for shade in shades if _contrast(shade, ground) >= _TEXT_CONTRAST), end)
 
 
