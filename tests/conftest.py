@@ -8,8 +8,13 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
 
 import pytest
+
+from tui_trainer.data import idx_file
 
 BY_DEFAULT = {
     getattr(signal, name): handler
@@ -24,6 +29,30 @@ BY_DEFAULT = {
 # Hundreds of processes import the same modules: they compile them once.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# Each process of the tests has a core; threads of several that wait for one another burn time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+MNIST = Path(idx_file.__file__).parents[1] / "datasets" / "mnist"
+
+
+def _read_mnist_once() -> None:
+    """Unpack the packaged MNIST once: it takes a quarter of a second, most tests that need it less.
+
+    Modules that import ``read_part`` by name are imported after this one.
+    """
+    read = idx_file.read_part
+    read_once = cache(read)
+
+    def read_part(images: Path, labels: Path) -> idx_file.Part:
+        if images.parent != MNIST:
+            return read(images, labels)
+        part = read_once(images, labels)
+        return replace(part, images=part.images[:], labels=part.labels[:])
+
+    idx_file.read_part = read_part
+
+
+_read_mnist_once()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -121,7 +121,7 @@ def all_places(checkout: Path, only: tuple[str, ...]) -> tuple[Place, ...]:
 
 def places_in(path: Path, name: str, glossary: tuple[Word, ...]) -> Iterator[Place]:
     """Yield each place of one file with a word of the glossary's left column."""
-    for kind, line, text in _texts(path):
+    for kind, line, text in _texts(path, _any_text(glossary)):
         if kind == "name":
             for word in _in_name(text, glossary):
                 yield Place(name, line, kind, word, text)
@@ -141,8 +141,16 @@ def _any_text(glossary: tuple[Word, ...]) -> re.Pattern[str]:
 
 
 @cache
+def _any_name(glossary: tuple[Word, ...]) -> re.Pattern[str]:
+    patterns = (word.names.pattern for word in glossary if word.names)
+    return re.compile("|".join(patterns))
+
+
+@cache
 def _in_name(name: str, glossary: tuple[Word, ...]) -> list[Word]:
     split = _LOWERED.sub("_", name).lower()
+    if not _any_name(glossary).search(split):
+        return []
     return [word for word in glossary if word.names and word.names.search(split)]
 
 
@@ -171,11 +179,13 @@ def files(checkout: Path, only: tuple[str, ...] = ()) -> list[Path]:
     ]
 
 
-def _texts(path: Path) -> Iterator[tuple[str, int, str]]:
-    """Yield (kind, line, text) of all that a file says."""
+def _texts(path: Path, wanted: re.Pattern[str]) -> Iterator[tuple[str, int, str]]:
+    """Yield (kind, line, text) of all that a file says; only comments with what is wanted."""
     source = path.read_text(encoding="utf-8")
     if path.suffix == ".py":
         yield from _python(source)
+        if _may_comment(source, wanted):
+            yield from _comments(source)
     elif path.suffix == ".md":
         yield "page", 1, source
     elif path.suffix == ".tcss":
@@ -184,6 +194,9 @@ def _texts(path: Path) -> Iterator[tuple[str, int, str]]:
                 yield "name", number, name.replace("-", "_")
     else:
         yield "string", 1, source
+
+
+_NAMED = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.arg, ast.Name, ast.Attribute)
 
 
 def _python(source: str) -> Iterator[tuple[str, int, str]]:
@@ -196,16 +209,21 @@ def _python(source: str) -> Iterator[tuple[str, int, str]]:
     for node in nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield "docstring" if id(node) in docstrings else "string", node.lineno, node.value
-        for name, line in _defined(node):
+        for name, line in _defined(node) if isinstance(node, _NAMED) else ():
             yield "name", line, name
-    yield from _comments(source)
+
+
+def _may_comment(source: str, wanted: re.Pattern[str]) -> bool:
+    """Return whether a comment may contain what is wanted; to split a file into tokens is slow."""
+    if "#" not in source:
+        return False
+    lines = [line.partition("#")[2] for line in source.splitlines()]
+    return any("#" in line for line in lines) or wanted.search("\n".join(lines)) is not None
 
 
 def _comments(source: str) -> Iterator[tuple[str, int, str]]:
     """Yield each comment; lines that follow one another are one."""
     start, lines = 0, list[str]()
-    if "#" not in source:
-        return
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type != tokenize.COMMENT:
             continue

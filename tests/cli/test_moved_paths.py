@@ -95,6 +95,7 @@ def test_a_run_can_be_used_from_another_folder(
 
 
 @pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.sampled(2)
 def test_all_that_moved_together_is_found(
     run: Cli, home: Path, tmp_path: Path, command: str
 ) -> None:
@@ -104,6 +105,7 @@ def test_all_that_moved_together_is_found(
 
 
 @pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.sampled(2)
 def test_a_model_that_is_gone_is_named_with_the_option(
     run: Cli, home: Path, tmp_path: Path, command: str
 ) -> None:

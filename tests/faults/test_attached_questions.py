@@ -197,6 +197,7 @@ def test_without_its_data_it_names_the_folder_and_answers_once_they_are_there(
     ],
     ids=["another output", "another shape", "another name", "same shapes", "invalid", "exits"],
 )
+@pytest.mark.sampled(2)
 def test_a_model_file_that_changed_gives_no_wrong_answer(
     change: Callable[[str], str], custom: RunConfig, tmp_path: Path, asking: Asking
 ) -> None:

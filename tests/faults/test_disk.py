@@ -157,6 +157,7 @@ def _refuse_writes() -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EIO])
+@pytest.mark.sampled(3)
 def test_a_folder_that_turns_unwritable(
     number: int, config: RunConfig, whole: Left, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

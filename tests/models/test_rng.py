@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 
 import numpy as np
+import pytest
 import torch
 
+from tui_trainer.models import rng
 from tui_trainer.models.rng import preserve_rng_state, rng_tensors, seed_all, set_rng_tensors
 
 
@@ -33,3 +35,17 @@ def test_states_go_into_tensors_and_back() -> None:
     seed_all(0)
     set_rng_tensors(states)
     assert (draws(), np.random.randn(), random.gauss(0, 1)) == expected
+
+
+def test_a_seed_gives_the_numbers_of_torch_and_keeps_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept: list[object] = []
+    monkeypatch.setattr(torch.cuda, "_queued_calls", kept)
+    monkeypatch.setattr(rng, "_has_accelerator", lambda: False)
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    kept.clear()
+    seed_all(5)
+    assert torch.equal(torch.rand(3), expected)
+    assert kept == []

@@ -74,6 +74,7 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", MODELS)
+@pytest.mark.sampled(5)
 def test_any_image_gives_a_logit_for_each_class(name: str, size: int) -> None:
     for classes in (2, 10, 1_000):
         model = build(name, size, classes)
@@ -86,6 +87,7 @@ def test_any_image_gives_a_logit_for_each_class(name: str, size: int) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", MODELS)
+@pytest.mark.sampled(5)
 def test_a_batch_of_one_image_trains_every_weight(name: str, size: int) -> None:
     model = build(name, size)
     model.train()

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import _wait
 from textual.css.stylesheet import Stylesheet
 
 _PARSED: dict[tuple[Any, ...], Any] = {}
@@ -21,6 +22,12 @@ def _parse_each_style_once() -> None:
         return _PARSED[key]
 
     Stylesheet._parse_rules = once  # type: ignore[method-assign]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _wait_less_for_idle() -> None:
+    """Pilot sleeps after each key until the app is idle: 10 ms of it are enough, not 20."""
+    _wait.SLEEP_GRANULARITY, _wait.SLEEP_IDLE = 0.01, 0.0005
 
 
 @pytest.fixture(autouse=True)

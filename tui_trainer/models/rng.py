@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 from collections.abc import Iterator, Mapping
@@ -34,9 +35,19 @@ def preserve_rng_state(device: torch.device | None = None) -> Iterator[None]:
 
 def seed_all(seed: int) -> None:
     """Seed the global rngs of torch, NumPy and ``random``."""
-    torch.manual_seed(seed)
+    if _has_accelerator():
+        torch.manual_seed(seed)
+    else:
+        # torch.manual_seed would keep the call and its stack for a GPU that is never initialized:
+        # 3 ms each time, and memory that is never freed.
+        torch.default_generator.manual_seed(seed)
     np.random.seed(seed % 2**32)
     random.seed(seed)
+
+
+@functools.cache
+def _has_accelerator() -> bool:
+    return torch.accelerator.is_available()
 
 
 def noise(*shape: int) -> Tensor:

@@ -121,6 +121,7 @@ def test_constant_logits_fail(data: Data) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
+@pytest.mark.sampled(3)
 def test_a_bias_before_batch_norm_may_stay_unchanged(data: Data, seed: int) -> None:
     torch.manual_seed(seed)
     model = good()
