@@ -219,8 +219,8 @@ def test_the_gallery_has_the_errors_with_the_highest_loss(
     assert sum(len(each.values) for each in pictures) <= 20_000
     for record, picture in zip(records, pictures, strict=True):
         likely = 100 * record["probabilities"][record["predicted"]]
-        assert f"true {record['true']}:\u00a0" in picture.caption
-        assert f"predicted {record['predicted']}:\u00a0" in picture.caption
+        assert f"true\u00a0{record['true']}:\u00a0" in picture.caption
+        assert f"predicted\u00a0{record['predicted']}:\u00a0" in picture.caption
         shown_confidence = float(picture.caption.split()[-2])
         assert shown_confidence == pytest.approx(likely, abs=0.51)
     assert shown.opens is not None

@@ -64,17 +64,17 @@ def _picture(context: Context, predictions: Predictions, number: int, total: int
     label, predicted = int(predictions.labels[number]), int(predictions.predicted[number])
     images = context.split(predictions.images).images[number : number + 1]
     side = WIDEST if total * WIDEST**2 <= PIXELS else LEAST_SIDE
+    likely = float(predictions.true_probability[number]), float(predictions.confidence[number])
     return gray_picture(
         context.data.pictures(images)[0],
-        f"true {label}:{_kept(float(predictions.true_probability[number]))}, "
-        f"predicted {predicted}:{_kept(float(predictions.confidence[number]))}",
+        f"{_kept(f'true {label}', likely[0])}, {_kept(f'predicted {predicted}', likely[1])}",
         most=side,
     )
 
 
-def _kept(probability: float) -> str:
-    """Return a probability in percent, which stays on the line of its class."""
-    return f" {gallery.share(probability)}".replace(" ", "\u00a0")
+def _kept(class_: str, probability: float) -> str:
+    """Return a class and its probability in percent, which stay on one line."""
+    return f"{class_}: {gallery.share(probability)}".replace(" ", "\u00a0")
 
 
 def _table(predictions: Predictions, numbers: Sequence[int]) -> Table:
