@@ -242,10 +242,10 @@ def test_a_narrow_terminal_has_the_reasons_below_the_table(
         Outcome(name="a.py", model="Net", status=Status.MET),
         Outcome(name="b.py", status=Status.ERROR, problem="b.py:1: " + "words " * 30),
     ]
-    print_outcomes(outcomes, Requirements(), is_folder=True, as_json=False)
+    print_outcomes(outcomes, Requirements(), 15, is_folder=True, as_json=False)
     wide = capsys.readouterr().out.splitlines()
     monkeypatch.setattr(DataOut, "width", 79)
-    print_outcomes(outcomes, Requirements(), is_folder=True, as_json=False)
+    print_outcomes(outcomes, Requirements(), 15, is_folder=True, as_json=False)
     narrow = capsys.readouterr().out.splitlines()
 
     assert wide[2].endswith("words")

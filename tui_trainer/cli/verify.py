@@ -217,11 +217,13 @@ def _verify(
         for name, ended in found.items()
         for outcome in ended or [_not_verified(name, reasons)]
     ]
-    print_outcomes(outcomes, plan.requirements, is_folder=root is not None, as_json=as_json)
+    code = CODES_BY_REASON[reasons[0]] if reasons else exit_code_of(outcomes)
+    is_folder = root is not None
+    print_outcomes(outcomes, plan.requirements, int(code), is_folder=is_folder, as_json=as_json)
     if (path := files["--junit"]) is not None:
         write_report(path, junit_xml(outcomes, started), "JUnit XML")
     if (path := files["--csv"]) is not None:
         write_report(path, csv_text(outcomes), "CSV")
     if (path := files["--markdown"]) is not None:
         write_report(path, markdown_text(outcomes), "Markdown")
-    return CODES_BY_REASON[reasons[0]] if reasons else exit_code_of(outcomes)
+    return code

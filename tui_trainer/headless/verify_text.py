@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from tui_trainer.grading.outcome import Outcome, Status, exit_code_of, tally
+from tui_trainer.grading.outcome import Outcome, Status, tally
 from tui_trainer.grading.requirements import Requirements
 from tui_trainer.headless.streams import Console, DataOut, standard_output
 from tui_trainer.headless.text_table import table
@@ -59,14 +59,22 @@ class Progress:
 
 
 def print_outcomes(
-    outcomes: Sequence[Outcome], requirements: Requirements, *, is_folder: bool, as_json: bool
+    outcomes: Sequence[Outcome],
+    requirements: Requirements,
+    code: int,
+    *,
+    is_folder: bool,
+    as_json: bool,
 ) -> None:
-    """Write the outcomes to stdout: a table for a folder, a line per requirement for one model."""
+    """Write the outcomes to stdout: a table for a folder, a line per requirement for one model.
+
+    ``code`` is the exit code, for JSON.
+    """
     out = standard_output()
     if as_json:
         out.record(
             {
-                "exit_code": int(exit_code_of(outcomes)),
+                "exit_code": code,
                 "submissions": [outcome.record() for outcome in outcomes],
             }
         )
