@@ -150,7 +150,7 @@ def test_the_confusion_matrix_is_that_of_evaluate(run: Cli, here: Path) -> None:
 def test_the_misclassified_images_are_those_of_evaluate(run: Cli, here: Path) -> None:
     text = written(run, "second")
 
-    gallery = ["--view", "misclassified", "--set", "show=all", "--set", "count=10"]
+    gallery = ["--view", "misclassified", "--set", "true=all", "--set", "count=10"]
     view = record_of(run, "evaluate", "second", *gallery)["views"]["misclassified"]
     wrong = view["digits"]
     assert len(wrong) == 10
