@@ -87,6 +87,8 @@ def _long_latex_table(places: str, head: str, body: Sequence[str]) -> list[str]:
     return [
         r"% \usepackage{booktabs,longtable}",
         r"{\scriptsize\setlength{\tabcolsep}{2pt}%",
+        # Centered; a wide one takes up to an inch of both margins.
+        r"\setlength{\LTleft}{-1in plus 1fill}\setlength{\LTright}{-1in plus 1fill}%",
         rf"\begin{{longtable}}{{{places}}}",
         *(r"\toprule", head, r"\midrule", r"\endhead", r"\bottomrule", r"\endfoot", *body),
         r"\end{longtable}}",

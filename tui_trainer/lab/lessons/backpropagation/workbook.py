@@ -127,7 +127,7 @@ def _write_section(book: Any, sheet: Any, row: int, title: str, lines: Iterable[
         sheet.cell(row, 1, line.name)
         cell = sheet.cell(row, 2, f"={line.formula}")
         cell.number_format = _EIGHT_DECIMALS
-        sheet.cell(row, 3, line.symbols).alignment = Alignment(indent=1)
+        sheet.cell(row, 3, line.symbols).alignment = Alignment(horizontal="left", indent=1)
         sheet.cell(row, 4, line.meaning)
         define(book, sheet, cell_name(line.name), row)
     return row
