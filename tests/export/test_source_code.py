@@ -103,6 +103,7 @@ def test_the_class_has_the_initial_weights_and_the_logits_of_the_model(name: str
         ({"nesterov": False, "schedule": "constant", "augment": "none"}, ()),
         ({"momentum": 0.0, "nesterov": False, "schedule": "step", "step_size": 1}, ()),
         ({"label_smoothing": 0.1, "val_size": 0, "train_size": 40}, ()),
+        ({"val_size": 0}, ()),
         ({"augment": "course", "augment_until": 0.6, "train_size": 40}, ()),
         ({"crop": 20, "crop_probability": 0.5, "shear": 8.0, "shift": 3.0}, ()),
         ({"rotate": 0.0, "scale": 0.2}, ()),

@@ -83,7 +83,7 @@ def _weights(weights: bytes, number: int, path: Path) -> Iterator[ProgramPart]:
         file = path.with_name(f"{path.stem}-step-{number}-{WEIGHTS}")
         with replacing(file) as unfinished:
             unfinished.write_bytes(weights)
-        copy = f'shutil.copyfile("{file.name}", "{WEIGHTS}")'
+        copy = f'shutil.copyfile({file.name!r}, "{WEIGHTS}")'
         code = f"import shutil\n\n{about}\n{copy};"
     else:
         lines = textwrap.wrap(base64.b64encode(weights).decode("ascii"), LINE)

@@ -77,7 +77,7 @@ def compare_program(
         given = [str(script.absolute()), build, *paths, str(folder / "logits.pt")]
         arguments = [*given, torch.get_num_threads(), ["tui_trainer", *blocked]]
         done = subprocess.run(
-            [sys.executable, "-c", _RUNNER % BATCH, json.dumps(arguments)],
+            [sys.executable, "-B", "-c", _RUNNER % BATCH, json.dumps(arguments)],
             cwd=folder,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             stdin=subprocess.DEVNULL,

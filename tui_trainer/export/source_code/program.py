@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -232,12 +231,14 @@ def names_bound_by(statement: ast.stmt) -> set[str]:
 
 def _imports(used_in: Sequence[str], source: ModelSource, names: Mapping[str, str]) -> str:
     """Return the imports of code and of a model, sorted: the standard library, then the rest."""
-    text = "\n".join(used_in)
+    # By its syntax: a docstring can contain a word that is a module's name, as "random".
+    nodes = (node for code in used_in for node in ast.walk(ast.parse(code)))
+    used = {node.id for node in nodes if isinstance(node, ast.Name)}
     theirs = {(i.name, i.target) for i in source.imports}
     needed = [
         i.bound_to(names[i.name]) if i.name in names else i
         for i in (_ARGPARSE, *_IMPORTS)
-        if (i.name, i.target) not in theirs and re.search(rf"\b{names.get(i.name, i.name)}\b", text)
+        if (i.name, i.target) not in theirs and names.get(i.name, i.name) in used
     ]
     everything = list({i.statement: i for i in (*source.imports, *needed)}.values())
     groups: tuple[list[str], ...] = [], [], []
