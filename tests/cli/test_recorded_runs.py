@@ -244,7 +244,7 @@ def test_an_exported_model_is_compared_on_the_test_images(
 @pytest.mark.parametrize(
     ("formats", "output"),
     [
-        ([], "--as: names no format; choose weights, onnx, torch, csv, tensorboard, svg, png"),
+        ([], "--as: names no format; choose weights, onnx, torch, python, csv, "),
         (["--as", "gif"], "--as: unknown format 'gif'; choose weights, onnx"),
     ],
 )

@@ -14,10 +14,15 @@ MID_RUN = recording("mid-run")
 
 
 @pytest.mark.parametrize(
-    ("accuracy", "word", "severity"),
-    [(0.5, "reached", "information"), (1.0, "missed", "warning")],
+    ("accuracy", "word", "severity", "message"),
+    [
+        (0.5, "reached", "information", "validation at least 50.00 % in "),
+        (1.0, "missed", "warning", "validation 98.22 % in the last epoch (2), 1.78 points below "),
+    ],
 )
-async def test_a_finished_run_has_a_verdict(accuracy: float, word: str, severity: str) -> None:
+async def test_a_finished_run_has_a_verdict(
+    accuracy: float, word: str, severity: str, message: str
+) -> None:
     app, _ = window(FINISHED, config=RunConfig(target_accuracy=accuracy, last=1))
     async with app.run_test(size=(120, 40)) as pilot:
         await wait_for_events(pilot, app, FINISHED)
@@ -25,7 +30,7 @@ async def test_a_finished_run_has_a_verdict(accuracy: float, word: str, severity
         assert f"target {word}" in line
         (shown,) = app._notifications
         assert (shown.title, shown.severity) == (f"target {word}", severity)
-        assert shown.message.startswith("validation at least ")
+        assert shown.message.startswith(message)
     assert f"\ntarget {word}: {shown.message}" in exit_message(app)[1]
 
 
