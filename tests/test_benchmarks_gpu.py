@@ -14,6 +14,7 @@ RUN = RunConfig(
 )
 
 
+@pytest.mark.slow
 def test_two_runs_of_a_seed_are_compared_and_each_seed_is_trained() -> None:
     lines: list[str] = []
 

@@ -318,6 +318,7 @@ def test_the_notebook_reaches_the_accuracy_of_the_run_without_mnist_tui(
         assert line.startswith(f"{name}: {correct_text(record)}")
 
 
+@pytest.mark.slow
 def test_large_weights_lie_next_to_the_notebook(
     run: Cli, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
