@@ -118,6 +118,7 @@ def test_an_earlier_checkpoint_has_the_results_of_its_step(run: Cli) -> None:
     assert "have seen 55 of 110 training images; the program trains all epochs." in text
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "name",
     [
@@ -161,6 +162,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # --- data in other forms
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("options", "size"),
     [
