@@ -15,20 +15,21 @@ from tui_trainer.protocol.loop_probed import SchedulerProbe
 def schedulers_of(optimizers: Sequence[Optimizer], given: Any = None) -> list[LRScheduler]:
     """Return the schedulers of some optimizers, without those inside another scheduler.
 
-    The garbage collector knows which objects hold an optimizer; it needs some hundredths of a
-    second.
+    The garbage collector knows which objects hold an optimizer. It looks through all objects of
+    the process, of which a script can have millions, so it is asked at most twice.
     """
     found: dict[int, LRScheduler] = {}
     if isinstance(given, LRScheduler):
         found[id(given)] = given
-    for optimizer in optimizers:
-        for holder in gc.get_referrers(optimizer):
-            if isinstance(holder, LRScheduler):
-                found[id(holder)] = holder
-            elif isinstance(holder, dict):
-                for owner in gc.get_referrers(holder):
-                    if isinstance(owner, LRScheduler) and owner.__dict__ is holder:
-                        found[id(owner)] = owner
+    attributes: dict[int, dict[str, Any]] = {}
+    for holder in gc.get_referrers(*optimizers):
+        if isinstance(holder, LRScheduler):
+            found[id(holder)] = holder
+        elif type(holder) is dict and "last_epoch" in holder:
+            attributes[id(holder)] = holder
+    for owner in gc.get_referrers(*attributes.values()) if attributes else ():
+        if isinstance(owner, LRScheduler) and id(owner.__dict__) in attributes:
+            found[id(owner)] = owner
     inside = {id(one) for each in found.values() for one in _parts(each)}
     return [each for key, each in found.items() if key not in inside]
 
