@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -30,6 +32,15 @@ def _one_thread() -> Iterator[None]:
 def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Runs are saved below the current folder."""
     monkeypatch.chdir(tmp_path_factory.mktemp("here"))
+
+
+@pytest.fixture
+def here(once: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A copy of the folder that a module trains in its fixture ``once``, as the current folder."""
+    copy = tmp_path / "here"
+    shutil.copytree(once, copy)
+    monkeypatch.chdir(copy)
+    return copy
 
 
 @pytest.fixture

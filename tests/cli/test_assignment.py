@@ -50,7 +50,8 @@ RUNS: dict[str, list[str]] = {
 @pytest.fixture(scope="module")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with runs: with a target, without a test evaluation, without validation images."""
-    here = tmp_path_factory.mktemp("handed-in")
+    here = tmp_path_factory.mktemp("handed-in") / "begun"
+    here.mkdir()
     write_dataset(here / "digits", train=300, test=40, gzip=False)
     for name, words in RUNS.items():
         options = [*COMMON, *words, "--data-dir", "digits", "--out", f"runs/{name}"]
@@ -60,16 +61,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
             with pytest.raises(SystemExit) as caught:
                 cli.main()
         assert caught.value.code in (0, 3)
-    return here.rename(here.with_name("handed-in-trained"))
-
-
-@pytest.fixture
-def here(once: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A copy of the folder, as the current folder."""
-    copy = tmp_path / "here"
-    shutil.copytree(once, copy)
-    monkeypatch.chdir(copy)
-    return copy
+    return here.rename(here.with_name("trained"))
 
 
 def written(run: Cli, *words: str, kind: str = "assignment") -> str:

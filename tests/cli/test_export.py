@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -41,7 +40,8 @@ class Net(nn.Module):
 @pytest.fixture(scope="module")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with finished runs of a custom and a built-in model, and their data."""
-    here = tmp_path_factory.mktemp("once")
+    here = tmp_path_factory.mktemp("once") / "begun"
+    here.mkdir()
     write_dataset(here / "data", gzip=False)
     (here / "net.py").write_text(MODEL)
     brief = ["--no-ui", "--threads", "1", "--device", "cpu", "--epochs", "1", "--batch-size", "16"]
@@ -53,16 +53,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
             with pytest.raises(SystemExit) as caught:
                 cli.main()
         assert caught.value.code == 0
-    return here.rename(here.with_name("once-trained"))  # the copy's own model and data are used
-
-
-@pytest.fixture
-def here(once: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A copy of the folder, as the current folder."""
-    copy = tmp_path / "here"
-    shutil.copytree(once, copy)
-    monkeypatch.chdir(copy)
-    return copy
+    return here.rename(here.with_name("trained"))  # the copy's own model and data are used
 
 
 def files(folder: Path) -> list[str]:
