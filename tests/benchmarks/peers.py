@@ -152,7 +152,8 @@ def bare_steps(config: RunConfig) -> Iterator[int]:
     optimizer = make_optimizer(model, config)
     augmentation = None if config.augmentation.is_none else config.augmentation
     rng = torch.Generator().manual_seed(config.seed)
-    scale, offset = 1 / (255 * data.std), data.mean / data.std
+    (mean,), (std,) = data.mean, data.std
+    scale, offset = 1 / (255 * std), mean / std
     loss_sum, correct_sum = torch.zeros(()), torch.zeros((), dtype=torch.int64)
     steps = 0
     while True:

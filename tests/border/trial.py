@@ -239,7 +239,7 @@ def _compare_loss(outcome: Outcome, model: nn.Module, whole: Trained, images: Pa
         return
     reported = of(TestEvaluated, whole.events)[-1].test_loss
     started = of(RunStarted, whole.events)[0]
-    pixels, labels = _test_images(images, started.mean, started.std)
+    pixels, labels = _test_images(images, *started.mean, *started.std)
     model.eval()
     with torch.no_grad():
         loss = float(functional.cross_entropy(model(pixels).float(), labels))

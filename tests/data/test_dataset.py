@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,9 @@ from tui_trainer.data.dataset import (
     pixel_statistics,
     stratified_split,
 )
-from tui_trainer.data.idx import RawDataset
+from tui_trainer.data.idx import RawDataset, content_digest
 from tui_trainer.data.loading import load
+from tui_trainer.models.input_spec import InputSpec
 from tui_trainer.protocol.config import NAMED_AUGMENTATIONS, RunConfig
 from tui_trainer.protocol.errors import InputError
 
@@ -89,7 +91,8 @@ def test_all_60_000_images_have_the_published_mean_and_std(mnist: RawDataset) ->
     data = assemble(mnist, RunConfig(val_size=0), CPU)
 
     assert (len(data.train), len(data.val)) == (60_000, 0)
-    assert (round(data.mean, 4), round(data.std, 4)) == (0.1307, 0.3081)
+    (mean,), (std,) = data.mean, data.std
+    assert (round(mean, 4), round(std, 4)) == (0.1307, 0.3081)
 
 
 # --- splits of any dataset
@@ -185,10 +188,10 @@ def test_mean_and_std_are_those_of_the_training_split_alone(tiny: Path) -> None:
     data = loaded(tiny_config(tiny, val_size=60))
 
     pixels = data.train.images.numpy() / 255
-    assert data.mean == pytest.approx(float(pixels.mean()), abs=1e-12)
-    assert data.std == pytest.approx(float(pixels.std()), abs=1e-12)
+    assert data.mean == pytest.approx((float(pixels.mean()),), abs=1e-12)
+    assert data.std == pytest.approx((float(pixels.std()),), abs=1e-12)
     everything = np.concatenate([data.train.images, data.val.images]) / 255
-    assert abs(data.mean - float(everything.mean())) > 1e-6
+    assert abs(data.mean[0] - float(everything.mean())) > 1e-6
 
 
 def test_prepared_training_images_have_mean_0_and_std_1(tiny: Path) -> None:
@@ -217,8 +220,40 @@ def test_what_an_augmentation_brings_in_is_as_black_as_the_background(tiny: Path
 def test_images_of_a_single_gray_are_not_divided_by_zero() -> None:
     mean, std = pixel_statistics(torch.full((2, 8, 8), 51, dtype=torch.uint8))
 
-    assert mean == pytest.approx(0.2)
-    assert std == 1.0
+    assert mean == pytest.approx((0.2,))
+    assert std == (1.0,)
+
+
+def colored(seed: int, count: int) -> bytearray:
+    """Return images (count, 3, 8, 8) whose channels have other levels."""
+    rng = np.random.default_rng(seed)
+    channels = [
+        rng.integers(low, high, (count, 1, 8, 8)) for low, high in ((0, 99), (90, 200), (200, 256))
+    ]
+    return bytearray(np.concatenate(channels, axis=1).astype(np.uint8).tobytes())
+
+
+def test_each_channel_of_color_images_is_normalized_by_its_own_mean_and_std() -> None:
+    labels = array("i", [0, 1] * 30)
+    raw = RawDataset("colors", 8, 2, colored(1, 60), labels, colored(2, 60), labels, 3, ("a", "b"))
+    data = assemble(raw, RunConfig(val_size=12), CPU)
+
+    assert data.train.images.shape == (48, 3, 8, 8)
+    assert (data.shape, data.values, data.input_size) == ((8, 8, 3), 192, InputSpec((3, 8, 8)))
+    pixels = data.prepare(data.train.images)
+    assert pixels.mean(dim=(0, 2, 3)).tolist() == pytest.approx([0, 0, 0], abs=1e-5)
+    assert pixels.std(dim=(0, 2, 3), correction=0).tolist() == pytest.approx([1, 1, 1], abs=1e-5)
+    grays = data.train.images.double() / 255
+    assert data.mean == pytest.approx(grays.mean(dim=(0, 2, 3)).tolist(), abs=1e-12)
+    for level, prepared in ((0, data.black), (255, data.white)):
+        by_hand = [(level / 255 - m) / s for m, s in zip(data.mean, data.std, strict=True)]
+        assert prepared.flatten().tolist() == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_the_digest_of_color_images_is_not_that_of_as_many_gray_bytes() -> None:
+    labels, pixels = array("i", [0, 1] * 30), colored(1, 60)
+    colors = RawDataset("colors", 8, 2, pixels, labels, pixels, labels, channels=3)
+    assert content_digest(colors) != content_digest(replace(colors, channels=1))
 
 
 # --- the test set

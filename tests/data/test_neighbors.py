@@ -42,7 +42,7 @@ def drawn(images: Tensor, classes: int, val: int) -> Data:
     labels = torch.randint(classes, (len(images),), generator=torch.Generator().manual_seed(1))
     train = Split(images[: len(images) - val], labels[: len(images) - val])
     split = Split(images[len(images) - val :], labels[len(images) - val :])
-    mean, std = pixel_statistics(train.images) if len(train) else (0.0, 1.0)
+    mean, std = pixel_statistics(train.images) if len(train) else ((0.0,), (1.0,))
     return Data(
         name="random",
         classes=classes,

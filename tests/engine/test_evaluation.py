@@ -76,7 +76,7 @@ def test_a_pass_takes_fewer_images_where_they_are_larger(size: int) -> None:
             return pixels.new_zeros(len(pixels), 2)
 
     split = Split(images, torch.zeros(2_100, dtype=torch.int64))
-    box = Data("d", 2, size, split, split, HeldOutTest(split), 0.0, 1.0)
+    box = Data("d", 2, size, split, split, HeldOutTest(split), (0.0,), (1.0,))
 
     assert evaluate(Notes(), box, split).total == 2_100
     assert sum(map(len, seen)) == 2_100

@@ -155,7 +155,7 @@ def test_every_arm_is_recalibrated_on_the_same_number_of_images(
 def test_a_rescaled_model_gets_the_stored_pixels(context_of: Contexts) -> None:
     data = context_of("tiny").data
     images = data.train.images[:4]
-    raw = Rescaled(nn.Identity(), RAW, data.mean, data.std)(data.prepare(images))
+    raw = Rescaled(nn.Identity(), RAW, data)(data.prepare(images))
     assert torch.allclose(raw[:, 0], images.float(), atol=1e-3)
-    same = Rescaled(nn.Identity(), Scale(data.mean, data.std), data.mean, data.std)
+    same = Rescaled(nn.Identity(), Scale(*data.mean, *data.std), data)
     assert torch.allclose(same(data.prepare(images)), data.prepare(images), atol=1e-6)

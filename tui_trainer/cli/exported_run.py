@@ -12,6 +12,7 @@ from tui_trainer.cli.moved_paths import check_data_path, check_model_path
 from tui_trainer.cli.saved import SavedRun, check_script_files
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Event, RunStarted
+from tui_trainer.text.fmt import by_channel
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -123,4 +124,5 @@ class ExportedRun:
 
             return f"input: {spec_of(self.input_size).words}, as the script prepares it"
         began = next(event for event in self.found.past if isinstance(event, RunStarted))
-        return f"input: (pixel / 255 - {began.mean:.6g}) / {began.std:.6g}"
+        mean, std = by_channel(began.mean, ".6g"), by_channel(began.std, ".6g")
+        return f"input: (pixel / 255 - {mean}) / {std}"

@@ -29,8 +29,8 @@ def setting_figures(history: History, started: RunStarted) -> dict[str, str]:
         "train_size": fmt.count(started.train_size),
         "classes": fmt.count(started.classes),
         "guessing_loss": f"{history.guessing_loss:.3f}",
-        "mean": f"{started.mean:.4f}",
-        "std": f"{started.std:.4f}",
+        "mean": fmt.by_channel(started.mean),
+        "std": fmt.by_channel(started.std),
         "augmentation": fmt.knob("augmentation", history.settings["augmentation"]),
     }
     if "dropout" in history.settings:

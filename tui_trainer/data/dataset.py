@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,7 +32,7 @@ _SAMPLE_SEED = "mnist-tui: check"
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Images (N, H, H) as uint8 with their labels (N) as int64, on the device.
+    """Images (N, H, H) or (N, 3, H, H) as uint8, and labels (N) as int64, on the device.
 
     Those of a training loop are its inputs (N, ...), see ``data/recorded_inputs.py``.
     """
@@ -88,8 +90,9 @@ class HeldOutTest:
 class Data:
     """A dataset, split, on the device.
 
-    ``mean`` and ``std`` are of the pixels of the training split, on a scale of 0 to 1;
-    ``digesting`` computes :attr:`digest` in the background, so that it does not delay training.
+    ``mean`` and ``std`` are of the pixels of the training split, a number for each channel, on a
+    scale of 0 to 1; ``digesting`` computes :attr:`digest` in the background, so that it does not
+    delay training. ``class_names`` is empty if classes have only numbers.
     """
 
     name: str
@@ -98,9 +101,11 @@ class Data:
     train: Split
     val: Split
     test: HeldOutTest
-    mean: float
-    std: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     digesting: Future[str] | None = None
+    channels: int = 1
+    class_names: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -110,12 +115,38 @@ class Data:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Height, width and channels of an image."""
-        return self.image_size, self.image_size, 1
+        return self.image_size, self.image_size, self.channels
 
     @property
     def input_size(self) -> InputSize:
         """The input of the model."""
-        return self.image_size
+        if self.channels == 1:
+            return self.image_size
+        return InputSpec((self.channels, self.image_size, self.image_size))
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """The fields of :class:`tui_trainer.protocol.events.RunStarted` about the data."""
+        return {
+            "dataset": self.name,
+            "classes": self.classes,
+            "class_names": self.class_names,
+            "image_size": self.image_size,
+            "channels": self.channels,
+            "train_size": len(self.train),
+            "val_size": len(self.val),
+            "test_size": len(self.test),
+            "mean": self.mean,
+            "std": self.std,
+        }
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The input of the model and its classes, for the metadata of a checkpoint."""
+        found: dict[str, Any] = {"classes": self.classes, "image_size": self.image_size}
+        if isinstance(self.input_size, InputSpec):
+            found["input"] = self.input_size.plain
+        return found
 
     @property
     def example(self) -> ImageShape | InputSpec:
@@ -125,23 +156,29 @@ class Data:
     @property
     def values(self) -> int:
         """The number of values of an example."""
-        return self.image_size**2
+        return self.channels * self.image_size**2
 
     @property
-    def black(self) -> float:
-        """The value of a black pixel in the input of the model."""
-        return float(self.prepare(torch.zeros(1, 1, 1, dtype=torch.uint8)))
+    def black(self) -> Tensor:
+        """The values (channels, 1, 1) of a black pixel in the input of the model."""
+        return self._prepared_gray(0)
 
     @property
-    def white(self) -> float:
-        """The value of a white pixel in the input of the model."""
-        return float(self.prepare(torch.full((1, 1, 1), 255, dtype=torch.uint8)))
+    def white(self) -> Tensor:
+        """The values (channels, 1, 1) of a white pixel in the input of the model."""
+        return self._prepared_gray(255)
+
+    def _prepared_gray(self, level: int) -> Tensor:
+        shape = (1, 1, 1) if self.channels == 1 else (1, self.channels, 1, 1)
+        device = self.train.labels.device
+        return self.prepare(torch.full(shape, level, dtype=torch.uint8, device=device))[0]
 
     @property
     def fingerprint(self) -> str:
         """An identification of the data: name, sizes, and statistics of the pixels."""
         sizes = f"{len(self.train)}+{len(self.val)}+{len(self.test)}"
-        return f"{self.name} {sizes} mean {self.mean!r} std {self.std!r}"
+        mean, std = (each[0] if len(each) == 1 else each for each in (self.mean, self.std))
+        return f"{self.name} {sizes} mean {mean!r} std {std!r}"
 
     def prepare(
         self,
@@ -151,23 +188,38 @@ class Data:
         size: int | None = None,
         part: tuple[int, slice] | None = None,
     ) -> Tensor:
-        """Turn uint8 images (N, H, H) into the model's input (N, 1, H, H), normalized.
+        """Turn uint8 images (N, H, H) or (N, C, H, H) into the model's input (N, C, H, H).
+
+        They are normalized by the mean and the standard deviation of each channel.
 
         With ``augmentation``, the images are augmented before normalization, so that the border
         that a transform fills in is black like the background, not the mean gray. With ``size``,
         they are resized to that many pixels: in the same pass as the augmentation, if there is any.
         With ``part``, they are a part of a batch, see :func:`augment`.
         """
-        pixels = images.unsqueeze(1).to(torch.float32)
+        pixels = (images.unsqueeze(1) if images.dim() == 3 else images).to(torch.float32)
         if augmentation is not None and rng is not None:
             pixels = augment(pixels, augmentation, rng, size, part)
         elif size is not None:
             pixels = interpolate(pixels, size=(size, size), mode="bilinear", antialias=True)
-        return pixels.mul_(1 / (255 * self.std)).sub_(self.mean / self.std)
+        if self.channels == 1:
+            return pixels.mul_(1 / (255 * self.std[0])).sub_(self.mean[0] / self.std[0])
+        factor, offset = channel_scale(self.mean, self.std, pixels.device)
+        return pixels.mul_(factor).sub_(offset)
 
     def pictures(self, images: Tensor) -> Tensor:
-        """Return images as grays (N, H, W) from 0 to 255, to draw them."""
+        """Return images as grays (N, H, W) or colors (N, 3, H, W) from 0 to 255, to draw them."""
         return images
+
+
+@functools.lru_cache(maxsize=8)
+def channel_scale(
+    mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Return the factor and the offset (C, 1, 1) that normalize pixels from 0 to 255."""
+    factor = torch.tensor([1 / (255 * each) for each in std], device=device)
+    offset = torch.tensor([m / s for m, s in zip(mean, std, strict=True)], device=device)
+    return factor.view(-1, 1, 1), offset.view(-1, 1, 1)
 
 
 class BatchStream:
@@ -250,8 +302,8 @@ def assemble(raw: RawDataset, config: RunConfig, device: torch.device) -> Data:
         labels = [raw.train_labels[index] for index in train_indices]
         _, chosen = stratified_split(labels, config.train_size)
         train_indices = [train_indices[index] for index in chosen]
-    source = _tensors(raw.train_images, raw.train_labels, raw.size)
-    test = _tensors(raw.test_images, raw.test_labels, raw.size)
+    source = _tensors(raw.train_images, raw.train_labels, raw)
+    test = _tensors(raw.test_images, raw.test_labels, raw)
     train = source.take(train_indices)
     mean, std = pixel_statistics(train.images)
     return Data(
@@ -264,6 +316,8 @@ def assemble(raw: RawDataset, config: RunConfig, device: torch.device) -> Data:
         mean=mean,
         std=std,
         digesting=_in_background(content_digest, raw),
+        channels=raw.channels,
+        class_names=raw.class_names,
     )
 
 
@@ -299,13 +353,21 @@ def stratified_split(labels: Sequence[int], count: int) -> tuple[list[int], list
     return [index for index in range(len(labels)) if index not in apart], sorted(apart)
 
 
-def pixel_statistics(images: Tensor) -> tuple[float, float]:
+def pixel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return mean and standard deviation of uint8 pixels on the CPU, on a scale of 0 to 1.
 
-    Computed from the histogram of the 256 gray levels: exact in double precision, without a float
-    copy of the images. Images of a single gray get a standard deviation of 1, not 0.
+    Computed from the histogram of the 256 levels: exact in double precision, without a float copy
+    of the images. A channel of a single level gets a standard deviation of 1, not 0.
+
+    Args:
+        images: Shape (N, H, W), or (N, C, H, W) for numbers of each channel.
     """
-    pixels = images.flatten()
+    channels = [images] if images.dim() == 3 else images.unbind(1)
+    found = [_statistics(channel.flatten()) for channel in channels]
+    return tuple(mean for mean, _ in found), tuple(std for _, std in found)
+
+
+def _statistics(pixels: Tensor) -> tuple[float, float]:
     words = pixels[: len(pixels) // 8 * 8].view(torch.int64)
     # Four of five pixels are black: leaving them out in words of eight halves the time.
     inked = torch.cat((words[words != 0].view(torch.uint8), pixels[8 * len(words) :]))
@@ -318,6 +380,6 @@ def pixel_statistics(images: Tensor) -> tuple[float, float]:
     return mean, variance**0.5 or 1.0
 
 
-def _tensors(images: bytearray, labels: array[int], size: int) -> Split:
-    pixels = torch.frombuffer(images, dtype=torch.uint8).view(-1, size, size)
+def _tensors(images: bytearray, labels: array[int], raw: RawDataset) -> Split:
+    pixels = torch.frombuffer(images, dtype=torch.uint8).view(-1, *raw.image_shape)
     return Split(pixels, torch.tensor(labels, dtype=torch.int64))

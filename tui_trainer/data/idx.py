@@ -46,10 +46,13 @@ class RawDataset:
         name: The name of the dataset.
         size: Height and width of an image in pixels.
         classes: The number of classes; labels are 0 to ``classes - 1``.
-        train_images: Gray values 0 to 255, row-major: (train_total, size, size) unsigned bytes.
+        train_images: Values 0 to 255, row-major: (train_total, size, size) unsigned bytes, or
+            (train_total, channels, size, size) with several channels: red, green, blue.
         train_labels: One label per image, 32-bit integers (typecode ``i``).
-        test_images: As ``train_images``: (test_total, size, size).
+        test_images: As ``train_images``.
         test_labels: As ``train_labels``.
+        channels: The channels of an image, 1 or 3.
+        class_names: The names of the classes; empty if they have only numbers.
     """
 
     name: str
@@ -60,6 +63,13 @@ class RawDataset:
     train_labels: array[int] = field(repr=False)
     test_images: bytearray = field(repr=False)
     test_labels: array[int] = field(repr=False)
+    channels: int = field(default=1, repr=False)
+    class_names: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """The shape of an image: (size, size), or (channels, size, size) with several channels."""
+        return (self.size, self.size) if self.channels == 1 else (self.channels, *[self.size] * 2)
 
     @property
     def train_total(self) -> int:
@@ -80,6 +90,8 @@ def content_digest(raw: RawDataset) -> str:
     """
     digest = hashlib.sha256()
     sizes = f"{raw.size} {raw.classes} {raw.train_total} {raw.test_total}"
+    if raw.channels > 1:
+        sizes += f" {raw.channels} channels"
     digest.update(sizes.encode())
     for labels, images in (
         (raw.train_labels, raw.train_images),

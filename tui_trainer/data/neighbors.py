@@ -125,9 +125,12 @@ def _spread(total: int, count: int) -> Tensor:
 
 
 def _pixels(split: Split) -> tuple[float, float] | None:
-    """Return mean and standard deviation of a sample's pixels."""
+    """Return mean and standard deviation of a sample's pixels, all channels together."""
     chosen = _subsampled(split.images)[_spread(len(split), QUERIES)]
-    return pixel_statistics(chosen) if chosen.numel() else None
+    if not chosen.numel():
+        return None
+    (mean,), (std,) = pixel_statistics(chosen.reshape(-1, *chosen.shape[-2:]))
+    return mean, std
 
 
 def _counts(labels: Tensor, classes: int) -> tuple[int, ...]:

@@ -91,14 +91,14 @@ class RecordedInputs(Data):
         return images.clone()
 
     @property
-    def black(self) -> float:
-        """The smallest value of the inputs."""
-        return float(self._examples.images.min())
+    def black(self) -> Tensor:
+        """The smallest value of the inputs, without a dimension."""
+        return self._examples.images.min()
 
     @property
-    def white(self) -> float:
-        """The largest value of the inputs."""
-        return float(self._examples.images.max())
+    def white(self) -> Tensor:
+        """The largest value of the inputs, without a dimension."""
+        return self._examples.images.max()
 
     def pictures(self, images: Tensor) -> Tensor:
         """Return inputs as grays (N, H, W) from 0 to 255: the mean of their channels.
@@ -110,7 +110,7 @@ class RecordedInputs(Data):
             grays = grays.mean(dim=1)
         elif len(self.spec.shape) != 2:
             grays = grays.reshape(len(images), 1, -1)
-        low, high = self.black, self.white
+        low, high = float(self.black), float(self.white)
         return (grays - low) * (255 / (high - low or 1.0))
 
     @property
@@ -162,8 +162,9 @@ def recorded_inputs(
         train=train,
         val=val,
         test=HeldOutTest(empty),
-        mean=mean,
-        std=std or 1.0,
+        mean=(mean,),
+        std=(std or 1.0,),
+        channels=spec.image_shape[2] if spec.is_image else 1,
         names=names,
     )
 

@@ -60,7 +60,7 @@ def resume_from(run: Run, resume: Resumption) -> None:
         raise path_error(resume.path, f"cannot be used: {reason(error)}") from None
     metadata, saved = resume.state.metadata, resume.state.tensors.get("fingerprint")
     if saved is not None:
-        check_same_model(run.model, run.data.image_size, metadata, saved, resume.path)
+        check_same_model(run.model, run.data.input_size, metadata, saved, resume.path)
     run.stopwatch.resume_at(metadata["seconds"])
     run.data.test.evaluations = max(resume.test_evaluations, metadata["test_evaluations"])
     lines, lines_then = run.store.lines(), metadata["lines"]

@@ -229,16 +229,9 @@ class Run:
         """Describe the model, the data and the settings of the run."""
         return RunStarted(
             model=model_name(self.config.model),
-            dataset=self.data.name,
-            classes=self.data.classes,
-            image_size=self.data.image_size,
+            **self.data.description,
             parameters=self.parameters,
             layers=self.layers,
-            train_size=len(self.data.train),
-            val_size=len(self.data.val),
-            test_size=len(self.data.test),
-            mean=self.data.mean,
-            std=self.data.std,
             epochs=self.config.epochs,
             batch_size=self.batches.batch_size,
             base_lr=self.base_lr,

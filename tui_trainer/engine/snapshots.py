@@ -48,8 +48,7 @@ def capture(run: Run, lines: int | None = None) -> Checkpoint:
     metadata = {
         **{name: attrgetter(place)(run) for name, place in COUNTERS.items()},
         "model": run.config.model,
-        "classes": run.data.classes,
-        "image_size": run.data.image_size,
+        **run.data.metadata,
         "data": run.data.fingerprint,
         "epochs": run.config.epochs,
         "dropout": run.dropout,
@@ -80,7 +79,7 @@ def tensors_of(run: Run) -> Iterator[tuple[str, Tensor]]:
     if run.unregistered is not None:
         for name, tensor in run.unregistered.tensors().items():
             yield f"outside/{name}", tensor
-    if (logits := fingerprint_of(run.model, run.data.image_size)) is not None:
+    if (logits := fingerprint_of(run.model, run.data.input_size)) is not None:
         yield "fingerprint", logits
     for name, tensor in run.optimizer.state_tensors().items():
         yield f"optimizer/{name}", tensor

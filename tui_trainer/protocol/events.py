@@ -84,6 +84,10 @@ class RunStarted:
 
     Attributes:
         model: The model's name in the zoo, or ``net.py:Net``.
+        mean: The mean of the training pixels of each channel, on a scale of 0 to 1.
+        std: Their standard deviation.
+        channels: The channels of an image.
+        class_names: The names of the classes; empty if they have only numbers.
         layers: The layer table of the model.
         review: The verdicts of the design review.
         about: A description of the model in one sentence; empty if there is none.
@@ -109,8 +113,8 @@ class RunStarted:
     train_size: int
     val_size: int
     test_size: int
-    mean: float
-    std: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     epochs: int
     batch_size: int
     base_lr: float
@@ -124,6 +128,8 @@ class RunStarted:
     review: tuple[Diagnosis, ...] = ()
     about: str = ""
     budget: int = BUDGET
+    channels: int = 1
+    class_names: tuple[str, ...] = ()
     momentum: float | None = None
     weight_decay: float | None = None
     label_smoothing: float | None = None

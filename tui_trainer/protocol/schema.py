@@ -4,6 +4,7 @@
   severities are ``wrong``, ``look``, ``good`` and ``note``.
 - Schema 2: one scale of severities, and a review with the fields of every other diagnosis.
 - Schema 3: the names of PyTorch, in events, checkpoints and summaries.
+- Schema 4: mean and standard deviation of the pixels of each channel, as lists.
 
 No schema gives an older name a new meaning, so a name alone says which schema it belongs to.
 """
@@ -15,7 +16,7 @@ from typing import Any, TypeVar
 
 from tui_trainer.protocol.config import MODELS
 
-SCHEMA = 3
+SCHEMA = 4
 """It goes up when a field changes its name or its meaning, or goes."""
 
 Value = TypeVar("Value")
@@ -140,7 +141,13 @@ def upgraded(record: Any) -> dict[str, Any]:
         found[field] = [_translated(part, "code", _CODES) for part in parts]
     for field, values in _VALUES.get(event, {}).items():
         found = _translated(found, field, values)
+    if event == "RunStarted":
+        found |= {name: [found[name]] for name in ("mean", "std") if _is_number(found.get(name))}
     return found
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)
 
 
 def upgraded_summary(record: dict[str, Any]) -> dict[str, Any]:

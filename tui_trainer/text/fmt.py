@@ -52,6 +52,12 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
+def by_channel(values: Sequence[float], form: str = ".4f") -> str:
+    """Return a number of each channel: ``0.1306``, or ``(0.4914, 0.4822, 0.4465)``."""
+    texts = [f"{value:{form}}" for value in values]
+    return texts[0] if len(texts) == 1 else f"({', '.join(texts)})"
+
+
 def plural(number: int, noun: str, ending: str = "s") -> str:
     """Return a count with its noun: ``1 epoch``, ``1,240 epochs``."""
     return f"{count(number)} {noun}{'' if number == 1 else ending}"

@@ -80,7 +80,7 @@ def without_class(label: int) -> DataHook:
 
 def unscaled(data: Data) -> Data:
     """Feed the model raw pixels from 0 to 255."""
-    return replace(data, mean=0.0, std=1 / 255)
+    return replace(data, mean=(0.0,), std=(1 / 255,))
 
 
 def faint(divisor: int) -> DataHook:

@@ -27,7 +27,7 @@ def test_mean_and_std_are_those_of_the_scaled_pixels(context_of: Contexts, chose
     (exhibit,) = show(context, choices, False)
     table = table_of(exhibit)
     grays = context.data.train.images.double() / 255
-    mean, std = context.data.mean, context.data.std
+    (mean,), (std,) = context.data.mean, context.data.std
     moved = {
         "0–255": grays * 255,
         "0–1": grays,
@@ -90,5 +90,5 @@ def test_a_diverged_model_has_no_statistics_of_its_first_layer(
     (exhibit,) = show(dataclasses.replace(context, model=model), {}, False)
     assert {row[4:] for row in table_of(exhibit).rows} == {("none", "none")}
     assert any(
-        isinstance(b, Words) and f"{context.data.mean:.4f}" in b.text for b in exhibit.blocks
+        isinstance(b, Words) and f"{context.data.mean[0]:.4f}" in b.text for b in exhibit.blocks
     )

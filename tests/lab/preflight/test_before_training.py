@@ -39,7 +39,7 @@ def test_differently_normalized_validation_images_fail(data: Data, by: int) -> N
 
 
 def test_raw_pixels_give_a_warning(data: Data) -> None:
-    raw = replace(data, mean=0.0, std=1 / 255)
+    raw = replace(data, mean=(0.0,), std=(1 / 255,))
 
     assert item(data_items, check_context_of(raw, good()), "input").severity == "warning"
 

@@ -26,7 +26,7 @@ from tui_trainer.protocol.exhibit import Pictures, Words
 
 
 @pytest.fixture(scope="module")
-def case(context_of: Contexts) -> tuple[nn.Module, Tensor, float]:
+def case(context_of: Contexts) -> tuple[nn.Module, Tensor, Tensor]:
     """An untrained model with large enough weights, a model input, and its value of black."""
     context = context_of("small")
     model = context.copy().requires_grad_(False)
@@ -34,7 +34,7 @@ def case(context_of: Contexts) -> tuple[nn.Module, Tensor, float]:
     return model, context.digit(5, "validation").model_input, black_of(context)
 
 
-Case = tuple[nn.Module, Tensor, float]
+Case = tuple[nn.Module, Tensor, Tensor]
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_integrated_gradients_match_captum(case: Case) -> None:
     )
     assert torch.allclose(ours, theirs[0, 0], rtol=1e-3, atol=1e-5)
     with torch.no_grad():
-        whole = float((model(image) - model(torch.full_like(image, black)))[0, 3])
+        whole = float((model(image) - model(torch.full_like(image, float(black))))[0, 3])
     assert float(ours.sum()) == pytest.approx(whole, rel=0.05)
 
 

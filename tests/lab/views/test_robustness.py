@@ -172,7 +172,7 @@ def test_significant_drops_are_reported(context_of: Contexts, seen: Seen) -> Non
 
         def forward(self, inputs: Tensor) -> Tensor:
             data = context.data
-            grays = (inputs * data.std + data.mean).mul(255).round().byte()
+            grays = (inputs * data.std[0] + data.mean[0]).mul(255).round().byte()
             predicted = [known.get(bytes(each.flatten().tolist()), 0) for each in grays]
             return 20 * torch.nn.functional.one_hot(torch.tensor(predicted), 10).float()
 

@@ -80,7 +80,7 @@ def settings_code(recipe: Recipe) -> list[str]:
         lines.append(f"TRAIN_SIZE = {literal(started.train_size)}")
     if started.val_size:
         lines.append(f"VAL_SIZE = {literal(started.val_size)}")
-    lines.append(f"MEAN, STD = {started.mean!r}, {started.std!r}")
+    lines.append(f"MEAN, STD = {started.mean[0]!r}, {started.std[0]!r}")
     if (augmentation := augmentation_of(recipe)) is not None:
         lines += _strengths(augmentation)
     return lines

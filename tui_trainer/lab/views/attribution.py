@@ -71,8 +71,8 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
         yield from _gradients(attributed)
 
 
-def black_of(context: Context) -> float:
-    """Return the value of a black pixel after normalization."""
+def black_of(context: Context) -> Tensor:
+    """Return the values (channels, 1, 1) of a black pixel after normalization."""
     return context.data.black
 
 

@@ -32,7 +32,9 @@ def gradient(model: nn.Module, image: Tensor, class_: int) -> Tensor | None:
     return None if found is None else found[0].sum(dim=0).cpu()
 
 
-def input_x_gradient(model: nn.Module, image: Tensor, black: float, class_: int) -> Tensor | None:
+def input_x_gradient(
+    model: nn.Module, image: Tensor, black: Tensor | float, class_: int
+) -> Tensor | None:
     """Return input × gradient, (pixel − black) · ∂logit/∂pixel.
 
     It is a first-order estimate of how much the logit falls if the pixel becomes black.
@@ -45,7 +47,7 @@ def input_x_gradient(model: nn.Module, image: Tensor, black: float, class_: int)
 
 
 def integrated_gradients(
-    model: nn.Module, image: Tensor, black: float, class_: int, *, part: int = PATH_STEPS
+    model: nn.Module, image: Tensor, black: Tensor | float, class_: int, *, part: int = PATH_STEPS
 ) -> Generator[None, None, Tensor | None]:
     """Return integrated gradients: (pixel − black) times the mean gradient from black to the image.
 
@@ -58,7 +60,7 @@ def integrated_gradients(
     Args:
         model: The model.
         image: The model input.
-        black: The value of a black pixel after normalization.
+        black: The values (channels, 1, 1) of a black pixel after normalization.
         class_: The class of the logit.
         part: Points per slice; the generator yields after each slice.
     """
@@ -138,7 +140,7 @@ class Occluded:
 def occlusion(
     model: nn.Module,
     image: Tensor,
-    black: float,
+    black: Tensor | float,
     *,
     patch: int,
     stride: int,
@@ -156,7 +158,7 @@ def occlusion(
     Args:
         model: The model.
         image: The model input.
-        black: The value of a black pixel after normalization.
+        black: The values (channels, 1, 1) of a black pixel after normalization.
         patch: Side of the patch in pixels.
         stride: Pixels from one position to the next.
         part: Positions per slice.

@@ -151,8 +151,8 @@ def generated(
     unit: Unit,
     start: Tensor,
     *,
-    black: float,
-    white: float,
+    black: Tensor | float,
+    white: Tensor | float,
     scale: float,
     is_moved: bool,
     part: int,
@@ -172,8 +172,8 @@ def generated(
         rows: Its layer table.
         unit: The unit.
         start: Initial grays from 0 to 1 (N, channels, H, H).
-        black: The value of a black pixel after normalization.
-        white: The value of a white pixel.
+        black: The values (channels, 1, 1) of a black pixel after normalization.
+        white: Those of a white pixel.
         scale: The standard deviation of the activation over images.
         is_moved: Whether to jitter the image by one pixel, so that no detail depends on one pixel.
         part: Steps per slice.

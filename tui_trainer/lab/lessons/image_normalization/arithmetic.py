@@ -44,6 +44,18 @@ def statistics(counts: Sequence[int]) -> tuple[float, float]:
     return mean, math.sqrt(variance)
 
 
+def over_channels(means: Sequence[float], stds: Sequence[float]) -> tuple[float, float]:
+    """Return mean and standard deviation of all pixels from those of channels of one size.
+
+    μ is the mean of the means; σ² = mean(σ² + μ²) − μ², which for one channel is that of it.
+    """
+    if len(means) == 1:
+        return means[0], stds[0]
+    mean = sum(means) / len(means)
+    squares = sum(m**2 + s**2 for m, s in zip(means, stds, strict=True)) / len(means)
+    return mean, math.sqrt(squares - mean**2)
+
+
 def scaled_statistics(mean: float, std: float, scale: Scale) -> tuple[float, float]:
     """Return mean and standard deviation after scaling: (μ − shift) / divisor, σ / divisor."""
     return scale.of(mean), std / abs(scale.divisor)

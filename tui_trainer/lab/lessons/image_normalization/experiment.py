@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tui_trainer.anatomy.review.design import is_weighted
+from tui_trainer.data.dataset import Data
 from tui_trainer.lab.compare import arm, compare
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls, number_control, word_control
@@ -20,12 +21,13 @@ from tui_trainer.lab.lessons.image_normalization.arithmetic import (
     WHITE,
     Scale,
     binned,
+    over_channels,
     scaled_statistics,
     statistics,
 )
 from tui_trainer.lab.model_variants import POOL, Conv, stack
 from tui_trainer.protocol.exhibit import Bar, Bars, Exhibit, Table, Words
-from tui_trainer.text.fmt import count, percent
+from tui_trainer.text.fmt import by_channel, count, percent
 
 IMAGES = 4_000
 """Training images of each arm: only the first steps differ."""
@@ -58,17 +60,20 @@ class Rescaled(nn.Module):
     """A model whose input pixels are on another scale than those of the data.
 
     It undoes the normalization of the data, so that the model gets (gray − shift) / divisor of each
-    gray level from 0 to 1.
+    level from 0 to 1, in each channel.
     """
 
-    def __init__(self, model: nn.Module, scale: Scale, mean: float, std: float) -> None:
+    def __init__(self, model: nn.Module, scale: Scale, data: Data) -> None:
         super().__init__()
         self.model = model
-        self._factor = std / scale.divisor
-        self._offset = (mean - scale.shift) / scale.divisor
+        factor = [std / scale.divisor for std in data.std]
+        offset = [(mean - scale.shift) / scale.divisor for mean in data.mean]
+        device = data.train.labels.device
+        self._factor = torch.tensor(factor, device=device).view(-1, 1, 1)
+        self._offset = torch.tensor(offset, device=device).view(-1, 1, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map normalized images (N, 1, H, H) to logits (N, classes)."""
+        """Map normalized images (N, C, H, H) to logits (N, classes)."""
         logits: Tensor = self.model(images * self._factor + self._offset)
         return logits
 
@@ -76,7 +81,8 @@ class Rescaled(nn.Module):
 def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
     """Show the pixels on the chosen scale, or train one model on each scale."""
     chosen = controls.word(PIXELS)
-    scales = {"0–255": RAW, "0–1": UNIT, "normalized": Scale(context.data.mean, context.data.std)}
+    data = context.data
+    scales = {"0–255": RAW, "0–1": UNIT, "normalized": Scale(*over_channels(data.mean, data.std))}
     if chosen == "typed":
         scales["typed"] = Scale(controls.number(SHIFT), controls.number(DIVISOR))
     norm = controls.word(NORM)
@@ -98,9 +104,8 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
 def _trained(context: Context, scales: dict[str, Scale], norm: str) -> Iterator[Exhibit]:
     """Train one model on each scale."""
     model = context.build(partial(_model, context, norm == NORMED))
-    mean, std = context.data.mean, context.data.std
     arms = [
-        arm(context, name, Rescaled(model, scale, mean, std), lr=LR)
+        arm(context, name, Rescaled(model, scale, context.data), lr=LR)
         for name, scale in scales.items()
     ]
     text = (
@@ -146,7 +151,7 @@ def _first_output(context: Context, images: Tensor, scale: Scale) -> tuple[str, 
     first = next((modules[row.name] for row in weighted), None)
     if first is None:
         return None
-    rescaled = Rescaled(model, scale, context.data.mean, context.data.std)
+    rescaled = Rescaled(model, scale, context.data)
     met = input_and_output(rescaled, first, context.data.prepare(images[:LAYER_IMAGES]))
     if met is None or not bool(torch.isfinite(met[1]).all()):
         return None
@@ -172,10 +177,12 @@ def _bars(counts: list[int], scale: Scale) -> Bars:
 def _run_statistics(context: Context, counts: list[int], images: int) -> Words:
     """Return the mean and std of the run next to those of the images here."""
     (mean, std), data = statistics(counts), context.data
+    of_all = "" if data.channels == 1 else ", all channels together"
     return Words(
-        text=f"Mean and std of the run are {data.mean:.4f} and {data.std:.4f}, from its "
-        f"{count(len(data.train))} training images; on {count(images)} of them they are "
-        f"{mean:.4f} and {std:.4f}. Validation images are normalized with the same two numbers."
+        text=f"Mean and std of the run are {by_channel(data.mean)} and {by_channel(data.std)}, "
+        f"from its {count(len(data.train))} training images; on {count(images)} of them they are "
+        f"{mean:.4f} and {std:.4f}{of_all}. Validation images are normalized with the same "
+        f"{'two ' if data.channels == 1 else ''}numbers."
     )
 
 
