@@ -102,6 +102,8 @@ class RunStarted:
         script: The training script of a watched run; empty for a run of this program.
         unavailable: What this run cannot do, with the reason: a knob of
             :data:`tui_trainer.protocol.commands.KNOBS` or the class of a command, as ``Stop``.
+        class_names: The names of the classes; empty if they are numbers, and in older records.
+            :func:`tui_trainer.protocol.class_names.class_name` shows them.
     """
 
     model: str
@@ -141,6 +143,7 @@ class RunStarted:
     schema: int = SCHEMA
     script: str = ""
     unavailable: tuple[tuple[str, str], ...] = ()
+    class_names: tuple[str, ...] = ()
 
     @property
     def hardware(self) -> str:

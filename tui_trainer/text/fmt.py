@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 LEARNING_RATE_WIDTH = 8
@@ -182,9 +182,15 @@ def listed(items: Sequence[str], most: int = 4) -> str:
     return ", ".join(items[:most]) + (f" and {more} more" if more > 0 else "")
 
 
+JOINERS = "\u200c\u200d"
+"""Zero-width (non-)joiners: invisible, but part of how words and emoji are written."""
+
+
 def one_line(text: str) -> str:
     """Return a text without line breaks, control characters and repeated blanks."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    if text.isascii() and text.isprintable() and "  " not in text:
+        return text.strip()
+    return " ".join("".join(c if c.isprintable() or c in JOINERS else " " for c in text).split())
 
 
 def printable(text: object) -> str:
@@ -195,9 +201,7 @@ def printable(text: object) -> str:
 
 def columns(text: str) -> int:
     """Return the width of a printable text in terminal columns; a wide character has two."""
-    if text.isascii():
-        return len(text)
-    return sum(_columns_of(character) for character in text)
+    return len(text) if text.isascii() else sum(width for _, width in _clusters(text))
 
 
 def clip(text: str, width: int) -> str:
@@ -205,16 +209,51 @@ def clip(text: str, width: int) -> str:
     if columns(text) <= width:
         return text
     kept, used = "", 0
-    for character in text:
-        used += _columns_of(character)
+    for cluster, across in _clusters(text):
+        used += across
         if used > width - 1:
             break
-        kept += character
+        kept += cluster
     return f"{kept}…" if width > 0 else ""
 
 
+_EMOJI_STYLE = "\ufe0f"
+_SKIN_TONES = range(0x1F3FB, 0x1F400)
+_MEDIAL_JAMO = range(0x1160, 0x1200)
+
+
+def _clusters(text: str) -> Iterator[tuple[str, int]]:
+    """Yield the characters of a text as a reader sees them, each with its width in columns.
+
+    Accents, vowel signs, skin tones and what a zero-width joiner joins belong to the character
+    before them. The widths are those of Rich, which lays the window out.
+    """
+    cluster, width, is_joined = "", 0, False
+    for character in text:
+        code = ord(character)
+        is_part = is_joined or _is_mark(character) or (code in _SKIN_TONES and width == 2)
+        if cluster and not is_part:
+            yield cluster, width
+            cluster, width = "", 0
+        if not cluster:
+            width = _columns_of(character)
+        elif character == _EMOJI_STYLE:
+            width = 2
+        cluster += character
+        is_joined = character == "\u200d" and width > 0
+    if cluster:
+        yield cluster, width
+
+
+def _is_mark(character: str) -> bool:
+    """Return whether a character is drawn over or into the one before it."""
+    return not character.isascii() and (
+        unicodedata.category(character) in ("Mn", "Me", "Cf") or ord(character) in _MEDIAL_JAMO
+    )
+
+
 def _columns_of(character: str) -> int:
-    if unicodedata.combining(character):
+    if _is_mark(character):
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
