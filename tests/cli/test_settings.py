@@ -70,6 +70,7 @@ OTHERS: dict[str, Any] = {
     "device": "cpu",
     "precision": "bf16",
     "threads": 3,
+    "memory_share": 0.35,
     "target_accuracy": 0.994,
     "last": 2,
     "checkpoint_every": 3,

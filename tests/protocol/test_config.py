@@ -46,6 +46,7 @@ LIMITS: list[tuple[str, Any, Any, Any, Any]] = [
     ("crop_probability", 0.0, 1.0, -0.1, 1.1),
     ("augment_until", 0.0, 1.0, -0.1, 1.1),
     ("threads", 1, 1_024, 0, 1_025),
+    ("memory_share", 0.0, 1.0, -0.1, 1.1),
     ("target_accuracy", 0.0, 1.0, -0.1, 99.4),
     ("last", 1, 10_000, 0, 10_001),
 ]

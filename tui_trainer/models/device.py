@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -153,9 +155,49 @@ def scarce_memory() -> float | None:
     The figure is ``MemAvailable`` of Linux; on other systems the result is None.
     """
     try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            sizes = dict(line.split(":", 1) for line in lines)
-        left = int(sizes["MemAvailable"].split()[0]) / int(sizes["MemTotal"].split()[0])
+        sizes = _memory_sizes()
+        left = sizes["MemAvailable"] / sizes["MemTotal"]
     except (OSError, ValueError, KeyError, ZeroDivisionError):
         return None
     return left if left < SCARCE else None
+
+
+def available_memory(device: torch.device) -> int | None:
+    """Return the bytes of memory that are free on a device; None if it is not known.
+
+    For the CPU, ``MemAvailable`` of Linux, at most what the control group of the process leaves;
+    on other systems, all memory of the machine.
+    """
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        free = _memory_sizes()["MemAvailable"]
+    except (OSError, ValueError, KeyError):
+        try:
+            free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        except (AttributeError, OSError, ValueError):
+            return None
+    return max(0, min([free, *_left_by_control_group()]))
+
+
+def _memory_sizes() -> dict[str, int]:
+    """Return the figures of ``/proc/meminfo`` in bytes."""
+    with open("/proc/meminfo", encoding="ascii") as lines:
+        return {
+            name: 1024 * int(value.split()[0]) for name, value in (x.split(":", 1) for x in lines)
+        }
+
+
+def _left_by_control_group() -> Iterator[int]:
+    """Yield the bytes that a container may still use; pages of files in its cache are free."""
+    for folder, most, used, cached in (
+        ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+        (
+            "/sys/fs/cgroup/memory",
+            *("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ),
+    ):
+        with suppress(OSError, ValueError, KeyError):
+            limit, usage = (int(Path(folder, name).read_text()) for name in (most, used))
+            lines = Path(folder, "memory.stat").read_text().splitlines()
+            yield limit - usage + int(dict(line.split() for line in lines)[cached])

@@ -240,6 +240,15 @@ class RunConfig:
     threads: int | None = setting(
         None, MACHINE, "CPU threads; default: the fastest in a short trial", (1, 1_024)
     )
+    memory_share: float = setting(
+        0.5,
+        MACHINE,
+        "Images stay in memory if they take at most this share of what is free, a GPU's for a GPU; "
+        "else they are read during training",
+        (0.0, 1.0),
+        limits="a fraction from 0 to 1",
+        subject="the share of the memory",
+    )
     target_accuracy: float | None = setting(
         None,
         RECORD,

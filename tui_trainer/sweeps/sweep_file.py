@@ -50,6 +50,7 @@ NOT_SEARCHED: Mapping[str, str] = {
     "seed": "a lucky seed is no better setting; train several with `seeds = 3` in [sweep]",
     "device": _MACHINE,
     "threads": _MACHINE,
+    "memory_share": _MACHINE,
     "budget": _NO_EFFECT,
     "checkpoint_every": _NO_EFFECT,
     "probes": _NO_EFFECT,
