@@ -21,6 +21,7 @@ from tui_trainer.models import zoo
 from tui_trainer.models.build import build_model, dropout_of, summary_of, to_channels_last
 from tui_trainer.models.checkpoints import read_checkpoint
 from tui_trainer.models.custom.error_lines import CustomModelError
+from tui_trainer.models.input_spec import InputSpec
 from tui_trainer.protocol.commands import Command, Inbox, SetDropout, Stop
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
@@ -119,6 +120,16 @@ def refusal(model: str, *, dropout: float | None = None) -> str:
 
 
 # --- arguments
+
+
+def test_a_model_of_the_zoo_takes_any_square_image() -> None:
+    for shape in ((1, 28, 28), (3, 32, 32)):
+        model = build_model("small", image_size=InputSpec(shape), classes=7)
+        assert model.eval()(torch.rand(2, *shape)).shape == (2, 7)
+    for spec in (InputSpec((3, 32, 48)), InputSpec((20, 20))):
+        with pytest.raises(InputError) as refused:
+            build_model("small", image_size=spec, classes=7)
+        assert str(refused.value) == f"small: takes square images, not {spec.words}"
 
 
 def test_a_name_of_the_zoo_is_built_as_by_the_zoo() -> None:

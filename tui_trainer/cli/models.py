@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 1_024
 ZOO_PIXELS = (8, 128)
+ZOO_CHANNELS = (1, 3)
 
 ImageSize = Annotated[int, option("Image size in pixels (28)")]
 Channels = Annotated[int, option("Image channels (1)")]
@@ -256,8 +257,8 @@ def _check_input(name: str, image_size: int, channels: int, classes: int) -> Non
         RunConfig(model=name)
     except SettingError as error:
         raise InputError(error.problem) from None
-    if name in MODELS and channels != 1:
-        raise InputError(f"--channels {channels}: built-in models take images with 1 channel")
+    if name in MODELS and channels not in ZOO_CHANNELS:
+        raise InputError(f"--channels {channels}: built-in models take 1 channel or 3")
     if name in MODELS and not ZOO_PIXELS[0] <= image_size <= ZOO_PIXELS[1]:
         low, high = ZOO_PIXELS
         raise InputError(f"--image-size {image_size}: built-in models take {low} to {high} pixels")

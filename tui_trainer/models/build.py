@@ -68,10 +68,11 @@ def build_model(
 
     Args:
         name: A name of the zoo, ``path/to/file.py:ClassName`` or ``package.module:factory``.
-        image_size: Side of the square input, in pixels, or any input for a custom model.
+        image_size: Side of the square input, in pixels, or its description; models of the zoo take
+            square images only.
         classes: Number of classes.
         dropout: Probability of its dropout layers; None for the default of the model.
-        channels: Channels of the images; models of the zoo take 1.
+        channels: Channels of the images, if ``image_size`` is their side.
         is_adjustable: Whether advice can name options for image size, channels and classes.
 
     Raises:
@@ -80,9 +81,13 @@ def build_model(
     """
     check_dropout(name, dropout)
     if name in zoo.REGISTRY:
-        if not isinstance(image_size, int):
-            raise InputError(f"{name}: takes square images, not {image_size.words}")
-        return zoo.build(name, image_size=image_size, classes=classes, dropout=dropout)
+        found = spec_of(image_size, channels)
+        height, width, channels = found.image_shape
+        if not found.is_image or height != width:
+            raise InputError(f"{name}: takes square images, not {found.words}")
+        return zoo.build(
+            name, image_size=height, classes=classes, dropout=dropout, channels=channels
+        )
     from tui_trainer.models.custom.arguments import ModelSpec
     from tui_trainer.models.custom.building import CustomModel
     from tui_trainer.models.custom.process_state import custom_code

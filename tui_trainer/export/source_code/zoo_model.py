@@ -12,12 +12,17 @@ from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.text.fmt import count, plural
 
 
-def zoo_source(name: str, *, image_size: int, classes: int, dropout: float | None) -> ModelSource:
+def zoo_source(
+    name: str, *, image_size: int, classes: int, dropout: float | None, channels: int = 1
+) -> ModelSource:
     """Return the source of a model of the zoo; with a seed it has the same initial weights."""
     with preserve_rng_state(), recorded_initialization() as calls:
-        model = zoo.build(name, image_size=image_size, classes=classes, dropout=dropout)
+        model = zoo.build(
+            name, image_size=image_size, classes=classes, dropout=dropout, channels=channels
+        )
     size = sum(p.numel() for p in model.parameters())
-    doc = f"{name}: {count(size)} parameters for {image_size}×{image_size} images."
+    kind = f"{image_size}×{image_size}" + (f"×{channels}" if channels > 1 else "")
+    doc = f"{name}: {count(size)} parameters for {kind} images."
     return ModelSource(model_class(model, doc, statements(model, calls)), f"{CLASS}()")
 
 

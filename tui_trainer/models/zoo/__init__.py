@@ -20,8 +20,8 @@ class Entry:
 
     Attributes:
         factory: Its factory, as ``module:function``. The function takes ``image_size`` (pixels),
-            ``classes`` and ``dropout`` (0 to 1) by keyword and returns a model that maps
-            (N, 1, image_size, image_size) to logits (N, classes).
+            ``classes``, ``dropout`` (0 to 1) and ``channels`` by keyword and returns a model that
+            maps (N, channels, image_size, image_size) to logits (N, classes).
         summary: A description in a sentence.
         dropout: The default of its dropout probability; None without a dropout layer.
     """
@@ -110,7 +110,14 @@ REGISTRY: Mapping[str, Entry] = {
 """In the order of the course."""
 
 
-def build(name: str, *, image_size: int, classes: int, dropout: float | None = None) -> nn.Module:
+def build(
+    name: str,
+    *,
+    image_size: int,
+    classes: int,
+    dropout: float | None = None,
+    channels: int = 1,
+) -> nn.Module:
     """Build a model; torch's global rng draws its initial weights.
 
     Args:
@@ -118,6 +125,7 @@ def build(name: str, *, image_size: int, classes: int, dropout: float | None = N
         image_size: Side of the square input, in pixels, 8 to 128.
         classes: Number of classes, 2 to 1,000.
         dropout: Probability of its dropout layers; None for the default of the model.
+        channels: Channels of the images: 1 for gray, 3 for colour.
 
     Raises:
         KeyError: If the registry has no such name.
@@ -126,5 +134,7 @@ def build(name: str, *, image_size: int, classes: int, dropout: float | None = N
     module, _, function = entry.factory.partition(":")
     factory = getattr(importlib.import_module(module), function)
     share = dropout if dropout is not None else (entry.dropout or 0.0)
-    model: nn.Module = factory(image_size=image_size, classes=classes, dropout=share)
+    model: nn.Module = factory(
+        image_size=image_size, classes=classes, dropout=share, channels=channels
+    )
     return model

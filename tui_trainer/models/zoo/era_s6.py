@@ -33,31 +33,39 @@ _PLAN: tuple[tuple[str, int, int] | None, ...] = (
 )
 
 
-def era_s6(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
+def era_s6(
+    *, image_size: int, classes: int, dropout: float = 0.0, channels: int = 1
+) -> nn.Sequential:
     """Build the course's network: 19,568 parameters for 28×28 images and 10 classes.
 
     Batch norm and ReLU after every convolution but the last, no bias. Takes
-    (N, 1, image_size, image_size), returns logits (N, classes).
+    (N, channels, image_size, image_size), returns logits (N, classes).
     """
-    return _build(image_size, classes, norm=True, dropout=None)
+    return _build(image_size, classes, channels, norm=True, dropout=None)
 
 
-def era_s6_dropout(*, image_size: int, classes: int, dropout: float = 0.05) -> nn.Sequential:
+def era_s6_dropout(
+    *, image_size: int, classes: int, dropout: float = 0.05, channels: int = 1
+) -> nn.Sequential:
     """Build the course's network with dropout after every 3×3 convolution but the last."""
-    return _build(image_size, classes, norm=True, dropout=dropout)
+    return _build(image_size, classes, channels, norm=True, dropout=dropout)
 
 
-def era_s6_plain(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
+def era_s6_plain(
+    *, image_size: int, classes: int, dropout: float = 0.0, channels: int = 1
+) -> nn.Sequential:
     """Build the course's network without batch norm, and no other change.
 
     There is still no bias: a second difference would confound the effect of the first.
     """
-    return _build(image_size, classes, norm=False, dropout=None)
+    return _build(image_size, classes, channels, norm=False, dropout=None)
 
 
-def _build(image_size: int, classes: int, *, norm: bool, dropout: float | None) -> nn.Sequential:
+def _build(
+    image_size: int, classes: int, channels: int, *, norm: bool, dropout: float | None
+) -> nn.Sequential:
     layers: Layers = OrderedDict()
-    channels, side, pools = 1, image_size, 0
+    side, pools = image_size, 0
     for stage in _PLAN:
         if stage is None:
             pools += 1
@@ -76,14 +84,16 @@ def _build(image_size: int, classes: int, *, norm: bool, dropout: float | None) 
     return nn.Sequential(layers)
 
 
-def era_s6_as_run(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
+def era_s6_as_run(
+    *, image_size: int, classes: int, dropout: float = 0.0, channels: int = 1
+) -> nn.Sequential:
     """Build the course's network as it ran: 19,568 parameters for 28×28 images and 10 classes.
 
-    Takes (N, 1, image_size, image_size), returns logits (N, classes). Of the last map, 5×5 for
-    28×28 images, only the top left 3×3 are averaged; other image sizes keep that proportion.
+    Takes (N, channels, image_size, image_size), returns logits (N, classes). Of the last map, 5×5
+    for 28×28 images, only the top left 3×3 are averaged; other image sizes keep that proportion.
     """
     layers: Layers = OrderedDict()
-    channels = convolve(layers, "conv1", 1, 16)
+    channels = convolve(layers, "conv1", channels, 16)
     channels = convolve(layers, "conv2", channels, 32)
     channels = convolve(layers, "shrink1", channels, 16, 1, padding=1)
     layers["pool1"] = nn.MaxPool2d(2)

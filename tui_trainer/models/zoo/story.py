@@ -23,30 +23,32 @@ _SLIM_BLOCKS = ((8, 16, 8), (12, 16, 8), (12, 20))
 """The output channels of each block: its 3×3 convolutions, then a 1×1 in all but the last."""
 
 
-def mlp(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
+def mlp(*, image_size: int, classes: int, dropout: float = 0.0, channels: int = 1) -> nn.Sequential:
     """Build one hidden layer of 24 units: 19,090 parameters for 28×28 images and 10 classes.
 
-    Takes (N, 1, image_size, image_size), returns logits (N, classes).
+    Takes (N, channels, image_size, image_size), returns logits (N, classes).
     """
     return nn.Sequential(
         OrderedDict(
             flatten=nn.Flatten(),
-            hidden=nn.Linear(image_size * image_size, HIDDEN),
+            hidden=nn.Linear(channels * image_size * image_size, HIDDEN),
             hidden_relu=nn.ReLU(),
             logits=nn.Linear(HIDDEN, classes),
         )
     )
 
 
-def conv_fc(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
+def conv_fc(
+    *, image_size: int, classes: int, dropout: float = 0.0, channels: int = 1
+) -> nn.Sequential:
     """Build two convolutions, each pooled, and two fully connected layers.
 
     18,748 parameters for 28×28 images and 10 classes, 17,500 of them in the fully connected
-    layers, whose number grows with the image. Takes (N, 1, image_size, image_size), returns logits
-    (N, classes).
+    layers, whose number grows with the image. Takes (N, channels, image_size, image_size), returns
+    logits (N, classes).
     """
     layers: Layers = OrderedDict()
-    channels = _pooled(layers, 8, 16)
+    channels = _pooled(layers, channels, 8, 16)
     side = image_size // 4
     layers["flatten"] = nn.Flatten()
     layers["hidden"] = nn.Linear(side * side * channels, 22)
@@ -55,50 +57,59 @@ def conv_fc(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequen
     return nn.Sequential(layers)
 
 
-def conv_gap(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
+def conv_gap(
+    *, image_size: int, classes: int, dropout: float = 0.0, channels: int = 1
+) -> nn.Sequential:
     """Build the same two convolutions, two more, and global average pooling.
 
     16,662 parameters for 10 classes and images of any size: the mean over each map has none, which
     leaves the parameters of the fully connected layers for convolutions. Takes
-    (N, 1, image_size, image_size), returns logits (N, classes).
+    (N, channels, image_size, image_size), returns logits (N, classes).
     """
     layers: Layers = OrderedDict()
-    channels = _pooled(layers, 8, 16)
+    channels = _pooled(layers, channels, 8, 16)
     for index, width in enumerate((32, 36), start=3):
         channels = convolve(layers, f"conv{index}", channels, width, bias=True, norm=False)
     return averaged(layers, channels, classes)
 
 
-def squeeze(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
+def squeeze(
+    *, image_size: int, classes: int, dropout: float = 0.0, channels: int = 1
+) -> nn.Sequential:
     """Build three blocks of growing channels; after the first two a 1×1 convolution reduces them.
 
-    17,880 parameters for 10 classes, no batch norm, no bias. Takes (N, 1, image_size, image_size),
-    returns logits (N, classes).
+    17,880 parameters for 10 classes, no batch norm, no bias. Takes
+    (N, channels, image_size, image_size), returns logits (N, classes).
     """
-    return _squeezed(classes, _BLOCKS, norm=False, dropout=None)
+    return _squeezed(classes, channels, _BLOCKS, norm=False, dropout=None)
 
 
-def squeeze_norm(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
+def squeeze_norm(
+    *, image_size: int, classes: int, dropout: float = 0.0, channels: int = 1
+) -> nn.Sequential:
     """Build squeeze with batch norm after every convolution but the last: 18,176 parameters."""
-    return _squeezed(classes, _BLOCKS, norm=True, dropout=None)
+    return _squeezed(classes, channels, _BLOCKS, norm=True, dropout=None)
 
 
-def squeeze_dropout(*, image_size: int, classes: int, dropout: float = 0.05) -> nn.Sequential:
+def squeeze_dropout(
+    *, image_size: int, classes: int, dropout: float = 0.05, channels: int = 1
+) -> nn.Sequential:
     """Build the same with dropout after every block, where the maps are small."""
-    return _squeezed(classes, _BLOCKS, norm=True, dropout=dropout)
+    return _squeezed(classes, channels, _BLOCKS, norm=True, dropout=dropout)
 
 
-def under_8k(*, image_size: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
+def under_8k(
+    *, image_size: int, classes: int, dropout: float = 0.0, channels: int = 1
+) -> nn.Sequential:
     """Build the same with fewer channels and no dropout, which so small a model does not need.
 
     7,496 parameters for 10 classes.
     """
-    return _squeezed(classes, _SLIM_BLOCKS, norm=True, dropout=None)
+    return _squeezed(classes, channels, _SLIM_BLOCKS, norm=True, dropout=None)
 
 
-def _pooled(layers: Layers, *widths: int) -> int:
+def _pooled(layers: Layers, channels: int, *widths: int) -> int:
     """Add convolutions, each followed by pooling; return the output channels of the last one."""
-    channels = 1
     for index, width in enumerate(widths, start=1):
         channels = convolve(layers, f"conv{index}", channels, width, bias=True, norm=False)
         layers[f"pool{index}"] = nn.MaxPool2d(2)
@@ -106,10 +117,15 @@ def _pooled(layers: Layers, *widths: int) -> int:
 
 
 def _squeezed(
-    classes: int, blocks: tuple[tuple[int, ...], ...], *, norm: bool, dropout: float | None
+    classes: int,
+    channels: int,
+    blocks: tuple[tuple[int, ...], ...],
+    *,
+    norm: bool,
+    dropout: float | None,
 ) -> nn.Sequential:
     layers: Layers = OrderedDict()
-    channels, index = 1, 0
+    index = 0
     for number, (first, second, *squeezed) in enumerate(blocks, start=1):
         for width in (first, second):
             index += 1
