@@ -293,7 +293,7 @@ def test_an_odd_model_breaks_nothing(run: Cli, tmp_path: Path) -> None:
         (["model", "--classes", "0"], "--classes 0"),
         (["model", "--channels", "-1"], "--channels -1"),
         (["model", "--batch-size", "0"], "--batch-size 0"),
-        (["model", "era-s6", "--channels", "3"], "--channels 2"),
+        (["model", "era-s6", "--channels", "2"], "--channels 2"),
         (["model", "era-s6", "--image-size", "4"], "--image-size 4"),
         (["model", "nowhere.py:Net"], "nowhere.py"),
         (["review", "lenet"], "lenet"),
