@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 
@@ -43,6 +44,17 @@ def test_a_frame_is_drawn_around_what_it_marks() -> None:
     assert image.size == (9 * 28 + 2, 9 * 28 + 2)
     counted = {color: count for count, color in image.getcolors(512) or []}
     assert counted[(0, 255, 0)] == 4 * (5 * 9 + 1)
+
+
+def test_a_picture_in_color_has_its_own_colors() -> None:
+    values = (255.0, 0.0, 0.0, 0.0, 255.0, 0.0, 0.0, 0.0, 255.0, math.nan, 0.0, 0.0)
+    flag = Picture(caption="", height=2, width=2, values=values, low=0.0, high=255.0, channels=3)
+
+    image = enlarged(flag, 2, 2, INKS)
+    red, green, blue = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+    assert rows_of(image) == [[red, green], [blue, INKS.none.rgb]]
+    framed = enlarged(replace(flag, frame=(0, 0, 1, 1)), 4, 4, INKS)
+    assert rows_of(framed)[1][1] == red
 
 
 def test_a_picture_that_is_too_large_is_reduced() -> None:

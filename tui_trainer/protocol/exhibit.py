@@ -93,17 +93,19 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """A matrix of numbers as a picture, two pixels per character.
+    """A matrix of numbers as a picture, two pixels per character; or an image in color.
 
     Attributes:
         caption: The caption, in two or three words: pictures are shown side by side.
         height: Rows of pixels.
         width: Columns of pixels.
-        values: height × width numbers, row by row.
+        values: height × width × channels numbers, row by row; with three channels red, green and
+            blue of one pixel after the other.
         low: The value of the darkest pixel, or of the strongest negative one.
         high: The value of the brightest pixel.
-        is_signed: Whether the color map diverges at 0.
+        is_signed: Whether the color map diverges at 0. In a picture in color 0 is a medium gray.
         frame: A highlighted rectangle in pixels: top, left, height, width; None for none.
+        channels: 1, or 3 for a picture in color.
     """
 
     caption: str
@@ -114,10 +116,19 @@ class Picture:
     high: float
     is_signed: bool = False
     frame: tuple[int, int, int, int] | None = None
+    channels: int = 1
 
     def __post_init__(self) -> None:
-        if len(self.values) != self.height * self.width:
-            raise ValueError(f"{len(self.values)} values for {self.height}×{self.width} pixels")
+        if self.channels not in (1, 3):
+            raise ValueError(f"{self.channels} channels: a picture has 1 or 3")
+        if len(self.values) != self.height * self.width * self.channels:
+            size = f"{self.height}×{self.width} pixels of {self.channels}"
+            raise ValueError(f"{len(self.values)} values for {size}")
+
+    @property
+    def is_color(self) -> bool:
+        """Whether it is in color."""
+        return self.channels == 3
 
     @property
     def ends(self) -> str:

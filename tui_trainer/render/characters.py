@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 from tui_trainer.protocol.exhibit import Picture
-from tui_trainer.render.levels import levels_of
+from tui_trainer.render.levels import grayscale, levels_of
 
 RAMP = " .:-=+*#%@"
 """Characters for numbers from the smallest to the largest."""
@@ -25,9 +25,12 @@ pixels, one below the other. Either way a pixel is about as tall as it is wide."
 def picture_lines(picture: Picture) -> list[str]:
     """Return a picture as lines of characters, with brackets at the sides of its frame.
 
+    A picture in color is shown by its luminance.
+
     A character is about twice as tall as it is wide. Where it shows two pixels, it shows the mean,
     or of signed pixels the stronger, because opposite signs would cancel in a mean.
     """
+    picture = grayscale(picture)
     signs = (SIGNED if picture.is_signed else RAMP) + UNKNOWN
     across, down = (2, 1) if picture.width <= WIDE_PIXELS else (1, 2)
     shown = picture if down == 1 else _halved(picture)

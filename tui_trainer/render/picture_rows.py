@@ -53,10 +53,10 @@ def pictures_width(block: Pictures, medium: Medium) -> int:
 
 
 def _keys(block: Pictures, medium: Medium) -> Lines:
-    """Return the keys for the kinds of pictures in the block, signed and unsigned."""
-    kinds = {picture.is_signed for picture in block.items}
-    keys = ((True, medium.signed_key), (False, medium.unsigned_key))
-    return [list(key) for is_signed, key in keys if key and is_signed in kinds]
+    """Return the keys for the kinds of pictures in the block."""
+    shown = sorted(block.items, key=lambda each: (each.is_color, not each.is_signed))
+    keys = dict.fromkeys(map(medium.key, shown))
+    return [list(key) for key in keys if key]
 
 
 def _placed(picture: Picture, width: int, medium: Medium) -> Placed:

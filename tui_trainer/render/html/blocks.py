@@ -155,7 +155,7 @@ def _pictures(pictures: Pictures) -> str:
 def _picture(picture: Picture) -> str:
     scale = scale_of(picture)
     width, height = picture.width * scale, picture.height * scale
-    kind = "signed" if picture.is_signed else "gray"
+    kind = _kind(picture)
     if any(map(math.isnan, picture.values)):
         kind += " nan"
     alt = _html(f"{picture.caption}: {picture.height}×{picture.width}, {picture.ends}")
@@ -166,8 +166,12 @@ def _picture(picture: Picture) -> str:
     )
 
 
-def _frame(picture: Picture) -> str:
+def _kind(picture: Picture) -> str:
+    """Return the class of a picture in the style sheet."""
+    return "color" if picture.is_color else "signed" if picture.is_signed else "gray"
 
+
+def _frame(picture: Picture) -> str:
     if picture.frame is None:
         return ""
     top, left, height, width = picture.frame
@@ -193,5 +197,5 @@ def _key(pictures: Sequence[Picture]) -> str:
 
 
 def _ramp(ramp: Picture) -> str:
-    kind = "signed" if ramp.is_signed else "gray"
+    kind = _kind(ramp)
     return f"<span class='{kind} ramp'><img src='{data_uri(ramp)}' alt='to'></span>"

@@ -10,7 +10,7 @@ import struct
 import zlib
 
 from tui_trainer.protocol.exhibit import Picture
-from tui_trainer.render.levels import levels_of
+from tui_trainer.render.levels import colors_of, levels_of
 
 LEVELS = 32
 """Steps from 0 to the largest magnitude, in either direction of signed numbers."""
@@ -20,6 +20,9 @@ GRAYS = 64
 
 NEGATIVE, POSITIVE, UNKNOWN = (0xF0, 0x8A, 0x24), (0x1F, 0x6F, 0xC4), (0xD0, 0x10, 0x30)
 """The colors of negative numbers, positive numbers and NaN. In grayscale, positive is darker."""
+
+TRUECOLOR, INDEXED = 2, 3
+"""The color types of a PNG: red, green and blue of each pixel, or its place in a palette."""
 
 Color = tuple[int, int, int, int]
 
@@ -43,28 +46,40 @@ def data_uri(picture: Picture, times: int = 1) -> str:
 
 
 def png(picture: Picture, times: int = 1) -> bytes:
-    """Return a picture as a PNG file, ``times`` × ``times`` pixels per number.
+    """Return a picture as a PNG file, ``times`` × ``times`` pixels per pixel.
 
     In signed pictures 0 is transparent and each sign has a color, more opaque with magnitude. In
-    others the smallest number is white and the largest black, like ink on paper.
+    others the smallest number is white and the largest black, like ink on paper. Pictures with
+    three channels have their own colors.
     """
+    if picture.is_color:
+        parts = [bytes(color or UNKNOWN) for color in colors_of(picture)]
+        return _file(picture, times, parts, TRUECOLOR)
     colors = _SIGNED if picture.is_signed else _GRAYS
     levels = levels_of(picture, LEVELS if picture.is_signed else GRAYS - 1)
-    indices = [level % len(colors) for level in levels]
+    indices = [bytes((level % len(colors),)) for level in levels]
+    palette = _chunk(b"PLTE", bytes(part for color in colors for part in color[:3]))
+    opacities = _chunk(b"tRNS", bytes(color[3] for color in colors))
+    return _file(picture, times, indices, INDEXED, palette + opacities)
+
+
+def _file(
+    picture: Picture, times: int, pixels: list[bytes], color_type: int, palette: bytes = b""
+) -> bytes:
+    """Return a PNG file of a picture's pixels, each repeated ``times`` in both directions."""
     rows = b"".join(
-        times * (b"\0" + bytes(index for index in row for _ in range(times)))
+        times * (b"\0" + b"".join(pixel * times for pixel in row))
         for row in (
-            indices[start : start + picture.width]
-            for start in range(0, len(indices), max(1, picture.width))
+            pixels[start : start + picture.width]
+            for start in range(0, len(pixels), max(1, picture.width))
         )
     )
     size = picture.width * times, picture.height * times
-    header = struct.pack(">IIBBBBB", *size, 8, 3, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", *size, 8, color_type, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         (
             _chunk(b"IHDR", header),
-            _chunk(b"PLTE", bytes(part for color in colors for part in color[:3])),
-            _chunk(b"tRNS", bytes(color[3] for color in colors)),
+            palette,
             _chunk(b"IDAT", zlib.compress(rows, 9)),
             _chunk(b"IEND", b""),
         )

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from textual.color import Color
 
 from tui_trainer.protocol.exhibit import Picture
-from tui_trainer.render.levels import levels_of
+from tui_trainer.render.levels import colors_of, levels_of
 from tui_trainer.ui.widgets.half_blocks import Pixel, ramp
 
 NEGATIVE, POSITIVE, FRAME, NONE = "validation", "train", "intervention", "error"
@@ -57,8 +57,12 @@ def pixels_of(picture: Picture, inks: Inks, scale: int = 1, skips: int = 1) -> l
         scale: Width and height of a number in pixels.
         skips: Take only every ``skips``-th of these pixels, in both directions.
     """
-    palette = _palette(inks, picture.is_signed)
-    colors = [palette[level] for level in levels_of(picture, LAST)]
+    if picture.is_color:
+        none = inks.none.rgb
+        colors = [color or none for color in colors_of(picture)]
+    else:
+        palette = _palette(inks, picture.is_signed)
+        colors = [palette[level] for level in levels_of(picture, LAST)]
     width = picture.width
     across = [x // scale for x in range(0, width * scale, skips)]
     rows = []
