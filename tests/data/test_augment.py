@@ -9,7 +9,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tui_trainer.data.augment import augment, sampling_grid, sampling_matrices
+from tui_trainer.data.augment import (
+    Draws,
+    augment,
+    cut_out,
+    flip_and_shift,
+    gray_of,
+    jitter_colors,
+    sampling_grid,
+    sampling_matrices,
+)
+from tui_trainer.models.torchvision_compat import import_torchvision
 from tui_trainer.protocol.config import NAMED_AUGMENTATIONS, Augmentation
 
 SIZES = (8, 9, 16, 28, 29, 64, 127, 128)
@@ -262,3 +272,118 @@ def test_the_sampling_grid_is_that_of_affine_grid(size: int) -> None:
     theirs = functional.affine_grid(matrices, [5, 1, size, size], align_corners=False)
 
     torch.testing.assert_close(sampling_grid(matrices, size), theirs, atol=1e-5, rtol=0)
+
+
+# --- photographs: flip, shift, jitter, cutout
+
+
+def photos(count: int, size: int, channels: int = 3) -> Tensor:
+    return torch.rand(count, channels, size, size, generator=seeded_rng(4)) * 255
+
+
+def draws_of(count: int, *numbers: float) -> Draws:
+    """Return draws that are these numbers, each one for every image."""
+
+    class Fixed(Draws):
+        def uniform(self, rows: int) -> Tensor:
+            assert rows == len(numbers)
+            return torch.tensor(numbers).unsqueeze(1).expand(rows, count)
+
+    return Fixed(seeded_rng(), count, slice(None), torch.device("cpu"))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [8, 9, 32])
+@pytest.mark.parametrize(("down", "along"), [(0, 0), (4, -4), (-3, 1), (-4, 4)])
+@pytest.mark.parametrize("flips", [False, True])
+def test_a_shift_mirrors_what_it_brings_in_as_torchvision_pads(
+    channels: int, size: int, down: int, along: int, flips: bool
+) -> None:
+    images = photos(3, size, channels)
+    units = [(move + 4 + 0.5) / 9 for move in (down, along)]
+    result = flip_and_shift(
+        images, Augmentation(flip=0.5, pad_shift=4), draws_of(3, 0.2 if flips else 0.7, *units)
+    )
+
+    padded = functional.pad(images, (4, 4, 4, 4), mode="reflect")
+    wanted = padded[..., 4 + down : 4 + down + size, 4 + along : 4 + along + size]
+    if flips:
+        # The picture is mirrored, then shifted the other way: both are drawn with equal chances.
+        wanted = padded.flip(3)[..., 4 + down : 4 + down + size, 4 + along : 4 + along + size]
+    assert torch.equal(result, wanted)
+
+
+def test_each_shift_is_as_likely_as_any_other_and_half_are_flipped() -> None:
+    images = torch.arange(32.0).expand(1, 32, 32).repeat(20_000, 1, 1, 1)
+    result = augment(images, Augmentation(flip=0.5, pad_shift=2), seeded_rng(5))
+
+    rises = result[:, 0, 0, 16] > result[:, 0, 0, 15]
+    assert 0.48 < float(rises.float().mean()) < 0.52
+    middle = torch.where(rises, result[:, 0, 0, 15] - 15, 16 - result[:, 0, 0, 15])
+    shares = torch.bincount((middle + 2).long(), minlength=5) / len(images)
+    assert shares.tolist() == pytest.approx([0.2] * 5, abs=0.012)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("factor", [0.6, 1.0, 1.4])
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_jitter_is_that_of_torchvision(channels: int, factor: float, which: int) -> None:
+    import_torchvision()
+    from torchvision.transforms.v2 import functional as reference
+
+    images = photos(4, 16, channels)
+    units = [0.5, 0.5, 0.5]
+    units[which] = (factor - 0.6) / 0.8
+    result = jitter_colors(images, 0.4, draws_of(4, *units)) / 255
+
+    names = ("adjust_brightness", "adjust_contrast", "adjust_saturation")
+    wanted = getattr(reference, names[which])(images / 255, factor)
+    # Its weights of red, green and blue have four decimals.
+    assert torch.allclose(result, wanted, atol=2e-3)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_cutout_is_a_square_of_the_mean_color(channels: int) -> None:
+    images = photos(2, 16, channels) + 1
+    fill = (10.0, 20.0, 30.0)[:channels]
+    result = cut_out(images, 6, draws_of(2, 0.5, 0.75), fill)
+
+    changed = (result != images).any(dim=1)
+    inside = torch.zeros(2, 16, 16, dtype=torch.bool)
+    inside[:, 5:11, 9:15] = True
+    assert torch.equal(changed, inside)
+    assert result[0, :, 7, 12].tolist() == list(fill)
+    clipped = cut_out(images, 6, draws_of(2, 0.0, 0.0), fill)
+    assert int((clipped != images).any(dim=1).sum()) == 2 * 9
+
+
+def test_a_part_of_a_batch_gets_what_the_whole_batch_would() -> None:
+    images = photos(8, 16)
+    strong = Augmentation(rotate=9.0, flip=0.5, pad_shift=3, jitter=0.3, cutout=5)
+    whole = augment(images, strong, seeded_rng(), fill=(1.0, 2.0, 3.0))
+    part = augment(images[2:5], strong, seeded_rng(), part=(8, slice(2, 5)), fill=(1.0, 2.0, 3.0))
+    assert torch.allclose(part, whole[2:5], atol=1e-4)
+    assert not torch.equal(whole[0], whole[1])
+
+
+def test_what_has_no_strength_draws_nothing() -> None:
+    """So that a run of before with the same seed gets the same images."""
+    images, light = photos(4, 28, 1), NAMED_AUGMENTATIONS["light"]
+    one, other = seeded_rng(), seeded_rng()
+    augment(images, light, one)
+    other_matrices = sampling_matrices(4, 28, light, other)
+    assert other_matrices.shape == (4, 2, 3)
+    assert torch.equal(one.get_state(), other.get_state())
+
+
+def test_a_resized_cutout_covers_the_same_share() -> None:
+    images = torch.full((1, 3, 32, 32), 200.0)
+    rng = seeded_rng(1)
+    small = augment(images, Augmentation(cutout=16), rng, 16)
+    assert small.shape == (1, 3, 16, 16)
+    assert int((small == 0).all(dim=1).sum()) <= 64
+
+
+def test_a_gray_image_has_the_luminance_of_its_colors() -> None:
+    pixels = torch.tensor([[255.0, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 9]]).view(4, 3, 1, 1)
+    assert gray_of(pixels).flatten().tolist() == pytest.approx([76.245, 149.685, 29.07, 9])

@@ -5,6 +5,7 @@ from array import array
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from tui_trainer.data.dataset import (
     stratified_split,
 )
 from tui_trainer.data.idx import RawDataset, content_digest
-from tui_trainer.data.loading import load
+from tui_trainer.data.loading import FLIPPED, load
 from tui_trainer.models.input_spec import InputSpec
 from tui_trainer.protocol.config import NAMED_AUGMENTATIONS, RunConfig
 from tui_trainer.protocol.errors import InputError
@@ -325,3 +326,23 @@ def test_an_epoch_begins_at_its_start_even_if_the_last_was_left_half_way() -> No
     batches.begin_epoch()
 
     assert batches.remaining == 10
+
+
+def test_a_shift_with_mirrored_borders_must_fit_into_the_images(tiny: Path) -> None:
+    with pytest.raises(InputError, match=r"--pad-shift 8: .* have 8 pixels.*at most 7"):
+        loaded(tiny_config(tiny, pad_shift=8))
+    assert loaded(tiny_config(tiny, pad_shift=7)).image_size == 8
+
+
+@pytest.mark.parametrize(
+    ("settings", "warns"),
+    [
+        ({"flip": 0.5}, True),
+        ({"augment": "color"}, False),
+        ({"flip": 0.0}, False),
+        ({}, False),
+    ],
+)
+def test_flipping_digits_is_warned_about(settings: dict[str, Any], warns: bool) -> None:
+    events = list(load(RunConfig(**settings), CPU))
+    assert [getattr(event, "message", "") for event in events] == [FLIPPED] * warns

@@ -10,6 +10,7 @@ import pytest
 from tui_trainer.protocol.commands import KNOBS
 from tui_trainer.protocol.config import (
     AUGMENTS,
+    DATASETS,
     MODELS,
     NAMED_AUGMENTATIONS,
     SETTINGS,
@@ -44,6 +45,10 @@ LIMITS: list[tuple[str, Any, Any, Any, Any]] = [
     ("shear", 0.0, 60.0, -1.0, 61.0),
     ("crop", 4, 28, 3, 29),
     ("crop_probability", 0.0, 1.0, -0.1, 1.1),
+    ("flip", 0.0, 1.0, -0.1, 1.1),
+    ("pad_shift", 0, 32, -1, 33),
+    ("jitter", 0.0, 0.9, -0.1, 0.91),
+    ("cutout", 0, 128, -1, 129),
     ("augment_until", 0.0, 1.0, -0.1, 1.1),
     ("threads", 1, 1_024, 0, 1_025),
     ("memory_share", 0.0, 1.0, -0.1, 1.1),
@@ -281,13 +286,24 @@ def test_an_int_is_a_valid_float() -> None:
 
 @pytest.mark.parametrize("name", AUGMENTS)
 def test_an_augmentation_preset(name: str) -> None:
-    assert RunConfig(augment=name).augmentation == NAMED_AUGMENTATIONS[name]
+    assert RunConfig(augment=name, data_dir="x").augmentation == NAMED_AUGMENTATIONS[name]
     assert NAMED_AUGMENTATIONS[name].is_none == (name == "none")
 
 
 def test_single_values_override_the_augmentation_preset() -> None:
     config = RunConfig(augment="light", rotate=30.0, scale=0.0)
     assert config.augmentation == Augmentation(rotate=30.0, shift=2.0, scale=0.0)
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_no_preset_flips_digits_or_letters(dataset: str) -> None:
+    pictures = {"fashion-mnist", "cifar10", "cifar100", "stl10"}
+    config = RunConfig(augment="color", dataset=dataset)
+    assert config.augmentation.flip == (0.5 if dataset in pictures else 0.0)
+    assert config.augmentation.pad_shift == 4
+    # Whoever names a flip gets it, and a warning: mnist-tui is a laboratory.
+    assert dataclasses.replace(config, flip=0.3).augmentation.flip == 0.3
+    assert config.resolved().augmentation == config.augmentation
 
 
 @pytest.mark.parametrize(

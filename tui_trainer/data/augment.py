@@ -1,13 +1,16 @@
-"""Random affine transforms of a batch of images, drawn for each image separately.
+"""Random transforms of a batch of images, drawn for each image separately.
 
 torchvision's random transforms draw one set of parameters for a whole batch. Here one matrix
-product and one ``grid_sample`` transform a batch, with one matrix per image.
+product and one ``grid_sample`` transform a batch, with one matrix per image, and one ``gather``
+flips and shifts it.
 """
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -58,30 +61,151 @@ def augment(
     rng: torch.Generator,
     size: int | None = None,
     part: tuple[int, slice] | None = None,
+    fill: Sequence[float] = (0.0,),
 ) -> Tensor:
-    """Transform every image of a batch by its own random affine map; fill the outside with 0.
+    """Transform every image of a batch by its own random values.
+
+    In this order: shift by whole pixels and horizontal flip, affine map with resizing (the outside
+    is filled with 0), color jitter, cutout. Only what has a strength is drawn and done.
 
     Args:
-        images: Floats (N, 1, H, H) before normalization: the background is 0.
+        images: Floats (N, C, H, H) before normalization, 0 to 255: the background is 0.
         augmentation: The strength of each transform.
         rng: On the CPU; the only source of randomness.
         size: The side of the result, in pixels; None for that of the images.
         part: If the images are a part of a batch: its size, and which of its images they are. They
             are transformed as if the whole batch were.
+        fill: The value that cutout puts into each channel.
 
     Returns:
-        A new tensor (N, 1, size, size).
+        A new tensor (N, C, size, size).
     """
     side = images.shape[-1]
-    count, chosen = part or (len(images), slice(None))
-    # Asynchronous; not on mps, where the copy would read memory that is already freed.
-    matrices = sampling_matrices(count, side, augmentation, rng)[chosen].to(
-        images.device, non_blocking=images.device.type == "cuda"
+    draws = Draws(rng, *(part or (len(images), slice(None))), device=images.device)
+    matrices = None
+    if augmentation.is_affine or size is not None:
+        matrices = draws.moved(sampling_matrices(draws.count, side, augmentation, rng))
+    if augmentation.flip or augmentation.pad_shift:
+        images = flip_and_shift(images, augmentation, draws)
+    if matrices is not None:
+        images = functional.grid_sample(
+            images,
+            sampling_grid(matrices, size or side),
+            mode=augmentation.interpolation,
+            padding_mode="zeros",
+            align_corners=False,
+        )
+    if augmentation.jitter:
+        images = jitter_colors(images, augmentation.jitter, draws)
+    if augmentation.cutout:
+        images = cut_out(images, augmentation.cutout * (size or side) / side, draws, fill)
+    return images
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """Draws random numbers for the images of a batch, or for a part of it.
+
+    Attributes:
+        rng: On the CPU.
+        count: The images of the whole batch.
+        chosen: Those of the part.
+        device: The device of the images.
+    """
+
+    rng: torch.Generator
+    count: int
+    chosen: slice
+    device: torch.device
+
+    def uniform(self, rows: int) -> Tensor:
+        """Return numbers (rows, N) from 0 to 1 on the device, N images in the part."""
+        drawn = torch.rand(rows, self.count, generator=self.rng)
+        return self.moved(drawn.t()).t()
+
+    def moved(self, drawn: Tensor) -> Tensor:
+        """Return those of the part of what is drawn (count, ...), on the device."""
+        # Asynchronous; not on mps, where the copy would read memory that is already freed.
+        return drawn[self.chosen].to(self.device, non_blocking=self.device.type == "cuda")
+
+
+def flip_and_shift(images: Tensor, augmentation: Augmentation, draws: Draws) -> Tensor:
+    """Mirror images (N, C, H, W) from left to right, and shift them by whole pixels.
+
+    What a shift brings in is the mirror image of what is next to it. That is torchvision's
+    ``RandomCrop`` with ``padding_mode="reflect"``, without padding: each pixel of the result is
+    looked up once.
+    """
+    flip, down, along = draws.uniform(3)
+    reach = augmentation.pad_shift
+    height, width = images.shape[-2:]
+    rows = _shifted(height, down, reach)
+    columns = _shifted(width, along, reach)
+    columns = torch.where((flip < augmentation.flip).unsqueeze(1), width - 1 - columns, columns)
+    places = (rows.unsqueeze(2) * width + columns.unsqueeze(1)).flatten(1).unsqueeze(1)
+    flat = images.flatten(2)
+    return flat.gather(2, places.expand(-1, flat.shape[1], -1)).view_as(images)
+
+
+def _shifted(length: int, unit: Tensor, reach: int) -> Tensor:
+    """Return the places (N, length) to look up for shifts from -reach to +reach, mirrored."""
+    shift = (unit * (2 * reach + 1)).floor().clamp(max=2 * reach).long() - reach
+    places = torch.arange(length, device=unit.device) + shift.unsqueeze(1)
+    last = length - 1
+    return last - (last - places.abs()).abs()
+
+
+LUMINANCE = (0.299, 0.587, 0.114)
+"""The weights of red, green and blue in a gray (ITU-R BT.601)."""
+
+
+def gray_of(images: Tensor) -> Tensor:
+    """Return the grays (N, 1, H, W) of images (N, C, H, W)."""
+    if images.shape[1] == 1:
+        return images
+    weights = torch.tensor(LUMINANCE, device=images.device, dtype=images.dtype)
+    return (images * weights.view(-1, 1, 1)).sum(dim=1, keepdim=True)
+
+
+def jitter_colors(images: Tensor, strength: float, draws: Draws) -> Tensor:
+    """Change brightness, contrast and, of colors, saturation of images (N, C, H, W), 0 to 255.
+
+    Each by a factor from 1 - strength to 1 + strength, as torchvision's ``ColorJitter`` does, but
+    always in this order, and clamped once at the end.
+    """
+    drawn = draws.uniform(3).mul(2 * strength).add(1 - strength)
+    brightness, contrast, saturation = drawn.view(3, -1, 1, 1, 1)
+    images = images * brightness
+    middle = gray_of(images).mean(dim=(1, 2, 3), keepdim=True)
+    images = middle + contrast * (images - middle)
+    if images.shape[1] > 1:
+        gray = gray_of(images)
+        images = gray + saturation * (images - gray)
+    return images.clamp_(0, 255)
+
+
+def cut_out(images: Tensor, side: float, draws: Draws, fill: Sequence[float]) -> Tensor:
+    """Fill a square of each image (N, C, H, W) with one color; its center may be anywhere.
+
+    Source: T. DeVries, G. Taylor, "Improved regularization of convolutional neural networks with
+    cutout", 2017. They fill with the mean, which is 0 after normalization.
+
+    Args:
+        images: The images.
+        side: The side of the square in pixels.
+        draws: Draws the centers.
+        fill: The value of each channel.
+    """
+    height, width = images.shape[-2:]
+    down, along = draws.uniform(2)
+    is_row, is_column = (
+        (torch.arange(length, device=images.device) + 0.5 - unit.unsqueeze(1) * length).abs()
+        < side / 2
+        for length, unit in ((height, down), (width, along))
     )
-    grid = sampling_grid(matrices, size or side)
-    return functional.grid_sample(
-        images, grid, mode=augmentation.interpolation, padding_mode="zeros", align_corners=False
-    )
+    inside = (is_row.unsqueeze(2) & is_column.unsqueeze(1)).unsqueeze(1)
+    color = torch.tensor(fill, device=images.device, dtype=images.dtype).view(-1, 1, 1)
+    return torch.where(inside, color, images)
 
 
 def sampling_grid(matrices: Tensor, size: int) -> Tensor:

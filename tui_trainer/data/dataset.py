@@ -199,7 +199,8 @@ class Data:
         """
         pixels = (images.unsqueeze(1) if images.dim() == 3 else images).to(torch.float32)
         if augmentation is not None and rng is not None:
-            pixels = augment(pixels, augmentation, rng, size, part)
+            fill = tuple(255 * mean for mean in self.mean)
+            pixels = augment(pixels, augmentation, rng, size, part, fill)
         elif size is not None:
             pixels = interpolate(pixels, size=(size, size), mode="bilinear", antialias=True)
         if self.channels == 1:
@@ -291,6 +292,12 @@ def assemble(raw: RawDataset, config: RunConfig, device: torch.device) -> Data:
         raise InputError(
             f"--val-size {val_size:,}: {raw.name} has {total:,} training images; "
             "leave at least one of them to train on"
+        )
+    reach = config.augmentation.pad_shift
+    if reach >= raw.size:
+        raise InputError(
+            f"--pad-shift {reach}: the images of {raw.name} have {raw.size} pixels, and their "
+            f"border is mirrored; at most {raw.size - 1}"
         )
     train_indices, val_indices = stratified_split(raw.train_labels, val_size)
     if config.train_size is not None and config.train_size > len(train_indices):

@@ -15,6 +15,12 @@ from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import path_error
 from tui_trainer.protocol.events import DatasetWarning, DownloadProgress
 
+FLIPPED = (
+    "its images are digits or letters, and augmentation flips them: mirrored, many are others, or "
+    "none; --flip 0 leaves them as they are"
+)
+"""The warning about a horizontal flip that changes the class of an image."""
+
 
 def load(
     config: RunConfig, device: torch.device
@@ -43,7 +49,14 @@ def load(
 
         cache = platformdirs.user_cache_path("mnist-tui") / "datasets"
         raw = yield from fetch(config.dataset, cache)
+    if config.augmentation.flip and (config.has_glyphs or _are_characters(raw.class_names)):
+        yield DatasetWarning(folder=raw.name, message=FLIPPED)
     return assemble(raw, config, device)
+
+
+def _are_characters(names: tuple[str, ...]) -> bool:
+    """Return whether each class is named by one letter or digit, as those of letters are."""
+    return bool(names) and all(len(name) == 1 and name.isalnum() for name in names)
 
 
 def _expanded(folder: str) -> Path:

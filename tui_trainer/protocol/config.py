@@ -52,7 +52,7 @@ DATASETS = (
 )
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("constant", "step", "cosine", "one-cycle")
-AUGMENTS = ("none", "light", "course")
+AUGMENTS = ("none", "light", "course", "color")
 INTERPOLATIONS = ("bilinear", "nearest")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("float32", "tf32", "bf16", "auto")
@@ -70,7 +70,7 @@ MAX_CLASSES = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """Random affine augmentation of training images, drawn again for each image in each epoch.
+    """Random augmentation of training images, drawn again for each image in each epoch.
 
     Attributes:
         rotate: Largest rotation in either direction, in degrees.
@@ -82,6 +82,10 @@ class Augmentation:
         crop_probability: The probability of the crop.
         interpolation: ``bilinear`` averages four pixels, which softens every stroke a little;
             ``nearest`` keeps strokes as sharp as in the test images.
+        flip: The probability of a horizontal flip.
+        pad_shift: Largest shift along each axis in whole pixels; what it brings in is mirrored.
+        jitter: Largest change of brightness, contrast and saturation, as a fraction.
+        cutout: Side of the square that is filled with the mean color, in pixels.
     """
 
     rotate: float = 0.0
@@ -91,12 +95,21 @@ class Augmentation:
     crop: int = 22
     crop_probability: float = 0.0
     interpolation: str = "bilinear"
+    flip: float = 0.0
+    pad_shift: int = 0
+    jitter: float = 0.0
+    cutout: int = 0
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether it moves pixels by an affine map."""
+        moves = (self.rotate, self.shift, self.scale, self.shear, self.crop_probability)
+        return any(moves)
 
     @property
     def is_none(self) -> bool:
         """Whether it changes no image."""
-        moves = (self.rotate, self.shift, self.scale, self.shear, self.crop_probability)
-        return not any(moves)
+        return not (self.is_affine or self.flip or self.pad_shift or self.jitter or self.cutout)
 
 
 AUGMENTATION_FIELDS = tuple(field.name for field in dataclasses.fields(Augmentation))
@@ -109,7 +122,14 @@ NAMED_AUGMENTATIONS: Mapping[str, Augmentation] = {
     # 0.1, and rotations up to 15 degrees. The page of the course gives no strengths. Nearest is
     # the default interpolation of torchvision's RandomRotation.
     "course": Augmentation(rotate=15.0, crop=22, crop_probability=0.1, interpolation="nearest"),
+    # For photographs; the usual one for CIFAR-10 (K. He and others, "Deep residual learning for
+    # image recognition", CVPR 2016, 4.2).
+    "color": Augmentation(flip=0.5, pad_shift=4),
 }
+
+GLYPHS = ("mnist", "kmnist", "qmnist", "svhn", "emnist-")
+"""How the names of datasets begin whose images are digits or letters: mirrored, many of them are
+others, or none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +242,21 @@ class RunConfig:
     interpolation: str | None = setting(
         None, AUGMENTATION, "Interpolation (bilinear is softer)", INTERPOLATIONS
     )
+    flip: float | None = setting(
+        None, AUGMENTATION, "Probability of a horizontal flip; not for digits", (0.0, 1.0)
+    )
+    pad_shift: int | None = setting(
+        None, AUGMENTATION, "Largest shift in whole pixels, with mirrored borders", (0, 32)
+    )
+    jitter: float | None = setting(
+        None,
+        AUGMENTATION,
+        "Largest change of brightness, contrast, saturation; 0.2 is 20 %",
+        (0.0, 0.9),
+    )
+    cutout: int | None = setting(
+        None, AUGMENTATION, "Side in pixels of a square that is blanked", (0, 128)
+    )
     augment_until: float = setting(
         1.0,
         AUGMENTATION,
@@ -325,7 +360,10 @@ class RunConfig:
 
     @property
     def augmentation(self) -> Augmentation:
-        """The augmentation preset with the single values that override it."""
+        """The augmentation preset with the single values that override it.
+
+        A preset never flips digits or letters.
+        """
         base = NAMED_AUGMENTATIONS[self.augment]
         changes = {
             name: value
@@ -334,7 +372,14 @@ class RunConfig:
         }
         if "crop" in changes and "crop_probability" not in changes and not base.crop_probability:
             changes["crop_probability"] = 0.1
+        if self.has_glyphs:
+            changes.setdefault("flip", 0.0)
         return dataclasses.replace(base, **changes)
+
+    @property
+    def has_glyphs(self) -> bool:
+        """Whether the dataset is known to be one of digits or letters."""
+        return self.data_dir is None and self.dataset.startswith(GLYPHS)
 
     def resolved(self) -> RunConfig:
         """Return the same run with all derived values filled in."""

@@ -87,7 +87,6 @@ class RunStarted:
         mean: The mean of the training pixels of each channel, on a scale of 0 to 1.
         std: Their standard deviation.
         channels: The channels of an image.
-        class_names: The names of the classes; empty if they have only numbers.
         layers: The layer table of the model.
         review: The verdicts of the design review.
         about: A description of the model in one sentence; empty if there is none.
@@ -131,7 +130,6 @@ class RunStarted:
     about: str = ""
     budget: int = BUDGET
     channels: int = 1
-    class_names: tuple[str, ...] = ()
     momentum: float | None = None
     weight_decay: float | None = None
     label_smoothing: float | None = None
