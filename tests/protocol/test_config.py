@@ -23,6 +23,8 @@ from tui_trainer.protocol.errors import SettingError
 LIMITS: list[tuple[str, Any, Any, Any, Any]] = [
     ("budget", 1, 10**12, 0, 10**12 + 1),
     ("dropout", 0.0, 0.95, -0.01, 0.96),
+    ("image_size", 8, 256, 7, 257),
+    ("channels", 1, 3, 0, 4),
     ("classes", 2, 1_000, 1, 1_001),
     ("val_size", 0, None, -1, None),
     ("train_size", 1, None, 0, None),
@@ -144,6 +146,7 @@ def test_types(name: str, value: object, wanted: str) -> None:
     [
         ("dataset", "mnist, fashion-mnist"),
         ("optimizer", "sgd, adam, adamw"),
+        ("fit", "crop, pad, stretch"),
         ("schedule", "constant, step, cosine, one-cycle"),
         ("augment", "none, light, course"),
         ("interpolation", "bilinear, nearest"),

@@ -15,7 +15,7 @@ import typer
 
 from tui_trainer.cli import options as opt
 from tui_trainer.cli.detach import PROGRAM, last_error
-from tui_trainer.cli.models import MAX_PIXELS, Channels, ImageSize, check_range
+from tui_trainer.cli.models import MAX_PIXELS, check_range
 from tui_trainer.cli.options import option
 from tui_trainer.cli.report_file import check_report, write_report
 from tui_trainer.cli.sweep_workers import threads_of
@@ -111,8 +111,8 @@ def verify(
         Path | None,
         option("Also write a Markdown table, as for a CI summary", "--markdown", metavar="FILE"),
     ] = None,
-    image_size: ImageSize = 28,
-    channels: Channels = 1,
+    image_size: Annotated[int | None, option("Image size in pixels (28)")] = None,
+    channels: Annotated[int | None, option("Image channels (1)")] = None,
     classes: Annotated[int | None, option("Number of classes (10)")] = None,
     out: Annotated[
         Path | None, option("Folder for the runs (runs/TIME-NAME)", section=RECORD)
@@ -148,8 +148,10 @@ def verify(
         review=review,
         target=None if training is None else Target.of(training.as_dict()),
     )
-    check_range("--image-size", image_size, MAX_PIXELS)
-    check_range("--channels", channels, MAX_PIXELS)
+    size = 28 if image_size is None else image_size
+    depth = 1 if channels is None else channels
+    check_range("--image-size", size, MAX_PIXELS)
+    check_range("--channels", depth, MAX_PIXELS)
     count = 10 if classes is None else classes
     check_range("--classes", count, 100_000)
     check_range("--workers", workers, MAX_WORKERS)
@@ -159,7 +161,7 @@ def verify(
             check_report(path, name)
     limits = limits_of(time_limit, memory_limit, is_trained=training is not None)
     common = {
-        **{"image_size": image_size, "channels": channels, "classes": count},
+        **{"image_size": size, "channels": depth, "classes": count},
         **{
             "review": review,
             "every_model": every_model,

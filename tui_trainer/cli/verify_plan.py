@@ -31,9 +31,11 @@ MEMORY_GB = 4.0
 _SECONDS_WITHIN = (0.1, 604_800.0)
 _GB_WITHIN = (0.5, 1_000.0)
 
-OF_TRAINING = [name for name in SETTINGS if name not in ("model", "classes")]
-"""The settings of the training. ``--model`` names the class in each file, and without a training
-there are ``--classes``, too."""
+OF_IMAGES = ("image_size", "channels", "classes")
+"""The settings of a folder of data that also describe the images of a check without training."""
+
+OF_TRAINING = [name for name in SETTINGS if name not in ("model", *OF_IMAGES)]
+"""The other settings of the training. ``--model`` names the class in each file."""
 
 
 def find_submissions(place: str | None, model: str | None) -> tuple[list[Submission], Path | None]:
@@ -93,9 +95,9 @@ def training_of(params: Mapping[str, Any]) -> RunConfig | None:
     Raises:
         InputError: If a setting cannot be used, or is given although nothing is trained.
     """
-    # The setting is about the labels of a folder; other datasets know their classes.
-    classes = params["classes"] if params["data_dir"] is not None else None
-    config = compose_run({**params, "model": None, "classes": classes})
+    # These settings are about a folder; other datasets know their images and classes.
+    unset = () if params["data_dir"] is not None else OF_IMAGES
+    config = compose_run({**params, **dict.fromkeys(("model", *unset))})
     if config.target_accuracy is None:
         for key in ("last", "seeds", "out", "preset", "config", *OF_TRAINING):
             if params[key] is not None:

@@ -9,13 +9,14 @@ import stat
 import sys
 from array import array
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
 from tui_trainer.data.idx_file import Part, read_part
 from tui_trainer.protocol.config import MAX_CLASSES
-from tui_trainer.protocol.errors import path_error, reason
+from tui_trainer.protocol.errors import InputError, path_error, reason
 from tui_trainer.text.fmt import plural, printable
 
 _ROLES = {
@@ -177,11 +178,7 @@ def find_files(folder: Path) -> dict[Role, Path]:
     """
     found: dict[tuple[Path, str], dict[Role, list[Path]]] = {}
     for place in _places(folder):
-        for path in _listed(place):
-            match = _FILE_NAME.fullmatch(path.name)
-            # A hidden file is not data: macOS writes "._NAME" next to every NAME.
-            if match is None or path.name.startswith("."):
-                continue
+        for path, match in _idx_files(place):
             split = "train" if match["split"].lower() == "train" else "test"
             roles = found.setdefault((place, match["prefix"]), {})
             role = (split, match["kind"].lower())
@@ -204,6 +201,22 @@ def find_files(folder: Path) -> dict[Role, Path]:
             place, f"{', '.join(missing)} not found (plain or .gz); add what is missing"
         )
     return {role: _pick(paths) for role, paths in roles.items()}
+
+
+def holds_idx_files(folder: Path) -> bool:
+    """Return whether a folder has files with the names of MNIST's, or some of them."""
+    try:
+        return any(True for place in _places(folder) for _ in _idx_files(place))
+    except InputError:
+        return False
+
+
+def _idx_files(place: Path) -> Iterator[tuple[Path, re.Match[str]]]:
+    for path in _listed(place):
+        match = _FILE_NAME.fullmatch(path.name)
+        # A hidden file is not data: macOS writes "._NAME" next to every NAME.
+        if match is not None and not path.name.startswith("."):
+            yield path, match
 
 
 def _places(folder: Path) -> list[Path]:

@@ -10,7 +10,7 @@ import platformdirs
 import torch
 
 from tui_trainer.data.dataset import Data, assemble
-from tui_trainer.data.idx import RawDataset, read_folder
+from tui_trainer.data.idx import read_folder
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import path_error
 from tui_trainer.protocol.events import DatasetWarning, DownloadProgress
@@ -30,18 +30,19 @@ def load(
     Raises:
         InputError: If the files are missing or damaged, or a split is too large.
     """
-    raw: RawDataset
     if config.data_dir is not None:
-        from tui_trainer.data.dataset_warnings import dataset_warnings
+        from tui_trainer.data.folder_formats import read_data_folder
         from tui_trainer.data.recorded_inputs import holds_inputs, read_inputs
 
         folder = _expanded(config.data_dir)
         if holds_inputs(folder):
             return read_inputs(folder, device)
-        raw = read_folder(folder, name=folder.name or str(folder), classes=config.classes)
-        for warning in dataset_warnings(raw):
-            yield DatasetWarning(folder=str(folder), message=warning)
-    elif config.dataset == "mnist":
+        raw = yield from read_data_folder(folder, config)
+        return assemble(raw, config, device)
+    from tui_trainer.data.folder_formats import refuse_picture_settings
+
+    refuse_picture_settings(config, f"--dataset {config.dataset}")
+    if config.dataset == "mnist":
         with resources.as_file(resources.files("tui_trainer") / "datasets" / "mnist") as folder:
             raw = read_folder(folder, name="mnist")
     else:

@@ -54,6 +54,7 @@ OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("constant", "step", "cosine", "one-cycle")
 AUGMENTS = ("none", "light", "course", "color")
 INTERPOLATIONS = ("bilinear", "nearest")
+FITS = ("crop", "pad", "stretch")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("float32", "tf32", "bf16", "auto")
 PRESETS = (
@@ -66,6 +67,7 @@ PRESETS = (
 MAX_EPOCHS = 10_000
 MAX_BATCH_SIZE = 65_536
 MAX_CLASSES = 1_000
+MAX_IMAGE_SIZE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,27 @@ class RunConfig:
     )
     dataset: str = setting("mnist", DATA, "Dataset", DATASETS)
     data_dir: str | None = setting(
-        None, DATA, "Folder of IDX files in MNIST's format; replaces --dataset"
+        None, DATA, "Folder of data, e.g. pictures with a subfolder a class; replaces --dataset"
+    )
+    image_size: int | None = setting(
+        None,
+        DATA,
+        "Size to which pictures in --data-dir are brought; default: theirs if all have the same, "
+        "square, otherwise 32",
+        (8, MAX_IMAGE_SIZE),
+        limits=f"from 8 to {MAX_IMAGE_SIZE} pixels",
+        subject="the image size",
+    )
+    fit: str = setting(
+        "crop", DATA, "How other sizes are brought to it: cut, with black bars, distorted", FITS
+    )
+    channels: int | None = setting(
+        None,
+        DATA,
+        "Channels of pictures in --data-dir, 1 or 3; default: 1 if all are gray",
+        (1, 3),
+        limits="1 (gray) or 3 (color)",
+        subject="the number of channels",
     )
     classes: int | None = setting(
         None, DATA, "Number of classes in --data-dir, if its labels skip some", (2, MAX_CLASSES)
@@ -318,6 +340,8 @@ class RunConfig:
             row.check(getattr(self, name))
         if self.model not in MODELS and parse_reference(self.model) is None:
             raise SettingError("model", _unknown_model(self.model))
+        if self.channels == 2:
+            raise SettingError("channels", "the number of channels must be 1 (gray) or 3, not 2")
         if self.data_dir == "":
             raise SettingError("data_dir", "names no folder; . is the current one")
         if self.nesterov and self.optimizer == "sgd" and self.momentum == 0:

@@ -1,0 +1,112 @@
+"""The formats that a folder of data can have, in the order in which they are recognized.
+
+To add one: a :class:`FolderFormat` in :data:`FORMATS`.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tui_trainer.data.idx import RawDataset, holds_idx_files, read_folder
+from tui_trainer.protocol.config import SETTINGS, RunConfig
+from tui_trainer.protocol.errors import InputError, path_error, reason
+from tui_trainer.protocol.events import DatasetWarning, DownloadProgress
+from tui_trainer.protocol.settings import option_of
+
+Reading = Generator[DownloadProgress | DatasetWarning, None, RawDataset]
+"""Progress and warnings, then the dataset."""
+
+OF_PICTURES = ("image_size", "fit", "channels")
+"""The settings of a folder of pictures of any size."""
+
+
+@dataclass(frozen=True, slots=True)
+class FolderFormat:
+    """A format of a folder.
+
+    Attributes:
+        what: What the folder holds, for messages.
+        recognizes: Whether a folder has the format, by its names; never raises. A folder with a
+            part of it has the format: ``read`` says what is missing.
+        read: Read the dataset in the folder.
+        is_of_pictures: Whether it takes the settings of :data:`OF_PICTURES`.
+    """
+
+    what: str
+    recognizes: Callable[[Path], bool]
+    read: Callable[[Path, RunConfig], Reading]
+    is_of_pictures: bool = False
+
+
+def read_data_folder(folder: Path, config: RunConfig) -> Reading:
+    """Read the dataset in a folder, in the first of :data:`FORMATS` that it has.
+
+    Raises:
+        InputError: If there is no such folder, if it has none of the formats, or if its files are
+            unusable.
+    """
+    _check(folder)
+    for each in FORMATS:
+        if each.recognizes(folder):
+            if not each.is_of_pictures:
+                refuse_picture_settings(config, each.what)
+            return (yield from each.read(folder, config))
+    known = "; ".join(each.what for each in FORMATS)
+    raise path_error(folder, f"holds no data to train on; looked for: {known}")
+
+
+def refuse_picture_settings(config: RunConfig, what: str) -> None:
+    """Refuse settings that data of one size do not take.
+
+    Raises:
+        InputError: If one of :data:`OF_PICTURES` is set.
+    """
+    for name in OF_PICTURES:
+        value = getattr(config, name)
+        if value != SETTINGS[name].default:
+            raise InputError(
+                f"{option_of(name)} {value}: is for folders of pictures, and the data are "
+                f"{what}, which have one size; leave it out"
+            )
+
+
+def _check(folder: Path) -> None:
+    """Check that a folder can be listed.
+
+    Raises:
+        InputError: If it cannot.
+    """
+    try:
+        is_folder = stat.S_ISDIR(folder.stat().st_mode)
+    except FileNotFoundError as error:
+        raise path_error(folder, "no such folder; check the path") from error
+    except (OSError, ValueError) as error:
+        raise path_error(folder, f"{reason(error)}; check the path") from error
+    if not is_folder:
+        raise path_error(folder, "not a folder; name the folder of the files")
+    try:
+        os.listdir(folder)
+    except OSError as error:
+        why = reason(error)
+        raise path_error(
+            folder, f"cannot list it: {why}; check the folder's permissions"
+        ) from error
+
+
+def _read_idx(folder: Path, config: RunConfig) -> Reading:
+    from tui_trainer.data.dataset_warnings import dataset_warnings
+
+    raw = read_folder(folder, name=folder.name or str(folder), classes=config.classes)
+    for warning in dataset_warnings(raw):
+        yield DatasetWarning(folder=str(folder), message=warning)
+    return raw
+
+
+FORMATS = (
+    FolderFormat("MNIST-format IDX files (train-images-idx3-ubyte, …)", holds_idx_files, _read_idx),
+)
+"""The formats, in the order in which they are looked for."""
