@@ -304,7 +304,7 @@ def test_no_preset_flips_digits_or_letters(dataset: str) -> None:
     config = RunConfig(augment="color", dataset=dataset)
     assert config.augmentation.flip == (0.5 if dataset in pictures else 0.0)
     assert config.augmentation.pad_shift == 4
-    # Whoever names a flip gets it, and a warning: mnist-tui is a laboratory.
+    # A flip that is set is done, with a warning: this is a laboratory.
     assert dataclasses.replace(config, flip=0.3).augmentation.flip == 0.3
     assert config.resolved().augmentation == config.augmentation
 
