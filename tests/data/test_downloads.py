@@ -254,7 +254,7 @@ def test_emnist_letters_are_upright_and_start_at_zero(
     assert list(data.train_labels) == [*range(26)] * 2
     assert list(data.test_labels) == [0, 25, 4]
     upright = bytes(images["train"][8 * column + row] for row in range(8) for column in range(8))
-    assert data.train_images[:64] == upright
+    assert bytes(data.train_images[:64]) == upright
     # Only the requested dataset is unpacked; another EMNIST comes from the same archive.
     assert len(names(tmp_path / "EMNIST" / "raw")) == 5
     assert "cannot unpack" in complaint("emnist-digits", tmp_path)

@@ -234,7 +234,7 @@ def test_emnist_files_come_out_upright(tmp_path: Path) -> None:
     images, _ = make_part(60, size=8)
     for index in (0, 59):
         lying = images[index * 64 : (index + 1) * 64]
-        upright = data.train_images[index * 64 : (index + 1) * 64]
+        upright = bytes(data.train_images[index * 64 : (index + 1) * 64])
         assert upright == bytes(lying[8 * column + row] for row in range(8) for column in range(8))
 
 

@@ -16,6 +16,7 @@ from torch.nn.functional import interpolate
 
 from tui_trainer.data.augment import augment
 from tui_trainer.data.idx import RawDataset, content_digest
+from tui_trainer.data.idx_file import Pixels
 from tui_trainer.models.input_spec import ImageShape, InputSize, InputSpec
 from tui_trainer.protocol.config import Augmentation, RunConfig
 from tui_trainer.protocol.errors import InputError
@@ -284,31 +285,13 @@ def assemble(raw: RawDataset, config: RunConfig, device: torch.device) -> Data:
     Raises:
         InputError: If the dataset has too few images for the training or validation split.
     """
-    total = len(raw.train_labels)
-    val_size = config.val_size
-    if val_size is None:
-        val_size = min(MAX_DEFAULT_VAL, total // VAL_SHARE)
-    if val_size >= total:
-        raise InputError(
-            f"--val-size {val_size:,}: {raw.name} has {total:,} training images; "
-            "leave at least one of them to train on"
-        )
     reach = config.augmentation.pad_shift
     if reach >= raw.size:
         raise InputError(
             f"--pad-shift {reach}: the images of {raw.name} have {raw.size} pixels, and their "
             f"border is mirrored; at most {raw.size - 1}"
         )
-    train_indices, val_indices = stratified_split(raw.train_labels, val_size)
-    if config.train_size is not None and config.train_size > len(train_indices):
-        raise InputError(
-            f"--train-size {config.train_size:,}: {raw.name} has only {len(train_indices):,} images"
-            f" left to train on, next to {val_size:,} for validation"
-        )
-    if config.train_size is not None and config.train_size < len(train_indices):
-        labels = [raw.train_labels[index] for index in train_indices]
-        _, chosen = stratified_split(labels, config.train_size)
-        train_indices = [train_indices[index] for index in chosen]
+    train_indices, val_indices = split_indices(raw, config)
     source = _tensors(raw.train_images, raw.train_labels, raw)
     test = _tensors(raw.test_images, raw.test_labels, raw)
     train = source.take(train_indices)
@@ -326,6 +309,45 @@ def assemble(raw: RawDataset, config: RunConfig, device: torch.device) -> Data:
         channels=raw.channels,
         class_names=raw.class_names,
     )
+
+
+def split_indices(raw: RawDataset, config: RunConfig) -> tuple[list[int], list[int]]:
+    """Return the indices of the training and of the validation images, each in ascending order.
+
+    Raises:
+        InputError: If the dataset has too few images for one of them.
+    """
+    total = len(raw.train_labels)
+    val_size = config.val_size
+    if raw.val_total:
+        if val_size is not None:
+            raise InputError(
+                f"--val-size {val_size:,}: {raw.name} has its own {raw.val_total:,} validation "
+                "images; leave it out"
+            )
+        val_size = raw.val_total
+    elif val_size is None:
+        val_size = min(MAX_DEFAULT_VAL, total // VAL_SHARE)
+    if val_size >= total:
+        raise InputError(
+            f"--val-size {val_size:,}: {raw.name} has {total:,} training images; "
+            "leave at least one of them to train on"
+        )
+    if raw.val_total:
+        indices = list(range(total))
+        train_indices, val_indices = indices[:-val_size], indices[-val_size:]
+    else:
+        train_indices, val_indices = stratified_split(raw.train_labels, val_size)
+    if config.train_size is not None and config.train_size > len(train_indices):
+        raise InputError(
+            f"--train-size {config.train_size:,}: {raw.name} has only {len(train_indices):,} images"
+            f" left to train on, next to {val_size:,} for validation"
+        )
+    if config.train_size is not None and config.train_size < len(train_indices):
+        labels = [raw.train_labels[index] for index in train_indices]
+        _, chosen = stratified_split(labels, config.train_size)
+        train_indices = [train_indices[index] for index in chosen]
+    return train_indices, val_indices
 
 
 def _in_background(work: Callable[[RawDataset], str], raw: RawDataset) -> Future[str]:
@@ -387,6 +409,6 @@ def _statistics(pixels: Tensor) -> tuple[float, float]:
     return mean, variance**0.5 or 1.0
 
 
-def _tensors(images: bytearray, labels: array[int], raw: RawDataset) -> Split:
+def _tensors(images: Pixels, labels: array[int], raw: RawDataset) -> Split:
     pixels = torch.frombuffer(images, dtype=torch.uint8).view(-1, *raw.image_shape)
     return Split(pixels, torch.tensor(labels, dtype=torch.int64))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -26,12 +27,27 @@ NAMED = 5
 """The most classes that are named; further ones are counted."""
 
 
-def dataset_warnings(raw: RawDataset) -> list[str]:
-    """Return the warnings to show before training on a dataset, one line each."""
+AS_IDX_FILES = "start the names of its files with emnist-"
+"""How to transpose images in IDX files back."""
+
+
+def dataset_warnings(raw: RawDataset, *, to_transpose: str = AS_IDX_FILES) -> list[str]:
+    """Return the warnings to show before training on a dataset, one line each.
+
+    Those about ink and about digits are for images of one channel: a color image has no ink.
+
+    Args:
+        raw: The dataset.
+        to_transpose: How to transpose its images back.
+    """
     warnings = [_missing_classes(raw)] if len(set(raw.train_labels)) < raw.classes else []
-    images = torch.frombuffer(raw.train_images, dtype=torch.uint8).view(-1, raw.size, raw.size)
+    if raw.channels > 1:
+        return warnings
     labels = torch.tensor(raw.train_labels[:SAMPLE])
-    images = images[:SAMPLE].to(torch.float32)
+    count = len(labels) * raw.size**2
+    # A copy of the sample alone: the images may be in a mapped file, which torch cannot wrap.
+    pixels = torch.tensor(np.frombuffer(raw.train_images, np.uint8, count))
+    images = pixels.view(-1, raw.size, raw.size).to(torch.float32)
     if float(images.mean()) > LIGHT_PAPER * 255:
         warnings.append(
             "its images are dark on light, unlike MNIST's: augmentation fills with black;"
@@ -41,7 +57,7 @@ def dataset_warnings(raw: RawDataset) -> list[str]:
     if raw.classes == 10 and raw.size == 28 and _are_transposed(images, labels):
         warnings.append(
             "its digits are transposed, rows and columns swapped, as in EMNIST's files;"
-            " to transpose them back, start the names of its files with emnist-"
+            f" to transpose them back, {to_transpose}"
         )
     return warnings
 

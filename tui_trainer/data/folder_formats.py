@@ -11,7 +11,9 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tui_trainer.data.binary_files import holds_binary_files, read_binary_folder
 from tui_trainer.data.idx import RawDataset, holds_idx_files, read_folder
+from tui_trainer.data.image_store import store_for
 from tui_trainer.protocol.config import SETTINGS, RunConfig
 from tui_trainer.protocol.errors import InputError, path_error, reason
 from tui_trainer.protocol.events import DatasetWarning, DownloadProgress
@@ -106,7 +108,22 @@ def _read_idx(folder: Path, config: RunConfig) -> Reading:
     return raw
 
 
+def _read_binary(folder: Path, config: RunConfig) -> Reading:
+    from tui_trainer.data.dataset_warnings import dataset_warnings
+
+    store, name = store_for(config.memory_share), folder.name or str(folder)
+    raw = read_binary_folder(folder, name=name, store=store, classes=config.classes)
+    for warning in dataset_warnings(raw):
+        yield DatasetWarning(folder=str(folder), message=warning)
+    return raw
+
+
 FORMATS = (
     FolderFormat("MNIST-format IDX files (train-images-idx3-ubyte, …)", holds_idx_files, _read_idx),
+    FolderFormat(
+        "binary files of CIFAR-10, CIFAR-100 (data_batch_1.bin, train.bin, …) or STL-10",
+        holds_binary_files,
+        _read_binary,
+    ),
 )
 """The formats, in the order in which they are looked for."""

@@ -9,12 +9,13 @@ import stat
 import sys
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from tui_trainer.data.idx_file import Part, read_part
+from tui_trainer.data.idx_file import Part, Pixels, read_part
+from tui_trainer.protocol.class_names import clean_names
 from tui_trainer.protocol.config import MAX_CLASSES
 from tui_trainer.protocol.errors import InputError, path_error, reason
 from tui_trainer.text.fmt import plural, printable
@@ -54,18 +55,21 @@ class RawDataset:
         test_labels: As ``train_labels``.
         channels: The channels of an image, 1 or 3.
         class_names: The names of the classes; empty if they have only numbers.
+        val_total: How many of the training images, the last ones, the dataset has for validation;
+            0 if it leaves the choice to us.
     """
 
     name: str
     size: int
     classes: int
     # Kept out of the repr: it would be megabytes of text in every traceback.
-    train_images: bytearray = field(repr=False)
+    train_images: Pixels = field(repr=False)
     train_labels: array[int] = field(repr=False)
-    test_images: bytearray = field(repr=False)
+    test_images: Pixels = field(repr=False)
     test_labels: array[int] = field(repr=False)
     channels: int = field(default=1, repr=False)
     class_names: tuple[str, ...] = field(default=(), repr=False)
+    val_total: int = field(default=0, repr=False)
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -93,6 +97,8 @@ def content_digest(raw: RawDataset) -> str:
     sizes = f"{raw.size} {raw.classes} {raw.train_total} {raw.test_total}"
     if raw.channels > 1:
         sizes += f" {raw.channels} channels"
+    if raw.val_total:
+        sizes += f" {raw.val_total} for validation"
     digest.update(sizes.encode())
     for labels, images in (
         (raw.train_labels, raw.train_images),
@@ -132,28 +138,39 @@ def read_folder(folder: Path, *, name: str, classes: int | None = None) -> RawDa
     return build_dataset(name, train, test, classes=classes)
 
 
-def build_dataset(name: str, train: Part, test: Part, *, classes: int | None) -> RawDataset:
+def build_dataset(
+    name: str,
+    train: Part,
+    test: Part,
+    *,
+    classes: int | None,
+    class_names: Sequence[str] = (),
+    val_total: int = 0,
+) -> RawDataset:
     """Build a dataset from its two splits, after checking that they fit and their labels are valid.
 
     Args:
         name: The name of the dataset.
-        train: The training split; at least 2 images.
+        train: The training split; at least 2 images, without those for validation.
         test: The test split; at least 1 image.
         classes: As for :func:`read_folder`.
+        class_names: The names of the classes, as the dataset has them; empty without names.
+        val_total: How many images at the end of ``train`` the dataset has for validation.
 
     Raises:
         InputError: If they do not fit; the message names the file.
     """
     for part, what, least in ((train, "training image", 2), (test, "test image", 1)):
-        if len(part.labels) < least:
-            have = plural(len(part.labels), what)
+        total = len(part.labels) - (val_total if part is train else 0)
+        if total < least:
+            have = plural(total, what)
             raise path_error(part.images_file, f"{have}; at least {least} needed")
     if train.size != test.size:
         sizes = f"{test.size}×{test.size} pixels, the training images {train.size}×{train.size}"
         raise path_error(
             test.images_file, f"the test images have {sizes}; use files of one dataset"
         )
-    total, first = label_range(train, test, classes)
+    total, first = label_range(train, test, len(class_names) or classes)
     return RawDataset(
         name=name,
         size=train.size,
@@ -162,6 +179,9 @@ def build_dataset(name: str, train: Part, test: Part, *, classes: int | None) ->
         train_labels=array("i", (label - first for label in train.labels)),
         test_images=test.images,
         test_labels=array("i", (label - first for label in test.labels)),
+        channels=train.channels,
+        class_names=clean_names(class_names),
+        val_total=val_total,
     )
 
 

@@ -36,6 +36,9 @@ LINE_ENDS = 16
 MAX_BYTES = 2 << 30
 """The largest unpacked file; a header that promises more is damaged."""
 
+Pixels = bytearray | memoryview
+"""Bytes of images: in memory, or those of a mapped file, which are read-only."""
+
 _CHUNK = 1 << 20
 _BLOCK = 512
 _TYPES = {
@@ -54,18 +57,21 @@ class Part:
     """The training or the test split of a dataset; its labels are not checked yet.
 
     Attributes:
-        images: (count, size, size) unsigned bytes, row-major.
+        images: (count, size, size) unsigned bytes, row-major; (count, channels, size, size) with
+            several channels.
         labels: ``count`` labels as the file has them, typecode ``i``.
         size: Height and width of an image in pixels.
         images_file: The file of the images, for messages.
         labels_file: The file of the labels, for messages.
+        channels: The channels of an image, 1 or 3.
     """
 
-    images: bytearray
+    images: Pixels
     labels: array[int]
     size: int
     images_file: Path
     labels_file: Path
+    channels: int = 1
 
 
 def read_part(images: Path, labels: Path) -> Part:
@@ -77,13 +83,13 @@ def read_part(images: Path, labels: Path) -> Part:
     Raises:
         InputError: If a file is unusable.
     """
-    with _opened(images) as stream:
+    with opened(images) as stream:
         _, (total, size, width) = _read_header(stream, images, (0x08,), dimensions=3)
         if size != width or not MIN_SIZE <= size <= MAX_SIZE:
             wanted = f"square images of {MIN_SIZE} to {MAX_SIZE} pixels a side"
             raise path_error(images, f"images of {size:,}×{width:,} pixels; needs {wanted}")
         pixels = _read_body(stream, images, total * size * size)
-    with _opened(labels) as stream:
+    with opened(labels) as stream:
         code, shape = _read_header(stream, labels, tuple(_LABEL_ARRAYS), dimensions=1)
         count, columns = (*shape, 1)[:2]
         if count != total:
@@ -101,7 +107,7 @@ def read_part(images: Path, labels: Path) -> Part:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BufferedIOBase]:
+def opened(path: Path) -> Iterator[BufferedIOBase]:
     """Open a file, gzipped or not; until it is closed, each of its errors is an InputError."""
     try:
         # Opening a pipe would wait for a writer forever.

@@ -14,14 +14,12 @@ from pathlib import Path
 import platformdirs
 import torch
 
+from tui_trainer.data.idx_file import Pixels
 from tui_trainer.models.device import available_memory
 from tui_trainer.protocol.errors import InputError, reason
 from tui_trainer.recording.atomic import replacing
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import printable
-
-Pixels = bytearray | memoryview
-"""Bytes of images: in memory, or those of a mapped file, which are read-only."""
 
 COPIES = 2
 """How often images are in memory while they are split: as read, and as training images."""
