@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from tui_trainer.models.build import build_model
+from tui_trainer.models.input_spec import InputSize, InputSpec
+from tui_trainer.models.torchvision_compat import import_torchvision
 from tui_trainer.protocol.errors import InputError
 
 HEAD = "import torch\nfrom torch import nn\n\n"
@@ -27,7 +30,7 @@ def refusal(
     *,
     adjustable: bool = False,
     channels: int = 1,
-    image_size: int = 28,
+    image_size: InputSize = 28,
 ) -> str:
     path = tmp_path / "net.py"
     path.write_text(HEAD + text, encoding="utf-8")
@@ -121,6 +124,79 @@ def test_advice_names_the_layers_without_such_options(tmp_path: Path) -> None:
         "give its first layer, conv, 1 input channel, or add an argument in_channels, put "
         "nn.AdaptiveAvgPool2d before its first linear layer, or add an argument image_size"
     )
+
+
+def test_a_gray_model_on_color_images_is_told_so(tmp_path: Path) -> None:
+    """The input of a run is described by its shape, the images of a command by their side."""
+    gray = net("conv = nn.Conv2d(1, 8, 3); fc = nn.Linear(8, 10)", MEAN)
+    for image_size, channels in ((InputSpec((3, 32, 32)), 1), (32, 3)):
+        line = refusal(tmp_path, gray, image_size=image_size, channels=channels)
+        assert line.endswith(
+            "it accepts 32×32 images with 1 channel, but its input is 32×32 images with 3 "
+            "channels: give its first layer, conv, 3 input channels, or add an argument in_channels"
+        )
+
+
+@pytest.mark.parametrize(
+    ("argument", "channels", "width"),
+    [("channels=1", 3, 3), ("channels=1", 1, 1), ("channels=4", 3, 4), ("in_chans=1", 3, 3)],
+)
+def test_an_argument_of_one_channel_gets_those_of_color_images(
+    tmp_path: Path, argument: str, channels: int, width: int
+) -> None:
+    """``channels`` with another default may be a width."""
+    name = argument.partition("=")[0]
+    path = tmp_path / "net.py"
+    layers = f"width = {name}; conv = nn.Conv2d({channels}, 8, 3); fc = nn.Linear(8, 10)"
+    path.write_text(HEAD + net(layers, MEAN, f", {argument}"), encoding="utf-8")
+
+    model = build_model(f"{path}:Net", image_size=InputSpec((channels, 32, 32)), classes=10)
+
+    assert model.width == width
+
+
+FACTORIES = """
+def opened(**kwargs):
+    return Net(**kwargs)
+
+
+def closed(**kwargs):
+    torch.rand(3)
+    return Other(**kwargs)
+
+
+class Other(Net):
+    def __init__(self):
+        super().__init__(10)
+"""
+
+
+def test_the_number_of_classes_reaches_a_factory_through_its_keywords(tmp_path: Path) -> None:
+    """torchvision's and timm's have no other arguments."""
+    path = tmp_path / "net.py"
+    text = net("fc = nn.Linear(784, num_classes)", "self.fc(x.flatten(1))", ", num_classes=1000")
+    path.write_text(HEAD + text + FACTORIES, encoding="utf-8")
+    weights = {}
+    for name in ("opened", "closed"):
+        torch.manual_seed(3)
+        model = build_model(f"{path}:{name}", image_size=28, classes=10)
+        weights[name] = model.get_parameter("fc.weight")
+
+    torch.manual_seed(3)
+    torch.rand(3)
+    expected = torch.nn.Linear(784, 10).weight
+
+    assert weights["opened"].shape == (10, 784)
+    assert torch.equal(weights["closed"], expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "squeezenet1_1"])
+def test_a_model_of_torchvision_takes_color_images_and_any_classes(name: str) -> None:
+    import_torchvision()
+    model = build_model(f"torchvision.models:{name}", image_size=InputSpec((3, 32, 32)), classes=7)
+
+    assert model.eval()(torch.rand(2, 3, 32, 32)).shape == (2, 7)
 
 
 def test_a_model_with_a_size_argument_is_rebuilt_for_each_size(tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_a_name_of_the_zoo_is_built_as_by_the_zoo() -> None:
         ("dropout=0.5", "0.5"),
         ("*, image_size", "28"),
         ("width=7", "7"),
-        ("**given", "{}"),
+        ("**given", "{'num_classes': 10}"),
         ("*given", "()"),
     ],
 )

@@ -92,7 +92,7 @@ def build_model(
     from tui_trainer.models.custom.building import CustomModel
     from tui_trainer.models.custom.process_state import custom_code
 
-    spec = ModelSpec(image_size, classes, channels, dropout, is_adjustable)
+    spec = ModelSpec.of(image_size, classes, channels, dropout, is_adjustable=is_adjustable)
     custom = CustomModel(_reference(name), spec)
     model, given = custom.build()
     if dropout is not None and "dropout" not in given:

@@ -19,9 +19,15 @@ from tui_trainer.export.source_code.formatting import literal
 from tui_trainer.export.source_code.layers import NoSourceError
 from tui_trainer.export.source_code.program import Import, ModelSource, bound_names, names_bound_by
 from tui_trainer.models.custom import loading
-from tui_trainer.models.custom.arguments import ModelSpec, arguments_of
+from tui_trainer.models.custom.arguments import (
+    ModelSpec,
+    arguments_of,
+    call_target,
+    may_hide_classes,
+)
 from tui_trainer.models.custom.module_finder import CustomImports
 from tui_trainer.models.custom.process_state import custom_code, imports_of
+from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.protocol.reference import Reference
 
 
@@ -42,6 +48,9 @@ def custom_source(
     with custom_code(reference):
         target = loading.last_loaded(reference)
         arguments = arguments_of(target, reference.short, spec)
+        if may_hide_classes(target):
+            with preserve_rng_state():  # built only to see what it accepts
+                _, arguments = call_target(target, arguments, spec)
         definitions = _Definitions(imports_of(reference))
         definitions.add(_module_of(reference), reference.name)
         code, imports = definitions.code(), tuple(definitions.imports.values())

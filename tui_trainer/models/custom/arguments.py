@@ -18,6 +18,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from tui_trainer.models.input_spec import InputSize, InputSpec, spec_of
 from tui_trainer.models.modes import evaluating
+from tui_trainer.models.rng import rng_tensors, set_rng_tensors
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.text.fmt import clip, plural
 
@@ -34,6 +35,9 @@ USUAL_SIZES = (32, 28, 64, 96, 128, 224, 256, 299, 227, 16, 8)
 
 LONGEST_LIST = 80
 
+COLOR = 3
+"""The channels of color images: red, green and blue."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
@@ -49,6 +53,29 @@ class ModelSpec:
     channels: int
     dropout: float | None = None
     is_adjustable: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        image_size: InputSize,
+        classes: int,
+        channels: int = 1,
+        dropout: float | None = None,
+        *,
+        is_adjustable: bool = False,
+    ) -> ModelSpec:
+        """Return the same for any input; ``channels`` is of images whose side is given.
+
+        Square images of several channels are described by their side, too: then advice can name
+        the side and the channels that a model accepts.
+        """
+        if isinstance(image_size, InputSpec):
+            shape = image_size.shape
+            is_square = image_size == InputSpec(shape) and len(shape) == 3 and shape[1] == shape[2]
+            if not is_square:
+                return cls(image_size, classes, 1, dropout, is_adjustable)
+            channels, image_size = shape[0], shape[1]
+        return cls(image_size, classes, channels, dropout, is_adjustable)
 
     @property
     def values(self) -> Mapping[str, Any]:
@@ -88,7 +115,10 @@ def arguments_of(target: Any, name: str, spec: ModelSpec) -> dict[str, Any]:
     arguments, missing = {}, []
     for key, parameter in parameters_of(target).items():
         is_needed = parameter.default is parameter.empty
-        is_optional = {"channels": False, "dropout": spec.dropout is not None}.get(key, True)
+        is_optional = {
+            "channels": parameter.default == 1 and spec.channels == COLOR,
+            "dropout": spec.dropout is not None,
+        }.get(key, True)
         by_name = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
         if by_name and key in spec.values and (is_needed or is_optional):
             arguments[key] = spec.values[key]
@@ -97,6 +127,36 @@ def arguments_of(target: Any, name: str, spec: ModelSpec) -> dict[str, Any]:
     if missing:
         raise InputError(f"{name}: {_needs(missing)}; {_how_to_give(target, name, missing)}")
     return arguments
+
+
+def call_target(
+    target: Any, arguments: dict[str, Any], spec: ModelSpec
+) -> tuple[Any, dict[str, Any]]:
+    """Build a model; return it with the arguments that were passed.
+
+    Raises:
+        Exception: Any error of the target.
+    """
+    if may_hide_classes(target):
+        name = CLASS_NAMES[0]
+        given, before = {**arguments, name: spec.classes}, rng_tensors()
+        try:
+            return target(**given), given
+        except TypeError as error:
+            if name not in str(error):
+                raise
+            set_rng_tensors(before)
+    return target(**arguments), arguments
+
+
+def may_hide_classes(target: Any) -> bool:
+    """Return whether a target may take the number of classes through ``**kwargs``.
+
+    The factories of torchvision and timm do: without it they build a model for 1,000 classes.
+    """
+    parameters = parameters_of(target)
+    is_open = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return is_open and not {*parameters} & {*CLASS_NAMES}
 
 
 def _needs(missing: list[str]) -> str:
@@ -191,7 +251,9 @@ def _fitting(model: nn.Module, target: Any, spec: ModelSpec) -> ModelSpec | None
             if time.monotonic() > end:
                 break
             try:
-                tried = target(**arguments_of(target, "", found)) if is_rebuilt else model
+                tried = model
+                if is_rebuilt:
+                    tried, _ = call_target(target, arguments_of(target, "", found), found)
                 with evaluating(tried):
                     logits = tried(found.images())
             except (Exception, SystemExit):  # it does not accept those either

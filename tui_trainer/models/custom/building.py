@@ -1,12 +1,13 @@
 """A custom model, built and tried on two images before it is used.
 
 It is a subclass of ``nn.Module`` or a function that returns a module. It is called with the keyword
-arguments below that its signature names; none is passed through ``**kwargs``:
+arguments below that its signature names. Through ``**kwargs`` it gets ``num_classes`` alone, if it
+accepts that, as torchvision's functions do:
 
 - ``image_size`` or ``img_size``: height and width of the square images, in pixels;
 - ``input_shape`` or ``in_shape``: channels, height and width;
 - ``in_channels``, ``in_chans``, ``in_channel``, ``input_channels``, or ``channels`` if it has no
-  default, for it may mean something else;
+  default, for it may mean something else; for color images also if its default is 1;
 - ``num_classes``, ``classes``, ``n_classes``, ``num_class``, ``n_class`` or ``nb_classes``;
 - ``dropout``, if ``--dropout`` is given, or 0 if the argument has no default.
 """
@@ -22,7 +23,13 @@ from torch.nn.parameter import is_lazy
 
 from tui_trainer.models.copies import clone_inputs, copy_model, uncompile
 from tui_trainer.models.custom import error_lines, loading
-from tui_trainer.models.custom.arguments import ModelSpec, arguments_of, class_hint, input_hint
+from tui_trainer.models.custom.arguments import (
+    ModelSpec,
+    arguments_of,
+    call_target,
+    class_hint,
+    input_hint,
+)
 from tui_trainer.models.custom.process_state import custom_code, restore_globals_after_forward
 from tui_trainer.models.modes import evaluate
 from tui_trainer.models.rng import preserve_rng_state
@@ -77,7 +84,7 @@ class CustomModel:
         arguments = arguments_of(self.target, self.name, self.spec)
         with custom_code(self.reference):
             try:
-                model = self.target(**arguments)
+                model, arguments = call_target(self.target, arguments, self.spec)
             except InputError as error:
                 raise InputError(f"{self.name}: {error}") from None
             except (Exception, SystemExit) as error:
