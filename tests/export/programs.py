@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from tests.training import train
 from tui_trainer.engine.batches import rng_for
 from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.export.source_code import Program
-from tui_trainer.export.source_code.data import augmentation_of
+from tui_trainer.export.source_code.augmentation import augmentation_of
 from tui_trainer.export.source_code.recipe import DataFiles, Recipe
 from tui_trainer.history.run_state import RunState
 from tui_trainer.protocol.commands import Command, Inbox
@@ -83,9 +83,9 @@ def run_of(config: RunConfig, *commands: tuple[int, Command]) -> Trained:
     return Trained(config, events, store.last_good.part("model"))
 
 
-def started_of(config: RunConfig) -> RunStarted:
+def started_of(config: RunConfig, **changes: Any) -> RunStarted:
     """Return the start of a run of 60 images."""
-    return RunStarted(
+    started = RunStarted(
         model=config.model,
         dataset="digits",
         classes=10,
@@ -108,6 +108,7 @@ def started_of(config: RunConfig) -> RunStarted:
         device="cpu",
         threads=1,
     )
+    return replace(started, **changes)
 
 
 @dataclass
@@ -118,6 +119,7 @@ class Draws:
     rand: Any = field(default_factory=lambda: torch.rand)
     randperm: Any = field(default_factory=lambda: torch.randperm)
     rows: Iterator[Tensor] = field(default_factory=lambda: iter(()))
+    is_resized: bool = False
 
     def __post_init__(self) -> None:
         seed = self.recipe.config.seed
@@ -132,17 +134,34 @@ class Draws:
         """Replaces ``torch.rand``."""
         row = next(self.rows, None)
         if row is None:
-            drawn = self.rand(6, count, generator=self.augment)
-            strengths = augmentation_of(self.recipe)
-            assert strengths is not None
-            rows = [drawn[0]]
-            rows += [drawn[1]] if strengths.shear else []
-            rows += [drawn[2]] if strengths.scale else []
-            rows += [drawn[5]] if strengths.crop_probability else []
-            rows += [drawn[3], drawn[4]] if strengths.shift else []
-            self.rows = iter(rows)
+            self.rows = iter(self._batch(count))
             row = next(self.rows)
         return row
+
+    def _batch(self, count: int) -> Iterator[Tensor]:
+        """Yield the rows of a batch, drawn in the order of the engine."""
+        strengths = augmentation_of(self.recipe)
+        assert strengths is not None
+
+        def drawn(rows: int) -> Tensor:
+            numbers: Tensor = self.rand(rows, count, generator=self.augment)
+            return numbers
+
+        affine = drawn(6) if strengths.is_affine or self.is_resized else None
+        if strengths.flip or strengths.pad_shift:
+            flip, down, along = drawn(3)
+            yield from [flip] if strengths.flip else []
+            yield from [down, along] if strengths.pad_shift else []
+        if affine is not None and strengths.is_affine:
+            yield affine[0]
+            yield from [affine[1]] if strengths.shear else []
+            yield from [affine[2]] if strengths.scale else []
+            yield from [affine[5]] if strengths.crop_probability else []
+            yield from [affine[3], affine[4]] if strengths.shift else []
+        if strengths.jitter:
+            yield from drawn(3)[: 3 if self.recipe.started.channels > 1 else 2]
+        if strengths.cutout:
+            yield from drawn(2)
 
 
 def namespace_of(program: Program) -> dict[str, Any]:

@@ -80,13 +80,20 @@ def _model_source(run: ExportedRun, recipe: Recipe) -> ModelSource:
     from tui_trainer.export.source_code.zoo_model import layers_source, zoo_source
     from tui_trainer.models.custom.arguments import ModelSpec
 
-    metadata, size, classes = run.found.metadata, recipe.started.image_size, recipe.started.classes
+    metadata, started = run.found.metadata, recipe.started
     dropout = recipe.initial.get("dropout")
     reference = parse_reference(run.found.config.model)
     if reference is None:
-        return zoo_source(run.found.config.model, image_size=size, classes=classes, dropout=dropout)
+        return zoo_source(
+            run.found.config.model,
+            image_size=started.image_size,
+            classes=started.classes,
+            dropout=dropout,
+            channels=started.channels,
+        )
     model = run.model()
-    spec = ModelSpec(size, classes, 1, metadata.get("built_dropout", metadata["dropout"]))
+    built_dropout = metadata.get("built_dropout", metadata["dropout"])
+    spec = ModelSpec.of(run.input_size, started.classes, dropout=built_dropout)
     try:
         is_changed = dropout != recipe.started.dropout
         return custom_source(reference, spec, dropout, is_changed=is_changed)

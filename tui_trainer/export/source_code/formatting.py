@@ -59,6 +59,14 @@ def call(lead: str, arguments: Sequence[str], tail: str = "", *, indent: int = 0
     return f"{space}{lead}(\n{body}{comma}\n{space}){tail}"
 
 
+def assignment(name: str, values: Sequence[Any]) -> str:
+    """Return the assignment of a tuple of constants, on one line if it fits."""
+    flat = f"{name} = {literal(tuple(values))}"
+    if len(flat) <= WIDTH:
+        return flat
+    return "\n".join([f"{name} = (", *(f"    {literal(value)}," for value in values), ")"])
+
+
 def indented(text: str, spaces: int) -> str:
     """Return a text with so many spaces before each line that is not empty."""
     return "\n".join(" " * spaces + line if line else "" for line in text.split("\n"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui_trainer.export.source_code.data import augmentation_of
+from tui_trainer.export.source_code.augmentation import augmentation_of
 from tui_trainer.export.source_code.formatting import call, joined, literal
 from tui_trainer.export.source_code.recipe import Recipe
 from tui_trainer.protocol.schedules import ONE_CYCLE_END, ONE_CYCLE_START, WARM_UP

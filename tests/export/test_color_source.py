@@ -1,0 +1,112 @@
+"""A run on color images as plain PyTorch: its input, its augmentation, its model."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.export.programs import Draws, Trained, complaints_of_ruff, namespace_of, started_of
+from tui_trainer.data.dataset import Data, HeldOutTest, Split
+from tui_trainer.engine.batches import rng_for
+from tui_trainer.export.source_code.program import program
+from tui_trainer.export.source_code.zoo_model import zoo_source
+from tui_trainer.protocol.config import RunConfig
+
+MEAN, STD = (0.49, 0.48, 0.45), (0.25, 0.24, 0.26)
+COLORFUL = {"channels": 3, "image_size": 32, "mean": MEAN, "std": STD, "classes": 3}
+
+
+def recipe_of(config: RunConfig, **started: Any) -> Any:
+    return Trained(config, [started_of(config, **started)], {}).recipe(files=None, folder="")
+
+
+def program_of(recipe: Any) -> Any:
+    started = recipe.started
+    source = zoo_source(
+        recipe.config.model,
+        image_size=started.image_size,
+        classes=started.classes,
+        dropout=None,
+        channels=started.channels,
+    )
+    return program(recipe, source)
+
+
+def data_of(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Data:
+    split = Split(images, torch.zeros(len(images), dtype=torch.int64))
+    return Data(
+        name="any",
+        classes=3,
+        image_size=images.shape[-1],
+        train=split,
+        val=split,
+        test=HeldOutTest(split),
+        mean=mean,
+        std=std,
+        channels=len(mean),
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"augment": "color"},
+        {"augment": "none", "flip": 0.3},
+        {"augment": "none", "pad_shift": 3},
+        {"augment": "none", "jitter": 0.4},
+        {"augment": "none", "cutout": 9},
+        {"augment": "light"},
+        {"augment": "color", "rotate": 20.0, "scale": 0.1, "jitter": 0.2, "cutout": 12},
+        {"augment": "color", "resize_until": 0.5, "resize_to": 20, "cutout": 8},
+        {"augment": "light", "flip": 0.5, "resize_until": 0.5, "resize_to": 40},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_with_the_random_numbers_of_the_engine_it_augments_to_the_same_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], channels: int
+) -> None:
+    config = RunConfig(model="pico", dataset="fashion-mnist", **changes)
+    mean, std = MEAN[:channels], STD[:channels]
+    started = {**COLORFUL, "channels": channels, "mean": mean, "std": std}
+    recipe = recipe_of(config, **started)
+    written = program_of(recipe)
+    (tmp_path / "train.py").write_text(written.script, encoding="utf-8")
+    names = namespace_of(written)
+    shape = (24, 3, 32, 32) if channels == 3 else (24, 32, 32)
+    images = torch.randint(256, shape, dtype=torch.uint8)
+    data = data_of(images, mean, std)
+
+    for size in (None, config.resize_to) if config.resize_until else (None,):
+        rng = rng_for(config.seed, "augmentation")
+        expected = data.prepare(images, config.augmentation, rng, size)
+        with monkeypatch.context() as patch:
+            draws = Draws(recipe, is_resized=size is not None)
+            patch.setattr(torch, "rand", draws.next_row)
+            options = {} if not config.resize_until else {"size": size}
+            found = names["prepare"](images, augmented=True, **options)
+            assert next(draws.rows, None) is None
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(names["prepare"](images), data.prepare(images))
+    assert complaints_of_ruff(tmp_path) == ""
+
+
+def test_names_and_statistics_of_any_length_are_constants(tmp_path: Path) -> None:
+    names = tuple(f'class "{number}" \\N{{x}} \u202e 漢' for number in range(40))
+    config = RunConfig(model="pico", dataset="fashion-mnist")
+    third = (1 / 3, 2 / 3, 0.1 + 0.2)
+    recipe = recipe_of(config, **{**COLORFUL, "mean": third, "class_names": names})
+    written = program_of(recipe)
+    (tmp_path / "train.py").write_text(written.script, encoding="utf-8")
+
+    found = namespace_of(written)
+
+    assert found["CLASSES"] == names
+    assert found["MEAN"] == third
+    assert complaints_of_ruff(tmp_path) == ""
+    assert dataclasses.replace(recipe.started).channels == 3
