@@ -49,8 +49,8 @@ class BinaryFormat:
         names_file: The file of the class names, a line each; may be missing.
         class_names: The names as published.
         size: Height and width of an image in pixels.
-        label_bytes: The bytes before each image; the last is the label. 0: labels are in files of
-            their own, ``_y`` in place of ``_X``.
+        label_bytes: The bytes before each image; the last is the label. 0: labels are in
+            separate files, ``_y`` in place of ``_X``.
         python_folder: The folder in the archive of the same dataset as pickles.
         pickles: The files in it.
     """

@@ -14,6 +14,7 @@ from pathlib import Path
 from tui_trainer.data.binary_files import holds_binary_files, read_binary_folder
 from tui_trainer.data.idx import RawDataset, holds_idx_files, read_folder
 from tui_trainer.data.image_store import store_for
+from tui_trainer.data.npz_files import holds_arrays, is_archive, read_arrays_of
 from tui_trainer.protocol.config import SETTINGS, RunConfig
 from tui_trainer.protocol.errors import InputError, path_error, reason
 from tui_trainer.protocol.events import DatasetWarning, DownloadProgress
@@ -36,12 +37,14 @@ class FolderFormat:
             part of it has the format: ``read`` says what is missing.
         read: Read the dataset in the folder.
         is_of_pictures: Whether it takes the settings of :data:`OF_PICTURES`.
+        is_file: Whether a place is a file with the whole dataset, by its name.
     """
 
     what: str
     recognizes: Callable[[Path], bool]
     read: Callable[[Path, RunConfig], Reading]
     is_of_pictures: bool = False
+    is_file: Callable[[Path], bool] = lambda place: False
 
 
 def read_data_folder(folder: Path, config: RunConfig) -> Reading:
@@ -51,7 +54,8 @@ def read_data_folder(folder: Path, config: RunConfig) -> Reading:
         InputError: If there is no such folder, if it has none of the formats, or if its files are
             unusable.
     """
-    _check(folder)
+    if not any(each.is_file(folder) for each in FORMATS):
+        _check(folder)
     for each in FORMATS:
         if each.recognizes(folder):
             if not each.is_of_pictures:
@@ -89,7 +93,7 @@ def _check(folder: Path) -> None:
     except (OSError, ValueError) as error:
         raise path_error(folder, f"{reason(error)}; check the path") from error
     if not is_folder:
-        raise path_error(folder, "not a folder; name the folder of the files")
+        raise path_error(folder, "not a folder; name the folder of the files, or an .npz file")
     try:
         os.listdir(folder)
     except OSError as error:
@@ -108,6 +112,17 @@ def _read_idx(folder: Path, config: RunConfig) -> Reading:
     return raw
 
 
+def _read_arrays(place: Path, config: RunConfig) -> Reading:
+    from tui_trainer.data.dataset_warnings import dataset_warnings
+
+    store, name = store_for(config.memory_share), place.stem or str(place)
+    found = read_arrays_of(place, name=name, store=store, classes=config.classes)
+    by_hand = "save x_train.swapaxes(1, 2)"
+    for warning in (*found.notes, *dataset_warnings(found.raw, to_transpose=by_hand)):
+        yield DatasetWarning(folder=str(place), message=warning)
+    return found.raw
+
+
 def _read_binary(folder: Path, config: RunConfig) -> Reading:
     from tui_trainer.data.dataset_warnings import dataset_warnings
 
@@ -124,6 +139,12 @@ FORMATS = (
         "binary files of CIFAR-10, CIFAR-100 (data_batch_1.bin, train.bin, …) or STL-10",
         holds_binary_files,
         _read_binary,
+    ),
+    FolderFormat(
+        "NumPy arrays in an .npz file, or .npy files (x_train, y_train, x_test, y_test)",
+        holds_arrays,
+        _read_arrays,
+        is_file=is_archive,
     ),
 )
 """The formats, in the order in which they are looked for."""
