@@ -173,11 +173,11 @@ BAD: dict[str, tuple[Save, str]] = {
     ),
     "moves.gif": (
         lambda path: LIGHT.save(path, save_all=True, append_images=[DARK, LIGHT]),
-        "is animated, or has pages: 3 frames; give a single frame",
+        "is animated, or has pages; give a single frame",
     ),
     "moves.png": (
         lambda path: LIGHT.save(path, save_all=True, append_images=[DARK]),
-        "is animated, or has pages: 2 frames; give a single frame",
+        "is animated, or has pages; give a single frame",
     ),
     "white.png": (
         lambda path: Image.new("L", (50, 50), 255).save(path),

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from tui_trainer.data.idx import RawDataset
 from tui_trainer.data.idx_file import read_part
+from tui_trainer.protocol.class_names import class_name
 from tui_trainer.text import fmt
 
 SAMPLE = 1_000
@@ -40,7 +41,8 @@ def dataset_warnings(raw: RawDataset, *, to_transpose: str = AS_IDX_FILES) -> li
         raw: The dataset.
         to_transpose: How to transpose its images back.
     """
-    warnings = [_missing_classes(raw)] if len(set(raw.train_labels)) < raw.classes else []
+    seen = set(raw.train_labels[: raw.train_total - raw.val_total])
+    warnings = [_missing_classes(raw, seen)] if len(seen) < raw.classes else []
     if raw.channels > 1:
         return warnings
     labels = torch.tensor(raw.train_labels[:SAMPLE])
@@ -62,9 +64,9 @@ def dataset_warnings(raw: RawDataset, *, to_transpose: str = AS_IDX_FILES) -> li
     return warnings
 
 
-def _missing_classes(raw: RawDataset) -> str:
-    missing = sorted(set(range(raw.classes)) - set(raw.train_labels))
-    names = fmt.listed([str(label) for label in missing], NAMED)
+def _missing_classes(raw: RawDataset, seen: set[int]) -> str:
+    missing = sorted(set(range(raw.classes)) - seen)
+    names = fmt.listed([class_name(raw.class_names, label) for label in missing], NAMED)
     which = f"class {names} has" if len(missing) == 1 else f"classes {names} have"
     return f"{which} no training images, of {raw.classes:,} classes; the others are trained"
 

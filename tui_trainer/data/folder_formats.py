@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tui_trainer.data.binary_files import holds_binary_files, read_binary_folder
+from tui_trainer.data.class_folders import holds_pictures
 from tui_trainer.data.idx import RawDataset, holds_idx_files, read_folder
 from tui_trainer.data.image_store import store_for
 from tui_trainer.data.npz_files import holds_arrays, is_archive, read_arrays_of
 from tui_trainer.protocol.config import SETTINGS, RunConfig
 from tui_trainer.protocol.errors import InputError, path_error, reason
-from tui_trainer.protocol.events import DatasetWarning, DownloadProgress
+from tui_trainer.protocol.events import DatasetWarning, DecodeProgress, DownloadProgress
 from tui_trainer.protocol.settings import option_of
 
-Reading = Generator[DownloadProgress | DatasetWarning, None, RawDataset]
+Reading = Generator[DownloadProgress | DecodeProgress | DatasetWarning, None, RawDataset]
 """Progress and warnings, then the dataset."""
 
 OF_PICTURES = ("image_size", "fit", "channels")
@@ -133,6 +134,12 @@ def _read_binary(folder: Path, config: RunConfig) -> Reading:
     return raw
 
 
+def _read_pictures(folder: Path, config: RunConfig) -> Reading:
+    from tui_trainer.data.picture_folder import read_class_folders
+
+    return read_class_folders(folder, config)
+
+
 FORMATS = (
     FolderFormat("MNIST-format IDX files (train-images-idx3-ubyte, …)", holds_idx_files, _read_idx),
     FolderFormat(
@@ -145,6 +152,12 @@ FORMATS = (
         holds_arrays,
         _read_arrays,
         is_file=is_archive,
+    ),
+    FolderFormat(
+        "pictures in a folder for each class (train/CLASS/*, or CLASS/*)",
+        holds_pictures,
+        _read_pictures,
+        is_of_pictures=True,
     ),
 )
 """The formats, in the order in which they are looked for."""

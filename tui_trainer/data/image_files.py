@@ -6,27 +6,16 @@ a photograph, uneven lighting of the paper is subtracted first.
 
 from __future__ import annotations
 
-import io
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from tui_trainer.data.paper import AUTO, LIGHT, UnclearError, grays_of, ink_of, sheet_of
+from tui_trainer.data.picture_decoding import damaged, on_white, opened, without_warnings
 from tui_trainer.data.segmentation import segment_digit
-from tui_trainer.protocol.errors import InputError, path_error, reason
-from tui_trainer.recording.atomic import read_at_most
-from tui_trainer.text.fmt import plural
-
-MAX_BYTES = 1 << 28
-"""The largest file that is read."""
-
-MAX_PIXELS = 64_000_000
-"""The largest picture that is decoded; the size is in its header."""
+from tui_trainer.protocol.errors import path_error, reason
 
 ENOUGH = 1_024
 """Larger pictures are reduced at once; pixels of the longer side."""
@@ -39,9 +28,6 @@ DEEPEST = 3
 
 LOSSY = ("JPEG", "MPO", "WEBP", "JPEG2000", "AVIF")
 """Formats that leave faint traces around ink."""
-
-ONE_OF_MANY = ("MPO", "PSD", "ICO", "ICNS")
-"""Formats whose further frames belong to the first: another eye, a layer, another size."""
 
 
 def files_of(path: Path) -> list[Path]:
@@ -80,14 +66,12 @@ def read_ink(path: Path, ink: str = AUTO, *, is_whole: bool = False) -> Tensor:
     Raises:
         InputError: If it is not a picture, too large, damaged, or has no ink or not one digit.
     """
-    with _without_warnings():
-        file = _opened(path)
+    with without_warnings():
+        file = opened(path)
         try:
             picture, opaque = _decoded(file)
-        except InputError:
-            raise
         except (Exception, MemoryError) as error:  # a decoder can raise anything
-            raise path_error(path, f"is damaged, or not whole: {reason(error)}") from None
+            raise damaged(path, error) from None
     if opaque is not None and not bool(opaque.any()):
         raise path_error(path, "is fully transparent: there is nothing to see")
     is_clean = file.format not in LOSSY
@@ -126,78 +110,10 @@ def _found(picture: Tensor, ink: str, *, is_clean: bool, is_whole: bool) -> Tens
     return None if found is None else segment_digit(found)
 
 
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Disable Pillow's warnings and its size limit: this module checks the size itself."""
-    limit = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
-
-
-def _opened(path: Path) -> Image.Image:
-    """Return a picture of which only the header is read.
-
-    Raises:
-        InputError: If it is unusable.
-    """
-    content = read_at_most(path, MAX_BYTES)
-    if not content:
-        raise path_error(path, "is empty")
-    if len(content) > MAX_BYTES:
-        raise path_error(path, f"is larger than {MAX_BYTES >> 20} MiB")
-    try:
-        picture = Image.open(io.BytesIO(content))
-    except UnidentifiedImageError:
-        raise path_error(
-            path, "is not a picture in a known format; convert it to PNG or JPEG"
-        ) from None
-    except Exception as error:
-        raise path_error(path, f"is damaged, or not a picture: {reason(error)}") from None
-    width, height = picture.size
-    if width * height > MAX_PIXELS:
-        most = MAX_PIXELS // 1_000_000
-        raise path_error(path, f"has {width:,}×{height:,} pixels; {most} million can be read")
-    if picture.format == "EPS":
-        raise path_error(path, "is a PostScript program, not a picture")
-    frames = getattr(picture, "n_frames", 1)
-    if frames > 1 and picture.format not in ONE_OF_MANY:
-        raise path_error(
-            path, f"is animated, or has pages: {plural(frames, 'frame')}; give a single frame"
-        )
-    return picture
-
-
-def _decoded(picture: Image.Image) -> tuple[Tensor, Tensor | None]:
+def _decoded(file: Image.Image) -> tuple[Tensor, Tensor | None]:
     """Return a picture on white, and its alpha channel if it has one; both (C, H, W), 0 to 255."""
-    picture.draft(None, (ENOUGH, ENOUGH))
-    picture.load()
-    picture = ImageOps.exif_transpose(picture)
-    if picture.mode.startswith(("I", "F")):
-        return _deep(picture), None
-    if picture.has_transparency_data:
-        picture = _smaller(picture.convert("RGBA"))
-        white = Image.new("RGBA", picture.size, "white")
-        seen = Image.alpha_composite(white, picture).convert("RGB")
-        return _tensor(seen), _tensor(picture.getchannel("A"))
-    return _tensor(_smaller(picture.convert("L" if picture.mode in ("1", "L") else "RGB"))), None
-
-
-def _deep(picture: Image.Image) -> Tensor:
-    """Return the grays of a picture of more than 8 bits, whose range is not standardized."""
-    grays = torch.frombuffer(bytearray(picture.convert("F").tobytes()), dtype=torch.float32)
-    grays = grays.view(picture.height, picture.width).nan_to_num(0.0, 0.0, 0.0)
-    least, most = float(grays.min()), float(grays.max())
-    if picture.mode.startswith("I") and least >= 0 and most <= 65_535:
-        grays = grays / 257 if most > 255 or picture.mode != "I" else grays
-    elif least < 0 or most > 255 or most <= 1:
-        grays = (grays - least) * (255 / (most - least) if most > least else 0.0)
-    pixels = grays.round().to(torch.uint8).numpy().tobytes()
-    return _tensor(_smaller(Image.frombytes("L", picture.size, pixels)))
+    picture, alpha = on_white(file, (ENOUGH, ENOUGH))
+    return _tensor(_smaller(picture)), None if alpha is None else _tensor(_smaller(alpha))
 
 
 def _smaller(picture: Image.Image) -> Image.Image:

@@ -13,7 +13,7 @@ from tui_trainer.data.dataset import Data, assemble
 from tui_trainer.data.idx import read_folder
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import path_error
-from tui_trainer.protocol.events import DatasetWarning, DownloadProgress
+from tui_trainer.protocol.events import DatasetWarning, DecodeProgress, DownloadProgress
 
 FLIPPED = (
     "its images are digits or letters, and augmentation flips them: mirrored, many are others, or "
@@ -24,8 +24,8 @@ FLIPPED = (
 
 def load(
     config: RunConfig, device: torch.device
-) -> Generator[DownloadProgress | DatasetWarning, None, Data]:
-    """Read the dataset of a run and return it; yield download progress and warnings.
+) -> Generator[DownloadProgress | DecodeProgress | DatasetWarning, None, Data]:
+    """Read the dataset of a run and return it; yield progress and warnings.
 
     Raises:
         InputError: If the files are missing or damaged, or a split is too large.

@@ -10,6 +10,7 @@ from tui_trainer.course.topics import TOPICS, lesson_label
 from tui_trainer.history.run_state import RunState
 from tui_trainer.protocol.diagnosis import Diagnosis
 from tui_trainer.protocol.events import (
+    DecodeProgress,
     Diverged,
     DownloadProgress,
     EpochDone,
@@ -243,6 +244,16 @@ def download_cells(event: DownloadProgress, width: int, *, ascii_only: bool) -> 
     figures = fmt.fit(figures, width - _MIN_NAME)
     room = width - sum(fmt.columns(cell.text) for cell in figures)
     return [Cell(fmt.clip(file_name(event), room)), *figures]
+
+
+def decode_cells(event: DecodeProgress, width: int, *, ascii_only: bool) -> list[Cell]:
+    """Return the live line of decoding pictures; see :func:`download_cells`."""
+    cells = [Cell(event.words)]
+    if event.total:
+        share = event.done / event.total
+        drawn = fmt.bar(share, _DOWNLOAD_BAR, ascii_only=ascii_only)
+        cells += [Cell(f" {drawn}", rank=2, style="train"), Cell(f"  {100 * share:3.0f} %", rank=1)]
+    return fmt.fit(cells, width)
 
 
 def file_name(event: DownloadProgress) -> str:

@@ -13,6 +13,7 @@ from tui_trainer.protocol.events import (
     CheckpointSaved,
     CommandRejected,
     DatasetWarning,
+    DecodeProgress,
     Diverged,
     DownloadProgress,
     EpochDone,
@@ -107,6 +108,8 @@ class Report:
                 self._state(event)
             case DownloadProgress():
                 self._download(event)
+            case DecodeProgress():
+                self._decode(event)
             case RunStarted():
                 self._end_download()
                 self._header(event)
@@ -243,6 +246,16 @@ class Report:
             console.draw(
                 event_text.download_cells(event, console.width, ascii_only=console.ascii_only)
             )
+
+    def _decode(self, event: DecodeProgress) -> None:
+        """Print the progress of decoding: a bar on a terminal, otherwise a line at its start."""
+        before, console = self.run.decoding, self._console
+        if console.live and console.due():
+            console.draw(
+                event_text.decode_cells(event, console.width, ascii_only=console.ascii_only)
+            )
+        elif not console.live and event.total and not (before and before.total):
+            console.print(f"decoding {fmt.plural(event.total, 'picture')} in {event.folder}")
 
     def _end_download(self) -> None:
         """End the current download: the run continues, so a file of unknown size is complete."""

@@ -11,6 +11,7 @@ from typing import Self
 from tui_trainer.protocol.events import (
     CheckpointSaved,
     CommandRejected,
+    DecodeProgress,
     Diverged,
     DownloadProgress,
     EpochDone,
@@ -95,6 +96,7 @@ class RunState:
     finished: RunFinished | None = None
     failure: RunFailed | None = None
     download: DownloadProgress | None = None
+    decoding: DecodeProgress | None = None
     folder: str | None = None
     unsaved: dict[str, str] = field(default_factory=dict)
     saved: CheckpointSaved | None = None
@@ -172,6 +174,8 @@ class RunState:
                 self.failure, self.state, self.detail = event, "failed", event.message
             case DownloadProgress():
                 self.download = event
+            case DecodeProgress():
+                self.decoding = event
             case RecordingStarted():
                 self.folder = event.folder
             case RecordingFailed():
@@ -209,7 +213,7 @@ class RunState:
 
     def _start(self, event: RunStarted) -> None:
         self.started = event
-        self.download = None
+        self.download = self.decoding = None
         self.settings = {
             "base_lr": event.base_lr,
             "batch_size": event.batch_size,

@@ -66,11 +66,31 @@ class DownloadProgress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DecodeProgress:
+    """The pictures in a folder are being listed, ``total`` is 0 then, or decoded."""
+
+    folder: str
+    done: int
+    total: int
+
+    @property
+    def words(self) -> str:
+        """The progress in words: ``decoding 640 of 1,000 pictures``."""
+        if not self.total:
+            return f"listing pictures: {fmt.count(self.done)}"
+        return f"decoding {fmt.count(self.done)} of {fmt.plural(self.total, 'picture')}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetWarning:
-    """The dataset in a folder can be trained on, but probably has a problem."""
+    """The dataset in a folder can be trained on, but probably has a problem.
+
+    ``files`` lists files that are left out, with the reason; the message names only the first.
+    """
 
     folder: str
     message: str
+    files: tuple[str, ...] = ()
 
     @property
     def warning(self) -> str:
@@ -536,6 +556,7 @@ class RunFinished:
 Event = (
     StateChanged
     | DownloadProgress
+    | DecodeProgress
     | DatasetWarning
     | RunStarted
     | StepDone

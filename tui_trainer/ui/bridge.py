@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from textual.message import Message
 
 from tui_trainer.protocol.errors import InputError
-from tui_trainer.protocol.events import DownloadProgress, Event, RunFailed, StepDone
+from tui_trainer.protocol.events import DecodeProgress, DownloadProgress, Event, RunFailed, StepDone
 from tui_trainer.ui.pacing import FASTEST, Pace
 
 SWITCH_INTERVAL = 0.0005
@@ -105,7 +105,7 @@ class Bridge:
     def _take(self, event: Event) -> None:
         self._steps.append(event)
         now = self._clock()
-        can_wait = isinstance(event, StepDone | DownloadProgress)
+        can_wait = isinstance(event, StepDone | DownloadProgress | DecodeProgress)
         if not can_wait:
             self._pace.restart(now, self.interval)
         elif not self._pace.is_due(now, self.interval):

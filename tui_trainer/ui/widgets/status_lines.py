@@ -97,6 +97,8 @@ def state_cells(run: ShownRun) -> list[Cell]:
         got = history.download
         share = f" {100 * got.done_bytes // got.total_bytes} %" if got.total_bytes else ""
         cells.append(Cell(f" · {got.file}{share} {fmt.megabytes(got.done_bytes)}", rank=1))
+    elif history.state == "preparing" and history.decoding is not None:
+        cells.append(Cell(f" · {history.decoding.words}", rank=1))
     elif history.state in ("preparing", "viewing") and history.detail:
         cells.append(Cell(f" · {history.detail}", rank=1))
     return [*cells, *epoch_cells(run), *target_cells(run)]
