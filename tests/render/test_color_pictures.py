@@ -91,7 +91,7 @@ def test_luminance_is_pillows() -> None:
         assert grayscale(picture).values == pytest.approx(list(theirs), abs=1.0)
 
 
-def test_a_picture_with_one_channel_is_its_own_luminance() -> None:
+def test_the_luminance_of_a_gray_picture_is_the_picture() -> None:
     gray = Picture(caption="", height=1, width=1, values=(1.0,), low=0.0, high=1.0)
     assert grayscale(gray) is gray
 

@@ -46,7 +46,7 @@ def test_a_frame_is_drawn_around_what_it_marks() -> None:
     assert counted[(0, 255, 0)] == 4 * (5 * 9 + 1)
 
 
-def test_a_picture_in_color_has_its_own_colors() -> None:
+def test_a_picture_in_color_keeps_its_colors() -> None:
     values = (255.0, 0.0, 0.0, 0.0, 255.0, 0.0, 0.0, 0.0, 255.0, math.nan, 0.0, 0.0)
     flag = Picture(caption="", height=2, width=2, values=values, low=0.0, high=255.0, channels=3)
 
