@@ -77,25 +77,25 @@ def thickness(ink: Tensor) -> float:
 
 
 def widened(images: Tensor) -> Tensor:
-    """Return images (N, H, W) with strokes about two pixels wider.
+    """Return images (…, H, W) with strokes about two pixels wider.
 
     Each pixel becomes the brightest of itself and its four neighbors: a dilation by a cross.
     """
     # Not max_pool2d: it takes ten times as long on a CPU.
     wide = images.clone()
     for new, old in (
-        (wide[:, 1:], images[:, :-1]),
-        (wide[:, :-1], images[:, 1:]),
-        (wide[:, :, 1:], images[:, :, :-1]),
-        (wide[:, :, :-1], images[:, :, 1:]),
+        (wide[..., 1:, :], images[..., :-1, :]),
+        (wide[..., :-1, :], images[..., 1:, :]),
+        (wide[..., 1:], images[..., :-1]),
+        (wide[..., :-1], images[..., 1:]),
     ):
         torch.maximum(new, old, out=new)
     return wide
 
 
 def narrowed(images: Tensor) -> Tensor:
-    """Return images (N, H, W) with strokes about two pixels narrower; the outside is paper."""
-    return -widened(functional.pad(-images, (1, 1, 1, 1)))[:, 1:-1, 1:-1]
+    """Return images (…, H, W) with strokes about two pixels narrower; the outside is paper."""
+    return -widened(functional.pad(-images, (1, 1, 1, 1)))[..., 1:-1, 1:-1]
 
 
 def _cropped(ink: Tensor) -> Tensor | None:

@@ -79,6 +79,11 @@ class RecordedInputs(Data):
         """Whether the inputs are images."""
         return self.spec.is_image
 
+    @property
+    def is_color(self) -> bool:
+        """Whether the inputs are images with three channels."""
+        return self.is_image and self.spec.shape[0] == 3
+
     def prepare(
         self,
         images: Tensor,
@@ -92,20 +97,27 @@ class RecordedInputs(Data):
 
     @property
     def black(self) -> Tensor:
-        """The smallest value of the inputs, without a dimension."""
-        return self._examples.images.min()
+        """The smallest value of the inputs; (3, 1, 1) of images in color, one of each channel."""
+        images = self._examples.images
+        return images.amin(dim=(0, 2, 3)).view(-1, 1, 1) if self.is_color else images.min()
 
     @property
     def white(self) -> Tensor:
-        """The largest value of the inputs, without a dimension."""
-        return self._examples.images.max()
+        """The largest value of the inputs; (3, 1, 1) of images in color, one of each channel."""
+        images = self._examples.images
+        return images.amax(dim=(0, 2, 3)).view(-1, 1, 1) if self.is_color else images.max()
 
     def pictures(self, images: Tensor) -> Tensor:
-        """Return inputs as grays (N, H, W) from 0 to 255: the mean of their channels.
+        """Return inputs as grays (N, H, W) or colors (N, 3, H, W) from 0 to 255.
 
-        A sequence has a row for each step, other inputs are one row.
+        Three channels are red, green and blue, each from its smallest to its largest value: that
+        undoes a normalization of each channel. Of another number, the mean is drawn. A sequence has
+        a row for each step, other inputs are one row.
         """
         grays = images.float()
+        if self.is_color:
+            darkest, span = self.black, self.white - self.black
+            return (grays - darkest) * (255 / span.where(span > 0, 1.0))
         if self.is_image:
             grays = grays.mean(dim=1)
         elif len(self.spec.shape) != 2:
@@ -118,6 +130,11 @@ class RecordedInputs(Data):
         """What a picture of an input shows; empty for images with one channel."""
         shape, words = self.spec.shape, shape_words(self.spec.shape)
         if self.is_image:
+            if self.is_color:
+                return (
+                    "The three channels of the inputs are drawn as red, green and blue, each from "
+                    "its smallest to its largest value."
+                )
             channels = f"The inputs have {shape[0]} channels: pictures show their mean."
             return channels if shape[0] > 1 else ""
         if len(shape) == 2:

@@ -57,7 +57,7 @@ class Digit:
     Attributes:
         number: Its index in the split.
         label: Its class.
-        pixels: Its grays (H, W), 0 to 255.
+        pixels: Its grays (H, W) or colors (3, H, W), 0 to 255.
         model_input: The normalized input of the model (1, channels, H, W).
     """
 
@@ -65,6 +65,12 @@ class Digit:
     label: int
     pixels: Tensor
     model_input: Tensor
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        height, width = self.pixels.shape[-2:]
+        return height, width
 
 
 @dataclass(slots=True, eq=False)
@@ -259,7 +265,7 @@ class Context:
         return self.began - found.at < self.max_age
 
     def probabilities(self, images: Tensor, model: nn.Module | None = None) -> Tensor:
-        """Return the probabilities (N, classes) of images (N, H, H) of grays, on the CPU."""
+        """Return the probabilities (N, classes) of images, see :meth:`Data.prepare`, on the CPU."""
         with torch.no_grad():
             logits = (model or self.model)(self.data.prepare(images))
         return probabilities_of(logits).cpu()

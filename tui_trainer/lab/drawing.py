@@ -15,8 +15,11 @@ from tui_trainer.lab.controls import Controls
 from tui_trainer.protocol.exhibit import Bar, Bars, Picture, Pictures, Words, counting
 from tui_trainer.text.fmt import percent
 
-WIDEST = 28
-"""The largest side of a picture, in pixels."""
+WIDEST = 32
+"""The largest side of a picture, in pixels: an image of CIFAR is drawn whole."""
+
+MOSAIC = 28
+"""The largest side of a mosaic, and of a part of a matrix."""
 
 PIXELS = 12_000
 """The pixel budget of an exhibit: painting more slows the training."""
@@ -31,24 +34,32 @@ Frame = tuple[int, int, int, int]
 def digit_picture(
     digit: Digit, caption: str = "", frame: Frame | None = None, *, most: int | None = None
 ) -> Picture:
-    """Return an image as a picture; see :func:`gray_picture`."""
-    return gray_picture(digit.pixels, caption or f"a {digit.label}", frame, most=most)
+    """Return an image as a picture; see :func:`image_picture`."""
+    return image_picture(digit.pixels, caption or f"a {digit.label}", frame, most=most)
 
 
-def gray_picture(
+def image_picture(
     pixels: Tensor, caption: str, frame: Frame | None = None, *, most: int | None = None
 ) -> Picture:
-    """Return grays (H, W) from 0 to 255 as a picture.
+    """Return grays (H, W) or colors (3, H, W) from 0 to 255 as a picture.
 
     Args:
-        pixels: The grays.
+        pixels: The grays or colors.
         caption: The caption.
         frame: A rectangle to mark; it is dropped if the picture is shrunk.
         most: The side in pixels to which the picture is shrunk; None keeps its size.
     """
-    drawn = shrunk(pixels.float().cpu(), most or max(pixels.shape))
+    drawn = shrunk(pixels.float().cpu(), most or max(pixels.shape[-2:]))
     kept = frame if drawn.shape == pixels.shape else None
     return map_picture(drawn, caption, low=0.0, high=255.0, frame=kept)
+
+
+def drawable(images: Tensor) -> Tensor:
+    """Return images (…, channels, H, W) as grays (…, H, W) or colors (…, 3, H, W).
+
+    Of another number of channels than one or three, the mean is drawn.
+    """
+    return images if images.shape[-3] == 3 else images.mean(dim=-3)
 
 
 def alone(digit: Digit, caption: str = "") -> Pictures:
@@ -57,14 +68,14 @@ def alone(digit: Digit, caption: str = "") -> Pictures:
 
 
 def kernel_picture(values: Tensor, caption: str, *, bound: float, across: int = KERNEL) -> Picture:
-    """Return a kernel (h, w) as a picture, enlarged to about ``across`` pixels."""
-    times = max(1, across // max(values.shape))
+    """Return a kernel (h, w) or (3, h, w) as a picture, enlarged to about ``across`` pixels."""
+    times = max(1, across // max(values.shape[-2:]))
     return map_picture(enlarged(values, times), caption, bound=bound)
 
 
 def enlarged(values: Tensor, times: int) -> Tensor:
-    """Return a map (H, W) with each value as ``times`` × ``times`` pixels."""
-    return values.repeat_interleave(times, 0).repeat_interleave(times, 1)
+    """Return a map (…, H, W) with each value as ``times`` × ``times`` pixels."""
+    return values.repeat_interleave(times, -2).repeat_interleave(times, -1)
 
 
 def probability_bars(
@@ -110,7 +121,7 @@ def map_picture(
     A map with negative values gets a symmetric scale around 0, unless ``low`` is given.
 
     Args:
-        values: The map.
+        values: The map; (3, H, W) is a picture in color.
         caption: The caption.
         low: The value of the darkest pixel.
         high: The value of the brightest pixel.
@@ -126,29 +137,34 @@ def map_picture(
         low = -high
     if like is not None:
         low, high, is_signed = like.low, like.high, like.is_signed
+    height, width = values.shape[-2:]
+    channels = 1 if values.ndim == 2 else len(values)
     return Picture(
         caption=caption,
-        height=values.shape[0],
-        width=values.shape[1],
-        values=tuple(values.flatten().tolist()),
+        height=height,
+        width=width,
+        values=tuple((values if channels == 1 else values.movedim(0, -1)).flatten().tolist()),
         low=least if low is None else low,
         high=most if high is None else high,
         is_signed=is_signed,
         frame=frame,
+        channels=channels,
     )
 
 
 def shrunk(values: Tensor, most: int = WIDEST) -> Tensor:
-    """Return a map (H, W) average-pooled to at most ``most`` pixels a side."""
-    times = ceil(max(values.shape) / most)
+    """Return a map (H, W) or (channels, H, W) average-pooled to at most ``most`` pixels a side."""
+    times = ceil(max(values.shape[-2:]) / most)
     if times <= 1:
         return values
-    return functional.avg_pool2d(values[None, None], times, ceil_mode=True)[0, 0]
+    maps = values[None, None] if values.ndim == 2 else values[None]
+    pooled = functional.avg_pool2d(maps, times, ceil_mode=True)[0]
+    return pooled[0] if values.ndim == 2 else pooled
 
 
 def tiles_that_fit(height: int, width: int) -> int:
     """Return how many tiles fit into one picture with gaps of one pixel."""
-    across, down = (max(1, (WIDEST + 1) // (side + 1)) for side in (width, height))
+    across, down = (max(1, (MOSAIC + 1) // (side + 1)) for side in (width, height))
     return across * down
 
 

@@ -77,11 +77,11 @@ def subject(
         return run_model
     model = context.fresh(fallback)
     model.eval()
-    side, classes = context.data.image_size, context.data.classes
+    data = context.data
     return Subject(
         fallback,
         model,
-        layers_of(zoo_model, side, fallback, side, classes),
+        layers_of(*(zoo_model, data.shape, fallback, data.image_size, data.classes, data.channels)),
         f"{run_model.name} has no {lacks}: an untrained {fallback} is shown instead.",
     )
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from tui_trainer.anatomy.table import layer_table
 from tui_trainer.models import zoo
+from tui_trainer.models.input_spec import ImageShape
 from tui_trainer.models.rng import preserve_rng_state
 from tui_trainer.protocol.layers import LayerRow
 
@@ -29,18 +30,23 @@ Plan = Sequence[Conv | str]
 
 
 def stack(
-    plan: Plan, classes: int, *, norm: bool = True, last_side: int | None = None
+    plan: Plan,
+    classes: int,
+    *,
+    channels: int = 1,
+    norm: bool = True,
+    last_side: int | None = None,
 ) -> nn.Sequential:
     """Build a model from a plan, with global average pooling and a fully connected layer.
 
     Args:
         plan: The convolutions and poolings.
-        classes: The number of logits per image (N, 1, H, H).
+        classes: The number of logits per image (N, channels, H, H).
+        channels: The number of channels of an image.
         norm: Whether to use batch norm; without it, the convolutions have a bias.
         last_side: The side of the last maps, to flatten them instead of averaging.
     """
     layers: list[nn.Module] = []
-    channels = 1
     for stage in plan:
         if not isinstance(stage, Conv):
             layers.append(nn.MaxPool2d(2))
@@ -57,15 +63,21 @@ def stack(
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(features, classes))
 
 
-def zoo_model(name: str, image_size: int, classes: int) -> nn.Module:
+def zoo_model(name: str, image_size: int, classes: int, channels: int = 1) -> nn.Module:
     """Build a model of the zoo."""
-    return zoo.build(name, image_size=image_size, classes=classes)
+    return zoo.build(name, image_size=image_size, classes=classes, channels=channels)
 
 
 @cache
 def layers_of(
-    build: Callable[..., nn.Module], image_size: int, *args: Hashable
+    build: Callable[..., nn.Module], shape: ImageShape, *args: Hashable
 ) -> tuple[LayerRow, ...]:
-    """Return the layer table of the model that ``build`` makes; traced only once."""
+    """Return the layer table of the model that ``build`` makes for images; traced only once.
+
+    Args:
+        build: Builds the model.
+        shape: Height, width and channels of an image.
+        args: The arguments of ``build``.
+    """
     with preserve_rng_state(torch.device("cpu")):
-        return layer_table(build(*args), (image_size, image_size, 1))
+        return layer_table(build(*args), shape)

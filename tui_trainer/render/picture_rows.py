@@ -61,7 +61,8 @@ def _keys(block: Pictures, medium: Medium) -> Lines:
 
 def _placed(picture: Picture, width: int, medium: Medium) -> Placed:
     drawn = medium.draw(picture, width)
-    ends = "" if medium.has_color else picture.ends
+    has_ends = not (medium.has_color or (picture.is_color and not picture.is_signed))
+    ends = picture.ends if has_ends else ""
     shown = line_width(drawn[0]) if drawn else 0
     # Captions are wrapped between words, never inside one.
     words = [*picture.caption.split(), ends]

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from tests.lab.views.conftest import Contexts, Seen
 from tests.lab.views.custom_models import write_odd
 from tui_trainer.lab.context import Context
-from tui_trainer.lab.views.attribution import black_of
 from tui_trainer.lab.views.attribution_methods import (
     PATH_STEPS,
     gradient,
@@ -22,6 +21,7 @@ from tui_trainer.lab.views.attribution_methods import (
     integrated_gradients,
     occlusion,
 )
+from tui_trainer.lab.views.single_image import occluder
 from tui_trainer.protocol.exhibit import Pictures, Words
 
 
@@ -31,7 +31,7 @@ def case(context_of: Contexts) -> tuple[nn.Module, Tensor, Tensor]:
     context = context_of("small")
     model = context.copy().requires_grad_(False)
     list(model.parameters())[-2].mul_(20)
-    return model, context.digit(5, "validation").model_input, black_of(context)
+    return model, context.digit(5, "validation").model_input, occluder(context)
 
 
 Case = tuple[nn.Module, Tensor, Tensor]
@@ -46,8 +46,8 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_patch_has_the_value_of_the_background(context_of: Contexts) -> None:
     context = context_of("small")
     corner = context.digit(0, "validation").model_input[0, 0, 0, 0]
-    assert black_of(context) == pytest.approx(float(corner))
-    assert black_of(context) < 0
+    assert occluder(context) == pytest.approx(float(corner))
+    assert occluder(context) < 0
 
 
 def test_the_gradient_matches_captums_saliency(case: Case) -> None:
@@ -124,7 +124,7 @@ def test_the_frame_is_the_position_with_the_largest_drop(context_of: Contexts, s
     digit = context.digit(2, "validation")
     covered = digit.model_input.clone()
     covered[..., worst["top"] : worst["top"] + 7, worst["left"] : worst["left"] + 7] = -1e9
-    covered = covered.clamp(min=black_of(context))
+    covered = covered.clamp(min=occluder(context))
     with torch.no_grad():
         shares = context.model(covered).softmax(dim=1)[0]
     assert worst["probabilities"] == pytest.approx(shares.tolist(), abs=1e-5)

@@ -13,7 +13,7 @@ from tui_trainer.data.ink import thickness
 from tui_trainer.lab.ask import view_named
 from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views import robustness
-from tui_trainer.lab.views.perturbations import KINDS, PERTURBATIONS, moved, noisy, thickened
+from tui_trainer.lab.views.perturbations import PERTURBATIONS, kinds, moved, noisy, thickened
 from tui_trainer.protocol.exhibit import Curves, Pictures, Table, Words
 from tui_trainer.stats.intervals import wilson
 
@@ -130,7 +130,7 @@ def test_accuracies_are_those_of_the_perturbed_images(context_of: Contexts, seen
     assert table.rows[table.marked + 1][2] == cell
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", kinds(1))
 def test_one_image_is_followed_through_all_strengths(context_of: Contexts, kind: str) -> None:
     context = context_of("tiny")
     parts = view_named("robustness")(context, {"perturbation": kind, "digit": 7.0}, False)

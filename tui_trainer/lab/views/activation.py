@@ -13,7 +13,7 @@ from torch import nn
 from tui_trainer.data.dataset import Split
 from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, word_control
-from tui_trainer.lab.drawing import WIDEST, gray_picture, nonfinite_notice
+from tui_trainer.lab.drawing import WIDEST, drawable, image_picture, nonfinite_notice
 from tui_trainer.lab.layer_maps import place_after
 from tui_trainer.lab.samples import affordable
 from tui_trainer.lab.views.gradient_ascent import (
@@ -168,7 +168,7 @@ def _generate(
             return
         values = found[:, found.shape[1] // 2, found.shape[2] // 2].float().tolist()
         search.generated = [
-            ActivatingImage(255 * image.mean(dim=0).float().cpu(), None, value, box)
+            ActivatingImage(255 * drawable(image).float().cpu(), None, value, box)
             for image, value in zip(grays, values, strict=True)
         ]
         yield min(1.0, turn * part / STEPS)
@@ -214,7 +214,7 @@ def _blocks(search: Search, name: str) -> tuple[Block, ...]:
         blocks.append(
             Pictures(
                 caption=f"receptive field at the maximum of {name}: {height}×{width} pixels",
-                items=tuple(gray_picture(one.cut, one.caption, most=WIDEST) for one in shown),
+                items=tuple(image_picture(one.cut, one.caption, most=WIDEST) for one in shown),
             )
         )
     blocks.append(
@@ -231,12 +231,12 @@ def _blocks(search: Search, name: str) -> tuple[Block, ...]:
 def _framed(one: ActivatingImage) -> Picture:
     """Return an image, with the receptive field framed if it is smaller than the image."""
     if one.box is None or one.is_whole:
-        return gray_picture(one.pixels, one.caption, most=WIDEST)
+        return image_picture(one.pixels, one.caption, most=WIDEST)
     top, left, height, width = one.box
     low, near = max(0, top), max(0, left)
-    tall, wide = one.pixels.shape
+    tall, wide = one.pixels.shape[-2:]
     inside = (low, near, min(tall, top + height) - low, min(wide, left + width) - near)
-    return gray_picture(one.pixels, one.caption, inside, most=WIDEST)
+    return image_picture(one.pixels, one.caption, inside, most=WIDEST)
 
 
 def _by_class(search: Search) -> tuple[Block, ...]:

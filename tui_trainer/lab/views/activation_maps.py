@@ -20,6 +20,7 @@ from tui_trainer.lab.views.single_image import (
     SALIENCY,
     AttributedImage,
     picture_of,
+    where,
 )
 from tui_trainer.protocol.exhibit import Words
 from tui_trainer.protocol.layers import LayerRow
@@ -54,7 +55,7 @@ def activation_maps(attributed: AttributedImage, layer: str) -> Parts:
         text = f"No gradient flows from the logits to the maps of {layer}."
         yield attributed.exhibit((attributed.picture(),), (Words(text=text, tone="warning"),))
         return
-    size = tuple(attributed.digit.pixels.shape)
+    size = attributed.digit.size
     maps = {class_: cam.enlarged(size) for class_, cam in found.items()}
     bound = max(float(each.max()) for each in maps.values())
     pictures = [
@@ -83,16 +84,14 @@ def _emptiness(cam: GradCam) -> str:
 
 
 def _summary(attributed: AttributedImage, cam: GradCam) -> str:
-    """Return how much of the map of the predicted class lies on the ink."""
-    values = cam.enlarged(attributed.digit.pixels.shape)
+    """Return where the map of the predicted class lies."""
+    values = cam.enlarged(attributed.digit.size)
     total = float(values.sum())
     if not isfinite(total):
         return "The map is not finite."
     if not total > 0:
         return "The weighted sum is negative at every position: the map is empty."
-    ink = attributed.digit.pixels.cpu() > 0
-    share, area = float(values[ink].sum()) / total, float(ink.float().mean())
-    return f"{percent(share, 0)} of the map is on the ink, {percent(area, 0)} of the pixels."
+    return where(attributed.digit, values, "map")
 
 
 def _notes(context: Context, row: LayerRow, cam: GradCam) -> tuple[Words, ...]:

@@ -29,8 +29,10 @@ from tui_trainer.lab.views.single_image import (
     AttributedImage,
     chosen_digit,
     is_sealed,
+    occluder,
     picture_of,
     prediction_of,
+    where,
 )
 from tui_trainer.lab.views.split_predictions import sealed
 from tui_trainer.protocol.exhibit import Exhibit, Words
@@ -71,11 +73,6 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
         yield from _gradients(attributed)
 
 
-def black_of(context: Context) -> Tensor:
-    """Return the values (channels, 1, 1) of a black pixel after normalization."""
-    return context.data.black
-
-
 def stride_for(context: Context, patch: int) -> int:
     """Return the smallest stride whose positions are affordable."""
     places = affordable(context.layers, 0.25, least=FEWEST, most=POSITIONS)
@@ -91,7 +88,7 @@ def _occlude(attributed: AttributedImage, patch: int) -> Parts:
     trial = occlusion(
         context.model,
         attributed.digit.model_input,
-        black_of(context),
+        occluder(context),
         patch=patch,
         stride=stride,
         part=part,
@@ -173,7 +170,7 @@ def _gradients(attributed: AttributedImage) -> Parts:
 
 def _map(attributed: AttributedImage, class_: int) -> Generator[None, None, Tensor | None]:
     context, image = attributed.context, attributed.digit.model_input
-    model, black = context.model, black_of(context)
+    model, black = context.model, context.data.black
     if attributed.method == SALIENCY:
         return gradient(model, image, class_)
     if attributed.method == INPUT_X_GRADIENT:
@@ -189,8 +186,7 @@ def _summary(attributed: AttributedImage, values: Tensor) -> str:
             f"The attributions add up to {float(values.sum()):+.1f}, the change of the logit of "
             f"class {attributed.prediction.predicted}."
         )
-    ink, total = attributed.digit.pixels.cpu() > 0, float(values.abs().sum())
+    total = float(values.abs().sum())
     if attributed.method == INPUT_X_GRADIENT or not total > 0:
         return "" if total > 0 else "No pixel changes the logit."
-    share, area = float(values.abs()[ink].sum()) / total, float(ink.float().mean())
-    return f"{percent(share, 0)} of the saliency is on the ink, {percent(area, 0)} of the pixels."
+    return where(attributed.digit, values.abs(), "saliency")

@@ -12,7 +12,7 @@ from torch import Tensor
 from tui_trainer.data.ink import as_digit, as_it_lies
 from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, word_control
-from tui_trainer.lab.drawing import gray_picture, nonfinite_notice, probability_bars
+from tui_trainer.lab.drawing import image_picture, nonfinite_notice, probability_bars
 from tui_trainer.lab.views.checkpoint_models import chosen, is_loaded, saved_model_of
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.exhibit import Bars, Block, Exhibit, Pictures, Table, Words
@@ -122,7 +122,7 @@ def _exhibit(
     progress: float | None = None,
 ) -> Exhibit:
     now = predictions[0]
-    picture = gray_picture(digit, "model input")
+    picture = image_picture(digit, "model input")
     blocks: list[Block] = [
         _bars(now) if now.ranked else nonfinite_notice("the class probabilities")
     ]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls, link_to, number_control
-from tui_trainer.lab.drawing import PIXELS, WIDEST, gray_picture
+from tui_trainer.lab.drawing import PIXELS, WIDEST, image_picture
 from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views import gallery
 from tui_trainer.lab.views.split_predictions import evidence, hardest_first, losses
@@ -63,10 +63,12 @@ def _picture(context: Context, predictions: Predictions, number: int, total: int
     """Return an image, smaller where there are many, with its true and its predicted class."""
     label, predicted = int(predictions.labels[number]), int(predictions.predicted[number])
     images = context.split(predictions.images).images[number : number + 1]
-    side = WIDEST if total * WIDEST**2 <= PIXELS else LEAST_SIDE
+    pixels = context.data.pictures(images)[0]
+    largest = min(WIDEST, max(pixels.shape[-2:]))
+    side = WIDEST if total * largest**2 <= PIXELS else LEAST_SIDE
     likely = float(predictions.true_probability[number]), float(predictions.confidence[number])
-    return gray_picture(
-        context.data.pictures(images)[0],
+    return image_picture(
+        pixels,
         f"{_kept(f'true {label}', likely[0])}, {_kept(f'predicted {predicted}', likely[1])}",
         most=side,
     )

@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate
 
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls
-from tui_trainer.lab.drawing import gray_picture, map_picture
+from tui_trainer.lab.drawing import image_picture, map_picture
 from tui_trainer.lab.example_forgetting import ExampleForgetting
 from tui_trainer.lab.predictions import VALIDATION, Predictions
 from tui_trainer.lab.views.split_predictions import losses
@@ -20,6 +20,9 @@ from tui_trainer.text.fmt import count, percent
 
 SIDE = 16
 """Pixels across a thumbnail: four stand side by side on a narrow screen."""
+
+COLOR_SIDE = 24
+"""The same in color: a photograph is recognized by more than the outline of a stroke."""
 
 INK = 25
 """The least gray of a pixel that belongs to the stroke."""
@@ -55,9 +58,14 @@ def page_of(numbers: Sequence[int], controls: Controls) -> Page:
 
 
 def thumbnail(pixels: Tensor, caption: str, *, is_chosen: bool = False) -> Picture:
-    """Return a thumbnail of grays (H, W), cropped to the stroke; whole if it is not square."""
+    """Return a thumbnail of grays (H, W), cropped to the stroke; whole if it is not square.
+
+    Colors (3, H, W) are whole too.
+    """
+    if pixels.ndim == 3:
+        return _in_color(pixels, caption, is_chosen=is_chosen)
     if pixels.shape[0] != pixels.shape[1]:
-        return gray_picture(pixels, caption, most=SIDE)
+        return image_picture(pixels, caption, most=SIDE)
     ink = (pixels >= INK).nonzero()
     shown = pixels.float()
     if len(ink):
@@ -66,11 +74,26 @@ def thumbnail(pixels: Tensor, caption: str, *, is_chosen: bool = False) -> Pictu
         top = _start((top + bottom + 1) // 2, side, pixels.shape[0])
         left = _start((left + right + 1) // 2, side, pixels.shape[1])
         shown = shown[top : top + side, left : left + side]
-    small = interpolate(
-        shown[None, None], size=(SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False
-    )[0, 0]
+    small = _resized(shown[None], (SIDE, SIDE))[0]
     frame = (0, 0, SIDE, SIDE) if is_chosen else None
     return map_picture(small, caption, low=0.0, high=255.0, frame=frame)
+
+
+def _in_color(pixels: Tensor, caption: str, *, is_chosen: bool) -> Picture:
+    """Return a thumbnail of colors (3, H, W); smaller images keep their size."""
+    height, width = pixels.shape[-2:]
+    scale = min(1.0, COLOR_SIDE / max(height, width))
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    small = _resized(pixels.float(), size).clamp(0, 255)
+    frame = (0, 0, *size) if is_chosen else None
+    return map_picture(small, caption, low=0.0, high=255.0, frame=frame)
+
+
+def _resized(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return pixels (channels, H, W) in another size."""
+    return interpolate(
+        pixels[None], size=size, mode="bilinear", antialias=True, align_corners=False
+    )[0]
 
 
 def _start(center: int, side: int, size: int) -> int:

@@ -8,6 +8,7 @@ from math import isfinite
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tui_trainer.lab.layer_maps import output_at
 from tui_trainer.models.tensors import are_probabilities
@@ -46,7 +47,7 @@ class ActivatingImage:
     """An image, and the activation of a unit on it.
 
     Attributes:
-        pixels: The grays (H, H), 0 to 255.
+        pixels: The grays (H, W) or colors (3, H, W), 0 to 255.
         label: The class; None for a generated image.
         value: The activation.
         box: Top, left, height and width of the receptive field in pixels; it may extend beyond the
@@ -69,7 +70,7 @@ class ActivatingImage:
         if self.box is None:
             return True
         top, left, height, width = self.box
-        tall, wide = self.pixels.shape
+        tall, wide = self.pixels.shape[-2:]
         return top <= 0 and left <= 0 and top + height >= tall and left + width >= wide
 
     @property
@@ -78,10 +79,8 @@ class ActivatingImage:
         if self.box is None or self.is_whole:
             return self.pixels
         top, left, height, width = self.box
-        tall, wide = self.pixels.shape
-        padded = self.pixels.new_zeros(tall + 2 * height, wide + 2 * width)
-        padded[height : height + tall, width : width + wide] = self.pixels
-        return padded[top + height : top + 2 * height, left + width : left + 2 * width]
+        padded = functional.pad(self.pixels, (width, width, height, height))
+        return padded[..., top + height : top + 2 * height, left + width : left + 2 * width]
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ from tui_trainer.anatomy.review.design import CONVOLUTIONS
 from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, link_to, word_control
 from tui_trainer.lab.drawing import (
+    MOSAIC,
     PIXELS,
     WIDEST,
     even_parts,
@@ -33,6 +34,7 @@ from tui_trainer.lab.views.weights import (
     cosine,
     kernels_of,
     nothing_to_see,
+    reads_color,
     weights_of,
 )
 from tui_trainer.models.units import Units
@@ -50,6 +52,10 @@ MATRICES = 4
 """Parts of a matrix of 1×1 kernels that are drawn next to each other."""
 
 SHOWS = word_control("shows", (NOW, START, CHANGE))
+
+TOGETHER, APART = "in color", "apart"
+CHANNELS = word_control("channels", (TOGETHER, APART))
+"""How the three channels of kernels on images in color are drawn."""
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
@@ -91,8 +97,10 @@ def _exhibit(
     shows = controls.word(SHOWS) if chosen.start is not None else NOW
     controls.add(SHOWS, shows)
     values = _shown(chosen, shows)
-    here = page_of(len(values), _per_page(values), controls)
-    blocks: list[Block] = [_pictures(chosen, values, shows, here, kernels[chosen.name])]
+    in_color = reads_color(context, chosen) and controls.word(CHANNELS) == TOGETHER
+    here = page_of(len(values), _per_page(values, in_color=in_color), controls)
+    drawn = _pictures(chosen, values, shows, here, kernels[chosen.name], in_color=in_color)
+    blocks: list[Block] = [drawn]
     if missing:
         blocks.append(Words(text=missing, tone="warning"))
     blocks += [_table(layers, kernels, chosen), *_explained(chosen)]
@@ -224,17 +232,25 @@ def _shown(weights: Weights, what: str) -> Tensor:
     return weights.start if what == START else weights.now - weights.start
 
 
-def _per_page(values: Tensor) -> int:
+def _per_page(values: Tensor, *, in_color: bool) -> int:
     """Return the number of kernels on a page."""
     _, channels, height, width = values.shape
     if height * width == 1:
         return MOST_ROWS
+    if in_color:
+        channels = 1
     pixels = min(WIDEST, height) * min(WIDEST, width) * min(channels, tiles_that_fit(height, width))
     return max(1, min(SMALL if channels == 1 else LARGE, PIXELS // pixels))
 
 
 def _pictures(
-    weights: Weights, values: Tensor, what: str, page: range, kernels: Sequence[Kernel]
+    weights: Weights,
+    values: Tensor,
+    what: str,
+    page: range,
+    kernels: Sequence[Kernel],
+    *,
+    in_color: bool,
 ) -> Block:
     """Return a page of kernels; current and initial ones share their scale."""
     total, channels, height, width = values.shape
@@ -252,10 +268,13 @@ def _pictures(
     if len(kept) < channels:
         aside = f", the {len(kept)} of {channels} channels with the largest norm"
     inside = "" if channels == 1 else f"; each a mosaic of its channels{aside}"
+    if in_color:
+        kept, inside = list(range(channels)), "; its channels are red, green and blue"
     return Pictures(
         caption=f"{weights.name}: {noun}s{of or f', all {total}'}, {CAPTIONS[what]}{inside}",
         items=tuple(
-            _picture(values[number, kept], number, bound, kernels[number], what) for number in page
+            _picture(values[number, kept], number, bound, kernels[number], what, in_color=in_color)
+            for number in page
         ),
     )
 
@@ -266,21 +285,23 @@ def _strongest(values: Tensor, most: int) -> list[int]:
     return sorted(norms.argsort(descending=True)[:most].tolist())
 
 
-def _picture(values: Tensor, number: int, bound: float, kernel: Kernel, what: str) -> Picture:
-    tiles = torch.stack([shrunk(tile) for tile in values])
+def _picture(
+    values: Tensor, number: int, bound: float, kernel: Kernel, what: str, *, in_color: bool
+) -> Picture:
+    tiles = shrunk(values)
     parts = [str(number), kernel.mark]
     if what == CHANGE and isfinite(kernel.moved):
         parts.append(f"{kernel.moved:.2f}")
     caption = " ".join(filter(None, parts))
-    if len(tiles) == 1:
-        return kernel_picture(tiles[0], caption, bound=bound)
+    if in_color or len(tiles) == 1:
+        return kernel_picture(tiles if in_color else tiles[0], caption, bound=bound)
     return map_picture(mosaic(tiles), caption, bound=bound)
 
 
 def _matrices(weights: Weights, values: Tensor, what: str, page: range, bound: float) -> Pictures:
     """Return 1×1 kernels (kernels, channels) as a matrix, split into parts if it is too wide."""
     channels = values.shape[1]
-    parts = even_parts(channels, WIDEST)
+    parts = even_parts(channels, MOSAIC)
     cut = "" if len(parts) <= MATRICES else f", the first {MATRICES * len(parts[0])} or so"
     noun = "kernels" if weights.row.kind in CONVOLUTIONS else "units"
     return Pictures(

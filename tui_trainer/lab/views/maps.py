@@ -113,7 +113,7 @@ def _exhibit(
         strips = [_strip(maps, context.layers, dead.get(maps.place, set())) for maps in shown]
         blocks = (*_head(digit, prediction), *strips)
     else:
-        part = page_of(len(chosen.values), _per_page(chosen), controls)
+        part = page_of(len(chosen.values), _per_page(digit, chosen), controls)
         blocks = _layer(digit, chosen, part, dead.get(chosen.place, set()))
     return Exhibit(
         blocks=blocks,
@@ -191,19 +191,18 @@ def _is_inactive(maps: LayerMaps, channel: int) -> bool:
     return not bool(maps.values[channel].any())
 
 
-def _per_page(maps: LayerMaps) -> int:
+def _per_page(digit: Digit, maps: LayerMaps) -> int:
     _, height, width = maps.values.shape
     if height * width == 1:
         return len(maps.values)
-    room = PIXELS - WIDEST * WIDEST
+    room = PIXELS - min(WIDEST, max(digit.size)) ** 2
     return max(1, min(PAGE, room // (min(WIDEST, height) * min(WIDEST, width))))
 
 
 def _layer(digit: Digit, maps: LayerMaps, part: range, dead: Collection[int]) -> tuple[Block, ...]:
     """Return a page of one layer's maps next to the image."""
     row, total = maps.row, len(maps.values)
-    size = tuple(digit.pixels.shape)
-    frame = middle_frame(row, size) if max(size) <= WIDEST else None
+    frame = middle_frame(row, digit.size) if max(digit.size) <= WIDEST else None
     shown = digit_picture(digit, frame=frame, most=WIDEST)
     if maps.is_nonfinite:
         return (Pictures(caption="", items=(shown,)), nonfinite_notice(f"the maps of {row.name}"))

@@ -11,16 +11,14 @@ from torch import Tensor
 from tui_trainer.data.dataset import Split
 from tui_trainer.lab.context import DIGIT, SEED, Context, Digit, Parts
 from tui_trainer.lab.controls import Controls, word_control
-from tui_trainer.lab.drawing import gray_picture, nonfinite_notice
+from tui_trainer.lab.drawing import image_picture, nonfinite_notice
 from tui_trainer.lab.predictions import TEST
 from tui_trainer.lab.samples import affordable
-from tui_trainer.lab.views.perturbations import KINDS, PERTURBATIONS, Perturbation
+from tui_trainer.lab.views.perturbations import Perturbation, kinds, perturbations
 from tui_trainer.lab.views.split_predictions import sealed
 from tui_trainer.protocol.exhibit import Block, Curve, Curves, Exhibit, Pictures, Table
 from tui_trainer.stats.intervals import wilson
 from tui_trainer.text.fmt import count, percent
-
-KIND = word_control("perturbation", KINDS)
 
 LEAST, MOST = 40, 150
 """Images that every perturbation is tried on, at least and at most."""
@@ -40,11 +38,13 @@ class Accuracies:
     """Correct predictions by perturbation and strength.
 
     Attributes:
+        tried: The perturbations.
         total: The number of images.
         plain: Correct predictions on the unperturbed images.
         correct: The same by perturbation and strength, where known.
     """
 
+    tried: tuple[Perturbation, ...]
     total: int
     plain: int = 0
     correct: dict[tuple[str, float], int] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class Trace:
         digit: The image.
         kind: The kind.
         curves: The probability of its true class by strength.
-        changed: Perturbed images (H, H) with strength and prediction as captions.
+        changed: Perturbed images with strength and prediction as captions.
     """
 
     digit: Digit
@@ -76,14 +76,17 @@ class Trace:
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     """Show one image under a perturbation, then the accuracy under all of them, row by row."""
-    name, kind = controls.word(context.images_control), controls.word(KIND)
+    channels = context.data.channels
+    name = controls.word(context.images_control)
+    kind = controls.word(word_control("perturbation", kinds(channels)))
     number = controls.whole(DIGIT)
     if name == TEST:
         predictions = yield from context.predict(TEST)
         if predictions is None:
             yield sealed(context)
             return
-    passes = 1 + sum(len(perturbation.strengths) for perturbation in PERTURBATIONS)
+    tried = perturbations(channels)
+    passes = 1 + sum(len(perturbation.strengths) for perturbation in tried)
     affords = affordable(context.layers, passes / TIME_FACTOR, least=LEAST, most=MOST)
     split = context.split(name).sample(affords)
     plain = context.probabilities(split.images)
@@ -91,14 +94,14 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
         words = nonfinite_notice("the logits")
         yield Exhibit(blocks=(words,), figures={"images": name, "non_finite": True})
         return
-    found = Accuracies(len(split), plain=_correct(plain, split))
+    found = Accuracies(tried, len(split), plain=_correct(plain, split))
     trace = Trace(context.digit(number, name), kind)
-    for perturbation in PERTURBATIONS:
+    for perturbation in tried:
         if perturbation.kind == kind:
             _follow(context, perturbation, trace)
             yield None
     done = 0
-    for perturbation in PERTURBATIONS:
+    for perturbation in tried:
         for strength in perturbation.strengths:
             changed = _whole(perturbation.apply(split.images.float(), strength, SEED))
             found.correct[perturbation.name, strength] = _correct(
@@ -116,7 +119,7 @@ def _correct(probabilities: Tensor, split: Split) -> int:
 
 
 def _whole(grays: Tensor) -> Tensor:
-    """Return grays rounded to uint8."""
+    """Return grays or colors rounded to uint8."""
     return grays.round().clamp(0, 255).to(torch.uint8)
 
 
@@ -145,7 +148,7 @@ def _exhibit(
 ) -> Exhibit:
     is_done = progress is None
     return Exhibit(
-        blocks=(_table(found, trace.kind), *_traced(trace)),
+        blocks=(_table(found, trace.kind), *_traced(found, trace)),
         result=_result(found) if is_done else "",
         evidence=f"The same {count(found.total)} {images} images for every perturbation, step "
         f"{count(context.step)}; 95 % intervals, lengths in pixels of a 28×28 image.",
@@ -158,7 +161,7 @@ def _table(found: Accuracies, kind: str) -> Table:
     """Return two rows per perturbation: its strengths, and the accuracies."""
     rows: list[tuple[str, ...]] = []
     marked = None
-    for perturbation in PERTURBATIONS:
+    for perturbation in found.tried:
         if perturbation.kind == kind and marked is None:
             marked = len(rows)
         rows.append((perturbation.name, *map(perturbation.strength_text, perturbation.strengths)))
@@ -181,11 +184,11 @@ def _accuracy(correct: int, total: int) -> str:
     return f"{100 * correct / total:.0f} [{100 * low:.0f}, {100 * high:.0f}]"
 
 
-def _traced(trace: Trace) -> tuple[Block, ...]:
+def _traced(found: Accuracies, trace: Trace) -> tuple[Block, ...]:
     """Return curves and pictures of the one image."""
     label = trace.digit.label
-    units = " or ".join(dict.fromkeys(c.unit for c in PERTURBATIONS if c.kind == trace.kind))
-    pictures = [gray_picture(grays, caption) for grays, caption in _few(trace.changed)]
+    units = " or ".join(dict.fromkeys(c.unit for c in found.tried if c.kind == trace.kind))
+    pictures = [image_picture(grays, caption) for grays, caption in _few(trace.changed)]
     return (
         Curves(
             caption=f"image #{trace.digit.number}: probability of the true class {label}",
@@ -204,7 +207,7 @@ def _few(changed: list[tuple[Tensor, str]]) -> list[tuple[Tensor, str]]:
 def _result(found: Accuracies) -> str:
     """Return the weakest significant strength of each perturbation."""
     worse = []
-    for perturbation in PERTURBATIONS:
+    for perturbation in found.tried:
         strength = next(
             (a for a in perturbation.strengths if found.is_worse(perturbation, a)), None
         )
@@ -228,7 +231,7 @@ def _figures(images: str, found: Accuracies, trace: Trace) -> Mapping[str, objec
                 **_figures_of(found.correct[perturbation.name, strength], found.total),
                 "is_significant": found.is_worse(perturbation, strength),
             }
-            for perturbation in PERTURBATIONS
+            for perturbation in found.tried
             for strength in perturbation.strengths
         ],
         "digit": {

@@ -24,8 +24,8 @@ OCCLUSION, SALIENCY, INPUT_X_GRADIENT, INTEGRATED, GRAD_CAM = (
     "Grad-CAM",
 )
 ABOUT: Mapping[str, str] = {
-    OCCLUSION: "Positive: occluding this region with black lowers the probability of the class; "
-    "negative: it raises it. Each value is the mean over the patches that cover the pixel.",
+    OCCLUSION: "Positive: occluding this region with {occluder} lowers the probability of the "
+    "class; negative: it raises it. Each value is the mean over the patches that cover the pixel.",
     SALIENCY: "The saliency map |∂logit/∂pixel|: how fast the logit changes with each pixel at "
     "this image. It is a local slope and says little about larger changes.",
     INPUT_X_GRADIENT: "Input × gradient: a first-order estimate of what each pixel contributes to "
@@ -163,7 +163,8 @@ class AttributedImage:
             progress: The share of the work that is done; None if all is.
             on: What the result is computed from, in addition to the image.
         """
-        about = Words(text=ABOUT[self.method], tone="muted")
+        what = "the mean color" if has_color(self.context) else "black"
+        about = Words(text=ABOUT[self.method].format(occluder=what), tone="muted")
         bars = () if self.prediction.is_nonfinite else (self.prediction.bars(BARS),)
         return Exhibit(
             blocks=(Pictures(caption="", items=pictures), *notes, *bars, about),
@@ -184,6 +185,33 @@ class AttributedImage:
                 **(figures or {}),
             },
         )
+
+
+def has_color(context: Context) -> bool:
+    """Whether the images are of a dataset in color, not the recorded inputs of a script."""
+    return context.data.channels == 3
+
+
+def occluder(context: Context) -> Tensor:
+    """Return the values (channels, 1, 1) of an occluded pixel after normalization.
+
+    Of grays black, as if the stroke had not been written. In photographs black is an object of its
+    own, so there it is the mean color of the training images: 0.
+    """
+    black = context.data.black
+    return torch.zeros_like(black) if has_color(context) else black
+
+
+def where(digit: Digit, values: Tensor, what: str) -> str:
+    """Return where the values of a map (H, W), at least 0, are: on the ink, or on few pixels."""
+    total = float(values.sum())
+    if digit.pixels.ndim == 3:
+        falling = values.flatten().sort(descending=True).values.cumsum(0)
+        pixels = int((falling < total / 2).sum()) + 1
+        return f"Half of the {what} is on {percent(pixels / values.numel(), 0)} of the pixels."
+    ink = digit.pixels.cpu() > 0
+    share, area = float(values[ink].sum()) / total, float(ink.float().mean())
+    return f"{percent(share, 0)} of the {what} is on the ink, {percent(area, 0)} of the pixels."
 
 
 def picture_of(values: Tensor, caption: str, bound: float, *, is_signed: bool = True) -> Picture:

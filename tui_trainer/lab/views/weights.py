@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from tui_trainer.anatomy.review.design import CONVOLUTIONS
 from tui_trainer.anatomy.trace import Step, trace
 from tui_trainer.lab.context import Context
 from tui_trainer.models.custom.error_lines import CustomModelError
+from tui_trainer.models.input_spec import ImageShape
 from tui_trainer.models.tensors import magnitudes
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.exhibit import Exhibit, Words
@@ -101,12 +103,12 @@ def weights_of(context: Context, model: nn.Module) -> tuple[list[Weights], str]:
     Returns:
         The weights in layer order; the reason, empty if the initial weights are available.
     """
-    side, rows = context.data.image_size, context.layers
+    shape, rows = context.data.shape, context.layers
     black = context.data.prepare(context.digits.images[:1])
-    now = _used(model, rows, black.to(context.device), side)
+    now = _used(model, rows, black.to(context.device), shape)
     start, reason = dict[int, Tensor](), ""
     try:
-        start = _used(context.initial_model(), rows, black.cpu(), side)
+        start = _used(context.initial_model(), rows, black.cpu(), shape)
     except (InputError, CustomModelError) as error:
         reason = f"The initial weights cannot be shown: {error}"
     if not reason and any(p not in start or start[p].shape != now[p].shape for p in now):
@@ -119,9 +121,10 @@ def weights_of(context: Context, model: nn.Module) -> tuple[list[Weights], str]:
 
 
 def _used(
-    model: nn.Module, rows: Sequence[LayerRow], image: Tensor, side: int
+    model: nn.Module, rows: Sequence[LayerRow], image: Tensor, image_shape: ImageShape
 ) -> dict[int, Tensor]:
     """Return the weights used in a forward pass, by the index of the layer in the table."""
+    height, width, channels = image_shape
     found: dict[int, Tensor] = {}
     taken: list[Tensor] = []
 
@@ -136,8 +139,8 @@ def _used(
         taken.append(weight)
         values = magnitudes(weight).clone().cpu()
         if values.ndim == 2:
-            is_image = values.shape[1] == side * side and _reads_image(rows, place)
-            shape = (1, side, side) if is_image else (-1, 1, 1)
+            is_image = values.shape[1] == prod(image_shape) and _reads_image(rows, place)
+            shape = (channels, height, width) if is_image else (-1, 1, 1)
             values = values.reshape(len(values), *shape)
         elif values.ndim == 3:  # of conv1d: kernels of one row
             values = values.unsqueeze(2)
@@ -154,6 +157,16 @@ def _reads_image(rows: Sequence[LayerRow], place: int) -> bool:
     return all(
         source == 0 or (rows[source].kind == "flatten" and rows[source].sources == (0,))
         for source in rows[place].sources
+    )
+
+
+def reads_color(context: Context, weights: Weights) -> bool:
+    """Whether the channels of a layer's kernels are the red, green and blue of the images."""
+    _, channels, height, width = weights.now.shape
+    return (
+        channels == context.data.shape[2] == 3
+        and height * width > 1
+        and _reads_image(context.layers, weights.place)
     )
 
 

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from tui_trainer.anatomy.review.design import CONVOLUTIONS
+from tui_trainer.data.augment import gray_of
 from tui_trainer.lab.context import DIGIT, Context, Digit
 from tui_trainer.lab.controls import Controls, word_control
 from tui_trainer.lab.drawing import alone, digit_picture, map_picture, nonfinite_notice
@@ -38,16 +40,27 @@ class Kernel:
     """A kernel and its input.
 
     Attributes:
-        weights: Its 3×3 weights.
+        weights: Its 3×3 weights for each channel.
         bias: Its bias.
-        rows: The input image.
+        planes: The channels of the input image.
         padding: The zero padding.
     """
 
-    weights: Sequence[Sequence[float]]
+    weights: Sequence[Sequence[Sequence[float]]]
     bias: float
-    rows: list[list[float]]
+    planes: list[list[list[float]]]
     padding: int
+
+    @property
+    def feature_map(self) -> list[list[float]]:
+        """Its output: the sum over the channels."""
+        biases = (self.bias, *[0.0] * (len(self.planes) - 1))
+        parts = [
+            slide(plane, weights, bias, self.padding)
+            for plane, weights, bias in zip(self.planes, self.weights, biases, strict=True)
+        ]
+        rows = zip(*parts, strict=True)
+        return [[sum(values) for values in zip(*row, strict=True)] for row in rows]
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
@@ -61,7 +74,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
     name = controls.word(which)
     digit = context.digit(controls.whole(DIGIT, is_shown=False))
     kernel = _kernel(inspected, first_layer, name, digit)
-    feature_map = slide(kernel.rows, kernel.weights, kernel.bias, kernel.padding)
+    feature_map = kernel.feature_map
     row = controls.whole(_control("row", len(feature_map)))
     column = controls.whole(_control("column", len(feature_map[0])))
     controls.add(DIGIT, digit.number)
@@ -105,7 +118,8 @@ def _lacks(inspected: Subject) -> str:
 def _kernel(inspected: Subject, first_layer: int | None, name: str, digit: Digit) -> Kernel:
     """Return a kernel by its name; the hand-designed filters read gray levels from 0 to 1."""
     if first_layer is None or name in KERNELS:
-        return Kernel(KERNELS[name], 0.0, (digit.pixels.double() / 255).tolist(), 1)
+        levels = (gray_levels(digit).double() / 255).tolist()
+        return Kernel([KERNELS[name]], 0.0, [levels], 1)
     number = int(name.split()[-1])
     weights, biases, row = (
         inspected.weight(first_layer),
@@ -114,15 +128,21 @@ def _kernel(inspected: Subject, first_layer: int | None, name: str, digit: Digit
     )
     assert weights is not None
     bias = 0.0 if biases is None else float(biases[number])
-    rows: list[list[float]] = digit.model_input[0, 0].double().tolist()
-    return Kernel(weights[number, 0].double().tolist(), bias, rows, (row.padding or (0, 0))[0])
+    planes: list[list[list[float]]] = digit.model_input[0].double().tolist()
+    return Kernel(weights[number].double().tolist(), bias, planes, (row.padding or (0, 0))[0])
+
+
+def gray_levels(digit: Digit) -> Tensor:
+    """Return the grays (H, W) of an image, of colors the luminance."""
+    pixels = digit.pixels
+    return gray_of(pixels.float()[None])[0, 0] if pixels.ndim == 3 else pixels
 
 
 def _blocks(
     kernel: Kernel, name: str, digit: Digit, feature_map: list[list[float]], row: int, column: int
 ) -> tuple[Block, ...]:
     """Return the digit with the kernel framed, the feature map, and the sum at that position."""
-    side, edge = len(digit.pixels), kernel.padding
+    side, edge = digit.size[0], kernel.padding
     top, left = max(0, row - edge), max(0, column - edge)
     bottom, right = min(side, row - edge + 3), min(side, column - edge + 3)
     frame = (top, left, bottom - top, right - left)
@@ -130,10 +150,17 @@ def _blocks(
         digit_picture(digit, frame=frame),
         map_picture(torch.tensor(feature_map), name, frame=(row, column, 1, 1)),
     )
-    covered = window(kernel.rows, row, column, padding=kernel.padding)
-    parts = products(covered, kernel.weights)
+    covered, weighed = list[list[float]](), list[Sequence[float]]()
+    for plane, weights in zip(kernel.planes, kernel.weights, strict=True):
+        covered += window(plane, row, column, padding=kernel.padding)
+        weighed += weights
+    parts = products(covered, weighed)
     total = sum(map(sum, parts))
     numbers = "gray levels from 0 to 1" if name in KERNELS else "normalized"
+    if len(kernel.planes) == 3:
+        numbers += "; red, then green, then blue"
+    elif digit.pixels.ndim == 3:
+        numbers = "their luminance from 0 to 1"
     table = Table(
         caption=f"pixel × weight = product; pixels are {numbers}",
         heads=("pixels", "", "", "kernel", "", "", "products", "", ""),
@@ -143,7 +170,7 @@ def _blocks(
                 + [f"{weight:+z.2f}" for weight in weights]
                 + [f"{part:+z.3f}" for part in line]
             )
-            for values, weights, line in zip(covered, kernel.weights, parts, strict=True)
+            for values, weights, line in zip(covered, weighed, parts, strict=True)
         ),
     )
     sums = Words(
@@ -162,7 +189,7 @@ def _costs(inspected: Subject, digit: Digit) -> Table:
     """Return the cost of stacked small kernels and of single large ones."""
     first = next((row for row in inspected.layers if is_convolution(row)), None)
     channels = CHANNELS if first is None else first.output_shape[2]
-    height, width = digit.pixels.shape
+    height, width = digit.size
     rows = []
     for sides in STACKS:
         cost = stack(sides, channels, height * width)

@@ -87,18 +87,23 @@ def _pictures(step: KernelStep) -> Pictures | None:
     height, width = step.before.shape[1:]
     if height == 1 and width > PICTURE_WIDTH:
         return None
-    bound = float(torch.stack([step.before[0], step.after[0]]).abs().max()) or 1.0
+    channels = len(step.before)
+    in_color = channels == 3
+    bound = float(torch.stack([step.before, step.after])[:, : 3 if in_color else 1].abs().max())
+    bound = bound or 1.0
     if not math.isfinite(bound):
         return None
 
     def drawn(maps: Tensor, caption: str, most: float | None = None) -> Picture:
-        most = most or float(maps[0].abs().max()) or 1.0
+        shown = maps if in_color else maps[0]
+        most = most or float(shown.abs().max()) or 1.0
         return kernel_picture(
-            shrunk(maps[0].float(), PICTURE_WIDTH + 2), caption, bound=most, across=PICTURE_WIDTH
+            shrunk(shown.float(), PICTURE_WIDTH + 2), caption, bound=most, across=PICTURE_WIDTH
         )
 
-    channels = len(step.before)
     caption = "the first of its channels" if channels > 1 else "one step"
+    if in_color:
+        caption = "one step; its channels are red, green and blue"
     if max(height, width) > PICTURE_WIDTH:
         caption += ", shrunk: a pixel is the mean of several weights"
     return Pictures(

@@ -120,7 +120,8 @@ def _model(context: Context, norm: bool) -> nn.Module:
     """Return the model that is trained."""
     last_side = context.data.image_size // 2 // 2
     plan = (Conv(8), POOL, Conv(16), POOL)
-    return stack(plan, context.data.classes, norm=norm, last_side=last_side)
+    channels = context.data.channels
+    return stack(plan, context.data.classes, channels=channels, norm=norm, last_side=last_side)
 
 
 def _table(

@@ -12,7 +12,7 @@ from tui_trainer.lab.compare import arm, compare, parameters
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Controls, number_control
 from tui_trainer.lab.convolution_cost import convolution
-from tui_trainer.lab.drawing import kernel_picture, nonfinite_notice
+from tui_trainer.lab.drawing import drawable, kernel_picture, nonfinite_notice
 from tui_trainer.lab.layer_maps import Subject, is_convolution, subject
 from tui_trainer.lab.model_variants import POOL, Conv, stack
 from tui_trainer.protocol.exhibit import Block, Exhibit, Pictures, Table, Words, counting
@@ -49,9 +49,11 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
             trains=f"train with {names} kernels in layer 1, on equally many images: about 15 s",
         )
         return
-    classes = context.data.classes
+    classes, channels_in = context.data.classes, context.data.channels
     models = {
-        f"{first} kernels": context.build(partial(stack, plan(first), classes))
+        f"{first} kernels": context.build(
+            partial(stack, plan(first), classes, channels=channels_in)
+        )
         for first in FIRST_KERNELS
     }
     arms = [arm(context, name, model) for name, model in models.items()]
@@ -92,7 +94,7 @@ def _similarity(kernels: Tensor, chosen: int) -> tuple[Block, ...]:
     bound = float(kernels.abs().max()) or 1.0
     items = tuple(
         kernel_picture(
-            kernels[number, 0], f"{'▸' if number == chosen else ''}{number + 1}", bound=bound
+            drawable(kernels[number]), f"{'▸' if number == chosen else ''}{number + 1}", bound=bound
         )
         for number in range(start, min(total, start + SHOWN))
     )

@@ -8,25 +8,25 @@ SIDE = 3
 """Kernel side."""
 
 
-def stack_parameters(convolutions: int, width: int, classes: int) -> int:
-    """Return the parameters of a stack of convolutions on a grayscale image.
+def stack_parameters(convolutions: int, width: int, classes: int, channels: int = 1) -> int:
+    """Return the parameters of a stack of convolutions on an image with ``channels`` channels.
 
     Each convolution has ``width`` 3×3 kernels without bias, followed by batch norm (two parameters
     per channel). Global average pooling and a fully connected layer with bias follow:
-    9w + 9w²(n − 1) + 2wn + wc + c.
+    9iw + 9w²(n − 1) + 2wn + wc + c, with i input channels.
     """
-    first = SIDE**2 * width
+    first = SIDE**2 * channels * width
     others = SIDE**2 * width**2 * (convolutions - 1)
     return first + others + 2 * width * convolutions + width * classes + classes
 
 
-def width_for(budget: int, convolutions: int, classes: int) -> int:
+def width_for(budget: int, convolutions: int, classes: int, channels: int = 1) -> int:
     """Return the width, at least 1, whose parameters come closest to a budget."""
     width = 1
-    while stack_parameters(convolutions, width + 1, classes) <= budget:
+    while stack_parameters(convolutions, width + 1, classes, channels) <= budget:
         width += 1
-    below = budget - stack_parameters(convolutions, width, classes)
-    above = stack_parameters(convolutions, width + 1, classes) - budget
+    below = budget - stack_parameters(convolutions, width, classes, channels)
+    above = stack_parameters(convolutions, width + 1, classes, channels) - budget
     return width if below <= above else width + 1
 
 

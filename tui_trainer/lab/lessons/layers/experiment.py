@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 from torch import nn
@@ -56,12 +56,13 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
     layer = word_control("layer", names)
     name = controls.word(layer)
     controls.add(DIGIT, digit.number)
-    classes = context.data.classes
-    plan = _plan(classes)
+    classes, channels = context.data.classes, context.data.channels
+    widths = {depth: width_for(BUDGET, depth, classes, channels) for depth in DEPTHS}
+    plan = _plan(widths, classes, channels)
     if confirmed:
         models = {
-            depth: partial(stack_model, depth, width_for(BUDGET, depth, classes), classes)
-            for depth in DEPTHS
+            depth: partial(stack_model, depth, width, classes, channels)
+            for depth, width in widths.items()
         }
         arms = [
             arm(context, plural(depth, "layer"), context.build(model))
@@ -94,7 +95,7 @@ def _layer(inspected: Subject, digit: Digit, maps: LayerMaps) -> tuple[Block, ..
         map_picture(maps.values[channel], f"channel {channel}")
         for channel in range(min(SHOWN, channels))
     ]
-    framed = digit_picture(digit, frame=middle_frame(row, digit.pixels.shape))
+    framed = digit_picture(digit, frame=middle_frame(row, digit.size))
     shown = f"the first {len(pictures)} of {plural(channels, 'channel')}"
     return (
         Pictures(
@@ -105,9 +106,8 @@ def _layer(inspected: Subject, digit: Digit, maps: LayerMaps) -> tuple[Block, ..
     )
 
 
-def _plan(classes: int) -> Table:
+def _plan(widths: Mapping[int, int], classes: int, channels: int) -> Table:
     """Return the four models that the budget allows."""
-    widths = {depth: width_for(BUDGET, depth, classes) for depth in DEPTHS}
     return Table(
         caption="one budget, spent on width or on depth",
         heads=("convolutions", "kernels each", "parameters", "receptive field"),
@@ -115,7 +115,7 @@ def _plan(classes: int) -> Table:
             (
                 str(depth),
                 str(width),
-                count(stack_parameters(depth, width, classes)),
+                count(stack_parameters(depth, width, classes, channels)),
                 field((stack_field(depth),) * 2),
             )
             for depth, width in widths.items()
@@ -123,14 +123,13 @@ def _plan(classes: int) -> Table:
     )
 
 
-def stack_model(convolutions: int, width: int, classes: int) -> nn.Sequential:
+def stack_model(convolutions: int, width: int, classes: int, channels: int = 1) -> nn.Sequential:
     """Build 3×3 convolutions with batch norm, global average pooling and a linear layer.
 
     The first has stride 2, and a max pool follows the middle one, so that all depths end on maps of
-    one size. Maps images (N, 1, H, H) to logits (N, classes).
+    one size. Maps images (N, channels, H, H) to logits (N, classes).
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    channels = 1
     for number in range(1, convolutions + 1):
         stride = 2 if number == 1 else 1
         layers[f"conv{number}"] = nn.Conv2d(channels, width, 3, stride, padding=1, bias=False)

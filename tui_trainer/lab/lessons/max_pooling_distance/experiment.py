@@ -33,9 +33,12 @@ AFTER = number_control("after", "layers after", 4, (2, 3, 4))
 def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
     """Show the model's pools, or train two models with the last pool at two positions."""
     after = controls.whole(AFTER)
-    side, classes = context.data.image_size, context.data.classes
+    classes, channels = context.data.classes, context.data.channels
     setup = _setup(
-        {arm_name(apart): layers_of(pooled_model, side, apart, classes) for apart in (1, after)}
+        {
+            arm_name(apart): layers_of(pooled_model, context.data.shape, apart, classes, channels)
+            for apart in (1, after)
+        }
     )
     if not confirmed:
         yield Exhibit(
@@ -44,7 +47,9 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
         )
         return
     arms = [
-        arm(context, arm_name(apart), context.build(partial(pooled_model, apart, classes)))
+        arm(
+            context, arm_name(apart), context.build(partial(pooled_model, apart, classes, channels))
+        )
         for apart in (1, after)
     ]
     yield from compare(context, arms, setup=(setup,), found=partial(_after_shift, context))
@@ -55,7 +60,7 @@ def arm_name(after: int) -> str:
     return f"{plural(after, 'layer')} after"
 
 
-def pooled_model(after: int, classes: int) -> nn.Sequential:
+def pooled_model(after: int, classes: int, channels: int = 1) -> nn.Sequential:
     """Return five convolutions and an output layer, with two pools.
 
     The first pool follows the first convolution; ``after`` layers with weights follow the second,
@@ -66,19 +71,19 @@ def pooled_model(after: int, classes: int) -> nn.Sequential:
         plan.append(Conv(kernels))
         if number in (1, len(KERNELS) + 1 - after):
             plan.append(POOL)
-    return stack(plan, classes)
+    return stack(plan, classes, channels=channels)
 
 
 def shifted(images: Tensor) -> Tensor:
-    """Return images (N, H, H), each shifted by one pixel: right, left, down, up in turn.
+    """Return images (N, …, H, H), each shifted by one pixel: right, left, down, up in turn.
 
     The border is filled with black.
     """
     result = torch.zeros_like(images)
-    result[0::4, :, 1:] = images[0::4, :, :-1]
-    result[1::4, :, :-1] = images[1::4, :, 1:]
-    result[2::4, 1:, :] = images[2::4, :-1, :]
-    result[3::4, :-1, :] = images[3::4, 1:, :]
+    result[0::4, ..., 1:] = images[0::4, ..., :-1]
+    result[1::4, ..., :-1] = images[1::4, ..., 1:]
+    result[2::4, ..., 1:, :] = images[2::4, ..., :-1, :]
+    result[3::4, ..., :-1, :] = images[3::4, ..., 1:, :]
     return result
 
 

@@ -21,8 +21,11 @@ EQUAL = word_control("equal", ("images", "time"))
 def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
     """Show both models layer by layer, or train both for equal images or equal time."""
     equal = controls.word(EQUAL)
-    side, classes = context.data.image_size, context.data.classes
-    early, late = (layers_of(zoo_model, side, name, side, classes) for name in (EARLY, LATE))
+    data = context.data
+    early, late = (
+        layers_of(*(zoo_model, data.shape, name, data.image_size, data.classes, data.channels))
+        for name in (EARLY, LATE)
+    )
     blocks = (_table(early, late), _sums(early, late))
     if not confirmed:
         yield Exhibit(

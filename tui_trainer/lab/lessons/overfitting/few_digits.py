@@ -57,7 +57,7 @@ _DESCRIPTIONS: Mapping[str, str] = {
 
 def untrained_model(context: Context, dropout: float = 0.0, seed: int = SEED) -> nn.Module:
     """Return an untrained model with one hidden layer, large for few digits."""
-    inputs = context.data.image_size**2
+    inputs = context.data.values
 
     def build() -> nn.Module:
         return nn.Sequential(

@@ -112,7 +112,7 @@ def _effect(inspected: Subject, chosen: Step, digit: Digit) -> Tensor | None:
 
 def _pictures(chosen: Step, digit: Digit, effect: Tensor | None) -> tuple[Block, ...]:
     """Return the receptive field framed on the digit, and the influence of each pixel."""
-    frame = middle_frame(chosen.row, digit.pixels.shape)
+    frame = middle_frame(chosen.row, digit.size)
     items = [digit_picture(digit, frame=frame)]
     message: tuple[Block, ...] = ()
     if effect is None:
@@ -171,7 +171,7 @@ def _table(steps: Sequence[Step], chosen: Step, last: Step, kernel: int, stride:
 def _result(chosen: Step, effect: Tensor | None, digit: Digit) -> str:
     """Return the size of the field, and how few of its pixels have half of the influence."""
     sees = f"The middle feature of {chosen.row.name} sees {field(chosen.row.receptive_field)}"
-    frame = middle_frame(chosen.row, digit.pixels.shape)
+    frame = middle_frame(chosen.row, digit.size)
     if effect is None or frame is None:
         return f"{sees}."
     pixels = frame[2] * frame[3]

@@ -23,8 +23,8 @@ AFTER = counting("after", "after layer", len(PLACES), first=1, value=2.0)
 def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhibit]:
     """Show the stack with its transition at each position, or train three positions."""
     after = controls.whole(AFTER)
-    side, classes = context.data.image_size, context.data.classes
-    stacks = [placed(place, side=side, classes=classes) for place in PLACES]
+    side, classes, channels = context.data.image_size, context.data.classes, context.data.channels
+    stacks = [placed(place, side=side, classes=classes, channels=channels) for place in PLACES]
     blocks = (_table(stacks, after, side), _about(stacks[after - 1], stacks))
     raced = trained(after)
     if not confirmed:
@@ -38,14 +38,16 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
         arm(
             context,
             f"after layer {place}",
-            context.build(partial(with_transition, KERNELS, place, classes)),
+            context.build(partial(with_transition, KERNELS, place, classes, channels)),
         )
         for place in raced
     ]
     yield from compare(context, arms, setup=blocks)
 
 
-def with_transition(kernels: Sequence[int], after: int, classes: int) -> nn.Sequential:
+def with_transition(
+    kernels: Sequence[int], after: int, classes: int, channels: int = 1
+) -> nn.Sequential:
     """Build 3×3 convolutions with a transition to half the channels after number ``after``.
 
     Another, pooled convolution comes first, so that they see a whole digit with any transition.
@@ -55,7 +57,7 @@ def with_transition(kernels: Sequence[int], after: int, classes: int) -> nn.Sequ
         plan.append(Conv(width))
         if number == after:
             plan += [Conv(width // 2, side=1), POOL]
-    return stack(plan, classes)
+    return stack(plan, classes, channels=channels)
 
 
 def trained(after: int) -> tuple[int, ...]:

@@ -186,9 +186,8 @@ def _result(choices: Sequence[Head], name: str, maps: LayerMaps) -> str:
     )
 
 
-def _backbone() -> list[nn.Module]:
+def _backbone(channels: int) -> list[nn.Module]:
     layers: list[nn.Module] = []
-    channels = 1
     for width, pools in BACKBONE:
         layers.append(nn.Conv2d(channels, width, 3, padding=1, bias=False))
         layers += [nn.MaxPool2d(2)] if pools else []
@@ -197,9 +196,9 @@ def _backbone() -> list[nn.Module]:
     return layers
 
 
-def _with_head(name: str, side: int, classes: int) -> nn.Sequential:
+def _with_head(name: str, side: int, classes: int, in_channels: int) -> nn.Sequential:
     """Build the backbone and a head; the backbone's weights are drawn first, so they are equal."""
-    backbone, channels = _backbone(), BACKBONE[-1][0]
+    backbone, channels = _backbone(in_channels), BACKBONE[-1][0]
     layers: dict[str, Callable[[], list[nn.Module]]] = {
         AVERAGE: lambda: [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)],
         KERNEL: lambda: [nn.Conv2d(channels, classes, side, bias=False), nn.Flatten()],
@@ -211,10 +210,10 @@ def _with_head(name: str, side: int, classes: int) -> nn.Sequential:
 def _trained(context: Context) -> Iterator[Exhibit]:
     """Train one backbone with three heads."""
     side = context.data.image_size // 2 ** sum(pools for _, pools in BACKBONE)
-    classes = context.data.classes
+    classes, channels = context.data.classes, context.data.channels
     titles = {AVERAGE: "global average", KERNEL: f"kernel {side}×{side}", CONNECTED: CONNECTED}
     arms = [
-        arm(context, title, context.build(partial(_with_head, head, side, classes)))
+        arm(context, title, context.build(partial(_with_head, head, side, classes, channels)))
         for head, title in titles.items()
     ]
     setup = Words(
@@ -254,5 +253,5 @@ def _on_shifted(
 def shifted(split: Split) -> Split:
     """Return images shifted by ``SHIFT`` pixels; the border is filled with black."""
     images = torch.zeros_like(split.images)
-    images[:, SHIFT:, SHIFT:] = split.images[:, :-SHIFT, :-SHIFT]
+    images[..., SHIFT:, SHIFT:] = split.images[..., :-SHIFT, :-SHIFT]
     return replace(split, images=images)
