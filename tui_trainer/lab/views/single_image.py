@@ -195,8 +195,8 @@ def has_color(context: Context) -> bool:
 def occluder(context: Context) -> Tensor:
     """Return the values (channels, 1, 1) of an occluded pixel after normalization.
 
-    Of grays black, as if the stroke had not been written. In photographs black is an object of its
-    own, so there it is the mean color of the training images: 0.
+    Grays get black, as if the stroke had not been written. A photograph has black objects, so it
+    gets the mean color of the training images: 0.
     """
     black = context.data.black
     return torch.zeros_like(black) if has_color(context) else black
