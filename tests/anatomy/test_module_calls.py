@@ -52,7 +52,11 @@ def test_every_model_of_the_zoo_is_printed_as_the_packages_do(name: str) -> None
     found = summary(model)
 
     assert torchinfo_lines(found) == by_torchinfo(model)
-    assert torchsummary_lines(found) == by_torchsummary(model)
+    ours, theirs = torchsummary_lines(found), by_torchsummary(model)
+    if name == "residual":  # blocks count on top of their layers there, and in a note here
+        assert ours[:-1] != theirs
+        ours, theirs = ours[: len(theirs) - 6], theirs[:-6]
+    assert ours == theirs
 
 
 class Deep(nn.Module):

@@ -70,7 +70,7 @@ def test_the_rows_parameters_add_up_and_the_last_row_has_the_logits(name: str, s
     assert rows[-1].output_shape == (1, 1, 7)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "residual"])
 def test_each_row_of_a_chain_reads_the_previous_one(name: str) -> None:
     model = zoo.build(name, image_size=28, classes=10)
     rows = layer_table(model, SHAPE)
@@ -84,6 +84,20 @@ def test_each_row_of_a_chain_reads_the_previous_one(name: str) -> None:
     for before, row in pairwise(rows):
         assert row.input_shape == before.output_shape
         assert not row.undefined
+
+
+def test_a_residual_block_has_a_row_for_its_sum() -> None:
+    rows = table("residual")
+    sums = [(place, row) for place, row in enumerate(rows) if row.kind == "add"]
+
+    assert [row.name for _, row in sums] == ["block1.add", "block2.add"]
+    for place, row in sums:
+        shortcut, last = row.sources
+        assert (last, rows[shortcut].kind) == (place - 1, "relu")
+        assert rows[shortcut].output_shape == rows[last].output_shape == row.output_shape
+        # The sum sees what its convolutions see, from the same features.
+        assert row.receptive_field == rows[last].receptive_field
+        assert (row.jump, row.start) == (rows[shortcut].jump, rows[shortcut].start)
 
 
 def test_the_fully_connected_model_has_flat_rows() -> None:

@@ -19,6 +19,7 @@ from tui_trainer.anatomy.table import layer_table
 from tui_trainer.course.lesson import lessons
 from tui_trainer.models import zoo
 from tui_trainer.protocol.answers import Answered
+from tui_trainer.protocol.config import BUDGETS
 from tui_trainer.protocol.events import Event, RecordRead
 from tui_trainer.protocol.exit_codes import ExitCode
 from tui_trainer.protocol.layers import totals
@@ -63,11 +64,21 @@ def exit_codes() -> str:
 
 
 def models() -> str:
-    """Return the models of the zoo, with their cost."""
+    """Return the models of the course's session 6, with their cost for digits."""
+    return _models([name for name in zoo.REGISTRY if name not in BUDGETS], 28, 1)
+
+
+def color_models() -> str:
+    """Return the models of the later sessions, with their cost for small color images."""
+    return _models(BUDGETS, 32, 3)
+
+
+def _models(names: Iterable[str], size: int, channels: int) -> str:
     rows = []
-    for name, entry in zoo.REGISTRY.items():
-        model = zoo.build(name, image_size=28, classes=10)
-        whole = totals(layer_table(model, (28, 28, 1)))
+    for name in names:
+        entry = zoo.REGISTRY[name]
+        model = zoo.build(name, image_size=size, classes=10, channels=channels)
+        whole = totals(layer_table(model, (size, size, channels)))
         figures = (
             f"{whole.parameters:,}",
             f"{whole.multiply_adds:,}",
@@ -119,6 +130,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "keys": keys,
     "exit-codes": exit_codes,
     "zoo": models,
+    "zoo-color": color_models,
     "lessons": lesson_list,
     "events": event_list,
     "causes": cause_list,

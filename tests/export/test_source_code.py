@@ -67,10 +67,15 @@ def program_of(run: Trained, **changes: Any) -> Program:
 @pytest.mark.parametrize("name", MODELS)
 def test_the_class_has_the_initial_weights_and_the_logits_of_the_model(name: str) -> None:
     dropouts = [None, 0.3] if zoo.REGISTRY[name].dropout is not None else [None]
-    for (size, classes), dropout in itertools.product([(28, 10), (12, 3), (64, 26)], dropouts):
+    shapes = [(28, 1, 10), (12, 1, 3), (64, 3, 26)]
+    for (size, channels, classes), dropout in itertools.product(shapes, dropouts):
         torch.manual_seed(3)
-        model = zoo.build(name, image_size=size, classes=classes, dropout=dropout)
-        source = zoo_source(name, image_size=size, classes=classes, dropout=dropout)
+        model = zoo.build(
+            name, image_size=size, classes=classes, dropout=dropout, channels=channels
+        )
+        source = zoo_source(
+            name, image_size=size, classes=classes, dropout=dropout, channels=channels
+        )
         names: dict[str, Any] = {"torch": torch, "nn": torch.nn}
         exec(source.code, names)
         torch.manual_seed(3)
@@ -80,7 +85,7 @@ def test_the_class_has_the_initial_weights_and_the_logits_of_the_model(name: str
         for key, tensor in model.state_dict().items():
             assert torch.equal(other.state_dict()[key], tensor), (key, size)
         assert [repr(m) for m in other.children()] == [repr(m) for m in model.children()]
-        images = torch.randn(3, 1, size, size)
+        images = torch.randn(3, channels, size, size)
         for module in (model, other):
             torch.manual_seed(4)
             module.train()

@@ -10,7 +10,9 @@ import torch
 from torch import nn
 
 from tui_trainer.models import zoo
-from tui_trainer.protocol.config import MODELS
+from tui_trainer.models.zoo import color
+from tui_trainer.models.zoo.blocks import ResidualBlock
+from tui_trainer.protocol.config import BUDGETS, MODELS, budget_of
 
 SIZES = (8, 16, 28, 29, 64, 128)
 
@@ -36,7 +38,7 @@ INITIAL_WEIGHTS = {
 }
 """Of each model: a checksum of its names, the next number of the rng, a weighted sum.
 
-For 28×28 gray images, 10 classes and seed 0, before the models took colour.
+For 28×28 gray images, 10 classes and seed 0, before the models took color.
 """
 
 
@@ -117,13 +119,13 @@ def test_gray_models_keep_their_initial_weights(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_colour_changes_the_first_layer_alone(name: str) -> None:
-    gray, colour = (build(name, channels=channels).state_dict() for channels in (1, 3))
+def test_color_changes_the_first_layer_alone(name: str) -> None:
+    gray, color = (build(name, channels=channels).state_dict() for channels in (1, 3))
 
-    assert list(gray) == list(colour)
-    changed = [key for key in gray if gray[key].shape != colour[key].shape]
+    assert list(gray) == list(color)
+    changed = [key for key in gray if gray[key].shape != color[key].shape]
     assert len(changed) == 1
-    assert colour[changed[0]].shape[1] == 3 * gray[changed[0]].shape[1]
+    assert color[changed[0]].shape[1] == 3 * gray[changed[0]].shape[1]
 
 
 # --- every model, every size
@@ -248,7 +250,9 @@ def test_they_have_the_documented_number_of_parameters(name: str, count: int) ->
 def test_each_keeps_its_budget() -> None:
     budgets = {"under-8k": 8_000, "tiny": 5_000}
     for name in MODELS:
-        assert parameters(build(name)) <= budgets.get(name, 20_000), name
+        size, channels = (32, 3) if name in BUDGETS else (28, 1)
+        count = parameters(build(name, size, channels=channels))
+        assert count <= budgets.get(name, budget_of(name)), name
 
 
 @pytest.mark.parametrize(
@@ -332,12 +336,100 @@ def test_the_twins_differ_in_the_places_of_their_pools_alone() -> None:
     assert places == [["conv1_relu", "conv2_relu"], ["conv4_relu", "conv5_relu"]]
 
 
+# --- the later sessions: color
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("norm-batch", 46_602),
+        ("norm-group", 46_602),
+        ("norm-layer", 46_602),
+        ("dilated", 85_234),
+        ("residual", 116_890),
+    ],
+)
+def test_those_for_color_have_the_documented_number_of_parameters(name: str, count: int) -> None:
+    model = build(name, 32, channels=3)
+    factory = zoo.REGISTRY[name].factory.partition(":")[2]
+
+    assert parameters(model) == count
+    if factory not in ("norm_group", "norm_layer"):  # which say that they have the same
+        assert f"{count:,}\n" in (getattr(color, factory).__doc__ or "").replace(" p", "\np")
+
+
+def test_the_three_norms_differ_in_nothing_else() -> None:
+    batch, group, layer = (
+        build(f"norm-{kind}", 32, channels=3) for kind in ("batch", "group", "layer")
+    )
+
+    for other in (group, layer):
+        assert without(other, nn.GroupNorm) == without(batch, nn.BatchNorm2d)
+        assert parameters(other) == parameters(batch)
+        for (name, mine), (key, theirs) in zip(
+            batch.named_parameters(), other.named_parameters(), strict=True
+        ):
+            assert name == key
+            assert torch.equal(mine, theirs), name
+    groups = [m.num_groups for m in group.modules() if isinstance(m, nn.GroupNorm)]
+    assert set(groups) == {color.GROUPS}
+    assert len(groups) == sum(isinstance(m, nn.BatchNorm2d) for m in batch.modules()) == 10
+
+
+def test_group_and_layer_norm_do_not_depend_on_the_batch() -> None:
+    images = torch.rand(6, 3, 32, 32)
+    for name, depends in (("norm-batch", True), ("norm-group", False), ("norm-layer", False)):
+        model = build(name, 32, channels=3).train()
+        with torch.no_grad():
+            alone, together = model(images[:1]), model(images)[:1]
+        assert torch.allclose(alone, together, atol=1e-4) is not depends, name
+
+
+def test_layer_norm_is_that_of_ba_and_others() -> None:
+    maps = torch.rand(2, 16, 5, 7) * 3 - 1
+    norm = build("norm-layer").get_submodule("conv1_norm")
+
+    assert torch.allclose(norm(maps), nn.functional.layer_norm(maps, maps.shape[1:]), atol=1e-5)
+
+
+def test_the_dilated_one_pools_only_at_the_end_and_separates_most_kernels() -> None:
+    layers = dict(build("dilated", 32, channels=3).named_modules())
+    wide = {k: m for k, m in layers.items() if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)}
+
+    assert not any(isinstance(layer, nn.MaxPool2d) for layer in layers.values())
+    assert [k for k, m in wide.items() if m.stride == (2, 2)] == ["down1", "down2"]
+    assert [k for k, m in wide.items() if m.dilation == (2, 2)] == ["depth4", "depth6"]
+    depthwise = [k for k, m in wide.items() if m.groups == m.in_channels]
+    assert depthwise == ["depth3", "depth4", "depth5", "depth6"]
+
+
+def test_a_residual_block_adds_to_its_input_and_passes_the_gradient_on() -> None:
+    block = ResidualBlock(4)
+    nn.init.zeros_(block.norm2.weight)
+    maps = torch.rand(2, 4, 6, 6, requires_grad=True)
+
+    result = block(maps)
+    assert torch.equal(result, maps)
+    result.sum().backward()
+    assert maps.grad is not None
+    assert torch.equal(maps.grad, torch.ones_like(maps))
+
+
+def test_the_residual_stages_are_at_full_half_and_quarter_size() -> None:
+    shapes = shapes_of(build("residual", 32, channels=3), 32, channels=3)
+
+    assert [shapes[name][1] for name in ("conv1", "block1", "block2")] == [32, 16, 8]
+    assert shapes["block2"][0] == shapes["conv3"][0]
+
+
 # --- the course's code
 
 
-def shapes_of(model: nn.Module, image_size: int = 28) -> dict[str, tuple[int, ...]]:
+def shapes_of(
+    model: nn.Module, image_size: int = 28, channels: int = 1
+) -> dict[str, tuple[int, ...]]:
     """Return the output shape (channels, height, width) of each layer."""
-    shapes, images = {}, torch.rand(1, 1, image_size, image_size)
+    shapes, images = {}, torch.rand(1, channels, image_size, image_size)
     model.eval()
     with torch.inference_mode():
         for name, layer in model.named_children():

@@ -11,7 +11,7 @@ from tui_trainer.cli import options as opt
 from tui_trainer.cli.model_formats import FORMATS, chosen_format, print_as
 from tui_trainer.cli.options import option
 from tui_trainer.headless.streams import standard_output
-from tui_trainer.protocol.config import MODELS, RunConfig
+from tui_trainer.protocol.config import MODELS, RunConfig, budget_of
 from tui_trainer.protocol.diagnosis import by_severity, counts
 from tui_trainer.protocol.errors import InputError, SettingError
 from tui_trainer.protocol.exit_codes import ExitCode
@@ -30,7 +30,7 @@ ZOO_CHANNELS = (1, 3)
 ImageSize = Annotated[int, option("Image size in pixels (28)")]
 Channels = Annotated[int, option("Image channels (1)")]
 Classes = Annotated[int, option("Number of classes (10)")]
-Budget = Annotated[int, option("Parameter budget (20000)")]
+Budget = Annotated[int | None, option("Parameter budget (that of the model, 20000 for most)")]
 BatchSize = Annotated[int, option("Batch size for the memory column (128)")]
 DEFAULT = "era-s6"
 
@@ -54,7 +54,7 @@ def model(
             "Also measure the receptive fields: the pixels that each layer depends on", "--measure"
         ),
     ] = False,
-    budget: Budget = BUDGET,
+    budget: Budget = None,
     batch_size: BatchSize = 128,
     image_size: ImageSize = 28,
     channels: Channels = 1,
@@ -68,6 +68,7 @@ def model(
     """
     chosen = chosen_format(layout, as_json=as_json, measure=measure)
     name = opt.one_model(model, option_value) or DEFAULT
+    budget = _budget(budget, name)
     built = _built(name, image_size, channels, classes, budget, batch_size)
     shape = (image_size, image_size, channels)
     found = _description(name, built, shape, classes, budget, batch_size, measure)
@@ -82,7 +83,7 @@ def review(
     model: opt.ModelArgument = None,
     option_value: opt.ModelOption = None,
     as_json: opt.JsonObject = False,
-    budget: Budget = BUDGET,
+    budget: Budget = None,
     image_size: ImageSize = 28,
     channels: Channels = 1,
     classes: Classes = 10,
@@ -95,6 +96,7 @@ def review(
     from tui_trainer.headless import model_tables as front
 
     name = opt.one_model(model, option_value) or DEFAULT
+    budget = _budget(budget, name)
     found = _described(name, image_size, channels, classes, budget)
     verdicts = review_rows(found.rows, budget=budget)
     if as_json:
@@ -122,7 +124,7 @@ def compare(
         option("Same as the arguments; give it once per model", "--model", metavar="MODEL"),
     ] = None,
     as_json: opt.JsonObject = False,
-    budget: Budget = BUDGET,
+    budget: Budget = None,
     batch_size: BatchSize = 128,
     image_size: ImageSize = 28,
     channels: Channels = 1,
@@ -133,6 +135,7 @@ def compare(
     from tui_trainer.render.layer_comparison import compare as compare_rows
 
     left, right = _two_models(arguments or [], option_value or [])
+    budget = _budget(budget, left, right)
     left_model, right_model = (
         _described(name, image_size, channels, classes, budget, batch_size)
         for name in (left, right)
@@ -148,6 +151,11 @@ def compare(
         left_model.rows, right_model.rows, budget=budget, batch_size=batch_size
     )
     front.print_comparison(left_model, right_model, comparison)
+
+
+def _budget(given: int | None, *models: str) -> int:
+    """Return the given budget, or the largest of the models."""
+    return max(map(budget_of, models)) if given is None else given
 
 
 def _two_models(arguments: Sequence[str], option_value: Sequence[str]) -> tuple[str, str]:
@@ -166,11 +174,16 @@ def _two_models(arguments: Sequence[str], option_value: Sequence[str]) -> tuple[
     return given[0], given[1]
 
 
-def zoo(as_json: opt.JsonObject = False) -> None:
-    """List the built-in models."""
+def zoo(
+    as_json: opt.JsonObject = False,
+    image_size: ImageSize = 28,
+    channels: Channels = 1,
+    classes: Classes = 10,
+) -> None:
+    """List the built-in models, with their cost for such images."""
     from tui_trainer.headless import model_tables as front
 
-    found = [_described(name, 28, 1, 10, BUDGET) for name in MODELS]
+    found = [_described(name, image_size, channels, classes, BUDGET) for name in MODELS]
     if not as_json:
         front.print_zoo(found)
         return

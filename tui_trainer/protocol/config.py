@@ -35,8 +35,15 @@ MODELS = (
     *("mlp", "conv-fc", "conv-gap", "squeeze", "squeeze-norm", "squeeze-dropout", "under-8k"),
     *("pico", "nano", "micro", "tiny", "small", "pool-early", "pool-late"),
     *("era-s6-as-run", "era-s6", "era-s6-dropout", "era-s6-plain"),
+    *("norm-batch", "norm-group", "norm-layer", "dilated", "residual"),
 )
 """The models of the zoo, in the order of the course."""
+
+BUDGETS: Mapping[str, int] = {
+    **dict.fromkeys(("norm-batch", "norm-group", "norm-layer"), 50_000),
+    **dict.fromkeys(("dilated", "residual"), 200_000),
+}
+"""The parameter budgets of the course's later sessions; all other models have ``BUDGET``."""
 
 DATASETS = (
     "mnist",
@@ -432,6 +439,11 @@ class RunConfig:
 
 SETTINGS = settings_of(RunConfig)
 """All settings by name, in the order of the fields."""
+
+
+def budget_of(model: object) -> int:
+    """Return the parameter budget of a model of the zoo; that of a custom model is ``BUDGET``."""
+    return BUDGETS.get(model, BUDGET) if isinstance(model, str) else BUDGET
 
 
 def _unknown_model(model: str) -> str:

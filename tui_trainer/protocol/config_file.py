@@ -10,7 +10,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from tui_trainer.protocol.config import AUGMENTATION_FIELDS, PRESETS, SETTINGS, RunConfig
+from tui_trainer.protocol.config import (
+    AUGMENTATION_FIELDS,
+    PRESETS,
+    SETTINGS,
+    RunConfig,
+    budget_of,
+)
 from tui_trainer.protocol.errors import InputError, SettingError
 from tui_trainer.protocol.settings import option_of
 from tui_trainer.protocol.toml_file import TomlError, line_of, parse_toml, read_text
@@ -102,7 +108,7 @@ def compose(*sources: Source) -> RunConfig:
     """Combine sources, later ones overriding earlier ones, and check the result.
 
     A source that names an augmentation preset resets the single augmentation values of earlier
-    sources.
+    sources. Where none sets a budget, it is that of the model.
 
     Raises:
         InputError: If a value is invalid; the message names the source that set it.
@@ -114,6 +120,7 @@ def compose(*sources: Source) -> RunConfig:
             settings = {key: settings[key] for key in settings if key not in AUGMENTATION_FIELDS}
         for key, value in source.settings.items():
             settings[key], origin[key] = value, source
+    settings.setdefault("budget", budget_of(settings.get("model")))
     try:
         config = RunConfig(**settings)
         config.check_target()

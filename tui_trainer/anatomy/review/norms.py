@@ -45,7 +45,7 @@ def norm_distance(design: Design, report: Reporter) -> Diagnosis | None:
 
 
 def norm_presence(design: Design, report: Reporter) -> Diagnosis | None:
-    """Judge whether a norm follows every convolution but the last.
+    """Judge whether a norm follows every convolution but the last: batch, group or layer norm.
 
     A pool or an addition may be in between; a depthwise convolution and the 1×1 that completes it
     count as one. A model without any norm also trains, but more slowly and at lower learning rates
@@ -66,13 +66,20 @@ def norm_presence(design: Design, report: Reporter) -> Diagnosis | None:
         if not any(is_norm(design.rows[after]) for after in design.companions_after(position))
     ]
     evidence = f"{len(judged) - len(bare)} of {len(judged)} convolutions before the last"
+    norm = _norm_of(design)
     if not bare:
-        return report.ok("batch norm after every convolution but the last", evidence)
+        return report.ok(f"{norm} after every convolution but the last", evidence)
     if len(bare) == len(judged):
         title, advice = "no batch norm", "add batch norm after each convolution but the last"
     else:
-        title, advice = "convolutions without batch norm", f"add batch norm after {names(bare)}"
+        title, advice = f"convolutions without {norm}", f"add {norm} after {names(bare)}"
     return report.note(title, f"{evidence}; none after {names(bare)}", advice, bare)
+
+
+def _norm_of(design: Design) -> str:
+    """Return ``batch norm`` for a model that has it or no norm, ``a norm`` for others."""
+    kinds = {row.kind for row in design.rows if is_norm(row)}
+    return "batch norm" if kinds <= {"batch norm"} else "a norm"
 
 
 def norm_before_activation(design: Design, report: Reporter) -> Diagnosis | None:

@@ -42,7 +42,8 @@ def max_pool_distance(design: Design, report: Reporter) -> Diagnosis | None:
 def transition_layer(design: Design, report: Reporter) -> Diagnosis | None:
     """Judge whether a 1×1 convolution reduces the channels before each pool.
 
-    A pool without one is fine while there are few channels: the rule then does not apply.
+    A pool without one is fine while there are few channels, and where a shortcut adds the pooled
+    maps to those of a block, which then has as many: the rule then does not apply.
     """
     found: list[tuple[LayerRow, str]] = []
     idle: list[tuple[LayerRow, str]] = []
@@ -56,7 +57,7 @@ def transition_layer(design: Design, report: Reporter) -> Diagnosis | None:
         if design.is_pointwise(before) and design.depthwise_of(before) is None:
             listing = f"{row.name} {entering} → {leaving} channels before {pool.name}"
             (found if leaving < entering else idle).append((row, listing))
-        elif leaving >= MANY_CHANNELS:
+        elif leaving >= MANY_CHANNELS and not _feeds_shortcut(design, position):
             bare.append((pool, f"{pool.name} passes on {leaving} channels"))
     flawed = idle + bare
     if flawed:
@@ -76,6 +77,11 @@ def transition_layer(design: Design, report: Reporter) -> Diagnosis | None:
     return report.ok(
         "transition layers reduce the channels", listed([listing for _, listing in found]), rows
     )
+
+
+def _feeds_shortcut(design: Design, position: int) -> bool:
+    """Whether the maps of a row are added to later ones."""
+    return any(design.rows[after].kind == "add" for after in design.companions_after(position))
 
 
 def transition_position(design: Design, report: Reporter) -> Diagnosis | None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tui_trainer.export.source_code.formatting import WIDTH, call, indented, literal
 from tui_trainer.models.rng import preserve_rng_state
+from tui_trainer.models.zoo.blocks import BLOCKS
 
 CLASS = "Net"
 """The name of the class."""
@@ -37,6 +38,12 @@ def model_class(model: nn.Module, doc: str, starts: Mapping[str, Sequence[str]])
     Raises:
         NoSourceError: If it has other modules, or something that their arguments do not say.
     """
+    kinds = {type(layer) for layer in model.modules()}
+    blocks = [inspect.getsource(kind).rstrip() for kind in BLOCKS if kind in kinds]
+    return "\n\n\n".join([*blocks, _class_of(model, doc, starts)])
+
+
+def _class_of(model: nn.Module, doc: str, starts: Mapping[str, Sequence[str]]) -> str:
     if type(model) is not nn.Sequential:
         raise NoSourceError(f"its class is {type(model).__name__}, not nn.Sequential")
     tensors = [id(t) for layer in _leaves(model) for t in layer.parameters(recurse=False)]
@@ -76,7 +83,7 @@ def _groups(model: nn.Module) -> list[list[str]]:
     groups: list[list[str]] = []
     for name, layer in model._modules.items():
         starts_line = isinstance(
-            layer, nn.Sequential | nn.modules.conv._ConvNd | nn.Linear
+            layer, (nn.Sequential, nn.modules.conv._ConvNd, nn.Linear, *BLOCKS)
         ) or type(layer).__name__.endswith(("Pool1d", "Pool2d", "Pool3d", "Flatten"))
         if groups and not starts_line:
             grown = [*groups[-1], name]
@@ -100,10 +107,12 @@ def _constructor(layer: nn.Module) -> tuple[str, list[str]]:
     if type(layer) is nn.Sequential:
         return "nn.Sequential", _arguments(layer)
     kind = type(layer)
-    if not kind.__module__.startswith("torch.nn.modules.") or any(layer.children()):
-        raise NoSourceError(f"{kind.__name__} is no layer of torch.nn")
-    if getattr(nn, kind.__name__, None) is not kind:
-        raise NoSourceError(f"torch.nn has no public {kind.__name__}")
+    prefix = "" if kind in BLOCKS else "nn."
+    if prefix:
+        if not kind.__module__.startswith("torch.nn.modules.") or any(layer.children()):
+            raise NoSourceError(f"{kind.__name__} is no layer of torch.nn")
+        if getattr(nn, kind.__name__, None) is not kind:
+            raise NoSourceError(f"torch.nn has no public {kind.__name__}")
     given = _given(layer)
     with preserve_rng_state():
         rebuilt = kind(*[v for name, v in given if not name], **{n: v for n, v in given if n})
@@ -112,7 +121,7 @@ def _constructor(layer: nn.Module) -> tuple[str, list[str]]:
     if _hooks(layer):
         raise NoSourceError(f"{kind.__name__} has hooks")
     arguments = [f"{name}={literal(v)}" if name else literal(v) for name, v in given]
-    return f"nn.{kind.__name__}", arguments
+    return f"{prefix}{kind.__name__}", arguments
 
 
 def _arguments(sequential: nn.Module) -> list[str]:

@@ -106,6 +106,26 @@ REGISTRY: Mapping[str, Entry] = {
         "tui_trainer.models.zoo.era_s6:era_s6_plain",
         "era-s6 without batch norm, for comparison",
     ),
+    "norm-batch": Entry(
+        "tui_trainer.models.zoo.color:norm_batch",
+        "under 50,000 parameters, for color images; batch norm after every convolution",
+    ),
+    "norm-group": Entry(
+        "tui_trainer.models.zoo.color:norm_group",
+        "norm-batch with group norm: each image by itself, four groups of its channels",
+    ),
+    "norm-layer": Entry(
+        "tui_trainer.models.zoo.color:norm_layer",
+        "norm-batch with layer norm: each image by itself, all its channels together",
+    ),
+    "dilated": Entry(
+        "tui_trainer.models.zoo.color:dilated",
+        "strided, depthwise separable and dilated convolutions, no max pooling",
+    ),
+    "residual": Entry(
+        "tui_trainer.models.zoo.color:residual",
+        "a small residual network: what two convolutions compute is added to their input",
+    ),
 }
 """In the order of the course."""
 
@@ -125,7 +145,7 @@ def build(
         image_size: Side of the square input, in pixels, 8 to 128.
         classes: Number of classes, 2 to 1,000.
         dropout: Probability of its dropout layers; None for the default of the model.
-        channels: Channels of the images: 1 for gray, 3 for colour.
+        channels: Channels of the images: 1 for gray, 3 for color.
 
     Raises:
         KeyError: If the registry has no such name.

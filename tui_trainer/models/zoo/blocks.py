@@ -4,9 +4,38 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+import torch
 from torch import nn
 
 Layers = OrderedDict[str, nn.Module]
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions whose result is added to their input.
+
+    The sum passes the gradient on to the input unchanged (K. He and others, "Deep Residual Learning
+    for Image Recognition", CVPR 2016).
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(channels)
+        self.relu1 = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(channels)
+        self.relu2 = nn.ReLU(inplace=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return maps of the shape of ``x`` (N, channels, height, width)."""
+        residual: torch.Tensor = self.relu1(self.norm1(self.conv1(x)))
+        residual = self.relu2(self.norm2(self.conv2(residual)))
+        return x + residual
+
+
+BLOCKS = (ResidualBlock,)
+"""Modules of several layers; their source is plain PyTorch, and goes into written programs."""
 
 
 def convolve(
