@@ -126,7 +126,7 @@ def test_advice_names_the_layers_without_such_options(tmp_path: Path) -> None:
     )
 
 
-def test_a_gray_model_on_color_images_is_told_so(tmp_path: Path) -> None:
+def test_a_gray_model_gets_the_channels_of_color_images_named(tmp_path: Path) -> None:
     """The input of a run is described by its shape, the images of a command by their side."""
     gray = net("conv = nn.Conv2d(1, 8, 3); fc = nn.Linear(8, 10)", MEAN)
     for image_size, channels in ((InputSpec((3, 32, 32)), 1), (32, 3)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -61,7 +61,7 @@ def _weights(source: ExportedRun, path: Path) -> str:
     metadata = source.found.metadata
     new, model = source.new_model(), source.model()
     with replacing(path) as part, source.custom_code():
-        model_files.write_weights(model, part)
+        model_files.write_weights(model, part, source.about)
         words = model_files.check_weights(model, part, new, source.input_size)
     return f"{model_name(metadata['model'])}, step {count(metadata['step'])}; {words}"
 
@@ -89,7 +89,7 @@ def _python(source: ExportedRun, path: Path) -> str:
 def _write_program(
     source: ExportedRun,
     path: Path,
-    write: Callable[[nn.Module, InputSize, Path], str],
+    write: Callable[[nn.Module, InputSize, Path, Mapping[str, str]], str],
     compare: Callable[[nn.Module, Path, Tensor], Comparison],
 ) -> str:
     """Write the model as a program; keep the file only if its outputs equal the model's."""
@@ -97,7 +97,7 @@ def _write_program(
 
     model, (images, kind, shortage) = source.model(), source.images
     with replacing(path) as part, source.custom_code():
-        note = write(model, source.input_size, part)
+        note = write(model, source.input_size, part, source.about)
         result = replace(compare(model, part, images), image_kind=kind)
         if result.is_wrong:
             raise InputError(f"its outputs differ from the model's: {result.words}")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tui_trainer.cli.moved_paths import check_data_path, check_model_path
 from tui_trainer.cli.saved import SavedRun, check_script_files
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from tui_trainer.models.input_spec import InputSize
+
+MAX_VALUES = 1 << 26
+"""The most values of images on which an exported model is compared: 256 MiB."""
 
 
 @dataclass
@@ -109,7 +113,9 @@ class ExportedRun:
             if self.found.is_of_script:
                 split = data.val if len(data.val) else data.train
                 return data.prepare(split.images), "recorded inputs", ""
-            return data.prepare(data.test.shown().images), "test images", ""
+            images = data.test.shown().images
+            step = -(-images.numel() // MAX_VALUES)
+            return data.prepare(images[::step]), "test images", ""
         except InputError as error:
             if self.data_dir is not None:
                 raise
@@ -123,6 +129,33 @@ class ExportedRun:
             from tui_trainer.models.input_spec import spec_of
 
             return f"input: {spec_of(self.input_size).words}, as the script prepares it"
-        began = next(event for event in self.found.past if isinstance(event, RunStarted))
-        mean, std = by_channel(began.mean, ".6g"), by_channel(began.std, ".6g")
-        return f"input: (pixel / 255 - {mean}) / {std}"
+        started = self.started
+        mean, std = by_channel(started.mean, ".6g"), by_channel(started.std, ".6g")
+        order = "red, green, blue, " if started.channels > 1 else ""
+        return f"input: {order}(pixel / 255 - {mean}) / {std}"
+
+    @property
+    def started(self) -> RunStarted:
+        """The start of the run."""
+        return next(event for event in self.found.past if isinstance(event, RunStarted))
+
+    @property
+    def about(self) -> dict[str, str]:
+        """What a program needs to know to use the model's file, as JSON by name; for its metadata.
+
+        Empty for gray images of numbered classes: their files are as they always were.
+        """
+        started = self.started
+        if self.found.is_of_script or (started.channels == 1 and not started.class_names):
+            return {}
+        size = started.image_size
+        values: dict[str, Any] = {
+            "input_shape": [started.channels, size, size],
+            "channel_order": "RGB" if started.channels > 1 else "gray",
+            "normalization": "(pixel / 255 - mean) / std",
+            "mean": started.mean,
+            "std": started.std,
+            "fit": self.found.metadata.get("fit"),
+            "class_names": started.class_names,
+        }
+        return {name: json.dumps(value) for name, value in values.items() if value}

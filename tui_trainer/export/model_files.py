@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -36,17 +38,22 @@ MAX_SINGLE_IMAGES = 1_000
 MAX_LISTED_NAMES = 4
 """Maximum names in a message."""
 
+EXTRA_FILE = "preprocessing.json"
+"""The file with the metadata of a PyTorch program, inside its own."""
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+"""No metadata."""
+
 
 # --- weights
 
 
-def write_weights(model: nn.Module, path: Path) -> None:
+def write_weights(model: nn.Module, path: Path, about: Mapping[str, str] = NOTHING) -> None:
     """Write the model's weights as a safetensors file, under their own names.
 
     Every entry of the ``state_dict``, each with its own dtype, contiguous: a tensor with several
-    names
-    is written under each of them, so that ``load_state_dict`` accepts the file unchanged. The model
-    is not changed.
+    names is written under each of them, so that ``load_state_dict`` accepts the file unchanged. The
+    model is not changed. ``about`` is the metadata of the file.
 
     Raises:
         InputError: If safetensors is not installed, does not support the dtype of a tensor, or the
@@ -57,7 +64,7 @@ def write_weights(model: nn.Module, path: Path) -> None:
     whole = {**state_tensors(model), **model.state_dict()}
     weights = {name: _plain(name, value) for name, value in whole.items()}
     try:
-        content: bytes = safetensors.save(weights)
+        content: bytes = safetensors.save(weights, metadata=dict(about) or None)
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise InputError(f"safetensors rejects the weights: {first_sentence(error)}") from None
     with replacing(path) as part:
@@ -145,11 +152,20 @@ def _listed(names: list[str]) -> str:
 # --- programs
 
 
-def write_torch_export(model: nn.Module, image_size: InputSize, path: Path) -> str:
+def write_torch_export(
+    model: nn.Module, image_size: InputSize, path: Path, about: Mapping[str, str] = NOTHING
+) -> str:
     """Write the model in evaluation mode as a PyTorch program (``.pt2``), without its class.
 
-    ``torch.export.load(path).module()`` maps normalized float32 images (N, 1, image_size,
-    image_size) to logits (N, classes), for any N of 1 or more. The model is not changed.
+    ``torch.export.load(path).module()`` maps normalized float32 images (N, channels, H, W) to
+    logits (N, classes), for any N of 1 or more. The model is not changed.
+
+    Args:
+        model: The model.
+        image_size: Side of the images, or the input of the model.
+        path: The file.
+        about: Its metadata; ``extra_files`` of ``torch.export.load`` reads them from
+            ``preprocessing.json``.
 
     Returns:
         The limits of the program; empty if it takes any N.
@@ -163,7 +179,7 @@ def write_torch_export(model: nn.Module, image_size: InputSize, path: Path) -> s
     content = io.BytesIO()
     with isolated():
         try:
-            torch.export.save(captured.program, content)
+            torch.export.save(captured.program, content, extra_files=_extra_files(about))
         except Exception as error:  # of any kind, if the serializer lacks a feature
             raise InputError(
                 f"torch.export cannot save the program: {first_sentence(error)}"
@@ -173,13 +189,26 @@ def write_torch_export(model: nn.Module, image_size: InputSize, path: Path) -> s
     return captured.note
 
 
-def write_onnx(model: nn.Module, image_size: InputSize, path: Path) -> str:
+def _extra_files(about: Mapping[str, str]) -> dict[str, Any] | None:
+    if not about:
+        return None
+    return {EXTRA_FILE: json.dumps({name: json.loads(value) for name, value in about.items()})}
+
+
+def write_onnx(
+    model: nn.Module, image_size: InputSize, path: Path, about: Mapping[str, str] = NOTHING
+) -> str:
     """Write the model in evaluation mode as an ONNX file that includes its weights.
 
-    It maps ``images``, float32 (N, 1, image_size, image_size) normalized as in training, to
-    ``logits`` (N, classes), for any N of 1 or more. Writes nothing to stdout or stderr, and does
-    not
-    change the model. Takes some seconds.
+    It maps ``images``, float32 (N, channels, H, W) normalized as in training, to ``logits``
+    (N, classes), for any N of 1 or more. Writes nothing to stdout or stderr, and does not change
+    the model. Takes some seconds.
+
+    Args:
+        model: The model.
+        image_size: Side of the images, or the input of the model.
+        path: The file.
+        about: Its metadata (``metadata_props``).
 
     Returns:
         The limits of the program; empty if it takes any N.
@@ -193,7 +222,7 @@ def write_onnx(model: nn.Module, image_size: InputSize, path: Path) -> str:
     captured = capture(model, image_size)
     with isolated():
         try:
-            content = _onnx_bytes(captured)
+            content = _onnx_bytes(captured, about)
         except Exception as error:  # of any kind, if the converter lacks a feature
             raise InputError(onnx_reason(error, captured.program)) from None
     with replacing(path) as part:
@@ -201,7 +230,7 @@ def write_onnx(model: nn.Module, image_size: InputSize, path: Path) -> str:
     return captured.note
 
 
-def _onnx_bytes(captured: Program) -> bytes:
+def _onnx_bytes(captured: Program, about: Mapping[str, str]) -> bytes:
     program = torch.onnx.export(
         captured.program,
         dynamo=True,
@@ -215,6 +244,8 @@ def _onnx_bytes(captured: Program) -> bytes:
         raise RuntimeError("torch.onnx.export returned no program")
     model = program.model_proto
     _strip_metadata(model)
+    for name, value in about.items():
+        model.metadata_props.add(key=name, value=value)
     content: bytes = model.SerializeToString()
     return content
 
@@ -240,7 +271,7 @@ def compare_onnx(
     Args:
         model: The model; not changed.
         path: The file from :func:`write_onnx`.
-        images: Prepared images, float32 (N, 1, H, H).
+        images: Prepared images, float32 (N, channels, H, W).
         batch: Batch size; a file with a fixed batch size gets its own.
         threads: Threads of onnxruntime; torch uses its own number.
 
@@ -273,7 +304,7 @@ def compare_torch_export(
     Args:
         model: The model; not changed.
         path: The file from :func:`write_torch_export`.
-        images: Prepared images, float32 (N, 1, H, H).
+        images: Prepared images, float32 (N, channels, H, W).
         batch: Batch size; a program with a fixed batch size gets its own.
     """
     with isolated(), path.open("rb") as file:
