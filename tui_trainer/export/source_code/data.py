@@ -9,7 +9,7 @@ from tui_trainer.export.source_code.augmentation import (
     strengths,
 )
 from tui_trainer.export.source_code.formatting import assignment, joined, literal
-from tui_trainer.export.source_code.readers import readers_code
+from tui_trainer.export.source_code.readers import class_names, readers_code
 from tui_trainer.export.source_code.recipe import Recipe
 
 _SPLIT = '''\
@@ -42,8 +42,8 @@ def settings_code(recipe: Recipe) -> list[str]:
     if started.val_size:
         lines.append(f"VAL_SIZE = {literal(started.val_size)}")
     lines += _statistics(recipe)
-    if started.class_names:
-        lines.append(assignment("CLASSES", started.class_names))
+    if names := class_names(recipe):
+        lines.append(assignment("CLASSES", names))
     if (augmentation := augmentation_of(recipe)) is not None:
         lines += strengths(augmentation)
     return lines
@@ -59,7 +59,7 @@ def _statistics(recipe: Recipe) -> list[str]:
 def data_code(recipe: Recipe) -> str:
     """Return the definitions of the data section."""
     config = recipe.config
-    has_split = bool(recipe.started.val_size) or config.train_size is not None
+    has_split = (recipe.started.val_size and not recipe.has_own_val) or config.train_size
     augmentation = augmentation_of(recipe)
     return joined(
         [
@@ -79,7 +79,13 @@ def _load_data(recipe: Recipe) -> str:
         "    images, labels = load_split(folder, is_train=True)",
     ]
     val = "None"
-    if recipe.started.val_size:
+    if recipe.has_own_val:
+        lines += [
+            "    val_set = images[-VAL_SIZE:], labels[-VAL_SIZE:]",
+            "    images, labels = images[:-VAL_SIZE], labels[:-VAL_SIZE]",
+        ]
+        val = "val_set"
+    elif recipe.started.val_size:
         lines += [
             "    rest, chosen = stratified_split(labels.tolist(), VAL_SIZE)",
             "    val_set = images[chosen], labels[chosen]",

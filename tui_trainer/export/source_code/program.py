@@ -53,11 +53,16 @@ class Import:
 _ARGPARSE = Import("import argparse", "argparse", "argparse")
 _IMPORTS = (
     Import("import gzip", "gzip", "gzip"),
+    Import("import hashlib", "hashlib", "hashlib"),
     Import("import math", "math", "math"),
     Import("import random", "random", "random"),
     Import("import struct", "struct", "struct"),
+    Import("import unicodedata", "unicodedata", "unicodedata"),
     Import("from collections import OrderedDict", "OrderedDict", "collections.OrderedDict"),
     Import("from pathlib import Path", "Path", "pathlib.Path"),
+    Import("import numpy as np", "np", "numpy"),
+    Import("from PIL import Image", "Image", "PIL.Image"),
+    Import("from PIL import ImageOps", "ImageOps", "PIL.ImageOps"),
     Import("import torch", "torch", "torch"),
     Import("import torch.nn.functional as F", "F", "torch.nn.functional"),
     Import("from torch import nn", "nn", "torch.nn"),

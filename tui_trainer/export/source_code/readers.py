@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+from tui_trainer.export.source_code.color_readers import (
+    TORCHVISION,
+    binary_code,
+    from_arrays,
+    of_torchvision,
+)
 from tui_trainer.export.source_code.formatting import call, literal
-from tui_trainer.export.source_code.recipe import DataFiles, Recipe
+from tui_trainer.export.source_code.picture_reader import pictures_code
+from tui_trainer.export.source_code.recipe import (
+    ArrayFiles,
+    BinaryFiles,
+    DataFiles,
+    PictureFolders,
+    Recipe,
+)
 
 _PLAIN_DATASETS = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST"}
 """The datasets with MNIST's file names, and their classes of torchvision."""
@@ -41,33 +54,48 @@ def read_idx(path):
 
 def readers_code(recipe: Recipe) -> list[str]:
     """Return the definitions that end with ``load_split``."""
-    return [_read_idx(recipe), _load_split(recipe)]
+    side, channels = recipe.started.image_size, recipe.started.channels
+    shape = f"{side}, {side}" if channels == 1 else f"{channels}, {side}, {side}"
+    head = (
+        "def load_split(folder, is_train):\n"
+        f'    """Return images (N, {shape}), 0 to 255, and labels (N) of a split."""\n'
+    )
+    helpers, lines = _reader(recipe)
+    return [*helpers, head + "\n".join(lines)]
 
 
-def _read_idx(recipe: Recipe) -> str:
-    if recipe.files is not None:
-        return _READ_WIDE_IDX if recipe.files.has_wide_labels else _READ_IDX
-    return _READ_IDX if recipe.config.dataset in _PLAIN_DATASETS else ""
-
-
-def _load_split(recipe: Recipe) -> str:
-    side = recipe.started.image_size
-    lines = [
-        "def load_split(folder, is_train):",
-        f'    """Return images (N, {side}, {side}), 0 to 255, and labels (N) of a split."""',
-    ]
-    if recipe.files is not None:
-        return "\n".join([*lines, *_from_files(recipe.files)])
-    dataset = recipe.config.dataset
-    if dataset.startswith("emnist-"):
-        return "\n".join([*lines, *_from_emnist(dataset.removeprefix("emnist-"))])
+def _reader(recipe: Recipe) -> tuple[list[str], list[str]]:
+    """Return the functions that ``load_split`` needs, and its lines."""
+    files, dataset = recipe.files, recipe.config.dataset
+    if isinstance(files, DataFiles):
+        return [_READ_WIDE_IDX if files.has_wide_labels else _READ_IDX], _from_idx(files)
+    if isinstance(files, PictureFolders):
+        return pictures_code(recipe, files)
+    if isinstance(files, ArrayFiles):
+        return [], from_arrays(files, recipe.started.channels, recipe.started.image_size)
+    if isinstance(files, BinaryFiles):
+        return binary_code(files)
+    if dataset in TORCHVISION:
+        return of_torchvision(dataset)
+    if dataset in _PLAIN_DATASETS:
+        return [_READ_IDX], _from_idx_or_download(dataset)
     if dataset == "qmnist":
         arguments = ["folder", 'what="train" if is_train else "test10k"', "download=True"]
         loaded = call("dataset = datasets.QMNIST", arguments, indent=4)
-        lines += [f"    {_DOWNLOAD}", "", loaded]
-        return "\n".join([*lines, *_moved("dataset.data", "dataset.targets[:, 0]")])
+        moved = _moved("dataset.data", "dataset.targets[:, 0]")
+        return [], [f"    {_DOWNLOAD}", "", loaded, *moved]
+    return [], _from_emnist(dataset.removeprefix("emnist-"))
+
+
+def class_names(recipe: Recipe) -> tuple[str, ...]:
+    """Return the names of the classes; of folders those of the folders."""
+    files = recipe.files
+    return files.classes if isinstance(files, PictureFolders) else recipe.started.class_names
+
+
+def _from_idx_or_download(dataset: str) -> list[str]:
     images_name, labels_name = _IDX_NAMES
-    lines += [
+    return [
         '    prefix = "train" if is_train else "t10k"',
         f'    images = sorted(Path(folder).glob(f"{{prefix}}-{images_name}*"))',
         f'    labels = sorted(Path(folder).glob(f"{{prefix}}-{labels_name}*"))',
@@ -80,7 +108,6 @@ def _load_split(recipe: Recipe) -> str:
         "        images, labels = dataset.data, dataset.targets",
         *_moved("images", "labels"),
     ]
-    return "\n".join(lines)
 
 
 def _from_emnist(split: str) -> list[str]:
@@ -102,7 +129,7 @@ def _moved(images: str, labels: str) -> list[str]:
     return [line]
 
 
-def _from_files(files: DataFiles) -> list[str]:
+def _from_idx(files: DataFiles) -> list[str]:
     lines = []
     for condition, names in (("if is_train:", files.names[:2]), ("else:", files.names[2:])):
         lines.append(f"    {condition}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tui_trainer.protocol.config import RunConfig
@@ -30,6 +31,68 @@ class DataFiles:
     has_channels: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class BinaryFiles:
+    """The binary files of CIFAR-10, CIFAR-100 or STL-10.
+
+    Attributes:
+        train: Those with the training images, relative to the folder.
+        test: The one with the test images.
+        size: Height and width of an image.
+        label_bytes: The bytes of the labels before each image, of which the last is the class; 0:
+            the labels are in files of their own, and planes are column-major.
+        first_label: The label of the first class.
+    """
+
+    train: tuple[str, ...]
+    test: str
+    size: int = 32
+    label_bytes: int = 1
+    first_label: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayFiles:
+    """NumPy arrays of images and labels.
+
+    Attributes:
+        archive: The ``.npz`` file in the folder; empty if the folder is itself that file, None if
+            each array has a file.
+        names: The name of each array, by its role: ``x_train``, ``y_train``, ``x_test`` …
+        is_last: Whether the channels of the images are their last axis.
+        scaled: What turns ``images`` into bytes; empty if they are bytes.
+        is_one_hot: Whether labels are rows with a 1 for the class.
+        first_label: The label of the first class.
+    """
+
+    archive: str | None
+    names: Mapping[str, str]
+    is_last: bool = False
+    scaled: str = ""
+    is_one_hot: bool = False
+    first_label: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFolders:
+    """Pictures in folders of classes.
+
+    Attributes:
+        classes: The folders of the classes, in order.
+        splits: The folder of each split: ``train``, perhaps ``val`` and ``test``; empty for the
+            folder itself.
+        fit: How pictures are brought to the size: one of the configuration's fits.
+    """
+
+    classes: tuple[str, ...]
+    splits: Mapping[str, str]
+    fit: str
+
+
+AnyFiles = DataFiles | BinaryFiles | ArrayFiles | PictureFolders
+"""The files of a folder of data."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """A run, for its program.
@@ -41,6 +104,7 @@ class Recipe:
         changes: The settings that were changed during the training.
         folder: The name of the folder of its data; empty for a known dataset.
         files: The files in this folder; None for a known dataset.
+        has_own_val: Whether the last training images are those that the data has for validation.
         uses_test: Whether the test set may be evaluated.
         remarks: What the program does not reproduce, a sentence each.
         results: What the weights reach, a sentence each.
@@ -51,7 +115,8 @@ class Recipe:
     started: RunStarted
     changes: tuple[SettingChanged, ...] = ()
     folder: str = ""
-    files: DataFiles | None = None
+    files: AnyFiles | None = None
+    has_own_val: bool = False
     uses_test: bool = True
     remarks: tuple[str, ...] = ()
     results: tuple[str, ...] = ()
