@@ -139,7 +139,7 @@ def labels_of(images: str) -> str:
 
 def holds_binary_files(folder: Path) -> bool:
     """Return whether a folder has files of one of the formats, or pickles of the same datasets."""
-    return any(True for _ in _found(folder)) or _pickled(folder) is not None
+    return any(True for _ in formats_in(folder)) or _pickled(folder) is not None
 
 
 def read_binary_folder(
@@ -156,7 +156,7 @@ def read_binary_folder(
     Raises:
         InputError: If the folder has none, or several, or if a file cannot be read or is damaged.
     """
-    found = list(_found(folder))
+    found = list(formats_in(folder))
     if len(found) > 1:
         names = " and ".join(f"{kind.name} ({fmt.printable(place)})" for kind, place in found)
         raise path_error(folder, f"has {names}; name a folder that holds one")
@@ -194,7 +194,7 @@ def read_binary_files(
     return build_dataset(name, train, test, classes=classes, class_names=names)
 
 
-def _found(folder: Path) -> Iterator[tuple[BinaryFormat, Path]]:
+def formats_in(folder: Path) -> Iterator[tuple[BinaryFormat, Path]]:
     """Yield the formats whose files a folder, or the folder of their archive in it, has."""
     for kind in BINARY_FORMATS:
         for place in (folder, folder / kind.folder):

@@ -80,7 +80,7 @@ def read_arrays_of(
     Raises:
         InputError: If arrays are missing, damaged, or no images with labels.
     """
-    arrays, where = _found(place)
+    arrays, where = find_arrays(place)
     images = {split: _Images.of(arrays[f"x_{split}"]) for split in SPLITS if f"x_{split}" in arrays}
     _check_alike(images)
     labels = {split: _labels(arrays[f"y_{split}"], len(each)) for split, each in images.items()}
@@ -119,13 +119,13 @@ def read_arrays_of(
         val_total=len(images["val"]) if "val" in images else 0,
     )
     rule = scales["train"]
-    return Dataset(raw, () if rule == _BYTES else (f"its images hold {_RULES[rule]}",))
+    return Dataset(raw, () if rule == BYTES else (f"its images hold {_RULES[rule]}",))
 
 
 # --- find the arrays
 
 
-def _found(place: Path) -> tuple[dict[str, NpyArray], Path]:
+def find_arrays(place: Path) -> tuple[dict[str, NpyArray], Path]:
     """Return the arrays of a dataset by their role, and the file or the folder with them."""
     if os.path.isdir(place):
         archives = _archives(place)
@@ -247,12 +247,12 @@ def _check_alike(images: Mapping[str, _Images]) -> None:
             )
 
 
-_BYTES, _BOOLEANS, _UNIT, _ROUNDED = 0, 1, 255, 2
+BYTES, BOOLEANS, UNIT, ROUNDED = 0, 1, 255, 2
 _RULES = {
-    _BYTES: "integers from 0 to 255",
-    _BOOLEANS: "booleans: true becomes 255",
-    _UNIT: "numbers from 0 to 1: they are multiplied by 255 and rounded to bytes",
-    _ROUNDED: "numbers from 0 to 255: they are rounded to bytes",
+    BYTES: "integers from 0 to 255",
+    BOOLEANS: "booleans: true becomes 255",
+    UNIT: "numbers from 0 to 1: they are multiplied by 255 and rounded to bytes",
+    ROUNDED: "numbers from 0 to 255: they are rounded to bytes",
 }
 
 
@@ -267,9 +267,9 @@ def scale_of(items: NpyArray) -> int:
     """
     kind = items.dtype.kind
     if kind == "b":
-        return _BOOLEANS
+        return BOOLEANS
     if kind == "u" and items.dtype.itemsize == 1:
-        return _BYTES
+        return BYTES
     low, high = math.inf, -math.inf
     for part in items.chunks():
         if not np.isfinite(part).all():
@@ -283,8 +283,8 @@ def scale_of(items: NpyArray) -> int:
             " or save the pixels as uint8"
         )
     if kind != "f":
-        return _BYTES
-    return _UNIT if high <= 1 else _ROUNDED
+        return BYTES
+    return UNIT if high <= 1 else ROUNDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,11 +319,11 @@ class _Source:
                 start += len(part)
 
     def _as_bytes(self, part: Items) -> Items:
-        if self.scale == _BOOLEANS:
+        if self.scale == BOOLEANS:
             return part.astype(np.uint8) * np.uint8(255)
         if part.dtype.kind != "f":
             return part.astype(np.uint8, copy=False)
-        scaled = part.astype(np.float64) * (255 if self.scale == _UNIT else 1)
+        scaled = part.astype(np.float64) * (255 if self.scale == UNIT else 1)
         return np.rint(scaled).astype(np.uint8)
 
 
