@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui_trainer.cli.exported_run import ExportedRun
-from tui_trainer.cli.moved_paths import check_data_path
 from tui_trainer.cli.unedited import PYTHON_COMMENT, check_unedited, marked
 from tui_trainer.history.run_state import RunState
 from tui_trainer.protocol.errors import InputError
@@ -20,7 +18,7 @@ from tui_trainer.text.fmt import count, printable
 if TYPE_CHECKING:
     from tui_trainer.export.source_code import Program
     from tui_trainer.export.source_code.program import ModelSource
-    from tui_trainer.export.source_code.recipe import DataFiles, Recipe
+    from tui_trainer.export.source_code.recipe import Recipe
 
 
 def program_of(run: ExportedRun) -> Program:
@@ -105,19 +103,24 @@ def _model_source(run: ExportedRun, recipe: Recipe) -> ModelSource:
 
 
 def _recipe(run: ExportedRun) -> Recipe:
+    from tui_trainer.cli.program_data import data_files
     from tui_trainer.export.source_code.recipe import Recipe
 
     found, config = run.found, run.found.config
     events = run.events
     state = RunState.of(events)
-    started = next(event for event in found.past if isinstance(event, RunStarted))
+    started = run.started
+    files, has_own_val = (
+        (None, False) if config.data_dir is None else data_files(config, started.classes)
+    )
     return Recipe(
         name=found.folder.path.resolve().name,
         config=config,
         started=started,
         changes=tuple(state.interventions),
         folder="" if config.data_dir is None else Path(config.data_dir).name,
-        files=None if config.data_dir is None else _data_files(run),
+        files=files,
+        has_own_val=has_own_val,
         uses_test=config.test or bool(state.tests),
         results=tuple(_results(run)),
         remarks=tuple(_remarks(run, state, started)),
@@ -159,40 +162,3 @@ def _remarks(run: ExportedRun, state: RunState, started: RunStarted) -> Iterator
         yield "The run computed matrix products in TF32; the program uses float32."
     if started.processes > 1:
         yield f"The run divided each batch between {started.processes} processes; here one trains."
-
-
-def _data_files(run: ExportedRun) -> DataFiles:
-    """Return the files of the run's data folder.
-
-    Raises:
-        InputError: If they cannot be read.
-    """
-    from tui_trainer.data.idx import find_files, label_range
-    from tui_trainer.data.idx_file import read_part
-    from tui_trainer.export.source_code.recipe import DataFiles
-
-    config = run.found.config
-    check_data_path(config)
-    folder = Path(config.data_dir or "").expanduser()
-    files = find_files(folder)
-    roles = [(s, k) for s in ("train", "test") for k in ("images", "labels")]
-    paths = [files[role] for role in roles]
-    train, test = read_part(*paths[:2]), read_part(*paths[2:])
-    _, first = label_range(train, test, config.classes)
-    names = [path.relative_to(folder).as_posix() for path in paths]
-    (_, image_dimensions), (kind, label_dimensions) = _header(paths[0]), _header(paths[1])
-    return DataFiles(
-        names=(names[0], names[1], names[2], names[3]),
-        first_label=first,
-        is_transposed=paths[0].name.lower().startswith("emnist-"),
-        has_wide_labels=kind not in (0x08, 0x09),
-        has_label_columns=label_dimensions > 1,
-        has_channels=image_dimensions > 3,
-    )
-
-
-def _header(path: Path) -> tuple[int, int]:
-    """Return the type of the numbers in an IDX file, and the number of dimensions."""
-    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
-        _, _, kind, dimensions = file.read(4)
-    return kind, dimensions
