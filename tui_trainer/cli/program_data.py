@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tui_trainer.cli.moved_paths import check_data_path
 from tui_trainer.data.binary_files import formats_in
+from tui_trainer.data.class_folders import Watch, find_pictures
 from tui_trainer.data.idx import find_files, holds_idx_files, label_range
 from tui_trainer.data.idx_file import read_part
 from tui_trainer.data.npz_files import (
@@ -111,8 +112,6 @@ def _arrays(place: Path, classes: int) -> tuple[ArrayFiles, bool]:
 
 
 def _picture_folders(folder: Path, fit: str) -> tuple[PictureFolders, bool]:
-    from tui_trainer.data.class_folders import Watch, find_pictures
-
     found = find_pictures(folder, Watch())
     splits = {
         split: "" if place == folder else place.relative_to(folder).as_posix()

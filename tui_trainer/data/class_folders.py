@@ -37,8 +37,8 @@ SUFFIXES = frozenset(
 )
 """The ends of the names of pictures, in any case."""
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM")
-"""The formats that are read, as Pillow calls them."""
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM")
+"""The formats that are read, as Pillow calls them; JPEG includes MPO."""
 
 _NO_DATA = frozenset(
     {"__macosx", "@eadir", "lost+found", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
@@ -118,6 +118,7 @@ class ClassFolders:
         val: The validation pictures; empty without a folder for them.
         test: The test pictures.
         has_test: Whether there is a folder of test pictures; otherwise they are from the tree.
+        places: The folder of each split that has one, by ``train``, ``val`` and ``test``.
         excluded: What is left out.
         warnings: Further lines to show, one for each problem.
     """
@@ -127,6 +128,7 @@ class ClassFolders:
     val: list[Found] = field(default_factory=list)
     test: list[Found] = field(default_factory=list)
     has_test: bool = True
+    places: dict[str, Path] = field(default_factory=dict)
     excluded: list[Excluded] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -163,7 +165,7 @@ def find_pictures(folder: Path, watch: Watch) -> ClassFolders:
         InterruptedError: If the watch is over.
     """
     found = ClassFolders()
-    places = _split_places(folder, found)
+    found.places = places = _split_places(folder, found)
     finder = _Finder(str(folder), found, watch)
     trees = {split: finder.classes_in(place) for split, place in places.items()}
     found.classes = tuple(sorted(name for name, pictures in trees["train"].items() if pictures))

@@ -93,7 +93,8 @@ class Data:
 
     ``mean`` and ``std`` are of the pixels of the training split, a number for each channel, on a
     scale of 0 to 1; ``digesting`` computes :attr:`digest` in the background, so that it does not
-    delay training. ``class_names`` is empty if classes have only numbers.
+    delay training. ``class_names`` is empty if classes have only numbers. ``fit`` is how pictures
+    of other sizes were brought to this one, empty for images of one size.
     """
 
     name: str
@@ -107,6 +108,7 @@ class Data:
     digesting: Future[str] | None = None
     channels: int = 1
     class_names: tuple[str, ...] = ()
+    fit: str = ""
 
     @property
     def digest(self) -> str:
@@ -147,6 +149,10 @@ class Data:
         found: dict[str, Any] = {"classes": self.classes, "image_size": self.image_size}
         if isinstance(self.input_size, InputSpec):
             found["input"] = self.input_size.plain
+        if self.class_names:
+            found["class_names"] = list(self.class_names)
+        if self.fit:
+            found["fit"] = self.fit
         return found
 
     @property
@@ -308,6 +314,7 @@ def assemble(raw: RawDataset, config: RunConfig, device: torch.device) -> Data:
         digesting=_in_background(content_digest, raw),
         channels=raw.channels,
         class_names=raw.class_names,
+        fit=raw.fit,
     )
 
 

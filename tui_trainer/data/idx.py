@@ -57,6 +57,8 @@ class RawDataset:
         class_names: The names of the classes; empty if they have only numbers.
         val_total: How many of the training images, the last ones, the dataset has for validation;
             0 if it leaves the choice to us.
+        fit: How pictures of other sizes were brought to this one, see
+            :data:`tui_trainer.protocol.config.FITS`; empty for images of one size.
     """
 
     name: str
@@ -70,6 +72,7 @@ class RawDataset:
     channels: int = field(default=1, repr=False)
     class_names: tuple[str, ...] = field(default=(), repr=False)
     val_total: int = field(default=0, repr=False)
+    fit: str = field(default="", repr=False)
 
     @property
     def image_shape(self) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -93,7 +93,7 @@ def read_class_folders(
             "leave it out"
         )
     pictures = yield from _with_progress(lambda watch: _read(folder, found, config, watch), folder)
-    raw = _dataset(folder, found, pictures)
+    raw = replace(_dataset(folder, found, pictures), fit=config.fit)
     doubts = dataset_warnings(raw, to_transpose="transpose the pictures")
     for line in (*found.warnings, *doubts, *pictures.notes):
         yield DatasetWarning(folder=str(folder), message=line)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui_trainer.export.source_code.formatting import call, literal
+from tui_trainer.export.source_code.formatting import assignment, call, literal
 from tui_trainer.export.source_code.recipe import ArrayFiles, BinaryFiles
 
 TORCHVISION = ("cifar10", "cifar100", "svhn", "stl10")
@@ -64,10 +64,12 @@ def of_torchvision(dataset: str) -> tuple[list[str], list[str]]:
 
 def binary_code(files: BinaryFiles) -> tuple[list[str], list[str]]:
     """Return the functions and lines that read binary files in a folder."""
-    names = f"{literal(files.train)} if is_train else {literal((files.test,))}"
     if files.label_bytes:
         lines = [
-            f"    names = {names}",
+            "    if is_train:",
+            assignment("        names", files.train),
+            "    else:",
+            assignment("        names", (files.test,)),
             "    images, labels = read_records([Path(folder) / name for name in names])",
         ]
         helpers = [_read_cifar(files.label_bytes, files.size)]

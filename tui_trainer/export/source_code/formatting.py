@@ -60,11 +60,16 @@ def call(lead: str, arguments: Sequence[str], tail: str = "", *, indent: int = 0
 
 
 def assignment(name: str, values: Sequence[Any]) -> str:
-    """Return the assignment of a tuple of constants, on one line if it fits."""
+    """Return the assignment of a tuple of constants, on one line if it fits.
+
+    The name has the indent of the statement before it.
+    """
     flat = f"{name} = {literal(tuple(values))}"
     if len(flat) <= WIDTH:
         return flat
-    return "\n".join([f"{name} = (", *(f"    {literal(value)}," for value in values), ")"])
+    space = name[: len(name) - len(name.lstrip())]
+    inner = (f"{space}    {literal(value)}," for value in values)
+    return "\n".join([f"{name} = (", *inner, f"{space})"])
 
 
 def indented(text: str, spaces: int) -> str:

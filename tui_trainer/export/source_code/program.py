@@ -249,7 +249,15 @@ def _imports(used_in: Sequence[str], source: ModelSource, names: Mapping[str, st
     groups: tuple[list[str], ...] = [], [], []
     for i in everything:
         groups[0 if i.is_future else 1 if i.is_standard else 2].append(i.statement)
-    return joined(["\n".join(sorted(group, key=_import_order)) for group in groups], 1)
+    return joined(["\n".join(sorted(_merged(group), key=_import_order)) for group in groups], 1)
+
+
+def _merged(statements: Iterable[str]) -> list[str]:
+    """Return import statements with one for all names of Pillow: ``from PIL import a, b``."""
+    lead = "from PIL import "
+    names = sorted(each.removeprefix(lead) for each in statements if each.startswith(lead))
+    others = [each for each in statements if not each.startswith(lead)]
+    return [*others, f"{lead}{', '.join(names)}"] if names else others
 
 
 def _import_order(statement: str) -> tuple[bool, str]:
