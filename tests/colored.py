@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -22,7 +23,7 @@ def splits() -> dict[str, ColorImages]:
 
 def write_arrays(path: Path, *, as_floats: bool = False, with_val: bool = False) -> Path:
     """Write an ``.npz`` file with the names of the classes; return its path."""
-    arrays = {"class_names": np.array(CLASS_NAMES)}
+    arrays: dict[str, Any] = {"class_names": np.array(CLASS_NAMES)}
     for split, images in splits().items():
         pixels = (images.pixels / 255).astype(np.float32) if as_floats else images.pixels
         arrays[f"x_{split}"], arrays[f"y_{split}"] = pixels, images.labels

@@ -66,7 +66,7 @@ _LOOP = (
     "    for path, label in found:",
     "        try:",
     "            images.append(read_picture(path))",
-    "        except Exception as error:  # a damaged picture",
+    "        except (OSError, ValueError, SyntaxError, EOFError) as error:",
     '            print(f"left out: {path}: {error}")',
     "        else:",
     "            labels.append(label)",
