@@ -137,6 +137,8 @@ def test_a_full_disk_of_the_trainer_is_survived_by_both(
     until(filler.exists)
     window = attach(words=("attach", str(run)))
     press(window, "-")
+    # Before the disk has room again: a command that fits would change the run.
+    window.wait_until(lambda: b"cannot be written: No space left" in window.shown)
     freed.touch()
     assert child.wait().code == 0
     window.wait_until(lambda: b"finished" in window.shown)
