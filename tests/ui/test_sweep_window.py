@@ -297,7 +297,7 @@ def snapshot(
         for key in keys:
             await pilot.press(key)
         await pilot.pause(0.2)
-        screen(app)._draw_curves()
+        screen(app).update_curves()
         await pilot.pause(0.1)
 
     assert snap_compare(app, terminal_size=size, run_before=before)

@@ -25,7 +25,6 @@ from tui_trainer.ui.batch_lens import LensRun
 from tui_trainer.ui.chart_view import ChartView, XName
 from tui_trainer.ui.keys.keymap import LIST_KEYS, with_keys
 from tui_trainer.ui.overlay import METRICS, overlay_chart
-from tui_trainer.ui.pacing import Pace
 from tui_trainer.ui.run_curves import ACCURACY, LOSS, ChartContent
 from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.runs.run_listing import Row, RunListing, key_of, members
@@ -38,7 +37,7 @@ from tui_trainer.ui.runs.shown_curves import (
     wanted_folders,
     without_diverged,
 )
-from tui_trainer.ui.screens.base_screen import ViewScreen
+from tui_trainer.ui.screens.curves_screen import CurvesScreen
 from tui_trainer.ui.screens.run_screen import CURVES_EVERY
 from tui_trainer.ui.screens.runs_actions import RunsActions
 from tui_trainer.ui.widgets.cell_line import ShownLine
@@ -69,7 +68,7 @@ LENSES: tuple[XName, ...] = ("step", "images", "seconds")
 """The x axes of the batch-size lens."""
 
 
-class RunsScreen(RunsActions, ViewScreen):
+class RunsScreen(RunsActions, CurvesScreen):
     """The recorded runs in a folder, latest first; the curves of the marked ones are compared."""
 
     CSS_PATH = ["views.tcss", "runs.tcss"]  # noqa: RUF012
@@ -77,6 +76,7 @@ class RunsScreen(RunsActions, ViewScreen):
     VIEWS: ClassVar[tuple[str, ...]] = ("list", "curves", "differences", "lens")
     PANELS: ClassVar = {"list": RunsTable, "curves": Chart, "differences": DifferencesPanel}
     IS_LIVE: ClassVar[bool] = False
+    CURVES_EVERY = CURVES_EVERY
     ALLOW_IN_MAXIMIZED_VIEW = "TopLine, ListLine, KeyFooter"
 
     def __init__(self, root: Path, live_folder: Callable[[], str | None]) -> None:
@@ -87,8 +87,6 @@ class RunsScreen(RunsActions, ViewScreen):
         self._live_folder = live_folder
         self._live: LiveRun | None = None
         self.curves = ShownCurves()
-        self._pace = Pace()
-        self._metric = next(iter(METRICS))
         self._rest: Timer | None = None
         self._is_reading = False
         self._asked_at = self._refresh_at = 0.0
@@ -154,7 +152,7 @@ class RunsScreen(RunsActions, ViewScreen):
         self._live = run
         self.query_one(TopLine).show(run, state_cells(run))
         if any(curve.history is run.history for curve in self.curves.runs):
-            self._update_curves(is_step=True)
+            self.update_curves(is_step=True)
 
     # --- the list
 
@@ -244,7 +242,7 @@ class RunsScreen(RunsActions, ViewScreen):
         folders = (folder for folder in wanted_folders(shown) if str(folder.path) != live)
         if self.is_current:
             self.reader.want(folders)
-        self._update_curves()
+        self.update_curves()
         self.compare_rows()
 
     def read(self, run: ListedRun) -> ReadRun | None:
@@ -259,19 +257,15 @@ class RunsScreen(RunsActions, ViewScreen):
         # While others are being read, each of them need not be drawn at once.
         shown = self.listing.shown(self.chosen)
         is_last = all(self.read(run) is not None for row, _ in shown for run in members(row))
-        self._update_curves(is_step=not is_last)
+        self.update_curves(is_step=not is_last)
 
     def on_run_grew(self, message: RunGrew) -> None:
         """Show new events of a run that another process trains."""
         self.reader.take(message)
-        self._update_curves(is_step=message.has_only_steps)
+        self.update_curves(is_step=message.has_only_steps)
 
-    def _update_curves(self, *, is_step: bool = False) -> None:
-        """Draw the curves; after steps at most every :data:`CURVES_EVERY` seconds."""
-        now = self._clock()
-        if is_step and not self._pace.is_due(now, CURVES_EVERY):
-            return
-        self._pace.restart(now, CURVES_EVERY)
+    def draw_curves(self) -> None:
+        """Draw the curves of the marked runs, and the lens if it is shown."""
         shown = self.listing.shown(self.chosen)
         self.curves = shown_curves(shown, self.read)
         second = "loss" if self.metric != "loss" else "val_accuracy"
@@ -298,29 +292,18 @@ class RunsScreen(RunsActions, ViewScreen):
             different_settings([run for run, _, _ in read]),
         )
 
-    @property
-    def metric(self) -> str:
-        """The metric of the first chart."""
-        return self._metric
-
-    def action_next_metric(self) -> None:
-        """Draw the next metric."""
-        names = [*METRICS]
-        self._metric = names[(names.index(self._metric) + 1) % len(names)]
-        self._update_curves()
-
     def action_toggle_lens(self) -> None:
         """Show the batch-size lens in place of the curves, or the curves again."""
         if self.is_small:
             self.show_view("curves" if self.view == "lens" else "lens")
         else:
             self.toggle_class("-lens")
-        self._update_curves()
+        self.update_curves()
 
     def next_view(self) -> None:
         """Show the next view of a small window."""
         super().next_view()
-        self._update_curves()
+        self.update_curves()
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Take the result of a worker thread."""

@@ -24,11 +24,11 @@ from tui_trainer.sweeps.state import SweepState, TrialState
 from tui_trainer.text.fmt import Cell
 from tui_trainer.ui.keys.keymap import SWEEP_KEYS
 from tui_trainer.ui.overlay import METRICS, RunStyle
-from tui_trainer.ui.pacing import Pace
 from tui_trainer.ui.run_curves import ACCURACY
 from tui_trainer.ui.runs.recorded_run import RecordedRun
 from tui_trainer.ui.runs.run_reader import RunGrew, RunRead, RunReader
-from tui_trainer.ui.screens.base_screen import ViewScreen, WindowRequested
+from tui_trainer.ui.screens.base_screen import WindowRequested
+from tui_trainer.ui.screens.curves_screen import CurvesScreen
 from tui_trainer.ui.screens.dialogs import ChooseScreen
 from tui_trainer.ui.screens.replay_screen import ReplayScreen
 from tui_trainer.ui.screens.run_management import opened
@@ -52,14 +52,11 @@ from tui_trainer.ui.widgets.sweep_lines import (
 )
 from tui_trainer.ui.widgets.sweep_panels import AdvicePanel, TrialsTable
 
-CURVES_EVERY = 3.0
-"""Seconds between two drawings of the curves, of which some grow all the time."""
-
 REST = 0.15
 """Seconds that the cursor rests on a trial before its curve is read."""
 
 
-class SweepScreen(ViewScreen):
+class SweepScreen(CurvesScreen):
     """Shows a sweep; its app sets the state that it shows."""
 
     CSS_PATH = ["views.tcss", "sweep.tcss"]  # noqa: RUF012
@@ -71,6 +68,7 @@ class SweepScreen(ViewScreen):
         "curves": Chart,
         "advice": AdvicePanel,
     }
+    CURVES_EVERY = 3.0  # some of them grow all the time
     ALLOW_IN_MAXIMIZED_VIEW = "SweepLine, ProgressLine, KeyFooter"
 
     def __init__(self) -> None:
@@ -79,8 +77,6 @@ class SweepScreen(ViewScreen):
         self.reader = RunReader(self.post_message)
         self.is_best_first = True
         self._phase: Sequence[Cell] = ()
-        self._metric = next(iter(METRICS))
-        self._pace = Pace()
         self._shown: tuple[object, ...] = ()
         self._shown_size = Size()
         self._styles: dict[int, RunStyle] = {}
@@ -194,7 +190,7 @@ class SweepScreen(ViewScreen):
         self._wanted = wanted_trials(state, styles)
         if self.is_current:
             self.reader.want(wanted_folders(self._wanted))
-        self._draw_curves()
+        self.update_curves()
 
     def _show_line(self, state: SweepState, chosen: TrialState | None) -> None:
         style = self._styles[chosen.number] if chosen is not None else CHOSEN
@@ -207,21 +203,17 @@ class SweepScreen(ViewScreen):
         """Draw a run that was read, unless others are being read: then all of them at once."""
         self.reader.take(message)
         unread = [f for f in wanted_folders(self._wanted) if self.reader.get(f) is None]
-        self._draw_curves(is_step=bool(unread))
+        self.update_curves(is_step=bool(unread))
 
     def on_run_grew(self, message: RunGrew) -> None:
         """Draw new events of a run that a worker trains."""
         self.reader.take(message)
         is_step = message.has_only_steps
         if not is_step or METRICS[self._metric].is_training:
-            self._draw_curves(is_step=is_step)
+            self.update_curves(is_step=is_step)
 
-    def _draw_curves(self, *, is_step: bool = False) -> None:
-        """Draw the curves; after steps at most every :data:`CURVES_EVERY` seconds."""
-        now = self._clock()
-        if is_step and not self._pace.is_due(now, CURVES_EVERY):
-            return
-        self._pace.restart(now, CURVES_EVERY)
+    def draw_curves(self) -> None:
+        """Draw the curves of the best trials and of the chosen one."""
         content = partial(sweep_chart, self._wanted, self._styles, self._history, self._metric)
         self.query_one("#curves", Chart).show(content)
 
@@ -246,12 +238,6 @@ class SweepScreen(ViewScreen):
         self.is_best_first = not self.is_best_first
         self.notify("the best first" if self.is_best_first else "the latest first", timeout=2)
         self._show_all()
-
-    def action_next_metric(self) -> None:
-        """Draw the next metric."""
-        names = [*METRICS]
-        self._metric = names[(names.index(self._metric) + 1) % len(names)]
-        self._draw_curves()
 
     def on_data_table_row_selected(self) -> None:
         """Open the chosen trial."""
