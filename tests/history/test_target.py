@@ -52,12 +52,16 @@ def test_the_last_epoch_alone() -> None:
     assert verdict(0, 498, target=Target(0.994, 1)).line == (
         "target reached: validation at least 99.40 % in the last epoch; lowest 99.60 % (epoch 2)"
     )
+    assert verdict(498, 0, target=Target(0.994, 1)).line == (
+        "target missed: validation 0.00 % in the last epoch (2), 99.40 points below 99.40 %"
+    )
 
 
 @pytest.mark.parametrize(
     ("found", "why"),
     [
         (verdict(499, 499), "only 2 epochs of the last 3 are done; the target is 99.40 %"),
+        (verdict(target=Target(0.994, 1)), "no epoch is done; the target is 99.40 %"),
         (
             verdict(499, None, 499),
             "without validation images; the target is 99.40 %: add --val-size",

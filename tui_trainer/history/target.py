@@ -140,9 +140,6 @@ def verdict_on(run: RunState, target: Target) -> Verdict:
         )
     if len(ended) < target.last:
         done = fmt.plural(len(ended), "epoch")
-        return Verdict(
-            target,
-            measured,
-            f"only {done} of the last {target.last} are done; the target is {wanted}",
-        )
+        problem = f"only {done} of the last {target.last} are done" if ended else "no epoch is done"
+        return Verdict(target, measured, f"{problem}; the target is {wanted}")
     return Verdict(target, measured)
