@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from inspect import Parameter
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
@@ -96,18 +98,21 @@ def option(help_text: str, *names: str, section: str | None = None, **more: Any)
 
 
 def with_settings(
-    names: Iterable[str], *, after: str
+    names: Iterable[str], *, after: str, helps: Mapping[str, str] = MappingProxyType({})
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command an option for each of these settings, after its parameter ``after``.
 
-    They replace its ``**settings``; typer reads the options from the signature.
+    They replace its ``**settings``; typer reads the options from the signature. ``helps`` are
+    descriptions of what a setting does in this command, if that is not what it does in a run.
     """
     options = [
         Parameter(
             row.name,
             Parameter.POSITIONAL_OR_KEYWORD,
             default=None,
-            annotation=Annotated[row.kind | None, _option_for(row)],
+            annotation=Annotated[
+                row.kind | None, _option_for(replace(row, help=helps.get(row.name, row.help)))
+            ],
         )
         for row in sorted(map(SETTINGS.__getitem__, names), key=lambda row: GROUPS.index(row.group))
     ]

@@ -47,6 +47,11 @@ REQUIRED, LIMITS = "Requirements", "Limits of each submission"
 
 MAX_WORKERS = 256
 
+HELPS = {
+    "target_accuracy": "Train, and exit with code 14 if test accuracy is below this, e.g. 0.994; "
+    "with --last, validation"
+}
+
 Kinds = Annotated[
     list[str] | None,
     option(
@@ -58,7 +63,7 @@ Kinds = Annotated[
 ]
 
 
-@opt.with_settings(OF_TRAINING, after="config")
+@opt.with_settings(OF_TRAINING, after="config", helps=HELPS)
 def verify(
     ctx: typer.Context,
     place: Annotated[
