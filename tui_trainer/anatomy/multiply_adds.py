@@ -21,15 +21,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 from tui_trainer.anatomy.calls import CELLS, CONVOLUTIONS, RECURRENT, Call, indices_of
 from tui_trainer.anatomy.operations import bind, operation_of
 from tui_trainer.anatomy.trace import Step
+from tui_trainer.models.dispatch_mode import DispatchMode
 
 
-class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Counter(DispatchMode):  # type: ignore[no-untyped-call]
     """Counts the multiply-adds of matrix products while it is active.
 
     It sees the ATen operations, even inside a scripted module.
@@ -38,13 +38,8 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         total: The multiply-adds so far.
     """
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Do not skip ``torch._dynamo``: torch would import it first, which takes a second."""
-        return False
-
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.total = 0
 
     def __torch_dispatch__(

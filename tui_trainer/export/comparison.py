@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from tui_trainer.models.behavior import is_coarse, same_logits
 from tui_trainer.models.copies import copy_model
+from tui_trainer.models.dispatch_mode import DispatchMode
 from tui_trainer.models.rng import preserve_rng_state, seed_all
 
 _SEED = 20_260_101
@@ -158,11 +158,11 @@ def _is_random(model: nn.Module, images: Tensor) -> bool:
     return not same_logits(*logits, coarse=False)
 
 
-class _Dtypes(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Dtypes(DispatchMode):  # type: ignore[no-untyped-call]
     """Detects operations in 16 bits or fewer."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.coarse: bool = False
 
     def __torch_dispatch__(
