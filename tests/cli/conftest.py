@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from tests.faults.forks import run_code
 from tui_trainer import cli
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.config_file import compose, parse_config
@@ -32,6 +35,24 @@ def _one_thread() -> Iterator[None]:
 def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Runs are saved below the current folder."""
     monkeypatch.chdir(tmp_path_factory.mktemp("here"))
+
+
+def main_in(folder: Path, *arguments: object) -> int:
+    """Call the command line in a folder, as the fixtures of modules do; return the exit code."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["mnist-tui", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+@pytest.fixture
+def forked_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compare exported programs in a forked process, which need not load torch again."""
+    forked = SimpleNamespace(run=run_code, DEVNULL=subprocess.DEVNULL)
+    monkeypatch.setattr("tui_trainer.export.source_code.check.subprocess", forked)
 
 
 @pytest.fixture

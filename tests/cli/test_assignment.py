@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,12 +14,12 @@ import pytest
 from markdown_it import MarkdownIt
 from nbclient import NotebookClient
 
-from tests.cli.conftest import Cli, Refused
+from tests.cli.conftest import Cli, Refused, main_in
 from tests.cli.test_script_runs import trained
 from tests.data.idx_files import write_dataset
+from tests.faults.forks import call, program
 from tests.headless.test_html_report import Page
 from tests.render.documents import HOSTILE
-from tui_trainer import cli
 from tui_trainer.cli import notebook_program
 from tui_trainer.recording.about import About, write_about
 from tui_trainer.recording.folder import RunFolder
@@ -55,12 +52,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_dataset(here / "digits", train=300, test=40, gzip=False)
     for name, words in RUNS.items():
         options = [*COMMON, *words, "--data-dir", "digits", "--out", f"runs/{name}"]
-        with pytest.MonkeyPatch.context() as patch:
-            patch.chdir(here)
-            patch.setattr(sys, "argv", ["mnist-tui", *options])
-            with pytest.raises(SystemExit) as caught:
-                cli.main()
-        assert caught.value.code in (0, 3)
+        assert main_in(here, *options) in (0, 3)
     return here.rename(here.with_name("trained"))
 
 
@@ -207,6 +199,7 @@ def test_the_log_is_the_record(run: Cli, here: Path) -> None:
 # --- the test set, and what there is without validation images
 
 
+@pytest.mark.usefixtures("forked_programs")
 def test_writing_costs_no_test_evaluation(run: Cli, here: Path) -> None:
     before = {name: RunFolder(here / "runs" / name).read_events() for name in RUNS}
 
@@ -266,31 +259,23 @@ builtins.__import__ = guarded
 for cell in json.load(open(sys.argv[1], encoding="utf-8"))["cells"]:
     if cell["cell_type"] == "code":
         exec("".join(cell["source"]), globals())
-assert "tui_trainer" not in sys.modules
 """
 
 
 def run_cells(notebook: Path) -> list[str]:
-    """Run the code cells of a notebook with plain Python, and return what they print."""
-    (notebook.parent / "run_cells.py").write_text(RUN_CELLS)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    environment.pop("PYTHONPATH", None)
-    done = subprocess.run(
-        [sys.executable, "run_cells.py", notebook.name],
-        cwd=notebook.parent,
-        env=environment,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    """Run the code cells of a notebook without mnist-tui, and return what they print."""
+    path = notebook.parent / "run_cells.py"
+    path.write_text(RUN_CELLS)
+    done = call(program(path, notebook.name), notebook.parent.with_name("output"))
+    assert done.code == 0, done.err
+    return done.out.splitlines()
 
 
 def correct_text(record: dict[str, Any]) -> str:
     return f"{fmt.count(record['correct'])} of {fmt.count(record['images'])} correct, "
 
 
+@pytest.mark.usefixtures("forked_programs")
 def test_the_notebook_reaches_the_accuracy_of_the_run_without_mnist_tui(
     run: Cli, here: Path
 ) -> None:
@@ -325,6 +310,7 @@ def test_large_weights_lie_next_to_the_notebook(
     assert correct_text(record) in line
 
 
+@pytest.mark.usefixtures("forked_programs")
 def test_the_notebook_is_valid_and_is_replaced_only_if_nobody_ran_it(run: Cli, here: Path) -> None:
     written(run, "second", kind="notebook")
     text = written(run, "second", kind="notebook")
@@ -517,6 +503,7 @@ class Net(nn.Module):
 """
 
 
+@pytest.mark.usefixtures("forked_programs")
 def test_a_custom_model_is_described_without_its_folder(run: Cli, here: Path) -> None:
     (here / "net.py").write_text(CUSTOM)
     words = ["--no-ui", "--model", "net.py:Net", "--epochs", "1", "--val-size", "60"]

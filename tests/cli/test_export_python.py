@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from importlib import resources
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Cli
+from tests.cli.conftest import Cli, main_in
 from tests.data.idx_files import write_dataset
 from tests.export.programs import complaints_of_ruff
+from tests.faults import forks
+from tests.faults.forks import call
 
 BRIEF = ["--no-ui", "--threads", "1", "--device", "cpu", "--epochs", "1", "--batch-size", "16"]
+
+
+forked = pytest.mark.usefixtures("forked_programs")
+"""The comparison, too, in a forked process; the first test has it in a new one."""
 
 
 def train(run: Cli, *arguments: object, name: str = "r") -> None:
@@ -47,20 +51,9 @@ def refusal(run: Cli, name: str = "r") -> str:
 
 def program(*arguments: str, folder: Path | str = "runs/r/exports") -> str:
     """Execute a program in another process, without mnist-tui; return what it prints."""
-    code = (
-        "import runpy, sys\n"
-        "sys.modules['tui_trainer'] = None\n"
-        "runpy.run_path('train.py', run_name='__main__')"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    done = call(forks.program(Path(folder).absolute() / "train.py", *arguments), Path("output"))
+    assert done.code == 0, done.err
+    return done.out
 
 
 def test_the_program_evaluates_and_trains_without_mnist_tui(run: Cli) -> None:
@@ -82,6 +75,7 @@ def test_the_program_evaluates_and_trains_without_mnist_tui(run: Cli) -> None:
     assert again == shown[2:]
 
 
+@forked
 def test_an_edited_program_is_kept(run: Cli, once: Path) -> None:
     shutil.copytree(once, "here")
     path = Path("here/runs/r/exports/train.py")
@@ -98,6 +92,7 @@ def test_an_edited_program_is_kept(run: Cli, once: Path) -> None:
     assert path.read_text().endswith("# mine\n")
 
 
+@forked
 def test_a_sealed_test_set_stays_sealed(run: Cli) -> None:
     train(run, "--model", "pico", "--no-test")
 
@@ -107,6 +102,7 @@ def test_a_sealed_test_set_stays_sealed(run: Cli) -> None:
     assert len(shown.splitlines()) == 1
 
 
+@forked
 def test_an_earlier_checkpoint_has_the_results_of_its_step(run: Cli) -> None:
     train(run, "--model", "pico", "--epochs", "2", "--checkpoint-every", "1")
 
@@ -118,6 +114,7 @@ def test_an_earlier_checkpoint_has_the_results_of_its_step(run: Cli) -> None:
     assert "have seen 55 of 110 training images; the program trains all epochs." in text
 
 
+@forked
 @pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "name",
@@ -149,19 +146,15 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run and its data."""
     here = tmp_path_factory.mktemp("once")
     write_dataset(here / "digits", gzip=False)
-    options = ["--model", "pico", "--data-dir", "digits", "--out", "runs/r"]
-    subprocess.run(
-        [sys.executable, "-m", "tui_trainer", *BRIEF, *options],
-        cwd=here,
-        check=True,
-        capture_output=True,
-    )
+    options = [*BRIEF, "--model", "pico", "--data-dir", "digits", "--out", "runs/r"]
+    main_in(here, *options)
     return here
 
 
 # --- data in other forms
 
 
+@forked
 @pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("options", "size"),
@@ -252,6 +245,7 @@ def write_net() -> None:
         Path(name).write_text(text)
 
 
+@forked
 def test_a_custom_model_may_have_the_names_of_the_program(run: Cli) -> None:
     write_net()
     train(run, "--model", "net.py:Net", "--dropout", "0.2")
@@ -267,6 +261,7 @@ def test_a_custom_model_may_have_the_names_of_the_program(run: Cli) -> None:
     assert program("--data", data).startswith("epoch 1: ")
 
 
+@forked
 @pytest.mark.parametrize(
     ("name", "reason"),
     [

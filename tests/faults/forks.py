@@ -6,11 +6,13 @@ The parent never uses more than one torch thread, so that a child has no thread 
 from __future__ import annotations
 
 import os
+import runpy
 import signal
+import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,6 +108,39 @@ class Child:
 def call(work: Callable[[], object], place: Path, timeout: float = TIMEOUT) -> Ended:
     """Run a function in a forked process, and wait for its end."""
     return Child(work, place).wait(timeout)
+
+
+def program(path: Path, *arguments: str) -> Callable[[], object]:
+    """Return a function that executes a script in its folder, without mnist-tui.
+
+    In a forked process it need not load torch again, which is most of what such a script does.
+    """
+
+    def work() -> None:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "tui_trainer"]:
+            del sys.modules[name]
+        sys.modules["tui_trainer"] = None  # type: ignore[assignment]
+        sys.argv = [path.name, *arguments]
+        sys.path[0] = str(path.parent)
+        os.chdir(path.parent)
+        runpy.run_path(path.name, run_name="__main__")
+
+    return work
+
+
+def run_code(
+    words: Sequence[str], *, cwd: str | Path, **_: object
+) -> subprocess.CompletedProcess[str]:
+    """Take the place of ``subprocess.run`` for ``python [-B] -c CODE ARGUMENTS``."""
+    code, *arguments = words[words.index("-c") + 1 :]
+
+    def work() -> None:
+        sys.argv, sys.dont_write_bytecode = ["-c", *arguments], "-B" in words
+        os.chdir(cwd)
+        exec(code, {"__name__": "__main__"})
+
+    ended = call(work, Path(cwd) / "output")
+    return subprocess.CompletedProcess(words, ended.code, ended.out, ended.err)
 
 
 def command(*arguments: object) -> Callable[[], object]:
