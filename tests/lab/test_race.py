@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -93,11 +94,13 @@ BATCHES = 12
 """The batches of each arm."""
 
 
-@pytest.fixture(params=list(SETTINGS))
-def config(request: pytest.FixtureRequest, tiny: Path, tmp_path: Path) -> RunConfig:
+@pytest.fixture(params=list(SETTINGS), scope="module")
+def config(
+    request: pytest.FixtureRequest, tiny: Path, tmp_path_factory: pytest.TempPathFactory
+) -> RunConfig:
     settings = dict(SETTINGS[request.param])
     if request.param == "custom":
-        path = tmp_path / "odd.py"
+        path = tmp_path_factory.mktemp("custom") / "odd.py"
         path.write_text(CUSTOM)
         settings["model"] = f"{path}:Odd"
     return small_batches(tiny, **settings)
@@ -141,6 +144,12 @@ class Trained:
         return laboratory.racing.finished.arms
 
 
+@cache
+def raced_at_start(config: RunConfig, setting: str = "lr") -> Trained:
+    """Return a run that ends with its race at :data:`START`; several tests look at it."""
+    return Trained(config, START, {START: [race(setting)]})
+
+
 def prepared(config: RunConfig, inbox: Inbox) -> Run:
     preparing = prepare(config, inbox, CheckpointStore(), FakeClock())
     while True:
@@ -182,7 +191,7 @@ def test_a_race_that_chooses_nothing_changes_nothing(config: RunConfig) -> None:
 
 
 def test_the_arm_of_the_current_setting_is_the_run_itself(config: RunConfig) -> None:
-    raced = Trained(config, START, {START: [race()]})
+    raced = raced_at_start(config)
     alone = Trained(config, START + BATCHES, {})
     arm = raced.arms[1]
     same(arm.end, alone.state, but=LABORATORY)
@@ -204,7 +213,7 @@ def test_the_arm_of_the_current_setting_is_the_run_itself(config: RunConfig) -> 
 def test_an_arm_is_the_run_whose_knob_was_set_here(
     config: RunConfig, setting: str, arm: int, command: Callable[[Run], Knob]
 ) -> None:
-    raced = Trained(config, START, {START: [race(setting)]})
+    raced = raced_at_start(config, setting)
     if raced.run.knobs().get("dropout") is None and setting == "dropout":
         assert "no dropout layer" in only(CommandRejected, raced.events).reason
         return
@@ -298,7 +307,7 @@ def test_with_half_the_batch_size_an_arm_takes_twice_the_steps(tiny: Path) -> No
 
 
 def test_a_repetition_sees_other_images(tiny: Path) -> None:
-    raced = Trained(small_batches(tiny), START, {START: [race()]})
+    raced = raced_at_start(small_batches(tiny))
     current, again = raced.arms[1], raced.arms[3]
     assert again.again
     assert current.steps[0].loss != again.steps[0].loss
@@ -310,7 +319,7 @@ def test_a_repetition_sees_other_images(tiny: Path) -> None:
 
 
 def test_the_result_compares_each_arm_with_the_current_setting(tiny: Path) -> None:
-    raced = Trained(small_batches(tiny), START, {START: [race()]})
+    raced = raced_at_start(small_batches(tiny))
     exhibit = raced.exhibit
     ends, differences = (block for block in exhibit.blocks if isinstance(block, Table))
     assert [row[:2] for row in ends.rows] == [

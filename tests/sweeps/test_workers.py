@@ -24,10 +24,14 @@ from tests.sweeps.processes import (
     until,
     write_sweep,
 )
+from tui_trainer.cli.group_starts import GroupStarts
+from tui_trainer.headless.hooks import Hooks
 from tui_trainer.sweeps.location import PASSWORD_VARIABLE
 from tui_trainer.sweeps.state import SweepState
 from tui_trainer.sweeps.storage import JOURNAL
 from tui_trainer.sweeps.study import Study
+from tui_trainer.sweeps.sweep_file import read_sweep
+from tui_trainer.sweeps.worker import Worker
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs POSIX processes")
 
@@ -47,22 +51,25 @@ def file(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(file: Path, tmp_path_factory: pytest.TempPathFactory) -> SweepState:
-    """The sweep with one worker that nobody disturbs."""
-    folder = tmp_path_factory.mktemp("undisturbed") / "sweep"
-    code, _, err = sweep(file, "--out", folder)
-    assert code == 0, err
-    return Study.open(folder).state()
+    """The sweep with one worker that nobody disturbs, in this process."""
+    study = Study.create(read_sweep(file), tmp_path_factory.mktemp("undisturbed") / "sweep")
+    starts = GroupStarts(Hooks(), interactive=False)
+    for _ in Worker(study, starts.start).work():
+        pass
+    starts.leave()
+    return study.state()
 
 
 def until_begun(folder: Path) -> None:
     until(lambda: (folder / JOURNAL).is_file(), "the sweep does not begin")
 
 
-def test_three_workers_and_a_killed_one(
-    file: Path, undisturbed: SweepState, tmp_path: Path
+@pytest.mark.parametrize("workers", [2, pytest.param(3, marks=pytest.mark.slow)])
+def test_several_workers_and_a_killed_one(
+    workers: int, file: Path, undisturbed: SweepState, tmp_path: Path
 ) -> None:
     folder = tmp_path / "sweep"
-    with started(file, "--out", folder, "--workers", 3) as process:
+    with started(file, "--out", folder, "--workers", workers) as process:
         until_begun(folder)
         read = reader(folder, folder)
         trial, worker = running_trial(read)
@@ -73,7 +80,7 @@ def test_three_workers_and_a_killed_one(
     state = read()
     check_trained_once(state)
     assert state.trials[trial.number - 1].worker != trial.worker
-    assert len({each.worker for each in state.trials}) >= 2
+    assert len({each.worker for each in state.trials}) >= workers - 1
     check_same_weights(state, undisturbed)
     assert out.count("\ntrial ") + out.startswith("trial ") >= TRIALS
 

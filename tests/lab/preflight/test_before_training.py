@@ -4,18 +4,43 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.lab.preflight.check_contexts import Changed, check_context_of, darker, good, item
+from tests.lab.preflight.check_contexts import PLAN, Changed, darker, good, item
+from tests.lab.preflight.check_contexts import check_context_of as any_context_of
 from tui_trainer.data.dataset import Data
+from tui_trainer.lab.preflight.check_context import CheckContext
 from tui_trainer.lab.preflight.data_items import data_items
 from tui_trainer.lab.preflight.dead_units import unit_items
 from tui_trainer.lab.preflight.first_steps import step_items
 from tui_trainer.lab.preflight.layer_gradients import gradient_items
 from tui_trainer.lab.preflight.logits import logit_items
+from tui_trainer.lab.preflight.plan import Plan
+
+BRIEF = replace(PLAN, steps=4)
+"""What is judged here comes before the first step."""
+
+
+def check_context_of(
+    data: Data, model: nn.Module, *, plan: Plan = BRIEF, **settings: Any
+) -> CheckContext:
+    """Return a check context for a given model, with few steps."""
+    return any_context_of(data, model, plan=plan, **settings)
+
+
+@pytest.fixture(autouse=True)
+def _no_trial_of_updates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models that have learned nothing yet are not tried with other learning rates."""
+
+    def no_trial(_: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr("tui_trainer.lab.preflight.first_run.try_updates", no_trial)
+
 
 # --- the input
 
@@ -134,7 +159,7 @@ def test_a_frozen_layer_is_named(data: Data) -> None:
 
 def test_a_detached_layer_is_named(data: Data) -> None:
     model = Changed(good(), lambda inside, x: inside[5:](inside[:5](x).detach()))  # type: ignore[index]
-    seen = item(gradient_items, check_context_of(data, model), "gradients")
+    seen = item(gradient_items, check_context_of(data, model, plan=PLAN), "gradients")
 
     assert seen.severity == "error"
     assert "inside.0.weight, inside.0.bias" in seen.evidence
@@ -172,7 +197,7 @@ def test_layers_in_a_plain_list_are_not_registered(data: Data) -> None:
 
 
 def test_a_learning_rate_below_rounding_is_too_low(data: Data) -> None:
-    context = check_context_of(data, good(), lr=1e-30, weight_decay=0.0)
+    context = check_context_of(data, good(), plan=PLAN, lr=1e-30, weight_decay=0.0)
 
     assert "updates 0 of 10 tensors" in item(gradient_items, context, "optimizer").evidence
     seen = item(step_items, context, "learning-rate")
