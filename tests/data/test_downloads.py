@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import socket
+import tarfile
 import threading
 import urllib.error
 import urllib.request
@@ -17,13 +18,25 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.data.binary_files import make_images, write_binary
 from tests.data.idx_files import INT, idx_bytes, make_part, write_dataset
-from tui_trainer.data import downloads
-from tui_trainer.data.idx import RawDataset
+from tests.data.matlab_files import svhn_bytes
+from tui_trainer.data import downloads, published_datasets
+from tui_trainer.data.binary_files import (
+    BINARY_FORMATS,
+    CIFAR10,
+    STL10,
+    BinaryFormat,
+    read_binary_folder,
+)
+from tui_trainer.data.idx import RawDataset, content_digest
+from tui_trainer.data.image_store import ImageStore
+from tui_trainer.data.published_datasets import plan_of
 from tui_trainer.protocol.config import DATASETS
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import DownloadProgress
 
+STORE = ImageStore(Path("no mapped files"))
 FIRST = "train-images-idx3-ubyte"
 FILES = (FIRST, "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
@@ -121,7 +134,7 @@ def run(fetching: Generator[DownloadProgress, None, RawDataset]) -> Fetched:
 def complaint(dataset: str, cache: Path) -> str:
     """Return the message about a dataset that cannot be downloaded: one line with advice."""
     with pytest.raises(InputError) as caught:
-        run(downloads.fetch(dataset, cache))
+        run(downloads.fetch(dataset, cache, STORE))
     text = str(caught.value)
     assert text.isprintable()
     assert dataset in text
@@ -145,7 +158,7 @@ def test_a_download_reports_its_progress_and_prints_nothing(
     monkeypatch.setattr(downloads, "_CHUNK", 1000)
     monkeypatch.setattr(downloads, "PROGRESS_INTERVAL", 0.0)
 
-    events, data = run(downloads.fetch("kmnist", tmp_path / "cache"))
+    events, data = run(downloads.fetch("kmnist", tmp_path / "cache", STORE))
 
     assert capfd.readouterr() == ("", "")
     assert (data.name, data.size, data.classes) == ("kmnist", 8, 10)
@@ -171,7 +184,7 @@ def test_progress_comes_seldom_but_at_each_end(
     monkeypatch.setattr(downloads, "PROGRESS_INTERVAL", 3600.0)
     kmnist.problem = "no length"
 
-    events, _ = run(downloads.fetch("kmnist", tmp_path))
+    events, _ = run(downloads.fetch("kmnist", tmp_path, STORE))
 
     assert [event.done_bytes for event in events if event.file == f"{FIRST}.gz"] == [
         100,
@@ -183,11 +196,11 @@ def test_progress_comes_seldom_but_at_each_end(
 def test_cached_files_need_no_connection(
     kmnist: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, first = run(downloads.fetch("kmnist", tmp_path))
+    _, first = run(downloads.fetch("kmnist", tmp_path, STORE))
     kmnist.asked.clear()
     monkeypatch.setattr(Path, "mkdir", None)  # nor is anything written
 
-    events, second = run(downloads.fetch("kmnist", tmp_path))
+    events, second = run(downloads.fetch("kmnist", tmp_path, STORE))
 
     assert (events, kmnist.asked) == ([], [])
     assert second == first
@@ -199,7 +212,7 @@ def test_an_archive_put_there_by_hand_is_used(kmnist: Server, tmp_path: Path) ->
     (raw / f"{FIRST}.gz").write_bytes(kmnist.files[f"{FIRST}.gz"])
     (raw / f"{FILES[1]}.gz").write_bytes(b"something else")
 
-    events, _ = run(downloads.fetch("kmnist", tmp_path))
+    events, _ = run(downloads.fetch("kmnist", tmp_path, STORE))
 
     assert f"/{FIRST}.gz" not in kmnist.asked
     assert {event.file for event in events} == {f"{name}.gz" for name in FILES[1:]}
@@ -211,7 +224,7 @@ def test_the_second_mirror_helps_out(
     mirrors = [f"{kmnist.url}missing/", kmnist.url]
     monkeypatch.setattr(published.KMNIST, "mirrors", mirrors)
 
-    _, data = run(downloads.fetch("kmnist", tmp_path))
+    _, data = run(downloads.fetch("kmnist", tmp_path, STORE))
 
     assert data.train_total == 60
     assert kmnist.asked[:2] == [f"/missing/{FIRST}.gz", f"/{FIRST}.gz"]
@@ -222,7 +235,7 @@ def test_a_file_url_works_too(
 ) -> None:
     monkeypatch.setattr(published.KMNIST, "mirrors", [(tmp_path / "published").as_uri() + "/"])
 
-    assert run(downloads.fetch("kmnist", tmp_path / "cache")).data.train_total == 60
+    assert run(downloads.fetch("kmnist", tmp_path / "cache", STORE)).data.train_total == 60
     assert kmnist.asked == []
 
 
@@ -247,7 +260,7 @@ def test_emnist_letters_are_upright_and_start_at_zero(
     monkeypatch.setattr(published.EMNIST, "url", f"{server.url}gzip.zip")
     monkeypatch.setattr(published.EMNIST, "md5", md5(buffer.getvalue()))
 
-    events, data = run(downloads.fetch("emnist-letters", tmp_path))
+    events, data = run(downloads.fetch("emnist-letters", tmp_path, STORE))
 
     assert events[-1].file == "gzip.zip"
     assert (data.name, data.classes) == ("emnist-letters", 26)
@@ -276,27 +289,165 @@ def test_qmnist_is_the_part_that_matches_mnist(
             resources.setdefault(split, []).append((server.url + name, md5(server.files[name])))
     monkeypatch.setattr(published.QMNIST, "resources", resources)
 
-    data = run(downloads.fetch("qmnist", tmp_path)).data
+    data = run(downloads.fetch("qmnist", tmp_path, STORE)).data
 
     assert (data.classes, data.train_total, data.test_total) == (10, 30, 10_000)
     assert list(data.train_labels) == make_part(30, size=8)[1]
 
 
+def tar_of(files: dict[str, bytes | str]) -> bytes:
+    """Return a tar archive, gzipped; a text is the target of a link."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            if isinstance(content, str):
+                member.type, member.linkname = tarfile.SYMTYPE, content
+                archive.addfile(member)
+            else:
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def publish(
+    kind: BinaryFormat,
+    server: Server,
+    published: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    content: bytes,
+) -> None:
+    """Put an archive on the server as torchvision's or its author's."""
+    server.files[kind.archive] = content
+    name = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "stl10": "STL10"}[kind.name]
+    monkeypatch.setattr(getattr(published, name), "url", f"{server.url}{kind.archive}")
+    monkeypatch.setattr(getattr(published, name), "tgz_md5", md5(content))
+    sums = {**published_datasets._CIFAR_MD5, kind.name: md5(content)}
+    monkeypatch.setattr(published_datasets, "_CIFAR_MD5", sums if kind != STL10 else {})
+
+
+def files_of(kind: BinaryFormat, folder: Path) -> dict[str, bytes | str]:
+    """Return the files of a small dataset as they are in its archive, with others around them."""
+    write_binary(folder, kind)
+    own = {f"{kind.folder}/{path.name}": path.read_bytes() for path in sorted(folder.iterdir())}
+    return {
+        "../outside": b"no",
+        f"{kind.folder}/readme.html": b"hi",
+        **own,
+        f"{kind.folder}/unlabeled_X.bin": b"1",
+    }
+
+
+@pytest.mark.parametrize("kind", BINARY_FORMATS, ids=lambda kind: kind.name)
+def test_binary_files_come_from_their_archive(
+    kind: BinaryFormat,
+    server: Server,
+    published: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    content = tar_of(files_of(kind, tmp_path / "files"))
+    publish(kind, server, published, monkeypatch, content)
+
+    events, data = run(downloads.fetch(kind.name, tmp_path / "cache", STORE))
+    again, same = run(downloads.fetch(kind.name, tmp_path / "cache", STORE))
+
+    assert server.asked == [f"/{kind.archive}"]
+    assert (events[-1].file, events[-1].done_bytes) == (kind.archive, len(content))
+    assert (again, same) == ([], data)
+    assert data.class_names == kind.class_names
+    expected = read_binary_folder(tmp_path / "files", name=kind.name, store=STORE)
+    assert content_digest(data) == content_digest(expected)
+    (place,) = (tmp_path / "cache").iterdir()
+    assert names(place) == {kind.archive, kind.folder}
+    assert names(place / kind.folder) == {*kind.files, kind.names_file}
+    assert not (tmp_path / "outside").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"data_batch_1.bin": "/etc/passwd"}, "data_batch_1.bin is no file"),
+        ({"data_batch_1.bin": None}, "data_batch_1.bin not found in it"),
+    ],
+    ids=["link", "missing"],
+)
+def test_a_strange_archive_is_not_unpacked(
+    server: Server,
+    published: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: dict[str, str | None],
+    expected: str,
+) -> None:
+    files = files_of(CIFAR10, tmp_path / "files")
+    for name, content in change.items():
+        files.pop(f"{CIFAR10.folder}/{name}")
+        if content is not None:
+            files[f"{CIFAR10.folder}/{name}"] = content
+    publish(CIFAR10, server, published, monkeypatch, tar_of(files))
+
+    assert expected in complaint("cifar10", tmp_path / "cache")
+    assert not (tmp_path / "cache" / "CIFAR10" / CIFAR10.folder / "data_batch_1.bin").exists()
+
+
+@pytest.mark.parametrize("place", [0, 30], ids=["start", "data"])
+def test_a_damaged_archive_is_not_unpacked(
+    server: Server, published: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    content = bytearray(tar_of(files_of(CIFAR10, tmp_path / "files")))
+    content[place] ^= 255
+    publish(CIFAR10, server, published, monkeypatch, bytes(content))
+
+    assert "cannot unpack" in complaint("cifar10", tmp_path / "cache")
+
+
+def test_the_author_of_cifar_publishes_it_next_to_the_pickles(published: Any) -> None:
+    (archive,) = plan_of("cifar10", Path("cache")).archives
+
+    assert archive.urls == ("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",)
+    assert published.CIFAR10.url.endswith("/cifar-10-python.tar.gz")
+
+
+def test_svhn_calls_its_digit_ten_zero(
+    server: Server, published: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: dict[str, Any] = {}
+    splits = {}
+    for split, total in (("train", 30), ("test", 10)):
+        name = f"{split}_32x32.mat"
+        images, labels = make_images(total, seed=total)
+        found[split] = images, labels
+        server.files[name] = svhn_bytes(images, labels)
+        splits[split] = [server.url + name, name, md5(server.files[name])]
+    monkeypatch.setattr(published.SVHN, "split_list", splits)
+
+    events, data = run(downloads.fetch("svhn", tmp_path, STORE))
+
+    assert {event.file for event in events} == {"train_32x32.mat", "test_32x32.mat"}
+    assert names(tmp_path / "SVHN") == {"train_32x32.mat", "test_32x32.mat"}
+    assert (bytes(data.train_images), list(data.train_labels)) == found["train"]
+    assert (bytes(data.test_images), list(data.test_labels)) == found["test"]
+    assert (data.channels, data.classes, data.class_names) == (3, 10, ())
+
+
 @pytest.mark.parametrize("dataset", [name for name in DATASETS if name != "mnist"])
 def test_every_dataset_has_an_address_and_a_checksum(published: Any, dataset: str) -> None:
-    plan = downloads._plan(dataset, Path("cache"))
+    plan = plan_of(dataset, Path("cache"))
 
-    assert sum(len(archive.holds) for archive in plan.archives) == 4
+    files = {"svhn": 2, "cifar10": 7, "cifar100": 3, "stl10": 5}.get(dataset, 4)
+    assert sum(len(archive.holds) for archive in plan.archives) == files
+    assert not any("python" in archive.name for archive in plan.archives)
     for archive in plan.archives:
         assert len(archive.md5) == 32
         assert archive.urls
         assert all(url.startswith("http") and url.endswith(archive.name) for url in archive.urls)
 
 
-@pytest.mark.parametrize("dataset", ["mnist", "cifar10"])
+@pytest.mark.parametrize("dataset", ["mnist", "cifar1000"])
 def test_other_names_are_a_mistake_in_the_code(dataset: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no dataset to download"):
-        next(downloads.fetch(dataset, tmp_path))
+        next(downloads.fetch(dataset, tmp_path, STORE))
 
 
 # --- downloads that fail
@@ -343,7 +494,7 @@ def test_half_a_file_without_a_length_is_not_taken_for_a_whole_one(
 def test_a_server_that_never_ends(
     kmnist: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(downloads, "MAX_BYTES", 1000)
+    monkeypatch.setattr(downloads, "MOST_ARCHIVE", 1000)
 
     assert "more than 1,000 bytes" in complaint("kmnist", tmp_path)
 
@@ -374,7 +525,7 @@ def test_a_download_that_is_left_leaves_nothing(
     kmnist: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(downloads, "_CHUNK", 100)
-    fetching = downloads.fetch("kmnist", tmp_path)
+    fetching = downloads.fetch("kmnist", tmp_path, STORE)
     next(fetching)
     (part,) = names(tmp_path / "KMNIST" / "raw")
     assert part.endswith(".part")
@@ -421,7 +572,7 @@ def test_an_archive_that_does_not_unpack(
     ids=["empty", "no IDX file", "cut short", "fewer images"],
 )
 def test_a_damaged_file_in_the_cache(kmnist: Server, tmp_path: Path, content: bytes) -> None:
-    run(downloads.fetch("kmnist", tmp_path))
+    run(downloads.fetch("kmnist", tmp_path, STORE))
     (tmp_path / "KMNIST" / "raw" / FIRST).write_bytes(content)
 
     text = complaint("kmnist", tmp_path)

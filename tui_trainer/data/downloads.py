@@ -1,7 +1,7 @@
 """Download datasets that are not in the package, and cache them.
 
-torchvision knows the URL of each one. The download itself is done here: torchvision prints its
-progress to the terminal, which belongs to the window, and accepts incomplete files.
+The download itself is done here: torchvision prints its progress to the terminal, which belongs to
+the window, and accepts incomplete files.
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ import math
 import os
 import re
 import shutil
+import tarfile
 import time
 import urllib.error
 import urllib.request
 import zipfile
 import zlib
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, BinaryIO
 
-from tui_trainer.data.idx import RawDataset, build_dataset
-from tui_trainer.data.idx_file import MAX_BYTES, read_part
-from tui_trainer.protocol.config import DATASETS
+from tui_trainer.data.idx import RawDataset
+from tui_trainer.data.idx_file import MAX_BYTES
+from tui_trainer.data.image_store import ImageStore
+from tui_trainer.data.published_datasets import Archive, Plan, plan_of
 from tui_trainer.protocol.errors import InputError, reason
 from tui_trainer.protocol.events import DownloadProgress
 from tui_trainer.text.fmt import printable
@@ -36,59 +37,36 @@ TIMEOUT = 20.0
 PROGRESS_INTERVAL = 0.1
 """The least seconds between two progress events of a file."""
 
-QMNIST_TEST = 10_000
-"""The test images of QMNIST that match MNIST's; there are 50,000 more."""
+MOST_ARCHIVE = 4 << 30
+"""The largest archive; STL-10's, with its images without labels, has 2.6 GB."""
 
 _CHUNK = 1 << 18
-_MNIST_LIKE = {"fashion-mnist": "FashionMNIST", "kmnist": "KMNIST"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Archive:
-    """A file to download, its URLs, and the plain files that it contains."""
-
-    name: str
-    urls: tuple[str, ...]
-    md5: str
-    holds: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """The archives of a dataset; they hold four files: images and labels of each split."""
-
-    dataset: str
-    raw: Path
-    archives: tuple[_Archive, ...]
-
-    @property
-    def advice(self) -> str:
-        """What to do when the download fails."""
-        names = " and ".join(archive.name for archive in self.archives if not self.has(archive))
-        by_hand = f"put {names} into {printable(self.raw)} by hand, or " if names else ""
-        return f"{by_hand}name a folder that has the data with --data-dir"
-
-    def has(self, archive: _Archive) -> bool:
-        """Return whether all files of an archive are unpacked."""
-        return all(os.path.isfile(self.raw / name) for name in archive.holds)
+_DAMAGE = (
+    *(gzip.BadGzipFile, zipfile.BadZipFile, tarfile.TarError),
+    *(zlib.error, EOFError, KeyError),
+)
 
 
 class _UnavailableError(Exception):
     """A server does not deliver the file; the text says why."""
 
 
-def fetch(dataset: str, cache: Path) -> Generator[DownloadProgress, None, RawDataset]:
+def fetch(
+    dataset: str, cache: Path, store: ImageStore
+) -> Generator[DownloadProgress, None, RawDataset]:
     """Return a dataset, after downloading the files that are not in the cache.
 
     The cache has torchvision's layout (``CACHE/KMNIST/raw``). An archive gets its final name only
     after its published MD5 is verified, so that an interrupted download is never used; archives are
     kept, since the one of EMNIST contains six datasets. Of QMNIST, the 60,000 training images and
     the first 10,000 test images are used, which match MNIST's. EMNIST's images, transposed in its
-    files, are returned upright, and the labels of its letters start at 0.
+    files, are returned upright, and the labels of its letters start at 0. Of CIFAR, the binary
+    files are fetched, not the pickles.
 
     Args:
         dataset: A name from :data:`tui_trainer.protocol.config.DATASETS` other than ``mnist``.
         cache: The folder for datasets; created if missing.
+        store: Keeps the images.
 
     Yields:
         The progress of each file, at most about ten times a second, and once when it is complete.
@@ -99,7 +77,7 @@ def fetch(dataset: str, cache: Path) -> Generator[DownloadProgress, None, RawDat
         InputError: If no server delivers a file, the cache cannot be written, or a cached file is
             damaged.
     """
-    plan = _plan(dataset, cache)
+    plan = plan_of(dataset, cache)
     for archive in plan.archives:
         if plan.has(archive):
             continue
@@ -112,49 +90,16 @@ def fetch(dataset: str, cache: Path) -> Generator[DownloadProgress, None, RawDat
             raise InputError(
                 f"cannot store {dataset} in {printable(plan.raw)}: {reason(error)}; {plan.advice}"
             ) from error
-    return _read(plan)
+    try:
+        return plan.read(plan, store)
+    except InputError as error:
+        raise InputError(
+            f"cannot read {dataset}: {error};"
+            f" delete its files there to fetch them again, or {plan.advice}"
+        ) from error
 
 
-def _plan(dataset: str, cache: Path) -> _Plan:
-    """Return the file names and URLs of a dataset, as torchvision has them."""
-    if dataset not in DATASETS or dataset == "mnist":
-        raise ValueError(f"no dataset to download: {dataset!r}")
-    from tui_trainer.models.torchvision_compat import import_torchvision
-
-    datasets: Any = import_torchvision().datasets
-    if dataset == "qmnist":
-        resources = datasets.QMNIST.resources
-        return _Plan(
-            dataset,
-            cache / "QMNIST" / "raw",
-            tuple(_gzip_of((url,), md5) for url, md5 in resources["train"] + resources["test"]),
-        )
-    if dataset in _MNIST_LIKE:
-        kind = getattr(datasets, _MNIST_LIKE[dataset])
-        return _Plan(
-            dataset,
-            cache / kind.__name__ / "raw",
-            tuple(
-                _gzip_of(tuple(mirror + name for mirror in kind.mirrors), md5)
-                for name, md5 in kind.resources
-            ),
-        )
-    emnist = datasets.EMNIST
-    parts = ("train-images-idx3", "train-labels-idx1", "test-images-idx3", "test-labels-idx1")
-    holds = tuple(f"{dataset}-{part}-ubyte" for part in parts)
-    return _Plan(
-        dataset,
-        cache / "EMNIST" / "raw",
-        (_Archive(PurePosixPath(emnist.url).name, (emnist.url,), emnist.md5, holds),),
-    )
-
-
-def _gzip_of(urls: tuple[str, ...], md5: str) -> _Archive:
-    name = PurePosixPath(urls[0]).name
-    return _Archive(name, urls, md5, (name.removesuffix(".gz"),))
-
-
-def _obtain(plan: _Plan, archive: _Archive) -> Generator[DownloadProgress, None, None]:
+def _obtain(plan: Plan, archive: Archive) -> Generator[DownloadProgress, None, None]:
     """Download an archive from the first server that delivers it, unless it is there."""
     target = plan.raw / archive.name
     if target.is_file() and _md5(target) == archive.md5:
@@ -181,8 +126,8 @@ def _download(
             file.write(chunk)
             digest.update(chunk)
             done += len(chunk)
-            if done > MAX_BYTES:
-                raise _UnavailableError(f"it sends more than {MAX_BYTES:,} bytes")
+            if done > MOST_ARCHIVE:
+                raise _UnavailableError(f"it sends more than {MOST_ARCHIVE:,} bytes")
             if time.monotonic() - shown_at >= PROGRESS_INTERVAL and done != total:
                 shown_at = time.monotonic()
                 yield DownloadProgress(
@@ -250,14 +195,19 @@ def _md5(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _unpack(plan: _Plan, archive: _Archive) -> None:
+def _unpack(plan: Plan, archive: Archive) -> None:
     """Unpack the files of a dataset from an archive, each one completely or not at all.
 
     torchvision unpacks all six EMNIST datasets, almost 2 GB, and after an interruption it uses a
     truncated file.
     """
     path = plan.raw / archive.name
+    if archive.name in archive.holds:
+        return
     try:
+        if path.name.endswith(".tar.gz"):
+            _untar(path, archive.holds)
+            return
         if path.suffix != ".zip":
             with path.open("rb") as packed:
                 _gunzip(packed, plan.raw / archive.holds[0])
@@ -267,29 +217,34 @@ def _unpack(plan: _Plan, archive: _Archive) -> None:
             for name in archive.holds:
                 with folder.open(members[f"{name}.gz"]) as packed:
                     _gunzip(packed, plan.raw / name)
-    except (gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
+    except _DAMAGE as error:
         raise InputError(
             f"cannot unpack {printable(path)} for {plan.dataset}: {reason(error)};"
             f" delete it to fetch it again, or {plan.advice}"
         ) from error
 
 
+def _untar(path: Path, holds: tuple[str, ...]) -> None:
+    """Unpack the named files of an archive, which must be plain files, next to it."""
+    missing = set(holds)
+    # As a stream, which ends with the last of them: what follows in STL-10's is much larger.
+    with tarfile.open(path, "r|gz") as archive:
+        for member in archive:
+            if member.name not in missing:
+                continue
+            unpacked = archive.extractfile(member) if member.isreg() else None
+            if unpacked is None or member.size > MAX_BYTES:
+                raise tarfile.TarError(f"{member.name} is no file, or too large")
+            target = path.parent / member.name
+            target.parent.mkdir(exist_ok=True)
+            with _whole_file(target) as file:
+                shutil.copyfileobj(unpacked, file, _CHUNK)
+            missing.remove(member.name)
+            if not missing:
+                return
+    raise tarfile.TarError(f"{sorted(missing)[0]} not found in it")
+
+
 def _gunzip(packed: IO[bytes], target: Path) -> None:
     with gzip.open(packed) as unpacked, _whole_file(target) as file:
         shutil.copyfileobj(unpacked, file, _CHUNK)
-
-
-def _read(plan: _Plan) -> RawDataset:
-    """Read the unpacked files."""
-    files = [plan.raw / name for archive in plan.archives for name in archive.holds]
-    try:
-        train, test = read_part(*files[:2]), read_part(*files[2:])
-    except InputError as error:
-        raise InputError(
-            f"cannot read {plan.dataset}: {error};"
-            f" delete its files there to fetch them again, or {plan.advice}"
-        ) from error
-    if plan.dataset == "qmnist":
-        end = QMNIST_TEST * test.size**2
-        test = replace(test, images=test.images[:end], labels=test.labels[:QMNIST_TEST])
-    return build_dataset(plan.dataset, train, test, classes=None)

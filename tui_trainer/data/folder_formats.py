@@ -15,6 +15,7 @@ from tui_trainer.data.binary_files import holds_binary_files, read_binary_folder
 from tui_trainer.data.class_folders import holds_pictures
 from tui_trainer.data.idx import RawDataset, holds_idx_files, read_folder
 from tui_trainer.data.image_store import store_for
+from tui_trainer.data.matlab_file import holds_svhn, read_svhn
 from tui_trainer.data.npz_files import holds_arrays, is_archive, read_arrays_of
 from tui_trainer.protocol.config import SETTINGS, RunConfig
 from tui_trainer.protocol.errors import InputError, path_error, reason
@@ -127,8 +128,9 @@ def _read_arrays(place: Path, config: RunConfig) -> Reading:
 def _read_binary(folder: Path, config: RunConfig) -> Reading:
     from tui_trainer.data.dataset_warnings import dataset_warnings
 
+    read = read_svhn if holds_svhn(folder) else read_binary_folder
     store, name = store_for(config.memory_share), folder.name or str(folder)
-    raw = read_binary_folder(folder, name=name, store=store, classes=config.classes)
+    raw = read(folder, name=name, store=store, classes=config.classes)
     for warning in dataset_warnings(raw):
         yield DatasetWarning(folder=str(folder), message=warning)
     return raw
@@ -143,8 +145,8 @@ def _read_pictures(folder: Path, config: RunConfig) -> Reading:
 FORMATS = (
     FolderFormat("MNIST-format IDX files (train-images-idx3-ubyte, …)", holds_idx_files, _read_idx),
     FolderFormat(
-        "binary files of CIFAR-10, CIFAR-100 (data_batch_1.bin, train.bin, …) or STL-10",
-        holds_binary_files,
+        "files of CIFAR-10, CIFAR-100 (data_batch_1.bin, train.bin, …), STL-10 or SVHN",
+        lambda folder: holds_binary_files(folder) or holds_svhn(folder),
         _read_binary,
     ),
     FolderFormat(

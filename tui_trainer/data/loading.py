@@ -47,9 +47,10 @@ def load(
             raw = read_folder(folder, name="mnist")
     else:
         from tui_trainer.data.downloads import fetch
+        from tui_trainer.data.image_store import store_for
 
         cache = platformdirs.user_cache_path("mnist-tui") / "datasets"
-        raw = yield from fetch(config.dataset, cache)
+        raw = yield from fetch(config.dataset, cache, store_for(config.memory_share))
     if config.augmentation.flip and (config.has_glyphs or _are_characters(raw.class_names)):
         yield DatasetWarning(folder=raw.name, message=FLIPPED)
     return assemble(raw, config, device)

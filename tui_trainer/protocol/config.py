@@ -56,6 +56,10 @@ DATASETS = (
     "emnist-digits",
     "emnist-letters",
     "emnist-mnist",
+    "cifar10",
+    "cifar100",
+    "svhn",
+    "stl10",
 )
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("constant", "step", "cosine", "one-cycle")
