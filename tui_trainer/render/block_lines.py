@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
 from itertools import zip_longest
 
+from tui_trainer.protocol.class_names import short_names
 from tui_trainer.protocol.diagnosis import SIGNS
 from tui_trainer.protocol.exhibit import Bar, Bars, Matrix, Table, Tone, Words
-from tui_trainer.text.fmt import Cell, columns, share_bar
-from tui_trainer.text.lines import PROSE, Lines, kept_lines, padded, paragraph, paragraphs
+from tui_trainer.text.fmt import Cell, columns, cut, share_bar
+from tui_trainer.text.lines import PROSE, Lines, kept_lines, padded, paragraph, paragraphs, wrap
 
 MAX_BAR = 40
 MIN_BAR = 6
@@ -30,6 +30,12 @@ GAP = 2
 
 MIN_CELL = 4
 """The minimum width of a matrix cell, in columns."""
+
+LEAST_HEAD = 12
+"""Columns to which the name of a row is cut, if there is no room for all of it."""
+
+LETTERS = 3
+"""Letters of a name that stand for it above a column, at least."""
 
 HEAT = 0.75
 """The color strength of the hottest cell of a matrix."""
@@ -103,7 +109,7 @@ def _folded(table: Table, width: int) -> list[int] | None:
     """Return the column widths after narrowing the widest ones; None if that is not enough."""
     widths = _widths(table)
     least = [
-        max(len(word) for cell in cells for word in [*cell.split(), ""])
+        max(columns(word) for cell in cells for word in [*cell.split(), ""])
         for cells in zip(table.heads, *table.rows)  # noqa: B905
     ]
     spare = sum(widths) + GAP * (len(widths) - 1) - width
@@ -121,7 +127,7 @@ def _row(
 ) -> Lines:
     """Return a row as one line, or as several where a cell is wrapped."""
     folded = [
-        textwrap.wrap(cell, width) if columns(cell) > width else [cell]
+        wrap(cell, width) if columns(cell) > width else [cell]
         for cell, width in zip(cells, widths, strict=True)
     ]
     lines: Lines = []
@@ -190,32 +196,37 @@ def bars_width(bars: Bars) -> int:
 
 
 def matrix_width(matrix: Matrix) -> int:
-    """Return the width of a matrix, or of the text in its place."""
+    """Return the smallest width of a matrix, or that of the text in its place."""
     if not matrix.fits_a_screen:
         return PROSE
-    return _head_width(matrix) + _cell_width(matrix) * len(matrix.heads) + 1
+    return _row_heads_width(matrix) + _cell_width(matrix) * len(matrix.heads) + 1
 
 
 def matrix_lines(matrix: Matrix, width: int) -> Lines:
     """Return a matrix with row labels at the left and column labels above.
 
-    In the place of one that fits no screen, the text names what draws it.
+    Names of columns that are wider than the numbers are shortened, if there is no room for them;
+    those of rows are complete. In the place of a matrix that fits no screen, the text names what
+    draws it.
     """
     if not matrix.fits_a_screen:
         text = (
             f"A matrix of {len(matrix.heads)} rows fits no screen: `evaluate` draws it with --out."
         )
         return paragraph(text, "muted", min(width, PROSE))
-    lead, across = _head_width(matrix), _cell_width(matrix)
+    rows, across = _row_heads(matrix, width), _across(matrix, width)
+    lead = max(columns(text) for text in (*rows, matrix.row_label)) + 1
     caption = f"{matrix.caption} · rows: {matrix.row_label}, columns: {matrix.column_label}"
-    lines = paragraph(caption, "title", min(width, matrix_width(matrix)))
+    room = max(matrix_width(matrix), lead + across * len(matrix.heads))
+    lines = paragraph(caption, "title", min(width, room))
     row, column = matrix.cell
     lines.append([Cell(padded(matrix.row_label, lead), style="muted")])
-    for index, name in enumerate(matrix.heads):
+    for index, name in enumerate(_column_heads(matrix, across)):
         role = "title bold" if index == column else "muted"
-        lines[-1].append(Cell(f"{name.rjust(across - 1)} ", style=role))
-    for index, (name, texts) in enumerate(zip(matrix.heads, matrix.texts, strict=True)):
-        line = [Cell(f"{name.rjust(lead - 1)} ", style="title bold" if index == row else "muted")]
+        lines[-1].append(Cell(f"{padded(name, across - 1, is_right=True)} ", style=role))
+    for index, (name, texts) in enumerate(zip(rows, matrix.texts, strict=True)):
+        head = padded(name, lead - 1, is_right=not _is_named(matrix))
+        line = [Cell(f"{head} ", style="title bold" if index == row else "muted")]
         for number, text in enumerate(texts):
             is_chosen = (index, number) == matrix.cell
             shown = f"▸{text.rjust(across - 2)}◂" if is_chosen else f"{text.rjust(across - 1)} "
@@ -224,12 +235,56 @@ def matrix_lines(matrix: Matrix, width: int) -> Lines:
     return lines
 
 
-def _head_width(matrix: Matrix) -> int:
-    return max(columns(text) for text in (*matrix.heads, matrix.row_label)) + 1
+def _is_named(matrix: Matrix) -> bool:
+    """Return whether the heads are names, not numbers."""
+    return not all(head.isdecimal() for head in matrix.heads)
+
+
+def _row_heads_width(matrix: Matrix) -> int:
+    """Return the smallest width of the row heads: names may be cut to :data:`LEAST_HEAD`."""
+    widest = max(map(columns, matrix.heads))
+    least = min(widest, LEAST_HEAD) if _is_named(matrix) else widest
+    return max(least, columns(matrix.row_label)) + 1
+
+
+def _row_heads(matrix: Matrix, width: int) -> tuple[str, ...]:
+    """Return the heads of the rows, cut where the matrix would be too wide otherwise.
+
+    They begin with the number of the class where columns are headed by it.
+    """
+    heads = matrix.heads
+    if _column_heads(matrix, _across(matrix, width)) == _numbers(matrix) and _is_named(matrix):
+        heads = tuple(f"{number} {head}" for number, head in enumerate(heads))
+    room = width - _cell_width(matrix) * len(heads) - 2
+    return short_names(heads, len(heads), max(room, LEAST_HEAD)) if _is_named(matrix) else heads
+
+
+def _across(matrix: Matrix, width: int) -> int:
+    """Return the width of a cell: more than its number takes if there is room for names above."""
+    least = _cell_width(matrix)
+    if not _is_named(matrix):
+        return least
+    heads = max(columns(head) for head in (*matrix.heads, matrix.row_label)) + 1
+    room = (width - heads - 1) // len(matrix.heads)
+    return max(least, min(room, max(map(columns, matrix.heads)) + 2))
+
+
+def _column_heads(matrix: Matrix, across: int) -> tuple[str, ...]:
+    """Return the heads of the columns: names, else their first letters, else numbers."""
+    heads = matrix.heads
+    if max(map(columns, heads)) < across:
+        return heads
+    first = tuple(cut(head, across - 1).rstrip() for head in heads)
+    return first if across > LETTERS and len(set(first)) == len(first) else _numbers(matrix)
+
+
+def _numbers(matrix: Matrix) -> tuple[str, ...]:
+    return tuple(map(str, range(len(matrix.heads))))
 
 
 def _cell_width(matrix: Matrix) -> int:
-    widest = max(columns(text) for row in (*matrix.texts, matrix.heads) for text in row)
+    texts = matrix.texts if _is_named(matrix) else (*matrix.texts, matrix.heads)
+    widest = max(columns(text) for row in texts for text in row)
     return max(MIN_CELL, widest + 2)
 
 

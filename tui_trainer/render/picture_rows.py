@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,7 +11,7 @@ from tui_trainer.protocol.exhibit import Picture, Pictures
 from tui_trainer.render.block_lines import caption_lines
 from tui_trainer.render.medium import Medium
 from tui_trainer.text.fmt import Cell, columns
-from tui_trainer.text.lines import Lines, line_width
+from tui_trainer.text.lines import Lines, line_width, wrap
 
 GAP = 3
 """Columns between two pictures."""
@@ -99,4 +98,4 @@ def _row(placed: Sequence[Placed]) -> Lines:
 
 @lru_cache(maxsize=256)
 def _folded(caption: str, width: int) -> tuple[str, ...]:
-    return tuple(textwrap.wrap(caption, width))
+    return tuple(wrap(caption, width))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from tui_trainer.protocol.exhibit import Control, Exhibit, Value
 from tui_trainer.render.exhibit_lines import exhibit_lines
 from tui_trainer.render.medium import PLAIN
-from tui_trainer.text.fmt import columns
+from tui_trainer.text.fmt import columns, listed
 from tui_trainer.text.lines import paragraph, paragraphs, plain
 
 WIDTH, MIN_WIDTH = 76, 40
@@ -60,7 +60,7 @@ def control_lines(controls: Sequence[Control], width: int) -> list[str]:
     """Return each control's value and its choices, one below the other."""
     lines = []
     for control in controls:
-        text = f"{control.name} = {value_text(control.value)}  ({choice_text(control)})"
+        text = f"{control.name} = {set_to(control)}  ({choice_text(control)})"
         lines += plain(paragraph(text, "", width, hanging=4))
     return lines
 
@@ -70,9 +70,17 @@ def value_text(value: Value) -> str:
     return value if isinstance(value, str) else f"{value:.12g}"
 
 
+def set_to(control: Control) -> str:
+    """Return what a control is set to as text: a word, a number, or the name of a class."""
+    return control.name_of(control.value) or value_text(control.value)
+
+
 def choice_text(control: Control) -> str:
     """Return the choices of a control as text."""
     words = [step for step in control.steps if isinstance(step, str)]
+    if control.class_names:
+        numbered = f"or its number, 0 to {len(control.known_names) - 1}"
+        return ", ".join([listed(control.known_names, SHOWN_STEPS), numbered, *words])
     numbers = [float(step) for step in control.steps if not isinstance(step, str)]
     if control.low is not None and control.high is not None:
         number_text = f"{control.low:.12g} to {control.high:.12g}"

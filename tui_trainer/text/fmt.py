@@ -208,13 +208,18 @@ def clip(text: str, width: int) -> str:
     """Return a text truncated to ``width`` columns, with ``…`` where it is cut."""
     if columns(text) <= width:
         return text
+    return f"{cut(text, width - 1)}…" if width > 0 else ""
+
+
+def cut(text: str, width: int) -> str:
+    """Return the beginning of a text, of at most ``width`` columns."""
     kept, used = "", 0
     for cluster, across in _clusters(text):
         used += across
-        if used > width - 1:
+        if used > width:
             break
         kept += cluster
-    return f"{kept}…" if width > 0 else ""
+    return kept
 
 
 _EMOJI_STYLE = "\ufe0f"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Collection, Iterable, Sequence
 
-from tui_trainer.text.fmt import Cell, clip, columns
+from tui_trainer.text.fmt import Cell, clip, columns, cut
 
 Lines = list[list[Cell]]
 
@@ -23,14 +23,34 @@ def paragraph(text: str, role: str, width: int, *, indent: int = 0, hanging: int
     ``hanging`` is the additional indent of all lines after the first.
     """
     margin = " " * indent
-    wrapped = textwrap.wrap(
-        text,
-        max(10, width),
-        initial_indent=margin,
-        subsequent_indent=margin + " " * hanging,
-        break_on_hyphens=False,
-    )
+    wrapped = wrap(text, max(10, width), first=margin, rest=margin + " " * hanging)
     return [[Cell(line, style=role)] for line in wrapped]
+
+
+def wrap(text: str, width: int, *, first: str = "", rest: str = "") -> list[str]:
+    """Return a text in lines of at most ``width`` columns; only a longer word is broken.
+
+    ``first`` and ``rest`` indent the first line and the others.
+    """
+    if columns(text) == len(text):
+        return textwrap.wrap(
+            text, width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
+        )
+    lines, line = list[str](), ""
+    for word in text.split():
+        left, room = word, width - columns(rest if lines else first)
+        if line and columns(f"{line} {left}") <= room:
+            line = f"{line} {left}"
+            continue
+        lines += [line] if line else []
+        room = width - columns(rest if lines else first)
+        while columns(left) > room:
+            piece = cut(left, max(2, room))
+            lines.append(piece)
+            left, room = left[len(piece) :], width - columns(rest)
+        line = left
+    lines += [line] if line else []
+    return [f"{rest if place else first}{each}" for place, each in enumerate(lines)]
 
 
 def paragraphs(words: str, role: str, width: int) -> Lines:

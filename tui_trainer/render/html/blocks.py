@@ -22,6 +22,10 @@ from tui_trainer.render.svg.color_key import NAN_KEY, color_keys, has_nan
 from tui_trainer.render.svg.pixels import data_uri, scale_of
 from tui_trainer.render.svg.text import kept_blanks
 from tui_trainer.text.escaping import html_escape
+from tui_trainer.text.fmt import columns
+
+WIDE_HEAD = 6
+"""A matrix with a name of more columns than this has upright names above its columns."""
 
 STRONGEST = 0.6
 """The color strength of the hottest cell of a matrix: its number must stay readable."""
@@ -104,7 +108,8 @@ def _caption(words: str) -> str:
 def _matrix(matrix: Matrix) -> str:
     """Return a matrix; the more a cell stands out, the redder it is."""
     across = len(matrix.heads)
-    heads = "".join(f"<th scope='col'>{_html(head)}</th>" for head in matrix.heads)
+    kind = "matrix upright" if max(map(columns, matrix.heads), default=0) > WIDE_HEAD else "matrix"
+    heads = "".join(f"<th scope='col'><span>{_html(head)}</span></th>" for head in matrix.heads)
     rows = []
     for index, head in enumerate(matrix.heads):
         cells = "".join(
@@ -117,7 +122,7 @@ def _matrix(matrix: Matrix) -> str:
         )
         rows.append(f"<tr><th scope='row'>{_html(head)}</th>{cells}</tr>")
     return (
-        f"<div class='wide'><table class='matrix'>{_caption(matrix.caption)}<thead>"
+        f"<div class='wide'><table class='{kind}'>{_caption(matrix.caption)}<thead>"
         f"<tr><td></td><th scope='colgroup' colspan='{across}'>{_html(matrix.column_label)}</th>"
         f"</tr><tr><th scope='col'>{_html(matrix.row_label)}</th>{heads}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>"
