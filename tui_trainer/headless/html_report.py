@@ -15,7 +15,7 @@ from tui_trainer.protocol.exhibit import Block, Exhibit, Table
 from tui_trainer.protocol.inspection import GROUPS
 from tui_trainer.render.cause_lines import evidence_of, is_named
 from tui_trainer.render.html.blocks import blocks_html
-from tui_trainer.render.plain_exhibit import value_text
+from tui_trainer.render.plain_exhibit import set_to
 from tui_trainer.text.fmt import count, interval, one_line, percent, printable
 from tui_trainer.version import __version__
 
@@ -131,7 +131,7 @@ def _unmarked(block: Block) -> Block:
 
 
 def _layer_head(exhibit: Exhibit) -> str:
-    at = (value_text(each.value) for each in exhibit.controls if each.name == LAYER)
+    at = (set_to(each) for each in exhibit.controls if each.name == LAYER)
     return f"<h3>layer {escape(next(at, ''))}</h3>"
 
 
@@ -147,9 +147,7 @@ def _result(exhibit: Exhibit) -> str:
 
 def _control_values(exhibit: Exhibit) -> str:
     """Return the values of the controls."""
-    values = " · ".join(
-        f"{control.label} {value_text(control.value)}" for control in exhibit.controls
-    )
+    values = " · ".join(f"{control.label} {set_to(control)}" for control in exhibit.controls)
     return f"<p class='shown'>shown with {escape(values)}</p>" if values else ""
 
 

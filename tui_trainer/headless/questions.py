@@ -191,6 +191,8 @@ def parse_choice(control: Control, written: str) -> Value:
     for step in control.steps:
         if isinstance(step, str) and step.casefold() == written.strip().casefold():
             return step
+    if (called := control.class_called(written.strip())) is not None:
+        return called
     numbers = [float(step) for step in control.steps if not isinstance(step, str)]
     try:
         number = float(written)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from tui_trainer.headless.evaluation_text import Evaluation, about, accuracy_line
 from tui_trainer.headless.view_questions import ALL, LAYER, Shown
 from tui_trainer.protocol.exhibit import Exhibit, Words
-from tui_trainer.render.plain_exhibit import value_text
+from tui_trainer.render.plain_exhibit import set_to
 from tui_trainer.render.svg.document import answered, exhibit_svg
 
 LONGEST = 60
@@ -31,7 +31,7 @@ def view_svg(found: Evaluation, shown: Shown, exhibit: Exhibit) -> str:
     """Return one exhibit of a view as an SVG document, with its run, result and controls."""
     view, layer = shown.view, _layer(exhibit)
     title = f"{view.title}, {layer}" if shown.others and layer else view.title
-    values = " · ".join(f"{each.label} {value_text(each.value)}" for each in exhibit.controls)
+    values = " · ".join(f"{each.label} {set_to(each)}" for each in exhibit.controls)
     source = f"run {found.run}: {about(found)}; {found.images} images"
     blocks = [Words(text=source, tone="muted"), *answered(exhibit)]
     if values:
@@ -42,7 +42,7 @@ def view_svg(found: Evaluation, shown: Shown, exhibit: Exhibit) -> str:
 
 def _layer(exhibit: Exhibit) -> str:
     """Return the name of the shown layer; empty for none, and for all of them."""
-    layers = (value_text(each.value) for each in exhibit.controls if each.name == LAYER)
+    layers = (set_to(each) for each in exhibit.controls if each.name == LAYER)
     return next((layer for layer in layers if layer != ALL), "")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from tui_trainer.protocol.class_names import class_name, class_number
 from tui_trainer.protocol.diagnosis import Severity
 
 Tone = Severity | Literal["plain", "muted", "title"]
@@ -34,6 +35,7 @@ class Control:
         steps: The values that keys select, in order; a typed number may lie between them.
         low: The smallest number that may be typed; None if nothing can be typed.
         high: The largest one.
+        class_names: The names of the classes that its numbers stand for; empty for other numbers.
     """
 
     name: str
@@ -42,6 +44,22 @@ class Control:
     steps: tuple[Value, ...]
     low: float | None = None
     high: float | None = None
+    class_names: tuple[str, ...] = ()
+
+    def name_of(self, value: Value) -> str | None:
+        """Return the name of the class that a value stands for; None for other values."""
+        is_named = not isinstance(value, str) and 0 <= value < len(self.class_names)
+        return class_name(self.class_names, int(value)) if is_named else None
+
+    @property
+    def known_names(self) -> list[str]:
+        """The names of the classes that it can be set to, in the order of its steps."""
+        return [name for step in self.steps if (name := self.name_of(step)) is not None]
+
+    def class_called(self, word: str) -> float | None:
+        """Return the step that stands for the class of that name; None if there is none."""
+        number = class_number(self.class_names, word)
+        return None if number is None or number not in self.steps else float(number)
 
     def turned(self, direction: int) -> Value:
         """Return the next step up (1) or down (-1); the current value if there is none.
@@ -352,6 +370,13 @@ def counting(
     return Control(name=name, label=label, value=steps[0] if value is None else value, steps=steps)
 
 
+def of_classes(
+    name: str, label: str, names: tuple[str, ...], classes: int, *, value: float | None = None
+) -> Control:
+    """Return a control of a class: its values are numbers, shown and set as names if it has any."""
+    return replace(counting(name, label, classes, value=value), class_names=names)
+
+
 def at(control: Control, value: Value) -> Control:
     """Return a control with another value."""
     return replace(control, value=value if isinstance(value, str) else float(value))
@@ -361,7 +386,8 @@ def chosen_number(choices: Choices, control: Control) -> float:
     """Return the chosen number of a control, clamped to its limits."""
     value = choices.get(control.name, control.value)
     if isinstance(value, str):
-        return float(control.value)
+        called = control.class_called(value)
+        return float(control.value) if called is None else called
     numbers = [step for step in control.steps if not isinstance(step, str)]
     low = control.low if control.low is not None else min(numbers)
     high = control.high if control.high is not None else max(numbers)

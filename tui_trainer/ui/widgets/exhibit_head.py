@@ -133,8 +133,9 @@ def head_lines(view: ExhibitView, width: int) -> Lines:
 
 def _control_cells(control: Control, *, is_chosen: bool) -> list[Cell]:
     """Return a control of constant width; arrows show in which directions it can change."""
-    room = max(columns(value_text(step)) for step in (*control.steps, control.value))
-    value = value_text(control.value)
+    texts = (control.name_of(each) or value_text(each) for each in control.steps)
+    value = control.name_of(control.value) or value_text(control.value)
+    room = max(columns(text) for text in (*texts, value))
     down, up = (control.turned(way) != control.value for way in (-1, 1))
     return [
         Cell("▸ " if is_chosen else "  ", style="title"),
