@@ -22,9 +22,10 @@ from tui_trainer.models.copies import copy_model
 from tui_trainer.models.modes import begin_training
 from tui_trainer.models.rng import seed_all
 from tui_trainer.models.tensors import probabilities_of
+from tui_trainer.protocol.class_names import class_name, full_name
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
-from tui_trainer.protocol.exhibit import Control, Exhibit, counting
+from tui_trainer.protocol.exhibit import Control, Exhibit, counting, of_classes
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.protocol.probed import Probe
 
@@ -59,12 +60,19 @@ class Digit:
         label: Its class.
         pixels: Its grays (H, W) or colors (3, H, W), 0 to 255.
         model_input: The normalized input of the model (1, channels, H, W).
+        name: The name of its class: ``cat``, or ``7``.
     """
 
     number: int
     label: int
     pixels: Tensor
     model_input: Tensor
+    name: str = ""
+
+    @property
+    def caption(self) -> str:
+        """The name of its class as a caption: ``cat``, or ``a 7``."""
+        return f"a {self.label}" if self.name == str(self.label) else self.name
 
     @property
     def size(self) -> tuple[int, int]:
@@ -161,7 +169,24 @@ class Context:
             label=int(split.labels[number]),
             pixels=self.data.pictures(chosen)[0],
             model_input=self.data.prepare(chosen),
+            name=self.class_name(int(split.labels[number])),
         )
+
+    def class_name(self, label: int) -> str:
+        """Return how a class is called where it is shown: ``cat``, or ``7``."""
+        return class_name(self.data.class_names, label)
+
+    def class_control(self, name: str, label: str, value: float | None = None) -> Control:
+        """Return a control of a class of the data."""
+        return of_classes(name, label, self.data.class_names, self.data.classes, value=value)
+
+    def names_of(self, **labels: int) -> dict[str, str | None]:
+        """Return the names of classes for JSON, next to their numbers: ``true_name`` for ``true``.
+
+        Empty if classes have only numbers.
+        """
+        names = self.data.class_names
+        return {f"{key}_name": full_name(names, label) for key, label in labels.items() if names}
 
     def sample(self, count: int, *, training: bool = False) -> Split:
         """Return a stratified sample of ``digits``, or of the training split."""

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from tui_trainer.lab.context import Digit
 from tui_trainer.lab.controls import Controls
+from tui_trainer.protocol.class_names import class_name
 from tui_trainer.protocol.exhibit import Bar, Bars, Picture, Pictures, Words, counting
 from tui_trainer.text.fmt import percent
 
@@ -35,7 +36,7 @@ def digit_picture(
     digit: Digit, caption: str = "", frame: Frame | None = None, *, most: int | None = None
 ) -> Picture:
     """Return an image as a picture; see :func:`image_picture`."""
-    return image_picture(digit.pixels, caption or f"a {digit.label}", frame, most=most)
+    return image_picture(digit.pixels, caption or digit.caption, frame, most=most)
 
 
 def image_picture(
@@ -83,14 +84,18 @@ def probability_bars(
     probabilities: Sequence[float],
     classes: Iterable[int],
     marked: int,
+    names: Sequence[str] = (),
     notes: Callable[[int], str] = lambda place: "",
 ) -> Bars:
-    """Return the probabilities of some classes as bars; ``marked`` is highlighted."""
+    """Return the probabilities of some classes as bars; ``marked`` is highlighted.
+
+    ``names`` are the names of all classes, if they have any.
+    """
     return Bars(
         caption=caption,
         bars=tuple(
             Bar(
-                label=f"{place} {notes(place)}".rstrip(),
+                label=f"{class_name(names, place)} {notes(place)}".rstrip(),
                 share=probabilities[place],
                 number=percent(probabilities[place], 1),
                 is_marked=place == marked,

@@ -76,7 +76,8 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     layer = word_control("layer", (LOGITS, *places))
     place = places.get(name := controls.word(layer))
     total = context.data.classes if place is None else rows[place].output_shape[2]
-    number = controls.whole(counting("unit", "class" if place is None else "unit", total))
+    classes = context.class_control("unit", "class")
+    number = controls.whole(classes if place is None else counting("unit", "unit", total))
     if is_sealed(context, images):
         yield sealed(context)
         return
@@ -120,7 +121,8 @@ def _search(
                 down, along = divmod(int(where[number]), across)
                 box = _box(context, unit, down, along)
                 grays = context.data.pictures(part.images[number : number + 1])[0].float().cpu()
-                new = ActivatingImage(grays, labels[number], value, box)
+                name = context.class_name(labels[number])
+                new = ActivatingImage(grays, labels[number], value, box, name)
                 search.best = sorted([*search.best, new], key=lambda f: -f.value)[:BEST]
         is_first = start == 0
         yield 0.5 * (start + len(part)) / len(sample) if is_first else -1.0
@@ -177,10 +179,12 @@ def _generate(
 def _exhibit(
     context: Context, search: Search, images: str, layer: str, number: int, progress: float | None
 ) -> Exhibit:
-    name = f"{'class' if layer == LOGITS else f'{layer} unit'} {number}"
+    name = f"{layer} unit {number}"
+    if layer == LOGITS:
+        name = f"class {context.class_name(number)}"
     return Exhibit(
-        blocks=_blocks(search, name),
-        result=_result(search, name),
+        blocks=_blocks(context, search, name),
+        result=_result(context, search, name),
         evidence=f"The top images of {plural(len(search.values), f'{images} image')}, step "
         f"{count(context.step)}; generated: {STEPS} steps of gradient ascent from two noise "
         "images.",
@@ -190,7 +194,12 @@ def _exhibit(
             "unit": number,
             "searched": len(search.values),
             "best": [
-                {"true": one.label, "value": one.value, "receptive_field": one.box}
+                {
+                    "true": one.label,
+                    **context.names_of(true=one.label or 0),
+                    "value": one.value,
+                    "receptive_field": one.box,
+                }
                 for one in search.best
             ],
             "generated": [
@@ -201,7 +210,7 @@ def _exhibit(
     )
 
 
-def _blocks(search: Search, name: str) -> tuple[Block, ...]:
+def _blocks(context: Context, search: Search, name: str) -> tuple[Block, ...]:
     if not search.best:
         return (Words(text=f"The activation of {name} cannot be read.", tone="warning"),)
     if not all(map(isfinite, search.values)):
@@ -225,7 +234,7 @@ def _blocks(search: Search, name: str) -> tuple[Block, ...]:
             items=tuple(_framed(one) for one in (shown if is_whole else search.best[: BEST - 2])),
         )
     )
-    return (*blocks, *_by_class(search))
+    return (*blocks, *_by_class(context, search))
 
 
 def _framed(one: ActivatingImage) -> Picture:
@@ -239,25 +248,30 @@ def _framed(one: ActivatingImage) -> Picture:
     return image_picture(one.pixels, one.caption, inside, most=WIDEST)
 
 
-def _by_class(search: Search) -> tuple[Block, ...]:
+def _by_class(context: Context, search: Search) -> tuple[Block, ...]:
     means = search.by_class[:CLASSES]
     most = max((abs(mean) for _, mean in means), default=0.0) or 1.0
     return (
         Bars(
             caption="largest activation on an image, mean by class",
             bars=tuple(
-                Bar(label=str(label), share=max(0.0, mean / most), number=f"{mean:.2f}")
+                Bar(
+                    label=context.class_name(label),
+                    share=max(0.0, mean / most),
+                    number=f"{mean:.2f}",
+                )
                 for label, mean in means
             ),
         ),
     )
 
 
-def _result(search: Search, name: str) -> str:
+def _result(context: Context, search: Search, name: str) -> str:
     if not search.best or not all(map(isfinite, search.values)):
         return f"{name}: no finite activation."
     frequent = Counter(one.label for one in search.best).most_common(3)
-    classes = ", ".join(f"{times} of class {label}" for label, times in frequent)
+    named = ((context.class_name(label or 0), times) for label, times in frequent)
+    classes = ", ".join(f"{times} of class {name}" for name, times in named)
     best = f"Highest activation of {name}: {search.best[0].value:.2f}"
     if search.generated:
         best += f", on a generated image {max(one.value for one in search.generated):.2f}"

@@ -59,7 +59,12 @@ def activation_maps(attributed: AttributedImage, layer: str) -> Parts:
     maps = {class_: cam.enlarged(size) for class_, cam in found.items()}
     bound = max(float(each.max()) for each in maps.values())
     pictures = [
-        picture_of(values, f"class {class_}{_emptiness(found[class_])}", bound, is_signed=False)
+        picture_of(
+            values,
+            f"class {context.class_name(class_)}{_emptiness(found[class_])}",
+            bound,
+            is_signed=False,
+        )
         for class_, values in maps.items()
     ]
     predicted = attributed.prediction.predicted

@@ -60,7 +60,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
         return
     digit = context.digit(number, images)
     attributed = AttributedImage(
-        context, digit, prediction_of(digit, context.model), images, method
+        context, digit, prediction_of(context, digit, context.model), images, method
     )
     if attributed.prediction.is_nonfinite:
         notice = Words(text=attributed.prediction.sentence, tone="error")
@@ -111,16 +111,17 @@ def _occlusion_exhibit(attributed: AttributedImage, found: Occluded, stride: int
     inside = min(found.patch, height - top), min(found.patch, width - left)
     changed = int((found.covered.argmax(dim=1) != predicted).sum())
     tried, most = len(found.covered), found.covered[worst]
-    to = f" (predicted: {int(most.argmax())})" if int(most.argmax()) != predicted else ""
+    name = attributed.context.class_name
+    to = f" (predicted: {name(int(most.argmax()))})" if int(most.argmax()) != predicted else ""
     pictures = [
-        picture_of(values, f"P({class_}) {_points(values)}", float(values.abs().max()))
+        picture_of(values, f"P({name(class_)}) {_points(values)}", float(values.abs().max()))
         for class_, values in maps.items()
     ]
     return attributed.exhibit(
         (attributed.picture((top, left, *inside)), *pictures),
         result=f"{attributed.prediction.sentence} Occluding the framed {inside[0]}×{inside[1]} "
-        f"pixels leaves P({predicted}) at {percent(float(most[predicted]), 1)}{to}. {changed} of "
-        f"{tried} positions change the prediction.",
+        f"pixels leaves P({name(predicted)}) at {percent(float(most[predicted]), 1)}{to}. "
+        f"{changed} of {tried} positions change the prediction.",
         figures={
             "patch": found.patch,
             "stride": stride,
@@ -155,7 +156,12 @@ def _gradients(attributed: AttributedImage) -> Parts:
         yield None
     bound = max(float(each.abs().max()) for each in maps.values())
     pictures = [
-        picture_of(values, f"logit of class {class_}", bound, is_signed=is_signed)
+        picture_of(
+            values,
+            f"logit of class {attributed.prediction.name(class_)}",
+            bound,
+            is_signed=is_signed,
+        )
         for class_, values in maps.items()
     ]
     prediction = attributed.prediction
@@ -184,7 +190,7 @@ def _summary(attributed: AttributedImage, values: Tensor) -> str:
     if attributed.method == INTEGRATED:
         return (
             f"The attributions add up to {float(values.sum()):+.1f}, the change of the logit of "
-            f"class {attributed.prediction.predicted}."
+            f"class {attributed.prediction.name(attributed.prediction.predicted)}."
         )
     total = float(values.abs().sum())
     if attributed.method == INPUT_X_GRADIENT or not total > 0:

@@ -29,7 +29,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     worst = min(there, key=lambda score: score.f1 or 0.0)
     if order == WORST_FIRST:
         per_class.sort(key=lambda score: (score.f1 is None, score.f1))
-    rows = tuple(map(_row, per_class))
+    rows = tuple(_row(context.class_name(score.label), score) for score in per_class)
     blocks: list[Block] = [
         Table(
             caption="in %, with 95 % intervals",
@@ -39,18 +39,19 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
         ),
         _averages(confusion),
     ]
-    if missing := _missing(confusion):
+    if missing := _missing(context, confusion):
         blocks.append(missing)
     yield Exhibit(
         blocks=tuple(blocks),
-        result=f"Class {worst.label} has the lowest F1: {_text(worst.f1, worst.f1_interval)} %.",
+        result=f"Class {context.class_name(worst.label)} has the lowest F1: "
+        f"{_text(worst.f1, worst.f1_interval)} %.",
         evidence=evidence(predictions),
-        opens=_link(confusion, worst, images),
-        figures=figures(confusion),
+        opens=_link(context, confusion, worst, images),
+        figures=figures(context, confusion),
     )
 
 
-def figures(confusion: Confusion) -> Mapping[str, object]:
+def figures(context: Context, confusion: Confusion) -> Mapping[str, object]:
     """Return the metrics and their macro averages as plain numbers; None where undefined."""
     return {
         "images": confusion.total,
@@ -63,6 +64,7 @@ def figures(confusion: Confusion) -> Mapping[str, object]:
         "classes": [
             {
                 "class": score.label,
+                **context.names_of(**{"class": score.label}),
                 "images": score.images,
                 "predicted": score.predicted,
                 "correct": score.correct,
@@ -90,9 +92,9 @@ def _list(interval: Interval | None) -> list[float] | None:
     return None if interval is None else list(interval)
 
 
-def _row(score: ClassMetrics) -> tuple[str, ...]:
+def _row(name: str, score: ClassMetrics) -> tuple[str, ...]:
     return (
-        str(score.label),
+        name,
         count(score.images),
         _text(score.precision, score.precision_interval),
         _text(score.recall, score.recall_interval),
@@ -110,7 +112,7 @@ def _averages(confusion: Confusion) -> Table:
     )
 
 
-def _missing(confusion: Confusion) -> Words | None:
+def _missing(context: Context, confusion: Confusion) -> Words | None:
     """Return which classes have undefined metrics; None if there are none."""
     reasons = []
     for what, without in (
@@ -118,7 +120,7 @@ def _missing(confusion: Confusion) -> Words | None:
         ("never predicted", [score.label for score in confusion.per_class if not score.predicted]),
     ):
         if without:
-            reasons.append(f"{what}: class {', '.join(map(str, without))}")
+            reasons.append(f"{what}: class {', '.join(map(context.class_name, without))}")
     if not reasons:
         return None
     text = f"{'; '.join(reasons)}. An undefined metric is shown as – and counts as 0 in the "
@@ -126,14 +128,15 @@ def _missing(confusion: Confusion) -> Words | None:
     return Words(text=text, tone="muted")
 
 
-def _link(confusion: Confusion, worst: ClassMetrics, images: str) -> Link | None:
+def _link(context: Context, confusion: Confusion, worst: ClassMetrics, images: str) -> Link | None:
     """Return a link to the most frequent confusion that the worst class is part of."""
     pairs = confusion.worst_pairs()
     involved = [pair for pair in pairs if worst.label in pair[:2]]
     if not involved:
         return None
     label, predicted, wrong = involved[0]
-    hint = f"the {plural(wrong, 'image')} of true {label}, predicted {predicted}"
+    true, as_ = context.class_name(label), context.class_name(predicted)
+    hint = f"the {plural(wrong, 'image')} of true {true}, predicted {as_}"
     return link_to("misclassified", hint, images=images, true=label, predicted=predicted)
 
 

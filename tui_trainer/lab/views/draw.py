@@ -14,6 +14,7 @@ from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, word_control
 from tui_trainer.lab.drawing import image_picture, nonfinite_notice, probability_bars
 from tui_trainer.lab.views.checkpoint_models import chosen, is_loaded, saved_model_of
+from tui_trainer.protocol.class_names import class_name, full_name
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.exhibit import Bars, Block, Exhibit, Pictures, Table, Words
 from tui_trainer.protocol.strokes import Drawing, drawing_of
@@ -46,12 +47,14 @@ class CheckpointPrediction:
         step: The training step of its weights.
         probabilities: The probability of each class.
         error: Why there are none; empty if there are.
+        class_names: The names of all classes, if they have any.
     """
 
     name: str
     step: int
     probabilities: tuple[float, ...]
     error: str = ""
+    class_names: tuple[str, ...] = ()
 
     @property
     def ranked(self) -> tuple[int, ...]:
@@ -61,12 +64,19 @@ class CheckpointPrediction:
         places = range(len(self.probabilities))
         return tuple(sorted(places, key=lambda place: -self.probabilities[place]))
 
+    @property
+    def name_of_class(self) -> dict[str, str | None]:
+        """The name of the predicted class for JSON; empty if classes have only numbers."""
+        if not self.class_names or not self.ranked:
+            return {}
+        return {"class_name": full_name(self.class_names, self.ranked[0])}
+
     def text(self, place: int) -> str:
         """Return a class by its rank from 0 with its probability; a dash if there is none."""
         if place >= len(self.ranked):
             return "—"
         best = self.ranked[place]
-        return f"{best}, {percent(self.probabilities[best], 1)}"
+        return f"{class_name(self.class_names, best)}, {percent(self.probabilities[best], 1)}"
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
@@ -83,7 +93,12 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
         yield Exhibit(blocks=(Words(text=_HOW),), figures={"blank": True})
         return
     probabilities = context.probabilities(digit[None].to(context.device))[0]
-    predictions = [CheckpointPrediction(NOW, context.step, tuple(probabilities.tolist()))]
+    names_of_classes = context.data.class_names
+    predictions = [
+        CheckpointPrediction(
+            NOW, context.step, tuple(probabilities.tolist()), class_names=names_of_classes
+        )
+    ]
     names = chosen(context.checkpoints, MOST_CHECKPOINTS)
     for name in names:
         if not is_loaded(context.checkpoints[name], context.config.model):
@@ -109,7 +124,10 @@ def _predict(context: Context, name: str, digit: Tensor) -> CheckpointPrediction
         saved_model = saved_model_of(path, context.config.model)
         if saved_model.image_size != len(digit):
             raise InputError(f"needs {saved_model.image_size}×{saved_model.image_size} pixels")
-        return CheckpointPrediction(name, saved_model.step, saved_model.probabilities(digit))
+        probabilities = saved_model.probabilities(digit)
+        return CheckpointPrediction(
+            name, saved_model.step, probabilities, class_names=context.data.class_names
+        )
     except InputError as error:
         return CheckpointPrediction(name, 0, (), str(error).removeprefix(f"{printable(path)}: "))
 
@@ -149,10 +167,10 @@ def _bars(now: CheckpointPrediction) -> Bars:
     classes = now.ranked[:MOST_BARS]
     if len(classes) == len(now.probabilities):
         return probability_bars(
-            "class probabilities", now.probabilities, sorted(classes), classes[0]
+            "class probabilities", now.probabilities, sorted(classes), classes[0], now.class_names
         )
     caption = f"class probabilities: the {MOST_BARS} highest"
-    return probability_bars(caption, now.probabilities, classes, classes[0])
+    return probability_bars(caption, now.probabilities, classes, classes[0], now.class_names)
 
 
 def _table(predictions: Sequence[CheckpointPrediction]) -> Table:
@@ -183,6 +201,7 @@ def _figures(
                 "weights": each.name,
                 "step": each.step,
                 "class": each.ranked[0] if each.ranked else None,
+                **each.name_of_class,
                 "probabilities": list(each.probabilities),
             }
             for each in predictions

@@ -36,7 +36,7 @@ def error_gallery(context: Context, predictions: Predictions, controls: Controls
                 caption=f"{caption}, highest loss first",
                 items=tuple(_picture(context, predictions, each, len(shown)) for each in shown),
             ),
-            _table(predictions, shown),
+            _table(context, predictions, shown),
         )
     return Exhibit(
         blocks=blocks,
@@ -66,10 +66,11 @@ def _picture(context: Context, predictions: Predictions, number: int, total: int
     pixels = context.data.pictures(images)[0]
     largest = min(WIDEST, max(pixels.shape[-2:]))
     side = WIDEST if total * largest**2 <= PIXELS else LEAST_SIDE
+    true, as_ = context.class_name(label), context.class_name(predicted)
     likely = float(predictions.true_probability[number]), float(predictions.confidence[number])
     return image_picture(
         pixels,
-        f"{_kept(f'true {label}', likely[0])}, {_kept(f'predicted {predicted}', likely[1])}",
+        f"{_kept(f'true {true}', likely[0])}, {_kept(f'predicted {as_}', likely[1])}",
         most=side,
     )
 
@@ -79,7 +80,7 @@ def _kept(class_: str, probability: float) -> str:
     return f"{class_}: {gallery.share(probability)}".replace(" ", "\u00a0")
 
 
-def _table(predictions: Predictions, numbers: Sequence[int]) -> Table:
+def _table(context: Context, predictions: Predictions, numbers: Sequence[int]) -> Table:
     each = losses(predictions)
     return Table(
         caption="",
@@ -88,9 +89,9 @@ def _table(predictions: Predictions, numbers: Sequence[int]) -> Table:
             (
                 str(rank),
                 f"#{number}",
-                str(int(predictions.labels[number])),
+                context.class_name(int(predictions.labels[number])),
                 percent(float(predictions.true_probability[number])),
-                str(int(predictions.predicted[number])),
+                context.class_name(int(predictions.predicted[number])),
                 percent(float(predictions.confidence[number])),
                 loss(float(each[number])).strip(),
             )

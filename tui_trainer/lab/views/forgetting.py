@@ -91,18 +91,19 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     kind = controls.word(KIND)
     blocks, opens = _pictures(context, record, labels, kind, ranked[kind], controls)
     yield Exhibit(
-        blocks=(*blocks, _counts(kinds), _by_class(kinds, labels, context.data.classes)),
+        blocks=(*blocks, _counts(kinds), _by_class(context, kinds, labels)),
         result=f"{plural(len(ranked[FORGOTTEN]), 'image')} forgotten, "
         f"{count(len(ranked[NEVER]))} never learned, "
         f"{count(len(ranked[UNSTABLE]))} unstable, of {count(len(labels))}.",
         evidence=_evidence(record, len(labels)),
         opens=opens,
-        figures=figures(record, labels, context.data.classes),
+        figures=figures(context, record, labels),
     )
 
 
-def figures(record: ExampleForgetting, labels: Tensor, classes: int) -> Mapping[str, object]:
+def figures(context: Context, record: ExampleForgetting, labels: Tensor) -> Mapping[str, object]:
     """Return the counts by kind and class, and the images of the small kinds."""
+    classes = context.data.classes
     kinds = kinds_of(record)
     return {
         "images": len(labels),
@@ -114,7 +115,9 @@ def figures(record: ExampleForgetting, labels: Tensor, classes: int) -> Mapping[
             for kind, which in kinds.items()
         },
         **{
-            _name(kind): [_record_of(record, labels, number) for number in _ranked(record, which)]
+            _name(kind): [
+                _record_of(context, record, labels, number) for number in _ranked(record, which)
+            ]
             for kind, which in kinds.items()
             if kind in KIND.steps
         },
@@ -125,11 +128,18 @@ def _name(kind: str) -> str:
     return kind.replace(" ", "_").replace("-", "_")
 
 
-def _record_of(record: ExampleForgetting, labels: Tensor, number: int) -> Mapping[str, int | None]:
+def _record_of(
+    context: Context, record: ExampleForgetting, labels: Tensor, number: int
+) -> Mapping[str, object]:
     counts = record.counts(number)
     last = counts.pop("predicted")
     predicted = None if last == NO_CLASS else last
-    return {"image": number, "true": int(labels[number]), "predicted": predicted, **counts}
+    label = int(labels[number])
+    return {
+        **{"image": number, "true": label, "predicted": predicted},
+        **context.names_of(true=label, predicted=last),
+        **counts,
+    }
 
 
 def _unavailable(context: Context) -> Exhibit | None:
@@ -176,7 +186,7 @@ def _pictures(
     if not numbers:
         return (Words(text=f"No image is {kind} ({ABOUT[kind]})."),), None
     page = gallery.page_of(numbers, controls)
-    captions = {number: _caption(record, labels, number) for number in page.numbers}
+    captions = {number: _caption(context, record, labels, number) for number in page.numbers}
     pictures = Pictures(
         caption=f"{kind}: {ABOUT[kind]}; {count(len(numbers))}, most forgetting events first",
         items=gallery.thumbnails(context, VALIDATION, captions, page.chosen),
@@ -185,11 +195,12 @@ def _pictures(
     return (pictures,), link_to("attribution", hint, images=VALIDATION, digit=page.chosen)
 
 
-def _caption(record: ExampleForgetting, labels: Tensor, number: int) -> str:
+def _caption(context: Context, record: ExampleForgetting, labels: Tensor, number: int) -> str:
     counts = record.counts(number)
     predicted, events = counts["predicted"], counts["forgetting_events"]
-    class_ = "none" if predicted == NO_CLASS else f"{predicted}"
-    parts = [f"#{number} true {int(labels[number])}, predicted {class_}"]
+    class_ = "none" if predicted == NO_CLASS else context.class_name(predicted)
+    true = context.class_name(int(labels[number]))
+    parts = [f"#{number} true {true}, predicted {class_}"]
     if events:
         parts.append(f"forgotten {'once' if events == 1 else f'{events}×'}")
     since = counts["wrong_since"]
@@ -209,13 +220,15 @@ def _counts(kinds: Mapping[str, Tensor]) -> Table:
     )
 
 
-def _by_class(kinds: Mapping[str, Tensor], labels: Tensor, classes: int) -> Table:
+def _by_class(context: Context, kinds: Mapping[str, Tensor], labels: Tensor) -> Table:
+    classes = context.data.classes
     shown = [kind for kind in kinds if kind != ALWAYS_CORRECT]
     columns = [torch.bincount(labels[kinds[kind]], minlength=classes).tolist() for kind in shown]
     return Table(
         caption="images of each class",
         heads=("class", *(SHORT[kind] for kind in shown)),
         rows=tuple(
-            (str(each), *(count(column[each]) for column in columns)) for each in range(classes)
+            (context.class_name(each), *(count(column[each]) for column in columns))
+            for each in range(classes)
         ),
     )

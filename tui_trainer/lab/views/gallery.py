@@ -121,7 +121,8 @@ def captions(context: Context, predictions: Predictions, numbers: Sequence[int])
     for number in numbers:
         label, predicted = int(predictions.labels[number]), int(predictions.predicted[number])
         confidence = share(float(predictions.confidence[number]))
-        texts[number] = f"#{number} true {label}, predicted {predicted} {confidence}"
+        true, as_ = context.class_name(label), context.class_name(predicted)
+        texts[number] = f"#{number} true {true}, predicted {as_} {confidence}"
         if has_history(context.forgetting, predictions.images) and label != predicted:
             epoch = int(context.forgetting.row("wrong_since")[number])
             texts[number] += f" since epoch {epoch}" if epoch else " since this epoch"
@@ -210,6 +211,7 @@ def image_records(
             "image": number,
             "true": label,
             "predicted": predicted,
+            **context.names_of(true=label, predicted=predicted),
             "loss": loss,
             "probabilities": probabilities,
             "history": history(context, predictions.images, number),

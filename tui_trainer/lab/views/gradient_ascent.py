@@ -52,17 +52,20 @@ class ActivatingImage:
         value: The activation.
         box: Top, left, height and width of the receptive field in pixels; it may extend beyond the
             image. None where it is not defined.
+        name: The name of the class: ``cat``, or ``7``.
     """
 
     pixels: Tensor
     label: int | None
     value: float
     box: tuple[int, int, int, int] | None
+    name: str = ""
 
     @property
     def caption(self) -> str:
         """The class and the activation."""
-        return f"{'generated' if self.label is None else f'a {self.label}'}: {self.value:.2g}"
+        class_ = f"a {self.label}" if self.name == str(self.label) else self.name
+        return f"{'generated' if self.label is None else class_}: {self.value:.2g}"
 
     @property
     def is_whole(self) -> bool:

@@ -45,7 +45,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
         ),
         result=_result(predictions),
         evidence=evidence(predictions),
-        opens=link(predictions, page.chosen, images),
+        opens=link(context, predictions, page.chosen, images),
         figures={
             "images": len(predictions.labels),
             "mean_loss": float(losses(predictions).mean()),
@@ -54,11 +54,12 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     )
 
 
-def link(predictions: Predictions, number: int, images: str) -> Link:
+def link(context: Context, predictions: Predictions, number: int, images: str) -> Link:
     """Return a link to an image in its cell of the confusion matrix."""
     label, predicted = int(predictions.labels[number]), int(predictions.predicted[number])
     place = in_cell(predictions, label, predicted).index(number) + 1
-    hint = f"#{number}, true {label}, predicted {predicted}, and its probabilities"
+    true, as_ = context.class_name(label), context.class_name(predicted)
+    hint = f"#{number}, true {true}, predicted {as_}, and its probabilities"
     return link_to(
         "misclassified", hint, images=images, true=label, predicted=predicted, digit=place
     )
@@ -81,12 +82,13 @@ def _table(context: Context, predictions: Predictions, page: gallery.Page) -> Ta
     rows = []
     for place, number in enumerate(page.numbers, page.first):
         label, predicted = int(predictions.labels[number]), int(predictions.predicted[number])
+        true, as_ = context.class_name(label), context.class_name(predicted)
         row = [
             str(place),
             f"#{number}",
             loss(float(each[number])).strip(),
-            f"{label} {gallery.share(float(predictions.true_probability[number]))}",
-            f"{predicted} {gallery.share(float(predictions.confidence[number]))}",
+            f"{true} {gallery.share(float(predictions.true_probability[number]))}",
+            f"{as_} {gallery.share(float(predictions.confidence[number]))}",
         ]
         rows.append((*row, _since(context, number)) if has_history else tuple(row))
     heads = (

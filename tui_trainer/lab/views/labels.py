@@ -108,7 +108,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
         result=f"{plural(len(found.numbers), 'label issue')} in {count(total)} images: {share}; "
         f"about {found.expected:.0f} are expected from ordinary errors of the network.",
         evidence=evidence(predictions),
-        opens=link(predictions, page.chosen, images) if page else None,
+        opens=link(context, predictions, page.chosen, images) if page else None,
         figures=figures(context, predictions, found),
     )
 
@@ -149,7 +149,7 @@ def _blocks(
         caption="label issues, largest margin first: check them by eye",
         items=gallery.thumbnails(context, predictions.images, captions, page.chosen),
     )
-    return (pictures, *words, _pairs(predictions, found))
+    return (pictures, *words, _pairs(context, predictions, found))
 
 
 def _words(context: Context, predictions: Predictions, found: LabelIssues) -> tuple[Words, ...]:
@@ -180,7 +180,7 @@ def _words(context: Context, predictions: Predictions, found: LabelIssues) -> tu
     return (*texts, Words(text=how, tone="muted"))
 
 
-def _pairs(predictions: Predictions, found: LabelIssues) -> Table:
+def _pairs(context: Context, predictions: Predictions, found: LabelIssues) -> Table:
     """Return the number of issues by label and predicted class, the most frequent first."""
     counts: dict[tuple[int, int], int] = {}
     for number in found.numbers:
@@ -191,6 +191,7 @@ def _pairs(predictions: Predictions, found: LabelIssues) -> Table:
         caption="label issues by label and predicted class",
         heads=("label", "predicted", "issues"),
         rows=tuple(
-            (str(label), str(predicted), count(some)) for (label, predicted), some in ranked[:8]
+            (context.class_name(label), context.class_name(predicted), count(some))
+            for (label, predicted), some in ranked[:8]
         ),
     )

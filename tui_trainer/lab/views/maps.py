@@ -58,7 +58,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
         return
     digit = context.digit(number, images)
     seen = subject(context)
-    prediction, walk = prediction_of(digit, seen.model), walk_of(seen, digit)
+    prediction, walk = prediction_of(context, digit, seen.model), walk_of(seen, digit)
     yield None
     names = (ALL, *(maps.row.name for maps in walk))
     name = controls.word(word_control("layer", names, value=ALL))

@@ -41,23 +41,24 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
         yield error_gallery(context, predictions, controls)
         return
     confusion = confusion_of(predictions, context.data.classes)
-    label, predicted = chosen_cell(confusion, controls)
+    label, predicted = chosen_cell(context, confusion, controls)
     controls.add(_true_control(context), label)
     numbers = in_cell(predictions, label, predicted)
     yield None
     place = controls.whole(counting("digit", "digit", max(1, len(numbers)), first=1)) - 1
     if not numbers:
-        yield _empty(predictions, label, predicted)
+        yield _empty(context, predictions, label, predicted)
         return
     chosen = numbers[place]
     yield Exhibit(
         blocks=_blocks(context, predictions, numbers, place),
-        result=_result(confusion, label, predicted),
+        result=_result(context, confusion, label, predicted),
         evidence=evidence(predictions),
         opens=link_to("attribution", f"the attribution of #{chosen}", images=images, digit=chosen),
         figures={
             "true": label,
             "predicted": predicted,
+            **context.names_of(true=label, predicted=predicted),
             "count": len(numbers),
             "chosen": chosen,
             "digits": gallery.image_records(context, predictions, numbers),
@@ -67,18 +68,25 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
 
 def _true_control(context: Context) -> Control:
     """Return the control of the true class, with all of them after the last one."""
-    control = counting("true", "true", context.data.classes)
+    control = context.class_control("true", "true")
     return replace(control, steps=(*control.steps, ALL))
 
 
-def _empty(predictions: Predictions, label: int, predicted: int) -> Exhibit:
+def _empty(context: Context, predictions: Predictions, label: int, predicted: int) -> Exhibit:
     """Return what is shown for an empty cell."""
-    text = f"No {predictions.images} image of class {label} is predicted as {predicted}."
+    true, as_ = context.class_name(label), context.class_name(predicted)
+    text = f"No {predictions.images} image of class {true} is predicted as {as_}."
     return Exhibit(
         blocks=(Words(text=text),),
         result=text,
         evidence=evidence(predictions),
-        figures={"true": label, "predicted": predicted, "count": 0, "digits": []},
+        figures={
+            "true": label,
+            "predicted": predicted,
+            **context.names_of(true=label, predicted=predicted),
+            "count": 0,
+            "digits": [],
+        },
     )
 
 
@@ -88,6 +96,7 @@ def _blocks(
     """Return one image of a cell, and the page of thumbnails that contains it."""
     chosen = numbers[place]
     label, predicted = int(predictions.labels[chosen]), int(predictions.predicted[chosen])
+    true, as_ = context.class_name(label), context.class_name(predicted)
     first = place - place % PER_PAGE
     shown = gallery.captions(context, predictions, numbers[first : first + PER_PAGE])
     where = f"{count(first + 1)} to {count(first + len(shown))} of {count(len(numbers))}"
@@ -96,34 +105,38 @@ def _blocks(
             caption="",
             items=(digit_picture(context.digit(chosen, predictions.images), f"#{chosen}"),),
         ),
-        Words(text=_sentence(predictions, chosen, gallery.past(context, predictions, chosen))),
-        _bars(predictions, chosen),
+        Words(text=_sentence(context, predictions, chosen)),
+        _bars(context, predictions, chosen),
         Pictures(
-            caption=f"true {label}, predicted {predicted}: {where}, highest loss first",
+            caption=f"true {true}, predicted {as_}: {where}, highest loss first",
             items=gallery.thumbnails(context, predictions.images, shown, chosen),
         ),
     )
 
 
-def _result(confusion: Confusion, label: int, predicted: int) -> str:
+def _result(context: Context, confusion: Confusion, label: int, predicted: int) -> str:
     """Return the number of images in the cell, and its share of the true class."""
     cell, total = confusion.counts[label][predicted], confusion.images[label]
+    true, as_ = context.class_name(label), context.class_name(predicted)
     return (
-        f"{count(cell)} of {count(total)} images of class {label} are predicted as {predicted}: "
+        f"{count(cell)} of {count(total)} images of class {true} are predicted as {as_}: "
         f"{percent(cell / total)} {interval(wilson(cell, total))}."
     )
 
 
-def _sentence(predictions: Predictions, number: int, history: str) -> str:
+def _sentence(context: Context, predictions: Predictions, number: int) -> str:
+    history = gallery.past(context, predictions, number)
     label, predicted = int(predictions.labels[number]), int(predictions.predicted[number])
+    name = context.class_name(label)
     confidence = percent(float(predictions.confidence[number]), 1)
     if label == predicted:
-        return f"True class {label}, predicted with confidence {confidence}: {history}."
+        return f"True class {name}, predicted with confidence {confidence}: {history}."
     true = percent(float(predictions.true_probability[number]), 1)
-    return f"True class {label} ({true}), predicted {predicted} ({confidence}): {history}."
+    as_ = context.class_name(predicted)
+    return f"True class {name} ({true}), predicted {as_} ({confidence}): {history}."
 
 
-def _bars(predictions: Predictions, number: int) -> Bars:
+def _bars(context: Context, predictions: Predictions, number: int) -> Bars:
     label, predicted = int(predictions.labels[number]), int(predictions.predicted[number])
     probabilities = predictions.probabilities[number].tolist()
     classes = range(len(probabilities))
@@ -138,5 +151,6 @@ def _bars(predictions: Predictions, number: int) -> Bars:
         probabilities,
         shown,
         label,
+        context.data.class_names,
         lambda each: " ".join(["true"] * (each == label) + ["predicted"] * (each == predicted)),
     )

@@ -137,7 +137,7 @@ def _follow(context: Context, perturbation: Perturbation, trace: Trace) -> None:
         for step in (POINTS // 2, POINTS - 1):
             predicted = int(probabilities[step].argmax())
             strength = perturbation.strength_text(round(strengths[step], 2))
-            what = f"{variant_name} {strength}: {predicted}"
+            what = f"{variant_name} {strength}: {context.class_name(predicted)}"
             trace.changed.append(
                 (changed[step], f"{what}, {percent(float(probabilities[step, predicted]), 0)}")
             )
@@ -186,12 +186,12 @@ def _accuracy(correct: int, total: int) -> str:
 
 def _traced(found: Accuracies, trace: Trace) -> tuple[Block, ...]:
     """Return curves and pictures of the one image."""
-    label = trace.digit.label
     units = " or ".join(dict.fromkeys(c.unit for c in found.tried if c.kind == trace.kind))
     pictures = [image_picture(grays, caption) for grays, caption in _few(trace.changed)]
     return (
         Curves(
-            caption=f"image #{trace.digit.number}: probability of the true class {label}",
+            caption=f"image #{trace.digit.number}: probability of the true class "
+            f"{trace.digit.name}",
             x_label=f"{trace.kind}, {units}",
             curves=tuple(trace.curves),
         ),

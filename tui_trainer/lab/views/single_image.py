@@ -13,6 +13,7 @@ from tui_trainer.lab.controls import Controls, link_to
 from tui_trainer.lab.drawing import WIDEST, digit_picture, map_picture, probability_bars, shrunk
 from tui_trainer.lab.predictions import TEST
 from tui_trainer.models.tensors import probabilities_of
+from tui_trainer.protocol.class_names import class_name, full_name
 from tui_trainer.protocol.exhibit import Bars, Block, Exhibit, Picture, Pictures, Words, counting
 from tui_trainer.text.fmt import count, percent
 
@@ -47,10 +48,16 @@ class Prediction:
     Attributes:
         label: The true class.
         probabilities: The probability of each class.
+        class_names: The names of all classes, if they have any.
     """
 
     label: int
     probabilities: tuple[float, ...]
+    class_names: tuple[str, ...] = ()
+
+    def name(self, class_: int) -> str:
+        """Return how a class is called."""
+        return class_name(self.class_names, class_)
 
     @property
     def order(self) -> list[int]:
@@ -73,34 +80,40 @@ class Prediction:
         """The prediction in a sentence, with the true class if it differs."""
         if self.is_nonfinite:
             return "The logits are not finite: the run diverged."
-        text = f"Predicted {self.predicted} ({percent(self.probabilities[self.predicted], 1)})"
+        share = percent(self.probabilities[self.predicted], 1)
+        text = f"Predicted {self.name(self.predicted)} ({share})"
         if self.predicted == self.label:
             return f"{text}: correct."
         share = percent(self.probabilities[self.label], 1)
-        return f"{text}; true class {self.label} ({share})."
+        return f"{text}; true class {self.name(self.label)} ({share})."
 
     def bars(self, most: int) -> Bars:
         """Return the most probable classes as bars, the true one marked and always included."""
         shown = self.order[:most]
         if self.label not in shown:
             shown[-1] = self.label
-        return probability_bars("class probabilities", self.probabilities, shown, self.label)
+        return probability_bars(
+            "class probabilities", self.probabilities, shown, self.label, self.class_names
+        )
 
     @property
     def figures(self) -> Mapping[str, object]:
         """The prediction as plain numbers."""
+        labels = {"true": self.label, "predicted": self.predicted}
+        names = self.class_names
         return {
-            "true": self.label,
-            "predicted": self.predicted,
+            **labels,
+            **{f"{key}_name": full_name(names, label) for key, label in labels.items() if names},
             "probabilities": list(self.probabilities),
         }
 
 
-def prediction_of(digit: Digit, model: nn.Module) -> Prediction:
+def prediction_of(context: Context, digit: Digit, model: nn.Module) -> Prediction:
     """Return the prediction of a model for one image."""
     with torch.no_grad():
         logits: Tensor = model(digit.model_input)
-    return Prediction(digit.label, tuple(probabilities_of(logits.float())[0].tolist()))
+    probabilities = tuple(probabilities_of(logits.float())[0].tolist())
+    return Prediction(digit.label, probabilities, context.data.class_names)
 
 
 def chosen_digit(context: Context, images: str, controls: Controls) -> int:

@@ -11,13 +11,15 @@ from torch.nn import functional
 
 from tui_trainer.anatomy.review.design import Design, is_norm, is_weighted
 from tui_trainer.lab.compare import Evaluations, arm, compare
-from tui_trainer.lab.context import DIGIT, Context
+from tui_trainer.lab.context import DIGIT, Context, Digit
 from tui_trainer.lab.controls import Controls, number_control
 from tui_trainer.lab.drawing import alone, nonfinite_notice
 from tui_trainer.lab.lessons.batch_norm_distance.arithmetic import best_possible
 from tui_trainer.lab.trial import Arm
+from tui_trainer.protocol.class_names import class_names
 from tui_trainer.protocol.exhibit import Bar, Bars, Block, Exhibit, Table, Words
-from tui_trainer.text.fmt import clip, plural
+from tui_trainer.text.fmt import clip, columns, plural
+from tui_trainer.text.lines import padded
 
 SAMPLE_SIZE = 400
 """Validation images from which the other images of a batch are drawn."""
@@ -86,8 +88,8 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
         )
         return
     yield Exhibit(
-        blocks=(_bars(sample), picture, *_where(context)),
-        result=_result(sample),
+        blocks=(_bars(context, sample), picture, *_where(context)),
+        result=_result(sample, digit),
         evidence=_uncertainty(sample, context),
         trains=trains,
     )
@@ -120,13 +122,15 @@ def _batch_normed(batches: Tensor) -> Tensor:
     return (batches - mean) / (variance + EPSILON).sqrt()
 
 
-def _bars(sample: NormedDigit) -> Bars:
+def _bars(context: Context, sample: NormedDigit) -> Bars:
+    names = class_names(context.data.class_names, context.data.classes)
+    across = max(map(columns, names))
     normed = sample.normed_probabilities
     return Bars(
         caption=f"p as it is → after the norm: mean [min, max] of {DRAWS} batches; ▸ is true",
         bars=tuple(
             Bar(
-                label=f"{label}  z {logit:+z6.2f} → {z:+z5.2f}",
+                label=f"{padded(names[label], across)}  z {logit:+z6.2f} → {z:+z5.2f}",
                 share=float(p.mean()),
                 number=f"p {plain:.3f} → {p.mean():.3f} [{p.min():.3f}, {p.max():.3f}]",
                 is_marked=label == sample.label,
@@ -144,11 +148,11 @@ def _bars(sample: NormedDigit) -> Bars:
     )
 
 
-def _result(sample: NormedDigit) -> str:
+def _result(sample: NormedDigit, digit: Digit) -> str:
     plain = float(sample.probabilities[sample.label])
     normed = sample.normed_probabilities[:, sample.label]
     return (
-        f"Without batch norm this {sample.label} has the probability {plain:.3f} in any batch. "
+        f"Without batch norm this {digit.name} has the probability {plain:.3f} in any batch. "
         f"After batch norm with γ = 1 it has {normed.mean():.3f}, from {normed.min():.3f} to "
         f"{normed.max():.3f} depending on the rest of the batch (standard deviation "
         f"{normed.std(correction=0):.3f})."

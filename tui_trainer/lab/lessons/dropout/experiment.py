@@ -171,7 +171,7 @@ def _confidence(probabilities: Tensor, digit: Digit) -> Bars:
         ("highest", masked[-1]),
     )
     return Bars(
-        caption=f"probability of the true class, {digit.label}, with {PREDICTIONS} masks",
+        caption=f"probability of the true class, {digit.name}, with {PREDICTIONS} masks",
         bars=tuple(
             Bar(label=f"{label:10}", share=p, number=f"{p:.4f}", is_marked=label == "evaluation")
             for label, p in rows

@@ -13,7 +13,10 @@ from tui_trainer.lab.controls import Controls, number_control, word_control
 from tui_trainer.lab.drawing import alone, nonfinite_notice
 from tui_trainer.lab.lessons.softmax.arithmetic import cross_entropy, logit_gradient, softmax
 from tui_trainer.lab.samples import affordable
+from tui_trainer.protocol.class_names import class_names
 from tui_trainer.protocol.exhibit import Bar, Bars, Exhibit, Words
+from tui_trainer.text.fmt import columns
+from tui_trainer.text.lines import padded
 
 MIN_IMAGES, MAX_IMAGES = 400, 1_000
 """Images that are searched for misclassified ones, as many as there is time for."""
@@ -34,9 +37,11 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
         return
     probabilities = softmax(logits, temperature)
     gradient = logit_gradient(probabilities, digit.label, temperature)
+    names = class_names(context.data.class_names, len(logits))
+    across = max(map(columns, names))
     bars = tuple(
         Bar(
-            label=f"{label}  z {logit:+z7.2f}",
+            label=f"{padded(names[label], across)}  z {logit:+z7.2f}",
             share=p,
             number=f"p {p:.4f}  ∂loss/∂z {slope:+z.4f}",
             is_marked=label == digit.label,
@@ -49,7 +54,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
         blocks=(
             alone(digit, f"{context.split_name} image {digit.number}"),
             Words(
-                text=f"True class {digit.label}, predicted {predicted}.",
+                text=f"True class {digit.name}, predicted {names[predicted]}.",
                 tone="ok" if predicted == digit.label else "error",
             ),
             Bars(caption="logit z, probability p, gradient; ▸ is the true class", bars=bars),

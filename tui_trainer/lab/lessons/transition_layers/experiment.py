@@ -89,7 +89,7 @@ def _maps(
         return (nonfinite_notice("the maps"),)
     return (
         Pictures(
-            caption=f"a {digit.label}: the {BEFORE} maps with the highest variance before",
+            caption=f"{digit.caption}: the {BEFORE} maps with the highest variance before",
             items=_highest_variance(before.values, BEFORE),
         ),
         Pictures(
