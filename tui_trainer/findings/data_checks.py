@@ -166,7 +166,7 @@ def label_confusion(history: History) -> FindingRaised | None:
     mixed = mixed_classes(history)
     if data is None or near is None or mixed is None:
         return _confused_by_model(history)
-    label, other = mixed.pair
+    label, other = map(history.class_name, mixed.pair)
     is_shown = neighborhoods.is_pure(data.val_within, mixed)
     evidence = (
         f"at the core of class {label}, far from other classes, {fmt.percent(mixed.share, 0)} of "
@@ -186,7 +186,7 @@ def label_confusion(history: History) -> FindingRaised | None:
         evidence=evidence,
         causes=(confused,) if is_shown else (confused, overlap),
         step=0,
-        plot=tuple(float(count) for count in near.core_votes[label]),
+        plot=tuple(float(count) for count in near.core_votes[mixed.pair[0]]),
     )
 
 
@@ -201,11 +201,12 @@ def _confused_by_model(history: History) -> FindingRaised | None:
     first, pair = (_concentrated(sample.confusion) for sample in samples)
     if pair is None or first != pair:
         return None
-    label, other = pair
-    row = samples[-1].confusion[label]
-    low, high = wilson(row[other], sum(row))
+    label, other = map(history.class_name, pair)
+    row = samples[-1].confusion[pair[0]]
+    confused = row[pair[1]]
+    low, high = wilson(confused, sum(row))
     evidence = (
-        f"{row[other]} of {sum(row)} training images of class {label} ([{100 * low:.0f}, "
+        f"{confused} of {sum(row)} training images of class {label} ([{100 * low:.0f}, "
         f"{100 * high:.0f}] %) are classified as {other}; no other two classes are confused half "
         "as often"
     )
@@ -253,7 +254,8 @@ def classes_overlap(history: History) -> FindingRaised | None:
         "image with another label"
     )
     if data.relabeled_pair is not None:
-        label, other, count = data.relabeled_pair
+        *pair, count = data.relabeled_pair
+        label, other = map(history.class_name, pair)
         evidence += f"; most often {label} and {other}: {fmt.plural(count, 'image')}"
     return finding("classes_overlap", evidence=evidence, step=0)
 
@@ -347,13 +349,14 @@ def class_imbalance(history: History) -> FindingRaised | None:
     rare = {c: n for c, n in enumerate(data.train_counts) if 0 < n < IMBALANCED * median}
     if not rare:
         return None
-    named = fmt.listed([str(label) for label in rare], 4)
+    name = history.class_name
+    named = fmt.listed([name(label) for label in rare], 4)
     elsewhere = [label for label in rare if label in rarer_classes(data)]
-    evidence = fmt.listed([f"{n:,} of class {c}" for c, n in rare.items()], 4)
+    evidence = fmt.listed([f"{n:,} of class {name(c)}" for c, n in rare.items()], 4)
     evidence += f"; the median class has {median:,.0f}"
     if elsewhere:
         evidence += ", and the validation split has " + fmt.listed(
-            [f"{data.val_counts[c]:,} of class {c}" for c in elsewhere], 4
+            [f"{data.val_counts[c]:,} of class {name(c)}" for c in elsewhere], 4
         )
     return finding(
         "class_imbalance",
@@ -440,21 +443,23 @@ def differing_neighbors(history: History) -> Cause | None:
         f"{_agreement(val)} of {val.images:,} validation images have the commonest label of their "
         f"nearest training images, {_agreement(near)} of as many training images"
     )
-    return _why_different(data, near, val, evidence, differs=differs)
+    return _why_different(history, near, val, evidence, differs=differs)
 
 
 def _why_different(
-    data: DataProbed, near: NeighborLabels, val: NeighborLabels, evidence: str, *, differs: bool
+    history: History, near: NeighborLabels, val: NeighborLabels, evidence: str, *, differs: bool
 ) -> Cause:
+    data, name = history.data_probe, history.class_name
+    assert data is not None
     within, guess = data.val_within, max(data.val_counts) / max(1, sum(data.val_counts))
     others = neighborhoods.exchanged(val)
     if len(others) > max(2, len(_present(data.val_counts)) // 2):
-        numbered = fmt.listed([f"{label} for {other}" for label, other in others], 3)
+        numbered = fmt.listed([f"{name(label)} for {name(other)}" for label, other in others], 3)
         advice = "use the same mapping from class names to numbers for both splits"
         return cause("validation_differs", "shown", f"{evidence}: labels {numbered}", advice)
     pairs = _confused_pairs(near, val)
     if pairs:
-        named = fmt.listed([f"{label} instead of {other}" for label, other in pairs], 3)
+        named = fmt.listed([f"{name(label)} instead of {name(other)}" for label, other in pairs], 3)
         advice = "check how these classes are labeled in both splits: plot images of both"
         return cause("label_confusion", "shown", f"{evidence}; most have the label {named}", advice)
     if within is not None and neighborhoods.is_guessing(within, guess):

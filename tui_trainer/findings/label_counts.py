@@ -102,8 +102,9 @@ def not_shuffled(history: History) -> FindingRaised | None:
         "not_shuffled",
         evidence=(
             f"{counts[most]} of {updates[-1].batch_size} images of the batch at step "
-            f"{fmt.count(updates[-1].step)} are of class {most}; the median batch is "
-            f"{statistics.median(deviations):.0f} standard deviations away from a random draw"
+            f"{fmt.count(updates[-1].step)} are of class {history.class_name(most)}; "
+            f"the median batch is {statistics.median(deviations):.0f} standard deviations away "
+            "from a random draw"
         ),
         step=updates[0].step,
         plot=tuple(float(count) for count in counts),
@@ -127,7 +128,8 @@ def _sorted_batches(history: History) -> FindingRaised | None:
         "not_shuffled",
         evidence=(
             f"{most[-1]} of {now.batch_size} examples of the batch at step {fmt.count(now.step)} "
-            f"are of class {label}; the sampled batches before it have one class each, too"
+            f"are of class {history.class_name(label)}; the sampled batches before it have one "
+            "class each, too"
         ),
         step=updates[0].step,
         plot=tuple(float(count) for count in now.label_counts),
@@ -198,10 +200,11 @@ def class_missing(history: History) -> FindingRaised | None:
     if not missing:
         return None
     epoch = history.epochs[-1]
-    named = ", ".join(str(label) for label in sorted(missing))
+    name = history.class_name
+    named = ", ".join(name(label) for label in sorted(missing))
     accuracies = epoch.val_class_accuracy or ()
     evidence = f"epoch {epoch.epoch}: validation accuracy " + ", ".join(
-        f"{fmt.percent(accuracies[c] or 0.0, 1)} on class {c}" for c in sorted(missing)
+        f"{fmt.percent(accuracies[c] or 0.0, 1)} on class {name(c)}" for c in sorted(missing)
     )
     return finding(
         "class_missing",
@@ -224,7 +227,10 @@ def _causes_of_missing(history: History, missing: set[int], gone: set[int]) -> t
         counts = {label: data.train_counts[label] for label in sorted(missing)}
         usual = statistics.median([count for count in data.train_counts if count])
         if min(counts.values()) < RARE * usual:
-            evidence = fmt.listed([f"{n:,} images of class {c}" for c, n in counts.items()], 4)
+            name = history.class_name
+            evidence = fmt.listed(
+                [f"{n:,} images of class {name(c)}" for c, n in counts.items()], 4
+            )
             found.append(
                 cause("class_imbalance", "shown", f"{evidence}; the median class has {usual:,.0f}")
             )
@@ -243,9 +249,10 @@ def _causes_of_missing(history: History, missing: set[int], gone: set[int]) -> t
 
 def _without_images(history: History, classes: set[int]) -> FindingRaised:
     counts = history.data_probe.val_counts if history.data_probe else ()
-    named = ", ".join(map(str, sorted(classes)))
+    name = history.class_name
+    named = ", ".join(map(name, sorted(classes)))
     evidence = (
-        ", ".join(f"{counts[c]:,} validation images of class {c}" for c in sorted(classes))
+        ", ".join(f"{counts[c]:,} validation images of class {name(c)}" for c in sorted(classes))
         + ", and not one in the training split"
     )
     return finding(

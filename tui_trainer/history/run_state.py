@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Self
 
+from tui_trainer.protocol.class_names import class_name
 from tui_trainer.protocol.events import (
     CheckpointSaved,
     CommandRejected,
@@ -317,6 +318,10 @@ class RunState:
         if setting == "epochs":
             return self.started.epochs if self.started else None
         return self.settings.get(setting)
+
+    def class_name(self, label: int) -> str:
+        """Return how a class is called where it is shown: ``cat``, or ``7``."""
+        return class_name(self.started.class_names if self.started else (), label)
 
     @property
     def guessing_loss(self) -> float:
