@@ -189,6 +189,8 @@ def as_record(found: Evaluation, folder: str) -> dict[str, Any]:
         "model": started.model,
         "parameters": started.parameters,
         "dataset": started.dataset,
+        "classes": started.classes,
+        "class_names": list(started.class_names),
         "split": found.images,
         "images": found.total,
         "correct": found.correct,

@@ -16,7 +16,8 @@ from tui_trainer.recording.journal import record_of
 
 RUNNING, COMPLETED, KILLED = "running", "completed", "killed"
 
-MAX_BYTES = 65_536
+MAX_BYTES = 1 << 20
+"""Room for the names of a thousand classes."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -27,6 +28,8 @@ class Summary:
         state: ``running``, or how the run ended: ``completed``, ``stopped``, ``interrupted``,
             ``terminated``, ``disconnected``, ``diverged`` or ``failed``. A killed process leaves
             ``running``, with a lock that is free.
+        classes: The number of classes; 0 in older summaries.
+        class_names: Their names; empty if they have only numbers, and in older summaries.
         processes: The number of processes that trained it together at its start.
         epochs: The number of epochs that the run is set to.
         epochs_done: The number of epochs that are done.
@@ -52,6 +55,8 @@ class Summary:
     model: str = ""
     parameters: int = 0
     dataset: str = ""
+    classes: int = 0
+    class_names: tuple[str, ...] = ()
     train_size: int = 0
     val_size: int = 0
     seed: int = 0
@@ -117,7 +122,8 @@ def summary_of(run: RunState, **of_folder: Any) -> Summary:
 
 _COPIED: dict[type, tuple[str, ...]] = {
     RunStarted: (
-        *("model", "parameters", "dataset", "train_size", "val_size", "seed", "device"),
+        *("model", "parameters", "dataset", "classes", "class_names"),
+        *("train_size", "val_size", "seed", "device"),
         *("threads", "processes", "epochs", "script"),
     ),
     EpochDone: ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_interval"),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from tui_trainer.headless.assignment.facts import Step
+from tui_trainer.protocol.class_names import class_name
 from tui_trainer.protocol.document import Part
 from tui_trainer.protocol.exhibit import Curve, Curves, Pictures, Table, Words
 from tui_trainer.protocol.layers import LayerRow
@@ -178,10 +180,11 @@ def misclassified(step: Step) -> Iterator[Part]:
     # Their table lacks the other classes.
     yield from (block for block in exhibit.blocks if isinstance(block, Pictures))
     heads = ("image", "true", "probability", "predicted", "probability", "other classes", "loss")
-    yield Table(caption="", heads=heads, rows=tuple(map(_mistake_row, records)))
+    yield Table(caption="", heads=heads, rows=tuple(_mistake_row(step, each) for each in records))
 
 
-def _mistake_row(record: Mapping[str, Any]) -> tuple[str, ...]:
+def _mistake_row(step: Step, record: Mapping[str, Any]) -> tuple[str, ...]:
+    name = partial(class_name, step.started.class_names)
     label, predicted = record["true"], record["predicted"]
     probabilities = record["probabilities"]
     others = sorted(
@@ -191,11 +194,12 @@ def _mistake_row(record: Mapping[str, Any]) -> tuple[str, ...]:
     )[:MOST_OTHERS]
     return (
         str(record["image"]),
-        str(label),
+        name(label),
         _probability(probabilities[label]),
-        str(predicted),
+        name(predicted),
         _probability(probabilities[predicted]),
-        ", ".join(f"as {place}: {_probability(-share)}" for share, place in others) or NOTHING,
+        ", ".join(f"as {name(place)}: {_probability(-share)}" for share, place in others)
+        or NOTHING,
         fmt.loss(record["loss"]).strip(),
     )
 
