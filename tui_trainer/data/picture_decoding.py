@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +57,7 @@ def opened(path: Path, formats: tuple[str, ...] | None = None) -> Image.Image:
         raise path_error(path, "is empty")
     if len(content) > MAX_BYTES:
         raise path_error(path, f"is larger than {MAX_BYTES >> 20} MiB")
+    Image.init()  # otherwise Pillow knows only some of the formats
     try:
         picture = Image.open(io.BytesIO(content), formats=formats)
     except UnidentifiedImageError:
@@ -67,6 +70,8 @@ def opened(path: Path, formats: tuple[str, ...] | None = None) -> Image.Image:
     if width * height > MAX_PIXELS:
         most = MAX_PIXELS // 1_000_000
         raise path_error(path, f"has {width:,}×{height:,} pixels; {most} million can be read")
+    if picture.format == "TIFF":
+        _silence_libtiff()
     if picture.format == "EPS":
         raise path_error(path, "is a PostScript program, not a picture")
     try:
@@ -81,6 +86,16 @@ def opened(path: Path, formats: tuple[str, ...] | None = None) -> Image.Image:
 def damaged(path: Path, error: BaseException) -> InputError:
     """Return the error about a picture that cannot be decoded."""
     return path_error(path, f"is damaged, or not whole: {reason(error)}")
+
+
+@cache
+def _silence_libtiff() -> None:
+    """Keep libtiff from printing its errors to the terminal; Pillow raises them, too."""
+    with suppress(OSError, AttributeError):  # a Pillow whose libtiff cannot be reached prints them
+        library = ctypes.CDLL(Image.core.__file__)
+        for setter in (library.TIFFSetErrorHandler, library.TIFFSetWarningHandler):
+            setter.argtypes, setter.restype = [ctypes.c_void_p], ctypes.c_void_p
+            setter(None)
 
 
 def _has_second_frame(picture: Image.Image) -> bool:

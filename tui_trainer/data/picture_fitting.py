@@ -130,6 +130,7 @@ def decode_all(pictures: Sequence[Found], form: Form, target: memoryview, watch:
         OtherFormError: If a picture differs from those of which the form was guessed.
         InterruptedError: If the watch is over.
     """
+    Image.init()  # before there are threads
     found, end = Decoded(), 0
     threads = min(MAX_THREADS, _cores())
     with without_warnings(), ThreadPoolExecutor(threads) as pool:
