@@ -171,7 +171,8 @@ def test_crop_pad_and_stretch(tmp_path: Path) -> None:
     tree = write_tree(tmp_path, make=lambda label, number: wide)
 
     def of(fit: str) -> Bytes:
-        return Reading(tree, image_size=24, fit=fit, channels=3).train[0]
+        image: Bytes = Reading(tree, image_size=24, fit=fit, channels=3).train[0]
+        return image
 
     blue = of("crop")[2]
     assert (blue[:, 1:-1] > 250).all()  # the middle third alone
@@ -225,14 +226,21 @@ def animated(path: Path) -> None:
     frames[0].save(path, format="GIF", save_all=True, append_images=frames[1:])
 
 
+def write(text: str) -> Callable[[Path], None]:
+    def save(path: Path) -> None:
+        path.write_text(text)
+
+    return save
+
+
 HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
-    "text": (lambda path: path.write_text("a cat") and None, "is not a picture in a known format"),
+    "text": (write("a cat"), "is not a picture in a known format"),
     "bomb": (bomb, "has 30,000×30,000 pixels; 64 million can be read"),
     "text bomb": (text_bomb, "is damaged, or not a picture: "),
     "cut": (cut, "is damaged, or not whole: "),
     "animated": (animated, "is animated, or has pages; give a single frame"),
     "postscript": (
-        lambda path: path.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n") and None,
+        write("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"),
         "is not a picture in a known format",
     ),
 }
@@ -386,9 +394,12 @@ def test_what_changes_is_decoded_again(tree: Path, cache: Path, change: str) -> 
         case "renamed":
             (tree / "train" / "cat").rename(tree / "train" / "zebra")
         case "size" | "fit" | "channels":
-            settings = {"size": {"image_size": 16}, "fit": {"fit": "pad"}}.get(
-                change, {"channels": 1}
-            )
+            chosen: dict[str, dict[str, Any]] = {
+                "size": {"image_size": 16},
+                "fit": {"fit": "pad"},
+                "channels": {"channels": 1},
+            }
+            settings = chosen[change]
         case "damaged":
             content = bytearray(file.read_bytes())
             content[1_000] ^= 1
@@ -402,6 +413,16 @@ def test_what_changes_is_decoded_again(tree: Path, cache: Path, change: str) -> 
     is_same = content_digest(after.raw) == content_digest(before.raw)
     assert is_same == (change in ("fit", "damaged", "cut", "moved"))
     assert len(list(cache.iterdir())) == (1 if change in ("damaged", "cut") else 2)
+
+
+@pytest.mark.parametrize("about", [{}, [], {"size": 32, "channels": 3}, None])
+def test_what_another_version_left_is_decoded_again(tree: Path, cache: Path, about: object) -> None:
+    first = Reading(tree)
+    (file,) = cache.iterdir()
+    with memoryview(bytes(9)) as pixels:
+        decoded_cache.DecodedCache(cache).write(file.stem, pixels, about)
+
+    assert content_digest(Reading(tree).raw) == content_digest(first.raw)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +93,8 @@ def damaged(path: Path, error: BaseException) -> InputError:
 def _silence_libtiff() -> None:
     """Keep libtiff from printing its errors to the terminal; Pillow raises them, too."""
     with suppress(OSError, AttributeError):  # a Pillow whose libtiff cannot be reached prints them
-        library = ctypes.CDLL(Image.core.__file__)
+        pillow = find_spec("PIL._imaging")
+        library = ctypes.CDLL(None if pillow is None else pillow.origin)
         for setter in (library.TIFFSetErrorHandler, library.TIFFSetWarningHandler):
             setter.argtypes, setter.restype = [ctypes.c_void_p], ctypes.c_void_p
             setter(None)

@@ -43,7 +43,7 @@ from tui_trainer.protocol.events import DatasetWarning, DecodeProgress
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import plural, printable
 
-PROGRESS_INTERVAL = 0.1
+PROGRESS_INTERVAL = 0.2
 """Seconds between two progress events."""
 
 MOST_LISTED = 1_000
@@ -138,9 +138,9 @@ def _read(folder: Path, found: ClassFolders, config: RunConfig, watch: Watch) ->
     key = _key(folder, found, config)
     form, is_new = None, False
     while True:
-        known = cache.read(key, fits=store.fits)
-        if known is not None and (is_new or known[1]["is_lasting"]):
-            return _Pictures(known[0], **known[1])
+        known = _cached(cache, key, len(pictures), store.fits)
+        if known is not None and (is_new or known.is_lasting):
+            return known
         form = form or guess_form(pictures, config)
         watch.done, watch.total = 0, len(pictures)
         most = len(pictures) * form.bytes
@@ -159,6 +159,22 @@ def _read(folder: Path, found: ClassFolders, config: RunConfig, watch: Watch) ->
                 f"{printable(cache.folder)}: {reason(error)}; make room there, or raise "
                 "--memory-share to keep them in memory"
             ) from error
+
+
+def _cached(
+    cache: DecodedCache, key: str, count: int, fits: Callable[[int], bool]
+) -> _Pictures | None:
+    """Return the pictures in the cache; None if another version of this program wrote them."""
+    known = cache.read(key, fits=fits)
+    if known is None:
+        return None
+    try:
+        found = _Pictures(known[0], **known[1])
+        usable = count - len(found.left_out)
+        is_whole = len(found.pixels) == usable * found.channels * found.size**2
+    except (TypeError, KeyError):
+        return None
+    return found if is_whole else None
 
 
 def _decoded_in_memory(
