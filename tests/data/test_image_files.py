@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tests.data.strokes import GLYPHS, painted
 from tui_trainer.data import image_files
-from tui_trainer.data.image_files import files_of, read_ink
+from tui_trainer.data.image_files import PictureFile, files_of, read_ink
 from tui_trainer.data.ink import as_digit
 from tui_trainer.protocol.errors import InputError
 
@@ -240,8 +240,20 @@ def test_the_pictures_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "c.png").touch()
 
-    assert [path.name for path in files_of(tmp_path)] == ["a.JPG", "b.png"]
-    assert files_of(tmp_path / "notes.txt") == [tmp_path / "notes.txt"]
+    assert [each.path.name for each in files_of(tmp_path)] == ["a.JPG", "b.png"]
+    assert files_of(tmp_path / "notes.txt") == [PictureFile(tmp_path / "notes.txt")]
+
+
+def test_the_pictures_of_subfolders_have_the_class_of_the_first_with_a_name(tmp_path: Path) -> None:
+    for name in ("test/cat/old/dog/1.png", "test/cat/2.png", "test/dog/3.png", "other/4.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "test/cat/again").symlink_to(tmp_path / "test")
+    names = {"cat": 0, "dog": 1}
+
+    found = [(each.path.name, each.label) for each in files_of(tmp_path, names.get)]
+
+    assert found == [("4.png", None), ("2.png", 0), ("1.png", 0), ("3.png", 1)]
     (tmp_path / "none").mkdir()
     with pytest.raises(InputError, match=r"none: is a folder without pictures$"):
         files_of(tmp_path / "none")

@@ -6,6 +6,8 @@ a photograph, uneven lighting of the paper is subtracted first.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -23,6 +25,9 @@ ENOUGH = 1_024
 DARK_ALL_OVER = 96
 """A picture without contrast that is darker than this may be all ink."""
 
+DEEPEST_FOLDER = 32
+"""Folders inside one another that are searched for pictures."""
+
 DEEPEST = 3
 """Nested sheets: a card on a page on a table."""
 
@@ -30,26 +35,68 @@ LOSSY = ("JPEG", "MPO", "WEBP", "JPEG2000", "AVIF")
 """Formats that leave faint traces around ink."""
 
 
-def files_of(path: Path) -> list[Path]:
+@dataclass(frozen=True, slots=True)
+class PictureFile:
+    """A picture in a file.
+
+    Attributes:
+        path: The file.
+        label: The number of its class, if it is in a folder with the name of a class.
+    """
+
+    path: Path
+    label: int | None = None
+
+
+def files_of(
+    place: Path, class_number: Callable[[str], int | None] = lambda name: None
+) -> list[PictureFile]:
     """Return a file, or the pictures in a folder by their suffixes, sorted.
 
+    A folder without pictures of its own has those in its subfolders. The first of them that has the
+    name of a class is the class of its pictures. Links to folders are not followed.
+
+    Args:
+        place: The file or the folder.
+        class_number: Returns the number of the class with a name; None if there is none.
+
     Raises:
-        InputError: If the folder cannot be read, or has no pictures.
+        InputError: If a folder cannot be read, or has no pictures.
     """
     try:
-        if not path.is_dir():
-            return [path]
+        if not place.is_dir():
+            return [PictureFile(place)]
         Image.init()
-        found = sorted(
-            each
-            for each in path.iterdir()
-            if each.suffix.lower() in Image.EXTENSION and not each.name.startswith(".")
-        )
+        found = [PictureFile(path) for path in _pictures(place)]
+        if not found:
+            found = list(_in_subfolders(place, class_number, None))
     except (OSError, ValueError) as error:
-        raise path_error(path, f"cannot be read: {reason(error)}") from None
+        raise path_error(place, f"cannot be read: {reason(error)}") from None
     if not found:
-        raise path_error(path, "is a folder without pictures")
+        raise path_error(place, "is a folder without pictures")
     return found
+
+
+def _in_subfolders(
+    place: Path, class_number: Callable[[str], int | None], label: int | None, depth: int = 0
+) -> Iterator[PictureFile]:
+    for folder in sorted(each for each in place.iterdir() if each.is_dir()):
+        if folder.name.startswith(".") or folder.is_symlink():
+            continue
+        here = class_number(folder.name) if label is None else label
+        yield from (PictureFile(path, here) for path in _pictures(folder))
+        if depth < DEEPEST_FOLDER:
+            yield from _in_subfolders(folder, class_number, here, depth + 1)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(
+        each
+        for each in folder.iterdir()
+        if each.suffix.lower() in Image.EXTENSION
+        and not each.name.startswith(".")
+        and not each.is_dir()
+    )
 
 
 def read_ink(path: Path, ink: str = AUTO, *, is_whole: bool = False) -> Tensor:

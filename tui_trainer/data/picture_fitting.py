@@ -20,7 +20,7 @@ from tui_trainer.data.class_folders import FORMATS, Excluded, Found, Watch
 from tui_trainer.data.idx_file import MAX_SIZE, MIN_SIZE
 from tui_trainer.data.picture_decoding import damaged, on_white, opened, without_warnings
 from tui_trainer.protocol.config import RunConfig
-from tui_trainer.protocol.errors import InputError, reason
+from tui_trainer.protocol.errors import InputError, path_error, reason
 from tui_trainer.text.fmt import printable
 
 DEFAULT_SIZE = 32
@@ -154,6 +154,19 @@ def decode_all(pictures: Sequence[Found], form: Form, target: memoryview, watch:
             for _, future in waiting:
                 future.cancel()
     return found
+
+
+def picture_bytes(path: Path, form: Form) -> bytes:
+    """Return the bytes of one picture, plane by plane, decoded as those of a dataset.
+
+    Raises:
+        InputError: If it cannot be decoded; the message starts with the path.
+    """
+    try:
+        with without_warnings():
+            return _pixels(str(path), form)
+    except UnusableError as error:
+        raise path_error(path, str(error)) from None
 
 
 def excluded(pictures: Sequence[Found], decoded: Decoded) -> list[Excluded]:

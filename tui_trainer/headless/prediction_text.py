@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from typing import Any
 
+from tui_trainer.headless.predictions import Prediction, Score, as_record, ranked
 from tui_trainer.headless.streams import Console, standard_output
+from tui_trainer.protocol.class_names import class_name, class_names
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.exhibit import Picture
 from tui_trainer.protocol.exit_codes import ExitCode
@@ -22,49 +22,40 @@ from tui_trainer.text.lines import padded
 MAX_PATH_WIDTH = 40
 """Maximum columns of a picture's name, if figures follow it."""
 
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """The predictions for one picture.
-
-    Attributes:
-        path: The picture's file.
-        probabilities: The class probabilities by checkpoint name, in the requested order.
-        side: The side of the model's input image, in pixels.
-        grays: Its gray values, row by row, 0 to 255.
-        warnings: Reasons not to trust the prediction.
-    """
-
-    path: str
-    probabilities: Mapping[str, tuple[float, ...]]
-    side: int
-    grays: tuple[int, ...]
-    warnings: tuple[str, ...] = ()
+MIN_CELL_WIDTH = 12
+"""Minimum columns of a prediction."""
 
 
 @dataclass(frozen=True, slots=True)
-class ModelWarning:
-    """A warning about all predictions of a model, in one line."""
+class Warned:
+    """A warning about several predictions, in one line."""
 
     text: str
 
 
+Predictions = Iterator[Prediction | Warned | InputError]
+"""The predictions for each picture, or why there are none; warnings about several."""
+
+
 def print_predictions(
-    predictions: Iterable[Prediction | ModelWarning | InputError],
+    predictions: Predictions,
     checkpoints: Sequence[str],
     *,
     as_json: bool,
     shows: bool,
+    keep: list[Prediction] | None = None,
 ) -> ExitCode:
     """Write a line per picture to stdout as soon as it is predicted; errors go to stderr.
 
-    The output of a custom model goes to stderr too.
+    The output of a custom model goes to stderr too. At the end comes the accuracy, if classes of
+    pictures are known.
 
     Args:
-        predictions: The prediction for each picture, or why there is none; warnings about models.
+        predictions: The predictions.
         checkpoints: The checkpoints' names.
         as_json: Write a JSON object per line.
-        shows: Whether to show each digit below its line.
+        shows: Whether to show each picture below its line.
+        keep: Gets the predictions.
 
     Returns:
         ``BAD_INPUT`` if a picture cannot be used.
@@ -75,17 +66,21 @@ def print_predictions(
     console = Console(sys.stderr, time.monotonic)
     out = standard_output(console)
     code, is_headed = ExitCode.FINISHED, as_json or len(checkpoints) == 1
+    score = Score()
     with redirect_stdout(sys.stderr):
         for each in predictions:
             if isinstance(each, InputError):
                 console.print(f"mnist-tui: error: {fmt.one_line(str(each))}")
                 code = ExitCode.BAD_INPUT
                 continue
-            if isinstance(each, ModelWarning):
+            if isinstance(each, Warned):
                 console.print(f"mnist-tui: warning: {fmt.one_line(each.text)}")
                 continue
+            score.add(each)
+            if keep is not None:
+                keep.append(each)
             if not is_headed:
-                out.row(_row("", checkpoints))
+                out.row(_row("", checkpoints, _widest(each)))
                 is_headed = True
             if as_json:
                 out.line(json.dumps(as_record(each)))
@@ -93,70 +88,75 @@ def print_predictions(
             out.row(prediction_line(each))
             for row in picture_lines(_picture(each)) if shows else ():
                 out.row(f"  {row}".rstrip())
+    if score.total and as_json:
+        out.line(json.dumps(score.record()))
+    elif score.total:
+        for line in score.lines():
+            out.row(line)
     return code
 
 
 def prediction_line(prediction: Prediction) -> str:
     """Return a prediction: of one model with its second class, of several side by side.
 
-    Warnings are at the end of the line.
+    The true class of a wrong one and warnings are at the end of the line.
     """
-    suffix = f"  warning: {'; '.join(prediction.warnings)}" if prediction.warnings else ""
-    if len(prediction.probabilities) > 1:
-        cells = [_guess(probabilities) for probabilities in prediction.probabilities.values()]
-        first = {_ranked(probabilities)[:1] for probabilities in prediction.probabilities.values()}
-        return _row(prediction.path, cells) + ("  they differ" if len(first) > 1 else "") + suffix
-    (probabilities,) = prediction.probabilities.values()
-    ranked = _ranked(probabilities)
-    second = f"then {_class_text(probabilities, ranked[1])}" if len(ranked) > 1 else ""
-    return _row(prediction.path, [_guess(probabilities), second]) + suffix
+    found, names, width = prediction.probabilities, prediction.class_names, _widest(prediction)
+    suffix = _suffix(prediction)
+    if len(found) > 1:
+        cells = [_guess(probabilities, names, width) for probabilities in found.values()]
+        first = {ranked(probabilities)[:1] for probabilities in found.values()}
+        differ = "  they differ" if len(first) > 1 else ""
+        return _row(prediction.path, cells, width) + differ + suffix
+    (probabilities,) = found.values()
+    order = ranked(probabilities)
+    second = f"then {_class_text(probabilities, order[1], names, width)}" if order[1:] else ""
+    cells = [_guess(probabilities, names, width), second]
+    return _row(prediction.path, cells, width) + suffix
 
 
-def as_record(prediction: Prediction) -> dict[str, Any]:
-    """Return the JSON record of a prediction: of the first checkpoint, then of each one."""
-    records = {name: _record(values) for name, values in prediction.probabilities.items()}
-    name, first = next(iter(records.items()))
-    record = {
-        "path": prediction.path,
-        "checkpoint": name,
-        **first,
-        "warnings": list(prediction.warnings),
-    }
-    return {**record, "checkpoints": records}
+def _suffix(prediction: Prediction) -> str:
+    found = ""
+    label = prediction.label
+    if label is not None and any(
+        prediction.predicted(name) != label for name in prediction.probabilities
+    ):
+        found = f"  true class: {class_name(prediction.class_names, label)}"
+    if prediction.warnings:
+        found += f"  warning: {'; '.join(prediction.warnings)}"
+    return found
 
 
-def _record(probabilities: tuple[float, ...]) -> dict[str, Any]:
-    ranked = _ranked(probabilities)
-    return {
-        "class": ranked[0] if ranked else None,
-        "probability": probabilities[ranked[0]] if ranked else None,
-        "runner_up": ranked[1] if len(ranked) > 1 else None,
-        "probabilities": [p if math.isfinite(p) else None for p in probabilities],
-    }
+def _guess(probabilities: tuple[float, ...], names: Sequence[str], width: int) -> str:
+    order = ranked(probabilities)
+    return _class_text(probabilities, order[0], names, width) if order else "not finite"
 
 
-def _ranked(probabilities: tuple[float, ...]) -> tuple[int, ...]:
-    """Return the classes, most probable first; none if a probability is not finite."""
-    if not all(map(math.isfinite, probabilities)):
-        return ()
-    return tuple(sorted(range(len(probabilities)), key=lambda each: -probabilities[each]))
+def _class_text(
+    probabilities: tuple[float, ...], guess: int, names: Sequence[str], width: int
+) -> str:
+    name = padded(class_name(names, guess), width)
+    return f"{name} {fmt.percent(probabilities[guess]):>8}"
 
 
-def _guess(probabilities: tuple[float, ...]) -> str:
-    ranked = _ranked(probabilities)
-    return _class_text(probabilities, ranked[0]) if ranked else "not finite"
+def _widest(prediction: Prediction) -> int:
+    """Return the columns of the widest name of a class; 1 for numbers."""
+    names = prediction.class_names
+    return max((fmt.columns(name) for name in class_names(names, len(names))), default=1)
 
 
-def _class_text(probabilities: tuple[float, ...], guess: int) -> str:
-    return f"{guess} {fmt.percent(probabilities[guess]):>8}"
-
-
-def _row(path: str, cells: Sequence[str]) -> str:
+def _row(path: str, cells: Sequence[str], width: int) -> str:
     """Return a line with a picture's name and cells; a long name loses its start."""
     name = fmt.printable(path)
     if fmt.columns(name) > MAX_PATH_WIDTH:
         name = f"…{fmt.clip(name[::-1], MAX_PATH_WIDTH)[:-1][::-1]}"
-    return "  ".join([padded(name, MAX_PATH_WIDTH), *(f"{cell:<12}" for cell in cells)]).rstrip()
+    size = max(MIN_CELL_WIDTH, width + len("  99.99 %"))
+    shown = [padded(name, MAX_PATH_WIDTH), *(_widened(cell, size) for cell in cells)]
+    return "  ".join(shown).rstrip()
+
+
+def _widened(cell: str, size: int) -> str:
+    return cell + " " * (size - fmt.columns(cell))
 
 
 def _picture(prediction: Prediction) -> Picture:
@@ -164,7 +164,8 @@ def _picture(prediction: Prediction) -> Picture:
         caption="",
         height=prediction.side,
         width=prediction.side,
-        values=prediction.grays,
+        values=prediction.values,
         low=0.0,
         high=255.0,
+        channels=prediction.channels,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,9 @@ from torch import Tensor, nn
 from tui_trainer.lab.ask import single_thread
 from tui_trainer.lab.saved_model import load_model
 from tui_trainer.models.behavior import behavior_of, fingerprint, fixed_images
+from tui_trainer.models.input_spec import InputSize, InputSpec
 from tui_trainer.models.tensors import probabilities_of
+from tui_trainer.protocol.class_names import class_number
 from tui_trainer.protocol.errors import InputError, path_error, reason
 from tui_trainer.recording.checkpoint_head import read_metadata
 
@@ -23,7 +26,7 @@ KEPT = 12
 State = tuple[Path, str | None, int, int]
 """Path, model reference, modification time and size of a checkpoint."""
 
-_STATISTICS = re.compile(r" mean (\S+) std (\S+)$")
+_STATISTICS = re.compile(r" mean (\([^()]*\)|\S+) std (\([^()]*\)|\S+)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,31 +38,47 @@ class SavedModel:
         image_size: Side of its images, in pixels.
         classes: The number of classes.
         step: The training step of its weights.
-        mean: Mean of the training pixels, on a scale of 0 to 1.
+        mean: Mean of the training pixels of each channel, on a scale of 0 to 1.
         std: Their standard deviation.
         cautions: Warnings that apply to all of its predictions.
+        class_names: The names of the classes; empty if they have only numbers.
+        fit: How pictures of other sizes were brought to this one; empty for images of one size.
     """
 
     model: nn.Module
     image_size: int
     classes: int
     step: int
-    mean: float
-    std: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     cautions: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    fit: str = ""
+
+    @property
+    def channels(self) -> int:
+        """The channels of its images."""
+        return len(self.mean)
+
+    def class_number(self, name: str) -> int | None:
+        """Return the number of the class with a name; None if there is none."""
+        names = self.class_names or tuple(map(str, range(self.classes)))
+        return class_number(names, unicodedata.normalize("NFC", name))
 
     @property
     def is_dark_on_light(self) -> bool:
         """Whether it was trained on dark strokes on a light background, unlike MNIST."""
-        return self.mean > 0.5
+        return self.channels == 1 and self.mean[0] > 0.5
 
-    def probabilities(self, digit: Tensor) -> tuple[float, ...]:
-        """Return the probability of each class for grays (H, H), 0 to 255.
+    def probabilities(self, image: Tensor) -> tuple[float, ...]:
+        """Return the probability of each class for grays (H, H) or colors (3, H, H), 0 to 255.
 
         Raises:
             InputError: If the model, which may be a custom model, raises; in one line.
         """
-        pixels = digit.cpu().to(torch.float32)[None, None].div(255).sub(self.mean).div(self.std)
+        pixels = image.cpu().to(torch.float32).view(1, self.channels, *image.shape[-2:])
+        mean, std = (torch.tensor(each).view(-1, 1, 1) for each in (self.mean, self.std))
+        pixels = pixels.div(255).sub(mean).div(std)
         try:
             with torch.no_grad(), single_thread():
                 return tuple(probabilities_of(self.model(pixels))[0].tolist())
@@ -127,20 +146,34 @@ def _load(path: Path, reference: str | None) -> SavedModel:
     model = load_model(path, reference)
     model.eval()  # not chained: a custom model's may return nothing
     model.requires_grad_(False)
-    match = _STATISTICS.search(str(metadata.get("data")))
-    try:
-        mean, std = (float(number) for number in match.groups()) if match else (0.0, 0.0)
-    except ValueError:
-        std = 0.0
-    if not std > 0:
+    mean, std = _statistics(str(metadata.get("data")))
+    if not std or not all(value > 0 for value in std):
         raise path_error(path, "has no normalization (mean and std) of its images")
-    cautions = _cautions(path, model, metadata["image_size"])
+    cautions = _cautions(path, model, InputSpec.read(metadata))
     return SavedModel(
-        model, metadata["image_size"], metadata["classes"], metadata["step"], mean, std, cautions
+        *(model, metadata["image_size"], metadata["classes"], metadata["step"]),
+        *(mean, std, cautions),
+        class_names=tuple(metadata.get("class_names", ())),
+        fit=metadata.get("fit", ""),
     )
 
 
-def _cautions(path: Path, model: nn.Module, image_size: int) -> tuple[str, ...]:
+def _statistics(data: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation of each channel; none if the data has none."""
+    match = _STATISTICS.search(data)
+    if match is None:
+        return (), ()
+    try:
+        mean, std = (
+            tuple(float(number) for number in text.strip("()").split(","))
+            for text in match.groups()
+        )
+    except ValueError:
+        return (), ()
+    return (mean, std) if len(mean) == len(std) else ((), ())
+
+
+def _cautions(path: Path, model: nn.Module, image_size: InputSize) -> tuple[str, ...]:
     """Return warnings about the predictions of a model for single images.
 
     Raises:
