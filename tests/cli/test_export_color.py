@@ -116,7 +116,7 @@ def loaded(data: Path, *options: str) -> Any:
             return done.value
 
 
-def test_a_model_file_says_how_images_are_prepared(run: Cli, tmp_path: Path) -> None:
+def test_a_model_file_describes_how_images_are_prepared(run: Cli, tmp_path: Path) -> None:
     train(run, write_arrays(tmp_path / "shapes.npz"))
 
     code, out, err = run("export", "runs/r", "--as", "onnx,torch,weights")

@@ -102,7 +102,7 @@ def test_classes_have_their_names_in_text_and_in_csv(run: Cli, lab: Path, tmp_pa
         assert sum(float(row[f"p {name}"]) for name in CLASS_NAMES) == pytest.approx(1)
 
 
-def test_pictures_of_the_runs_own_data_give_no_accuracy(run: Cli, lab: Path) -> None:
+def test_pictures_of_the_data_of_the_run_give_no_accuracy(run: Cli, lab: Path) -> None:
     """It would be a test evaluation that is not counted."""
     code, out, err = run("predict", lab / "color" / "test", "--run", lab / "runs/color")
 

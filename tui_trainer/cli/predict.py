@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -147,7 +147,7 @@ def _check(*, ink: str, form: str, fit: str | None) -> None:
             raise InputError(f"{name} {clip(printable(value), 40)}: choose {', '.join(words)}")
 
 
-def _is_ink(config: RunConfig, metadata: dict[str, Any]) -> bool:
+def _is_ink(config: RunConfig, metadata: Mapping[str, Any]) -> bool:
     """Return whether a model was trained on digits or other characters: bright ink on black.
 
     Images in folders of classes, in color or with named classes are pictures.
@@ -161,7 +161,7 @@ def _is_ink(config: RunConfig, metadata: dict[str, Any]) -> bool:
 
 def _check_reading(
     reading: Reading,
-    metadata: dict[str, Any],
+    metadata: Mapping[str, Any],
     *,
     form: str,
     ink: str,
@@ -215,15 +215,15 @@ def _predictions(
         except InputError as error:
             yield error
             continue
-        is_own = _is_inside(place, config.data_dir)
-        if is_own and any(picture.label is not None for picture in found):
+        is_known = _is_inside(place, config.data_dir)
+        if is_known and any(picture.label is not None for picture in found):
             yield Warned(
-                f"{printable(place)}: pictures of the run's own data, so no accuracy: see "
+                f"{printable(place)}: pictures of the data of the run, so no accuracy: see "
                 f"mnist-tui evaluate {folder.name}; with --test it counts as a test evaluation"
             )
         for picture in found:
             try:
-                yield _prediction(picture, saved_models, reading, is_labeled=not is_own)
+                yield _prediction(picture, saved_models, reading, is_labeled=not is_known)
             except InputError as error:
                 yield error
 
@@ -249,7 +249,8 @@ def _prediction(
 
     first, *_ = saved_models.values()
     if reading.ink is None:
-        images, warnings = _pictures(picture.path, saved_models, reading.fit), ()
+        images = _pictures(picture.path, saved_models, reading.fit)
+        warnings: tuple[str, ...] = ()
     else:
         images, warnings = _digits(picture.path, saved_models, reading.ink, reading.is_raw)
     shown = next(iter(images.values()))

@@ -110,7 +110,7 @@ def _recipe(run: ExportedRun) -> Recipe:
     events = run.events
     state = RunState.of(events)
     started = run.started
-    files, has_own_val = (
+    files, has_val = (
         (None, False) if config.data_dir is None else data_files(config, started.classes)
     )
     return Recipe(
@@ -120,7 +120,7 @@ def _recipe(run: ExportedRun) -> Recipe:
         changes=tuple(state.interventions),
         folder="" if config.data_dir is None else Path(config.data_dir).name,
         files=files,
-        has_own_val=has_own_val,
+        has_val=has_val,
         uses_test=config.test or bool(state.tests),
         results=tuple(_results(run)),
         remarks=tuple(_remarks(run, state, started)),

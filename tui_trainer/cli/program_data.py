@@ -31,7 +31,7 @@ from tui_trainer.protocol.config import RunConfig
 
 
 def data_files(config: RunConfig, classes: int) -> tuple[AnyFiles, bool]:
-    """Return the files of the folder of data, and whether it has validation images of its own.
+    """Return the files of the folder of data, and whether it has validation images.
 
     Raises:
         InputError: If they cannot be read.

@@ -53,7 +53,7 @@ def files_of(
 ) -> list[PictureFile]:
     """Return a file, or the pictures in a folder by their suffixes, sorted.
 
-    A folder without pictures of its own has those in its subfolders. The first of them that has the
+    Where a folder has no pictures, they are those in its subfolders. The first of them that has the
     name of a class is the class of its pictures. Links to folders are not followed.
 
     Args:

@@ -75,7 +75,7 @@ def _record(probabilities: tuple[float, ...], names: Sequence[str]) -> dict[str,
     order = ranked(probabilities)
     places = {"class": 0, "runner_up": 1}
     found = {key: order[place] if place < len(order) else None for key, place in places.items()}
-    record = {
+    record: dict[str, Any] = {
         "class": found["class"],
         "probability": probabilities[order[0]] if order else None,
         "runner_up": found["runner_up"],

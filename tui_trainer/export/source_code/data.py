@@ -59,7 +59,7 @@ def _statistics(recipe: Recipe) -> list[str]:
 def data_code(recipe: Recipe) -> str:
     """Return the definitions of the data section."""
     config = recipe.config
-    has_split = (recipe.started.val_size and not recipe.has_own_val) or config.train_size
+    has_split = (recipe.started.val_size and not recipe.has_val) or config.train_size
     augmentation = augmentation_of(recipe)
     return joined(
         [
@@ -79,7 +79,7 @@ def _load_data(recipe: Recipe) -> str:
         "    images, labels = load_split(folder, is_train=True)",
     ]
     val = "None"
-    if recipe.has_own_val:
+    if recipe.has_val:
         lines += [
             "    val_set = images[-VAL_SIZE:], labels[-VAL_SIZE:]",
             "    images, labels = images[:-VAL_SIZE], labels[:-VAL_SIZE]",

@@ -108,7 +108,7 @@ def _pictures_in(files: PictureFolders) -> str:
     inner = "place / name"
     if not is_plain:
         match += (
-            "    # Some systems store accents as characters of their own.\n"
+            "    # Some systems store a letter and its accent as two characters.\n"
             "    named = {\n"
             '        unicodedata.normalize("NFC", path.name): path for path in place.iterdir()\n'
             "    }\n"

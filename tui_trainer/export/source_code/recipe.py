@@ -40,7 +40,7 @@ class BinaryFiles:
         test: The one with the test images.
         size: Height and width of an image.
         label_bytes: The bytes of the labels before each image, of which the last is the class; 0:
-            the labels are in files of their own, and planes are column-major.
+            the labels are in separate files, and planes are column-major.
         first_label: The label of the first class.
     """
 
@@ -104,7 +104,7 @@ class Recipe:
         changes: The settings that were changed during the training.
         folder: The name of the folder of its data; empty for a known dataset.
         files: The files in this folder; None for a known dataset.
-        has_own_val: Whether the last training images are those that the data has for validation.
+        has_val: Whether the last training images are those that the data has for validation.
         uses_test: Whether the test set may be evaluated.
         remarks: What the program does not reproduce, a sentence each.
         results: What the weights reach, a sentence each.
@@ -116,7 +116,7 @@ class Recipe:
     changes: tuple[SettingChanged, ...] = ()
     folder: str = ""
     files: AnyFiles | None = None
-    has_own_val: bool = False
+    has_val: bool = False
     uses_test: bool = True
     remarks: tuple[str, ...] = ()
     results: tuple[str, ...] = ()
