@@ -21,8 +21,8 @@ from tui_trainer.text.fmt import count, percent
 SIDE = 16
 """Pixels across a thumbnail: four stand side by side on a narrow screen."""
 
-COLOR_SIDE = 24
-"""The same in color: a photograph is recognized by more than the outline of a stroke."""
+COLOR_SIDE = 22
+"""The same in color: a photograph needs more. Three stand side by side on a narrow screen."""
 
 INK = 25
 """The least gray of a pixel that belongs to the stroke."""
