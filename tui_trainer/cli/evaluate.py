@@ -149,7 +149,8 @@ def _selected_views(names: Sequence[str]) -> Sequence[View]:
         view = find_view(name)
         if view.takes_drawing:
             raise InputError(
-                f"--view {view.name}: needs a digit drawn by hand; open it with mnist-tui inspect"
+                f"--view {view.name}: needs a digit drawn by hand; open it with mnist-tui "
+                "inspect, or classify a picture with mnist-tui predict"
             )
         if view not in found:
             found.append(view)

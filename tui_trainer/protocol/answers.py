@@ -22,7 +22,7 @@ class MeasuredField:
         column: Its column.
         digit: The index of the image in the validation split, or in the training split without one.
         label: That image's class.
-        image: Its pixels, 0 to 255.
+        image: Its pixels, 0 to 255; of an image in color three pictures: red, green, blue.
         measured: The theoretical receptive field: 1 where the gradient of the feature is non-zero
             if no weight is zero, with batch norm in evaluation mode, average instead of max pooling
             and no activations.

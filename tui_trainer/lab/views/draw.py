@@ -1,33 +1,42 @@
-"""The drawing pad: predictions of the current model and of checkpoints for a drawn digit."""
+"""The drawing pad: predictions of the current model and of checkpoints for a drawn digit.
+
+A pad draws one channel; a model for images in color gets a picture from a file instead.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from tui_trainer.data.ink import as_digit, as_it_lies
+from tui_trainer.data.picture_fitting import read_pixels
 from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, word_control
-from tui_trainer.lab.drawing import image_picture, nonfinite_notice, probability_bars
+from tui_trainer.lab.drawing import WIDEST, image_picture, nonfinite_notice, probability_bars
 from tui_trainer.lab.views.checkpoint_models import chosen, is_loaded, saved_model_of
 from tui_trainer.protocol.class_names import class_name, full_name
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.exhibit import Bars, Block, Exhibit, Pictures, Table, Words
 from tui_trainer.protocol.strokes import Drawing, drawing_of
-from tui_trainer.text.fmt import clip, count, percent, printable
+from tui_trainer.text.fmt import clip, count, one_line, percent, printable
 
 DRAWING = "drawing"
 """The choice that holds the drawing, as :meth:`Drawing.to_text` writes it."""
+
+PICTURE = "picture"
+"""The choice that holds the path of a picture, for images in color."""
 
 CENTERED = word_control("centered", ("yes", "no"))
 
 MOST_CHECKPOINTS = 6
 MOST_BARS = 10
 LONGEST_ERROR = 34
+LONGEST_PATH = 60
 
 NOW = "now"
 """The name of the current weights in the table of checkpoints."""
@@ -35,6 +44,12 @@ NOW = "now"
 _HOW = (
     "Draw a digit with the mouse or the keys. After each stroke you see the input of the network, "
     "its class probabilities, and the predictions of saved checkpoints for the same drawing."
+)
+
+
+_NO_PAD = (
+    "The drawing pad is for images with one channel; these have three, in color. Open a picture "
+    "of your own instead."
 )
 
 
@@ -81,6 +96,9 @@ class CheckpointPrediction:
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     """Show the drawing as model input and its prediction; then the predictions of checkpoints."""
+    if context.data.channels != 1:
+        yield _opened(context, str(controls.choices.get(PICTURE) or ""))
+        return
     is_centered = controls.word(CENTERED) == "yes"
     try:
         drawing = drawing_of(str(controls.choices.get(DRAWING) or "00"))
@@ -106,6 +124,38 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
             yield _exhibit(digit, predictions, progress=share, is_centered=is_centered)
         predictions.append(_predict(context, name, digit))
     yield _exhibit(digit, predictions, is_centered=is_centered)
+
+
+def _opened(context: Context, path: str) -> Exhibit:
+    """Return the prediction for a picture in a file, brought to the form of the dataset."""
+    data, fit = context.data, context.config.fit
+    if not path:
+        return Exhibit(blocks=(Words(text=_NO_PAD),), figures={"blank": True})
+    try:
+        raw = read_pixels(Path(path), data.image_size, data.channels, fit)
+    except InputError as error:
+        words = Words(text=f"{one_line(str(error))}.", tone="error")
+        return Exhibit(blocks=(words,), figures={"error": str(error)})
+    image = torch.frombuffer(bytearray(raw), dtype=torch.uint8)
+    image = image.view(data.channels, data.image_size, data.image_size)
+    probabilities = context.probabilities(image[None].to(context.device))[0]
+    now = CheckpointPrediction(NOW, context.step, tuple(probabilities.tolist()))
+    second = f", second {now.text(1)}" if len(now.ranked) > 1 else ""
+    return Exhibit(
+        blocks=(
+            Pictures(caption="", items=(image_picture(image, "model input", most=WIDEST),)),
+            _bars(now) if now.ranked else nonfinite_notice("the class probabilities"),
+        ),
+        result=f"Predicted: {now.text(0)}{second}." if now.ranked else "",
+        evidence=f"One picture, {clip(printable(path), LONGEST_PATH)}, brought to "
+        f"{data.image_size}×{data.image_size} pixels (fit: {fit}), step {count(context.step)}.",
+        figures={
+            "blank": False,
+            "picture": path,
+            "class": now.ranked[0] if now.ranked else None,
+            "probabilities": list(now.probabilities),
+        },
+    )
 
 
 def _as_model_input(drawing: Drawing, side: int, *, is_centered: bool) -> Tensor | None:

@@ -246,6 +246,7 @@ INSPECT_KEYS = [
         """
         *next | n | move_view(1) | view: next | Next view
         *previous | b | move_view(-1) | view: back | Previous view
+        *picture | o | open_picture | open a picture | Predict a picture, for images in color
         """,
     ),
     replace(ENLARGE, show=True),

@@ -31,9 +31,11 @@ from tui_trainer.ui.runs.live_run import LiveRun
 from tui_trainer.ui.runs.questions import ExhibitQuestions
 from tui_trainer.ui.screens.exhibit_screen import ExhibitScreen
 from tui_trainer.ui.screens.exhibit_views import inspection_view, unavailable_reason
+from tui_trainer.ui.screens.picture_prompt import PICTURE, picture_prompt
 from tui_trainer.ui.widgets.exhibit_panel import ExhibitPanel
 from tui_trainer.ui.widgets.number_line import NumberLine
 from tui_trainer.ui.widgets.pad import Pad
+from tui_trainer.ui.widgets.prompt_line import PromptLine
 from tui_trainer.ui.widgets.status_lines import TopLine
 from tui_trainer.ui.widgets.view_list import ViewList
 
@@ -87,6 +89,7 @@ class InspectScreen(ExhibitScreen):
             yield Pad(id="pad")
             yield ExhibitPanel(id="view")
         yield NumberLine(id="number")
+        yield PromptLine(id="prompt")
         yield from self.compose_end()
 
     @property
@@ -99,6 +102,12 @@ class InspectScreen(ExhibitScreen):
         """The questions about views."""
         return self._run.inspection if self._run else None
 
+    @property
+    def has_pad(self) -> bool:
+        """Whether the chosen view has the drawing pad: it draws images with one channel."""
+        started = self._run.history.started if self._run else None
+        return self.chosen_view.takes_drawing and (started is None or started.channels == 1)
+
     def open(self, name: str) -> None:
         """Choose a view by name."""
         self._go_to(NAMES.index(name))
@@ -109,6 +118,7 @@ class InspectScreen(ExhibitScreen):
         if is_new or any(stops_training(event) for event in events):
             self._ask()
         if is_new or any(isinstance(event, VIEW_EVENTS) for event in events):
+            self._show_pad()
             self.show_exhibit()
         if any(isinstance(event, StepDone) for event in events):
             self._refresh_view()
@@ -144,7 +154,7 @@ class InspectScreen(ExhibitScreen):
         """Ask for the exhibit of the drawing, unless it was asked for already."""
         text = self.query_one(Pad).sketch.text
         inspection = self._run.inspection if self._run and self.can_choose else None
-        if inspection is None or not self.chosen_view.takes_drawing:
+        if inspection is None or not self.has_pad:
             return
         if dict(inspection.chosen).get(DRAWING, "") != text:
             inspection.choose(((DRAWING, text),))
@@ -166,7 +176,7 @@ class InspectScreen(ExhibitScreen):
 
     def _show_pad(self) -> None:
         """Show or hide the pad; focus it in place of the view."""
-        draws = self.chosen_view.takes_drawing
+        draws = self.has_pad
         if draws == self.has_class("-drawing"):
             return
         self.set_class(draws, "-drawing")
@@ -183,7 +193,7 @@ class InspectScreen(ExhibitScreen):
         """Whether the list of views is visible."""
         if self.is_small:
             return self.view == "list"
-        return not self.chosen_view.takes_drawing or self.has_class("-wide")
+        return not self.has_pad or self.has_class("-wide")
 
     def on_resize(self, event: Resize) -> None:
         """Move the focus from a list that is no longer visible."""
@@ -193,7 +203,7 @@ class InspectScreen(ExhibitScreen):
 
     def focus_view(self) -> None:
         """Focus the view, or the pad if there is one."""
-        if self.view == "view" and self.chosen_view.takes_drawing:
+        if self.view == "view" and self.has_pad:
             self.query_one(Pad).focus()
             self.refresh_bindings()
         else:
@@ -206,8 +216,10 @@ class InspectScreen(ExhibitScreen):
                 return 0 <= self._place + int(str(parameters[0])) < len(VIEWS) or None
             case "go_back":
                 return bool(self._came_from)
-            case "next_panel" if self.chosen_view.takes_drawing and self.view == "view":
+            case "next_panel" if self.has_pad and self.view == "view":
                 return True
+            case "open_picture":
+                return self.chosen_view.takes_drawing and not self.has_pad
         return super().check_action(action, parameters)
 
     def action_open_view(self) -> None:
@@ -238,7 +250,7 @@ class InspectScreen(ExhibitScreen):
     def keep_drawing(self, message: ExhibitPanel.ResetRequested) -> None:
         """Reset all controls; keep the drawing."""
         text = self.query_one(Pad).sketch.text
-        if self._run is not None and self.can_choose and self.chosen_view.takes_drawing and text:
+        if self._run is not None and self.can_choose and self.has_pad and text:
             message.prevent_default()
             self._run.inspection.prepare(self.chosen_view.name, ((DRAWING, text),))
             self._run.inspection.ask()
@@ -247,6 +259,21 @@ class InspectScreen(ExhibitScreen):
     def on_pad_drawn(self) -> None:
         """Ask for the prediction of the drawing."""
         self._send_drawing()
+
+    def action_open_picture(self) -> None:
+        """Ask for the path of a picture to predict."""
+        inspection = self._run.inspection if self._run and self.can_choose else None
+        if inspection is None:
+            return
+        panel = self.query_one(ExhibitPanel)
+
+        def submit(path: str) -> None:
+            panel.focus()
+            inspection.choose(((PICTURE, path),))
+            self.show_exhibit()
+
+        latest = str(dict(inspection.chosen).get(PICTURE, ""))
+        self.query_one(PromptLine).ask(picture_prompt(latest, submit, panel.focus))
 
     def on_exhibit_panel_opened(self, message: ExhibitPanel.Opened) -> None:
         """Open another view with preset choices."""

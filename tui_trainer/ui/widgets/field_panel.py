@@ -179,16 +179,29 @@ def _framed(view: FieldView, pixels: Sequence[Pixel], colors: dict[str, Color]) 
 def _digit(view: FieldView, field: MeasuredField, target: int, colors: dict[str, Color]) -> Drawn:
     """Return the digit with tinted measured pixels."""
     size = view.image_size
-    grays = ramp(colors["background"], colors["foreground"])
     is_measured = field.measured if view.is_answered else (0,) * size * size
     tint = colors[f"role-{MEASURED}"]
     pixels = [
-        mixed(grays[gray], tint, TINT) if is_tinted else grays[gray]
-        for gray, is_tinted in zip(
-            scaled(field.image, size, target), scaled(is_measured, size, target, max), strict=True
+        mixed(pixel, tint, TINT) if is_tinted else pixel
+        for pixel, is_tinted in zip(
+            _image(field.image, size, target, colors),
+            scaled(is_measured, size, target, max),
+            strict=True,
         )
     ]
     return _framed(view, pixels, colors)
+
+
+def _image(image: Sequence[int], size: int, target: int, colors: dict[str, Color]) -> list[Pixel]:
+    """Return the pixels of an image of one plane, or of three: red, green and blue."""
+    planes = [
+        scaled(image[start : start + size**2], size, target)
+        for start in range(0, len(image), size**2)
+    ]
+    if len(planes) == 3:
+        return list(zip(*planes, strict=True))
+    grays = ramp(colors["background"], colors["foreground"])
+    return [grays[gray] for gray in planes[0]]
 
 
 def _effective(
