@@ -49,7 +49,7 @@ _HOW = (
 
 _NO_PAD = (
     "The drawing pad is for images with one channel; these have three, in color. Open a picture "
-    "of your own instead."
+    "instead."
 )
 
 
@@ -139,7 +139,9 @@ def _opened(context: Context, path: str) -> Exhibit:
     image = torch.frombuffer(bytearray(raw), dtype=torch.uint8)
     image = image.view(data.channels, data.image_size, data.image_size)
     probabilities = context.probabilities(image[None].to(context.device))[0]
-    now = CheckpointPrediction(NOW, context.step, tuple(probabilities.tolist()))
+    now = CheckpointPrediction(
+        NOW, context.step, tuple(probabilities.tolist()), class_names=data.class_names
+    )
     second = f", second {now.text(1)}" if len(now.ranked) > 1 else ""
     return Exhibit(
         blocks=(
@@ -153,6 +155,7 @@ def _opened(context: Context, path: str) -> Exhibit:
             "blank": False,
             "picture": path,
             "class": now.ranked[0] if now.ranked else None,
+            **now.name_of_class,
             "probabilities": list(now.probabilities),
         },
     )
