@@ -201,19 +201,6 @@ def _decode_chunk(pictures: Sequence[Found], form: Form) -> _Chunk:
     return _Chunk(b"".join(pixels), digests, unusable)
 
 
-def read_pixels(path: Path, size: int, channels: int, fit: str) -> bytes:
-    """Return the bytes of one picture as those of a dataset: plane by plane, ``size`` × ``size``.
-
-    Raises:
-        InputError: If it cannot be decoded; the message starts with the path.
-    """
-    try:
-        with without_warnings():
-            return _pixels(str(path), Form(size, channels, fit))
-    except UnusableError as error:
-        raise path_error(path, str(error)) from None
-
-
 def _pixels(path: str, form: Form) -> bytes:
     """Return the bytes of a picture, plane by plane.
 

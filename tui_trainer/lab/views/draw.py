@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tui_trainer.data.ink import as_digit, as_it_lies
-from tui_trainer.data.picture_fitting import read_pixels
+from tui_trainer.data.picture_fitting import Form, picture_bytes
 from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, word_control
 from tui_trainer.lab.drawing import WIDEST, image_picture, nonfinite_notice, probability_bars
@@ -23,7 +23,7 @@ from tui_trainer.protocol.class_names import class_name, full_name
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.exhibit import Bars, Block, Exhibit, Pictures, Table, Words
 from tui_trainer.protocol.strokes import Drawing, drawing_of
-from tui_trainer.text.fmt import clip, count, one_line, percent, printable
+from tui_trainer.text.fmt import clip, count, one_line, percent, plural, printable
 
 DRAWING = "drawing"
 """The choice that holds the drawing, as :meth:`Drawing.to_text` writes it."""
@@ -94,23 +94,30 @@ class CheckpointPrediction:
         return f"{class_name(self.class_names, best)}, {percent(self.probabilities[best], 1)}"
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The image that is classified.
+
+    Attributes:
+        image: Its grays (H, H) or colors (3, H, H), as uint8.
+        evidence: Where it comes from.
+        figures: The same for scripts.
+    """
+
+    image: Tensor
+    evidence: str
+    figures: Mapping[str, object]
+
+
 def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
-    """Show the drawing as model input and its prediction; then the predictions of checkpoints."""
-    if context.data.channels != 1:
-        yield _opened(context, str(controls.choices.get(PICTURE) or ""))
+    """Show the image as model input and its prediction; then the predictions of checkpoints."""
+    is_drawn = context.data.channels == 1
+    found = _drawn(context, controls) if is_drawn else _opened(context, controls)
+    if isinstance(found, Words):
+        figures = {"error": found.text} if found.tone == "error" else {"blank": True}
+        yield Exhibit(blocks=(found,), figures=figures)
         return
-    is_centered = controls.word(CENTERED) == "yes"
-    try:
-        drawing = drawing_of(str(controls.choices.get(DRAWING) or "00"))
-    except ValueError as error:
-        words = Words(text=f"The drawing cannot be read: {error}.", tone="error")
-        yield Exhibit(blocks=(words,), figures={"error": str(error)})
-        return
-    digit = _as_model_input(drawing, context.data.image_size, is_centered=is_centered)
-    if digit is None:
-        yield Exhibit(blocks=(Words(text=_HOW),), figures={"blank": True})
-        return
-    probabilities = context.probabilities(digit[None].to(context.device))[0]
+    probabilities = context.probabilities(found.image[None].to(context.device))[0]
     names_of_classes = context.data.class_names
     predictions = [
         CheckpointPrediction(
@@ -121,44 +128,47 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
     for name in names:
         if not is_loaded(context.checkpoints[name], context.config.model):
             share = len(predictions) / (len(names) + 1)
-            yield _exhibit(digit, predictions, progress=share, is_centered=is_centered)
-        predictions.append(_predict(context, name, digit))
-    yield _exhibit(digit, predictions, is_centered=is_centered)
+            yield _exhibit(found, predictions, share)
+        predictions.append(_predict(context, name, found.image))
+    yield _exhibit(found, predictions)
 
 
-def _opened(context: Context, path: str) -> Exhibit:
-    """Return the prediction for a picture in a file, brought to the form of the dataset."""
-    data, fit = context.data, context.config.fit
-    if not path:
-        return Exhibit(blocks=(Words(text=_NO_PAD),), figures={"blank": True})
+def _drawn(context: Context, controls: Controls) -> Subject | Words:
+    """Return the drawing as an image, or what is shown without one."""
+    is_centered = controls.word(CENTERED) == "yes"
     try:
-        raw = read_pixels(Path(path), data.image_size, data.channels, fit)
+        drawing = drawing_of(str(controls.choices.get(DRAWING) or "00"))
+    except ValueError as error:
+        return Words(text=f"The drawing cannot be read: {error}.", tone="error")
+    digit = _as_model_input(drawing, context.data.image_size, is_centered=is_centered)
+    if digit is None:
+        return Words(text=_HOW)
+    evidence = (
+        "One drawing, scaled and centered like the digits of the dataset."
+        if is_centered
+        else "One drawing, not centered. The digits of the dataset all have the same size and "
+        "are centered; only augmentation varies them during training."
+    )
+    return Subject(digit, evidence, {"centered": is_centered})
+
+
+def _opened(context: Context, controls: Controls) -> Subject | Words:
+    """Return a picture in a file, brought to the form of the dataset, or what is shown instead."""
+    path = str(controls.choices.get(PICTURE) or "")
+    if not path:
+        return Words(text=_NO_PAD)
+    data, fit = context.data, context.config.fit
+    side = data.image_size
+    try:
+        content = picture_bytes(Path(path), Form(side, data.channels, fit))
     except InputError as error:
-        words = Words(text=f"{one_line(str(error))}.", tone="error")
-        return Exhibit(blocks=(words,), figures={"error": str(error)})
-    image = torch.frombuffer(bytearray(raw), dtype=torch.uint8)
-    image = image.view(data.channels, data.image_size, data.image_size)
-    probabilities = context.probabilities(image[None].to(context.device))[0]
-    now = CheckpointPrediction(
-        NOW, context.step, tuple(probabilities.tolist()), class_names=data.class_names
+        return Words(text=f"{one_line(str(error))}.", tone="error")
+    image = torch.frombuffer(bytearray(content), dtype=torch.uint8).view(data.channels, side, side)
+    evidence = (
+        f"One picture, {clip(printable(path), LONGEST_PATH)}, brought to {side}×{side} pixels "
+        f"(--fit {fit})."
     )
-    second = f", second {now.text(1)}" if len(now.ranked) > 1 else ""
-    return Exhibit(
-        blocks=(
-            Pictures(caption="", items=(image_picture(image, "model input", most=WIDEST),)),
-            _bars(now) if now.ranked else nonfinite_notice("the class probabilities"),
-        ),
-        result=f"Predicted: {now.text(0)}{second}." if now.ranked else "",
-        evidence=f"One picture, {clip(printable(path), LONGEST_PATH)}, brought to "
-        f"{data.image_size}×{data.image_size} pixels (fit: {fit}), step {count(context.step)}.",
-        figures={
-            "blank": False,
-            "picture": path,
-            "class": now.ranked[0] if now.ranked else None,
-            **now.name_of_class,
-            "probabilities": list(now.probabilities),
-        },
-    )
+    return Subject(image, evidence, {"picture": path, "fit": fit})
 
 
 def _as_model_input(drawing: Drawing, side: int, *, is_centered: bool) -> Tensor | None:
@@ -170,14 +180,16 @@ def _as_model_input(drawing: Drawing, side: int, *, is_centered: bool) -> Tensor
     return as_digit(ink, side) if is_centered else as_it_lies(ink, side)
 
 
-def _predict(context: Context, name: str, digit: Tensor) -> CheckpointPrediction:
+def _predict(context: Context, name: str, image: Tensor) -> CheckpointPrediction:
     """Return the prediction of a checkpoint, or a short reason why there is none."""
     path = context.checkpoints[name]
     try:
         saved_model = saved_model_of(path, context.config.model)
-        if saved_model.image_size != len(digit):
+        if saved_model.image_size != image.shape[-1]:
             raise InputError(f"needs {saved_model.image_size}×{saved_model.image_size} pixels")
-        probabilities = saved_model.probabilities(digit)
+        if saved_model.channels != context.data.channels:
+            raise InputError(f"needs {plural(saved_model.channels, 'channel')}")
+        probabilities = saved_model.probabilities(image)
         return CheckpointPrediction(
             name, saved_model.step, probabilities, class_names=context.data.class_names
         )
@@ -186,14 +198,10 @@ def _predict(context: Context, name: str, digit: Tensor) -> CheckpointPrediction
 
 
 def _exhibit(
-    digit: Tensor,
-    predictions: Sequence[CheckpointPrediction],
-    *,
-    is_centered: bool,
-    progress: float | None = None,
+    found: Subject, predictions: Sequence[CheckpointPrediction], progress: float | None = None
 ) -> Exhibit:
     now = predictions[0]
-    picture = image_picture(digit, "model input")
+    picture = image_picture(found.image, "model input", most=WIDEST)
     blocks: list[Block] = [
         _bars(now) if now.ranked else nonfinite_notice("the class probabilities")
     ]
@@ -204,14 +212,9 @@ def _exhibit(
     return Exhibit(
         blocks=tuple(blocks),
         result=f"Predicted: {now.text(0)}{second}." if now.ranked else "",
-        evidence=(
-            "One drawing, scaled and centered like the digits of the dataset."
-            if is_centered
-            else "One drawing, not centered. The digits of the dataset all have the same size and "
-            "are centered; only augmentation varies them during training."
-        ),
+        evidence=found.evidence,
         progress=progress,
-        figures=_figures(digit, predictions, is_centered=is_centered),
+        figures=_figures(found, predictions),
     )
 
 
@@ -240,13 +243,11 @@ def _table(predictions: Sequence[CheckpointPrediction]) -> Table:
     )
 
 
-def _figures(
-    digit: Tensor, predictions: Sequence[CheckpointPrediction], *, is_centered: bool
-) -> Mapping[str, object]:
+def _figures(found: Subject, predictions: Sequence[CheckpointPrediction]) -> Mapping[str, object]:
     return {
         "blank": False,
-        "centered": is_centered,
-        "image": digit.tolist(),
+        **found.figures,
+        "image": found.image.tolist(),
         "predictions": [
             {"weights": each.name, "error": each.error}
             if each.error
