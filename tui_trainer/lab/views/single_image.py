@@ -221,7 +221,9 @@ def where(digit: Digit, values: Tensor, what: str) -> str:
     if digit.pixels.ndim == 3:
         falling = values.flatten().sort(descending=True).values.cumsum(0)
         pixels = int((falling < total / 2).sum()) + 1
-        return f"Half of the {what} is on {percent(pixels / values.numel(), 0)} of the pixels."
+        share = pixels / values.numel()
+        rounded = percent(share, 0 if share >= 0.1 else 1)
+        return f"Half of the {what} is on {rounded} of the pixels."
     ink = digit.pixels.cpu() > 0
     share, area = float(values[ink].sum()) / total, float(ink.float().mean())
     return f"{percent(share, 0)} of the {what} is on the ink, {percent(area, 0)} of the pixels."
