@@ -10,7 +10,7 @@ import pytest
 from tests.headless.fakes import Engine, FakeClock, FakeTerminal, started, step, whole_run
 from tui_trainer.headless.runner import run_headless
 from tui_trainer.protocol.commands import Inbox
-from tui_trainer.protocol.events import DownloadProgress, Event, StateChanged
+from tui_trainer.protocol.events import DecodeProgress, DownloadProgress, Event, StateChanged
 from tui_trainer.text.fmt import columns
 
 ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -225,3 +225,13 @@ def test_a_download_has_a_bar_megabytes_and_percent() -> None:
 def test_a_download_of_unknown_size_has_neither_bar_nor_percent() -> None:
     event = DownloadProgress(dataset="kmnist", file="a.gz", done_bytes=4_200_000, total_bytes=0)
     assert drawings(run([event])) == ["kmnist a.gz  4.2 MB"]
+
+
+def test_decoding_has_a_bar_and_percent() -> None:
+    steps = [(1_300, 0), (0, 60_000), (15_000, 60_000)]
+    written = run([DecodeProgress(folder="cats", done=done, total=total) for done, total in steps])
+    assert drawings(written) == [
+        "listing pictures: 1,300",
+        "decoding 0 of 60,000 pictures ▕          ▏    0 %",
+        "decoding 15,000 of 60,000 pictures ▕██▌       ▏   25 %",
+    ]

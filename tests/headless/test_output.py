@@ -15,6 +15,7 @@ from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.events import (
     CheckpointSaved,
     CommandRejected,
+    DecodeProgress,
     DownloadProgress,
     Event,
     FindingCleared,
@@ -259,3 +260,10 @@ def test_an_interrupted_download_is_not_called_downloaded() -> None:
     half = DownloadProgress(dataset="kmnist", file="a.gz", done_bytes=5, total_bytes=10)
     unknown = DownloadProgress(dataset="kmnist", file="b.gz", done_bytes=5, total_bytes=0)
     assert "downloaded" not in run([half, unknown])[1]
+
+
+def test_decoding_has_one_line() -> None:
+    steps = [(0, 0), (900, 0), (0, 750), (400, 750), (750, 750)]
+    events: list[Event] = [DecodeProgress(folder="cats", done=a, total=b) for a, b in steps]
+    _, err = run([*events, started()])
+    assert err.splitlines()[:-2] == ["decoding 750 pictures in cats"]

@@ -22,6 +22,7 @@ from tui_trainer.history.series import CAPACITY
 from tui_trainer.protocol.events import (
     CommandRejected,
     Diverged,
+    DecodeProgress,
     DownloadProgress,
     Event,
     FindingCleared,
@@ -58,6 +59,13 @@ def test_a_start_ends_the_download() -> None:
     progress = DownloadProgress(dataset="kmnist", file="a.gz", done_bytes=1, total_bytes=2)
     assert history(progress).download == progress
     assert history(progress, started()).download is None
+
+
+def test_the_next_state_ends_decoding() -> None:
+    progress = DecodeProgress(folder="cats", done=1, total=2)
+    assert history(progress).decoding == progress
+    building = StateChanged(state="preparing", step=0, detail="building the model")
+    assert history(progress, building).decoding is None
 
 
 @pytest.mark.parametrize("state", ["preparing", "training", "paused", "validating", "testing"])

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tui_trainer.protocol.config import MAX_CLASSES
-from tui_trainer.protocol.errors import path_error, reason
+from tui_trainer.protocol.errors import InputError, path_error, reason
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import plural, printable
 
@@ -155,6 +155,17 @@ def holds_pictures(folder: Path) -> bool:
                 elif depth:
                     left.append((entry.path, depth - 1))
     return False
+
+
+def holds_classes(folder: Path) -> bool:
+    """Return whether two folders, or two in a folder ``train``, have pictures; never raises."""
+    try:
+        inner = [entry for entry in _entries(folder) if _is_class(entry)]
+        trains = [entry for entry in inner if entry.name.casefold() in SPLITS["train"]]
+        groups = [inner, *(filter(_is_class, _entries(Path(entry.path))) for entry in trains)]
+        return any(sum(map(_has_picture, group)) > 1 for group in groups)
+    except InputError:
+        return False
 
 
 def find_pictures(folder: Path, watch: Watch) -> ClassFolders:
@@ -417,6 +428,13 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 def _is_class(entry: os.DirEntry[str]) -> bool:
     return entry.is_dir() and not _is_no_data(entry.name)
+
+
+def _has_picture(entry: os.DirEntry[str]) -> bool:
+    try:
+        return any(_suffix(each.name) in SUFFIXES for each in _entries(Path(entry.path)))
+    except InputError:
+        return False
 
 
 def _is_no_data(name: str) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tui_trainer.data.binary_files import holds_binary_files, read_binary_folder
-from tui_trainer.data.class_folders import holds_pictures
+from tui_trainer.data.class_folders import holds_classes, holds_pictures
 from tui_trainer.data.idx import RawDataset, holds_idx_files, read_folder
 from tui_trainer.data.image_store import store_for
 from tui_trainer.data.matlab_file import holds_svhn, read_svhn
@@ -27,6 +27,13 @@ Reading = Generator[DownloadProgress | DecodeProgress | DatasetWarning, None, Ra
 
 OF_PICTURES = ("image_size", "fit", "channels")
 """The settings of a folder of pictures of any size."""
+
+
+NOT_READ = (
+    "it also has folders of pictures, which are not read; to train on them, give them a folder"
+    " without other data. It is read as"
+)
+"""The warning about two kinds of data in one folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,8 @@ def read_data_folder(folder: Path, config: RunConfig) -> Reading:
         if each.recognizes(folder):
             if not each.is_of_pictures:
                 refuse_picture_settings(config, each.what)
+                if holds_classes(folder):
+                    yield DatasetWarning(folder=str(folder), message=f"{NOT_READ}: {each.what}")
             return (yield from each.read(folder, config))
     known = "; ".join(each.what for each in FORMATS)
     raise path_error(folder, f"holds no data to train on; looked for: {known}")
@@ -77,8 +86,8 @@ def refuse_picture_settings(config: RunConfig, what: str) -> None:
         value = getattr(config, name)
         if value != SETTINGS[name].default:
             raise InputError(
-                f"{option_of(name)} {value}: is for folders of pictures, and the data are "
-                f"{what}, which have one size; leave it out"
+                f"{option_of(name)} {value}: is for folders of pictures; the images of {what} "
+                "have one size and depth; leave it out"
             )
 
 

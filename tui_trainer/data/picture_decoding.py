@@ -72,7 +72,7 @@ def opened(path: Path, formats: tuple[str, ...] | None = None) -> Image.Image:
         most = MAX_PIXELS // 1_000_000
         raise path_error(path, f"has {width:,}×{height:,} pixels; {most} million can be read")
     if picture.format == "TIFF":
-        _silence_libtiff()
+        _quiet_libtiff()
     if picture.format == "EPS":
         raise path_error(path, "is a PostScript program, not a picture")
     try:
@@ -90,8 +90,8 @@ def damaged(path: Path, error: BaseException) -> InputError:
 
 
 @cache
-def _silence_libtiff() -> None:
-    """Keep libtiff from printing its errors to the terminal; Pillow raises them, too."""
+def _quiet_libtiff() -> None:
+    """Keep libtiff from printing errors to the terminal; Pillow raises them, too."""
     with suppress(OSError, AttributeError):  # a Pillow whose libtiff cannot be reached prints them
         pillow = find_spec("PIL._imaging")
         library = ctypes.CDLL(None if pillow is None else pillow.origin)

@@ -255,7 +255,8 @@ class Report:
                 event_text.decode_cells(event, console.width, ascii_only=console.ascii_only)
             )
         elif not console.live and event.total and not (before and before.total):
-            console.print(f"decoding {fmt.plural(event.total, 'picture')} in {event.folder}")
+            where = fmt.one_line(event.folder)
+            console.print(f"decoding {fmt.plural(event.total, 'picture')} in {where}")
 
     def _end_download(self) -> None:
         """End the current download: the run continues, so a file of unknown size is complete."""

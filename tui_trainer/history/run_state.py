@@ -133,7 +133,7 @@ class RunState:
             case StepDone():
                 self._step(event)
             case StateChanged():
-                self.state, self.detail = event.state, event.detail
+                self.state, self.detail, self.decoding = event.state, event.detail, None
             case RunStarted():
                 self._start(event)
             case UpdateProbed():
@@ -214,7 +214,7 @@ class RunState:
 
     def _start(self, event: RunStarted) -> None:
         self.started = event
-        self.download = self.decoding = None
+        self.download = None
         self.settings = {
             "base_lr": event.base_lr,
             "batch_size": event.batch_size,
