@@ -21,8 +21,8 @@ from tui_trainer.history.run_state import SPEED_SECONDS, Episode
 from tui_trainer.history.series import CAPACITY
 from tui_trainer.protocol.events import (
     CommandRejected,
-    Diverged,
     DecodeProgress,
+    Diverged,
     DownloadProgress,
     Event,
     FindingCleared,
