@@ -17,6 +17,9 @@ from torch.nn.functional import interpolate
 from tui_trainer.data.augment import augment
 from tui_trainer.data.idx import RawDataset, content_digest
 from tui_trainer.data.idx_file import Pixels
+from tui_trainer.data.image_store import is_mapped
+from tui_trainer.data.mapped_images import MappedImages, as_mapped
+from tui_trainer.data.residency import Residency, residency_of
 from tui_trainer.models.input_spec import ImageShape, InputSize, InputSpec
 from tui_trainer.protocol.config import Augmentation, RunConfig
 from tui_trainer.protocol.errors import InputError
@@ -93,7 +96,8 @@ class Data:
 
     ``mean`` and ``std`` are of the pixels of the training split, a number for each channel, on a
     scale of 0 to 1; ``digesting`` computes :attr:`digest` in the background, so that it does not
-    delay training. ``class_names`` is empty if classes have only numbers. ``fit`` is how pictures
+    delay training. ``class_names`` is empty if classes have only numbers.
+    ``residency`` is None for data that a training loop recorded. ``fit`` is how pictures
     of other sizes were brought to this one, empty for images of one size.
     """
 
@@ -108,6 +112,7 @@ class Data:
     digesting: Future[str] | None = None
     channels: int = 1
     class_names: tuple[str, ...] = ()
+    residency: Residency | None = None
     fit: str = ""
 
     @property
@@ -141,6 +146,9 @@ class Data:
             "test_size": len(self.test),
             "mean": self.mean,
             "std": self.std,
+            "image_bytes": self.residency.size if self.residency else 0,
+            "memory_available": self.residency.available if self.residency else None,
+            "image_readers": self.residency.readers if self.residency else 0,
         }
 
     @property
@@ -298,6 +306,8 @@ def assemble(raw: RawDataset, config: RunConfig, device: torch.device) -> Data:
             f"border is mirrored; at most {raw.size - 1}"
         )
     train_indices, val_indices = split_indices(raw, config)
+    residency = residency_of(raw, config.memory_share, device)
+    on_device = functools.partial(_on_device, device=device, resident=residency.resident)
     source = _tensors(raw.train_images, raw.train_labels, raw)
     test = _tensors(raw.test_images, raw.test_labels, raw)
     train = source.take(train_indices)
@@ -306,16 +316,31 @@ def assemble(raw: RawDataset, config: RunConfig, device: torch.device) -> Data:
         name=raw.name,
         classes=raw.classes,
         image_size=raw.size,
-        train=train.to(device),
-        val=source.take(val_indices).to(device),
-        test=HeldOutTest(test.to(device)),
+        train=on_device(train),
+        val=on_device(source.take(val_indices)),
+        test=HeldOutTest(on_device(test)),
         mean=mean,
         std=std,
         digesting=_in_background(content_digest, raw),
         channels=raw.channels,
         class_names=raw.class_names,
         fit=raw.fit,
+        residency=residency,
     )
+
+
+def _on_device(split: Split, *, device: torch.device, resident: bool) -> Split:
+    """Return a split whose images are on a device, or are read to it when they are needed."""
+    images = split.images
+    if isinstance(images, MappedImages) and resident:
+        copy, start = torch.empty(images.shape, dtype=images.dtype, device=device), 0
+        for chunk in images.chunks():
+            copy[start : start + len(chunk)] = chunk.to(device)
+            start += len(chunk)
+        return Split(copy, split.labels.to(device))
+    if not isinstance(images, MappedImages) and not resident:
+        images = as_mapped(images.contiguous().view(-1).numpy().data, images.shape[1:], device)
+    return Split(images, split.labels).to(device)
 
 
 def split_indices(raw: RawDataset, config: RunConfig) -> tuple[list[int], list[int]]:
@@ -398,17 +423,27 @@ def pixel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ..
     Args:
         images: Shape (N, H, W), or (N, C, H, W) for numbers of each channel.
     """
-    channels = [images] if images.dim() == 3 else images.unbind(1)
-    found = [_statistics(channel.flatten()) for channel in channels]
+    chunks = images.chunks() if isinstance(images, MappedImages) else [images]
+    counts = torch.zeros(1, 256, dtype=torch.float64)
+    for chunk in chunks:
+        channels = [chunk] if images.dim() == 3 else chunk.unbind(1)
+        counts = counts + torch.stack([_histogram(channel.flatten()) for channel in channels])
+    found = [_statistics(each) for each in counts]
     return tuple(mean for mean, _ in found), tuple(std for _, std in found)
 
 
-def _statistics(pixels: Tensor) -> tuple[float, float]:
+def _histogram(pixels: Tensor) -> Tensor:
+    """Return how often each of the 256 levels occurs, as numbers in double precision."""
     words = pixels[: len(pixels) // 8 * 8].view(torch.int64)
     # Four of five pixels are black: leaving them out in words of eight halves the time.
     inked = torch.cat((words[words != 0].view(torch.uint8), pixels[8 * len(words) :]))
     counts = torch.bincount(inked, minlength=256).to(torch.float64)
     counts[0] += len(pixels) - len(inked)
+    return counts
+
+
+def _statistics(counts: Tensor) -> tuple[float, float]:
+    """Return mean and standard deviation of levels that occur so often."""
     levels = torch.arange(256, dtype=torch.float64) / 255
     total = counts.sum()
     mean = float((counts * levels).sum() / total)
@@ -417,5 +452,9 @@ def _statistics(pixels: Tensor) -> tuple[float, float]:
 
 
 def _tensors(images: Pixels, labels: array[int], raw: RawDataset) -> Split:
-    pixels = torch.frombuffer(images, dtype=torch.uint8).view(-1, *raw.image_shape)
+    pixels: Tensor
+    if is_mapped(images):
+        pixels = as_mapped(images, raw.image_shape, torch.device("cpu"))
+    else:
+        pixels = torch.frombuffer(images, dtype=torch.uint8).view(-1, *raw.image_shape)
     return Split(pixels, torch.tensor(labels, dtype=torch.int64))

@@ -10,10 +10,15 @@ import platformdirs
 import torch
 
 from tui_trainer.data.dataset import Data, assemble
-from tui_trainer.data.idx import read_folder
+from tui_trainer.data.idx import RawDataset, read_folder
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import path_error
-from tui_trainer.protocol.events import DatasetWarning, DecodeProgress, DownloadProgress
+from tui_trainer.protocol.events import (
+    DatasetWarning,
+    DecodeProgress,
+    DownloadProgress,
+    StateChanged,
+)
 
 FLIPPED = (
     "its images are digits or letters, and augmentation flips them: mirrored, many are others, or "
@@ -24,8 +29,8 @@ FLIPPED = (
 
 def load(
     config: RunConfig, device: torch.device
-) -> Generator[DownloadProgress | DecodeProgress | DatasetWarning, None, Data]:
-    """Read the dataset of a run and return it; yield progress and warnings.
+) -> Generator[DownloadProgress | DecodeProgress | DatasetWarning | StateChanged, None, Data]:
+    """Read the dataset of a run and return it; yield progress, warnings, and where images are.
 
     Raises:
         InputError: If the files are missing or damaged, or a split is too large.
@@ -38,7 +43,7 @@ def load(
         if holds_inputs(folder):
             return read_inputs(folder, device)
         raw = yield from read_data_folder(folder, config)
-        return assemble(raw, config, device)
+        return (yield from _assembled(raw, config, device))
     from tui_trainer.data.folder_formats import refuse_picture_settings
 
     refuse_picture_settings(config, f"--dataset {config.dataset}")
@@ -53,7 +58,16 @@ def load(
         raw = yield from fetch(config.dataset, cache, store_for(config.memory_share))
     if config.augmentation.flip and (config.has_glyphs or _are_characters(raw.class_names)):
         yield DatasetWarning(folder=raw.name, message=FLIPPED)
-    return assemble(raw, config, device)
+    return (yield from _assembled(raw, config, device))
+
+
+def _assembled(
+    raw: RawDataset, config: RunConfig, device: torch.device
+) -> Generator[StateChanged, None, Data]:
+    """Split a dataset; report where its images are."""
+    data = assemble(raw, config, device)
+    yield StateChanged(state="preparing", step=0, detail=str(data.residency))
+    return data
 
 
 def _are_characters(names: tuple[str, ...]) -> bool:

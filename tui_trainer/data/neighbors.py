@@ -9,6 +9,7 @@ place of a trained model: the data are examined before the first step.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -126,7 +127,7 @@ def _spread(total: int, count: int) -> Tensor:
 
 def _pixels(split: Split) -> tuple[float, float] | None:
     """Return mean and standard deviation of a sample's pixels, all channels together."""
-    chosen = _subsampled(split.images)[_spread(len(split), QUERIES)]
+    chosen = _subsampled(split.images[_spread(len(split), QUERIES)])
     if not chosen.numel():
         return None
     (mean,), (std,) = pixel_statistics(chosen.reshape(-1, *chosen.shape[-2:]))
@@ -139,22 +140,23 @@ def _counts(labels: Tensor, classes: int) -> tuple[int, ...]:
 
 def _blank(images: Tensor) -> int:
     """Return how many images have only equal pixels."""
-    flat = images.flatten(1)
-    return int((flat.amax(dim=1) == flat.amin(dim=1)).sum()) if flat.numel() else 0
+    flat = (chunk.flatten(1) for chunk in _chunks(images))
+    return sum(int((each.amax(dim=1) == each.amin(dim=1)).sum()) for each in flat)
 
 
 def _hashes(images: Tensor) -> Tensor:
     """Return a 64-bit hash of each image's pixels, computed eight pixels at a time."""
-    flat = images.flatten(1)
-    padding = -flat.shape[1] % WORD
+    values = math.prod(images.shape[1:])
+    padding = -values % WORD
     rng = torch.Generator().manual_seed(0)
-    factors = torch.randint(-(2**62), 2**62, ((flat.shape[1] + padding) // WORD,), generator=rng)
+    factors = torch.randint(-(2**62), 2**62, ((values + padding) // WORD,), generator=rng)
     parts = []
-    for chunk in torch.split(flat, _chunk(images)):
-        padded = functional.pad(chunk, (0, padding)) if padding else chunk
+    for chunk in _chunks(images):
+        flat = chunk.flatten(1)
+        padded = functional.pad(flat, (0, padding)) if padding else flat
         words = padded.contiguous().view(torch.int64)
         parts.append(((words ^ (words >> 29)) * (factors * 2 + 1)).sum(dim=1))
-    return torch.cat(parts) if len(flat) else torch.empty(0, dtype=torch.int64)
+    return torch.cat(parts) if parts else torch.empty(0, dtype=torch.int64)
 
 
 def _moved(train: Split, val: Split, is_shared: Tensor) -> int:
@@ -209,19 +211,27 @@ def _features(images: Tensor) -> Tensor:
     channels = math.prod(images.shape[1:-2])
     side = max(1, round((FEATURES / channels) ** 0.5))
     parts = []
-    for chunk in torch.split(_subsampled(images), _chunk(images)):
+    for whole in _chunks(images):
+        chunk = _subsampled(whole)
         pixels = chunk.reshape(len(chunk), channels, *chunk.shape[-2:]).float()
         if max(pixels.shape[-2:]) > side:
             pixels = functional.adaptive_avg_pool2d(pixels, side)
         flat = pixels.flatten(1)
         parts.append(functional.normalize(flat - flat.mean(dim=1, keepdim=True), dim=1))
-    return torch.cat(parts) if len(images) else torch.empty(0, 1)
+    return torch.cat(parts) if parts else torch.empty(0, 1)
 
 
 def _subsampled(images: Tensor) -> Tensor:
     """Return large images (N, …, H, W) with fewer rows and columns."""
     stride = max(1, min(images.shape[-2:]) // LARGE)
     return images[..., ::stride, ::stride]
+
+
+def _chunks(images: Tensor) -> Iterator[Tensor]:
+    """Yield a few images at a time; they may be read from a file."""
+    size = _chunk(images)
+    for start in range(0, len(images) if math.prod(images.shape[1:]) else 0, size):
+        yield images[start : start + size]
 
 
 def _chunk(images: Tensor) -> int:
