@@ -13,13 +13,12 @@ import torch
 
 from tests.data.idx_files import write_dataset
 from tests.engine.runs import tiny_config
+from tui_trainer.data.assembling import assemble, pixel_statistics
 from tui_trainer.data.dataset import (
     BatchStream,
     Data,
     HeldOutTest,
     Split,
-    assemble,
-    pixel_statistics,
     stratified_split,
 )
 from tui_trainer.data.idx import RawDataset, content_digest
@@ -27,6 +26,7 @@ from tui_trainer.data.loading import FLIPPED, load
 from tui_trainer.models.input_spec import InputSpec
 from tui_trainer.protocol.config import NAMED_AUGMENTATIONS, RunConfig
 from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import DatasetWarning, StateChanged
 
 CPU = torch.device("cpu")
 
@@ -34,6 +34,9 @@ CPU = torch.device("cpu")
 def loaded(config: RunConfig) -> Data:
     """Load a dataset that needs no download."""
     steps = load(config, CPU)
+    state = next(steps)
+    assert isinstance(state, StateChanged)
+    assert " images resident: " in state.detail
     with pytest.raises(StopIteration) as end:
         next(steps)
     data = end.value.value
@@ -345,4 +348,5 @@ def test_a_shift_with_mirrored_borders_must_fit_into_the_images(tiny: Path) -> N
 )
 def test_flipping_digits_is_warned_about(settings: dict[str, Any], warns: bool) -> None:
     events = list(load(RunConfig(**settings), CPU))
-    assert [getattr(event, "message", "") for event in events] == [FLIPPED] * warns
+    found = [event.message for event in events if isinstance(event, DatasetWarning)]
+    assert found == [FLIPPED] * warns

@@ -329,11 +329,11 @@ def publish(
 def files_of(kind: BinaryFormat, folder: Path) -> dict[str, bytes | str]:
     """Return the files of a small dataset as they are in its archive, with others around them."""
     write_binary(folder, kind)
-    own = {f"{kind.folder}/{path.name}": path.read_bytes() for path in sorted(folder.iterdir())}
+    inside = {f"{kind.folder}/{path.name}": path.read_bytes() for path in sorted(folder.iterdir())}
     return {
         "../outside": b"no",
         f"{kind.folder}/readme.html": b"hi",
-        **own,
+        **inside,
         f"{kind.folder}/unlabeled_X.bin": b"1",
     }
 

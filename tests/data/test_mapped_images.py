@@ -11,8 +11,9 @@ from torch import Tensor
 
 from tests.data.binary_files import write_binary
 from tui_trainer.data import mapped_images
+from tui_trainer.data.assembling import assemble, pixel_statistics
 from tui_trainer.data.binary_files import CIFAR10, read_binary_folder
-from tui_trainer.data.dataset import BatchStream, Data, assemble, pixel_statistics
+from tui_trainer.data.dataset import BatchStream, Data
 from tui_trainer.data.image_store import ImageStore
 from tui_trainer.data.mapped_images import MappedImages, as_mapped
 from tui_trainer.data.neighbors import probe_data
@@ -180,9 +181,10 @@ def test_a_mapped_dataset_is_split_as_a_resident_one(folder: Path) -> None:
         assert torch.equal(mine.labels, theirs.labels)
     assert (apart.mean, apart.std) == (resident.mean, resident.std)
     assert apart.digest == resident.digest
-    assert replace(apart.residency, resident=True, available=None) == replace(  # type: ignore[type-var]
-        resident.residency,  # type: ignore[type-var]
-        available=None,
+    assert apart.residency
+    assert resident.residency
+    assert replace(apart.residency, resident=True, available=None) == replace(
+        resident.residency, available=None
     )
 
 
@@ -204,7 +206,7 @@ def test_nothing_reads_all_images_of_a_mapped_dataset(
         (0, "120 images not resident: 368.6 kB of "),
     ],
 )
-def test_it_says_where_images_are(folder: Path, most: int | None, expected: str) -> None:
+def test_the_place_of_images_is_reported(folder: Path, most: int | None, expected: str) -> None:
     data = assembled(folder, most)
 
     assert str(data.residency).startswith(expected)

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from tests.benchmarks.findings.public import hooks
 from tests.benchmarks.findings.public.hooks import SplitHook
-from tui_trainer.data.dataset import Data, HeldOutTest, Split, assemble, pixel_statistics
+from tui_trainer.data.assembling import assemble, pixel_statistics
+from tui_trainer.data.dataset import Data, HeldOutTest, Split
 from tui_trainer.data.idx import RawDataset
 from tui_trainer.data.neighbors import probe_data
 from tui_trainer.protocol.config import RunConfig

@@ -16,7 +16,8 @@ from tests.benchmarks.findings.public.hooks import SplitHook
 from tests.benchmarks.findings.variants import VARIANTS
 from tests.engine.conftest import mnist
 from tests.protocol.facts import epoch_done, evaluated, sample, started
-from tui_trainer.data.dataset import Data, Split, assemble
+from tui_trainer.data.assembling import assemble
+from tui_trainer.data.dataset import Data, Split
 from tui_trainer.data.idx import RawDataset
 from tui_trainer.data.neighbors import probe_data
 from tui_trainer.findings import with_findings

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 import torch
 
-from tui_trainer.data.dataset import Data, assemble
-from tui_trainer.data.idx import RawDataset, read_folder
+from tui_trainer.data.dataset import Data
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import path_error
 from tui_trainer.protocol.events import (
@@ -19,6 +19,9 @@ from tui_trainer.protocol.events import (
     DownloadProgress,
     StateChanged,
 )
+
+if TYPE_CHECKING:
+    from tui_trainer.data.idx import RawDataset
 
 FLIPPED = (
     "its images are digits or letters, and augmentation flips them: mirrored, many are others, or "
@@ -48,6 +51,8 @@ def load(
 
     refuse_picture_settings(config, f"--dataset {config.dataset}")
     if config.dataset == "mnist":
+        from tui_trainer.data.idx import read_folder
+
         with resources.as_file(resources.files("tui_trainer") / "datasets" / "mnist") as folder:
             raw = read_folder(folder, name="mnist")
     else:
@@ -65,6 +70,8 @@ def _assembled(
     raw: RawDataset, config: RunConfig, device: torch.device
 ) -> Generator[StateChanged, None, Data]:
     """Split a dataset; report where its images are."""
+    from tui_trainer.data.assembling import assemble
+
     data = assemble(raw, config, device)
     yield StateChanged(state="preparing", step=0, detail=str(data.residency))
     return data

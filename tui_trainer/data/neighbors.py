@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tui_trainer.data.dataset import Data, Split, pixel_statistics
+from tui_trainer.data.assembling import pixel_statistics
+from tui_trainer.data.dataset import Data, Split
 from tui_trainer.protocol.probed import DataProbed, NeighborLabels
 
 QUERIES, REFERENCES = 1_000, 8_000
