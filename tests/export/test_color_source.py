@@ -10,11 +10,18 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.data.binary_files import make_images, write_binary
+from tests.data.matlab_files import svhn_bytes
 from tests.export.programs import Draws, Trained, complaints_of_ruff, namespace_of, started_of
+from tui_trainer.data.binary_files import BINARY_FORMATS
 from tui_trainer.data.dataset import Data, HeldOutTest, Split
+from tui_trainer.data.downloads import fetch
+from tui_trainer.data.image_store import ImageStore
+from tui_trainer.data.published_datasets import plan_of
 from tui_trainer.engine.batches import rng_for
 from tui_trainer.export.source_code.program import program
 from tui_trainer.export.source_code.zoo_model import zoo_source
+from tui_trainer.models.torchvision_compat import import_torchvision
 from tui_trainer.protocol.config import RunConfig
 
 MEAN, STD = (0.49, 0.48, 0.45), (0.25, 0.24, 0.26)
@@ -110,3 +117,48 @@ def test_names_and_statistics_of_any_length_are_constants(tmp_path: Path) -> Non
     assert found["MEAN"] == third
     assert complaints_of_ruff(tmp_path) == ""
     assert dataclasses.replace(recipe.started).channels == 3
+
+
+@pytest.mark.parametrize("dataset", ["cifar10", "cifar100", "svhn", "stl10"])
+def test_a_known_color_dataset_is_read_as_in_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dataset: str
+) -> None:
+    """CIFAR's binary files are read as they are; the others through torchvision."""
+    datasets: Any = import_torchvision().datasets
+    cache = plan_of(dataset, tmp_path).raw
+    size = 96 if dataset == "stl10" else 32
+    if dataset == "svhn":
+        cache.mkdir()
+        for split, total in (("train", 30), ("test", 20)):
+            content = svhn_bytes(*make_images(total, seed=total))
+            (cache / f"{split}_32x32.mat").write_bytes(content)
+            # torchvision has no folder for it.
+            (tmp_path / f"{split}_32x32.mat").write_bytes(content)
+    else:
+        kind = {each.name: each for each in BINARY_FORMATS}[dataset]
+        write_binary(cache / kind.folder, kind, per_file=200 if dataset == "cifar100" else 30)
+        if dataset == "stl10":
+            write_binary(tmp_path / kind.folder, kind, per_file=30)
+    # Its checksums are those of the published files.
+    monkeypatch.setattr(datasets.STL10, "_check_integrity", lambda self: True)
+    monkeypatch.setattr(datasets.svhn, "check_integrity", lambda *arguments: True)
+    monkeypatch.setattr(datasets.svhn, "download_url", lambda *arguments: None)
+    config = RunConfig(model="pico", dataset=dataset)
+    recipe = recipe_of(config, **{**COLORFUL, "image_size": size, "classes": 10})
+    written = program_of(recipe)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "train.py").write_text(written.script, encoding="utf-8")
+    with pytest.raises(StopIteration) as caught:
+        next(fetch(dataset, tmp_path, ImageStore(tmp_path / "store")))
+    expected = caught.value.value
+
+    loaded = namespace_of(written)["load_split"]
+
+    for is_train, images, labels in (
+        (True, expected.train_images, expected.train_labels),
+        (False, expected.test_images, expected.test_labels),
+    ):
+        found = loaded(tmp_path, is_train)
+        assert found[0].contiguous().numpy().tobytes() == bytes(images)
+        assert found[1].tolist() == list(labels)
+    assert complaints_of_ruff(tmp_path / "here") == ""

@@ -48,7 +48,8 @@ def of_torchvision(dataset: str) -> tuple[list[str], list[str]]:
     )
     pattern = f"{literal(train)} if is_train else {literal(test)}"
     lines = [
-        f"    paths = sorted(Path(folder).rglob({pattern}))",
+        f"    pattern = {pattern}",
+        "    paths = sorted(Path(folder).rglob(pattern))",
         "    if paths:  # binary files",
         "        images, labels = read_records(paths)",
         "    else:",
