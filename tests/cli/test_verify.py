@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Cli, Refused
+from tests.colored import write_arrays
 from tests.data.idx_files import write_dataset
 from tui_trainer.grading.outcome import Outcome, Status
 from tui_trainer.grading.requirements import Requirements
@@ -416,3 +417,35 @@ def test_a_file_without_a_model_is_one_line(code: str, problem: str, tmp_path: P
     (tmp_path / "net.py").write_text(code)
     with pytest.raises(InputError, match=problem):
         models_in(str(tmp_path / "net.py"))
+
+
+COLORED = """
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, in_channels, num_classes):
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, 8, 3)
+        self.fc = nn.Linear(8, num_classes)
+
+    def forward(self, x):
+        return self.fc(self.conv(x).relu().mean((2, 3)))
+
+
+class Gray(Net):
+    def __init__(self):
+        super().__init__(1, 9)
+"""
+
+
+def test_a_model_trained_on_color_images_is_measured_on_them(run: Cli, tmp_path: Path) -> None:
+    data = write_arrays(tmp_path / "shapes.npz")
+    (tmp_path / "net.py").write_text(COLORED)
+    options = ("--data-dir", data, "--target-accuracy", 0, "--epochs", 1, "--threads", 1)
+
+    (found,) = verified(run, tmp_path / "net.py:Net", *options, code=0)
+    (gray,) = verified(run, tmp_path / "net.py:Gray", *options, code=15)
+
+    assert found["parameters"] == 3 * 9 * 8 + 8 + 8 * 9 + 9
+    assert "its input is 32×32 images with 3 channels" in gray["problem"]

@@ -173,7 +173,17 @@ def _commands(found: SavedRun, config: RunConfig, history: History) -> Iterator[
             yield shlex.join(["mnist-tui", "replay", name, "--no-ui"])
     yield shlex.join(["mnist-tui", "evaluate", name, "--json"])
     if not found.is_of_script:
-        yield shlex.join(["mnist-tui", "model", model_name(config.model), "--measure"])
+        images = _options_of_images(history.started)
+        yield shlex.join(["mnist-tui", "model", model_name(config.model), "--measure", *images])
+
+
+def _options_of_images(started: RunStarted | None) -> Iterator[str]:
+    """Yield the options that describe other images and classes than MNIST's to ``model``."""
+    usual = {"image_size": 28, "channels": 1, "classes": 10}
+    for name, value in usual.items():
+        found = value if started is None else getattr(started, name)
+        if found != value:
+            yield from (option_of(name), str(found))
 
 
 def _options(config: RunConfig) -> Iterator[str]:

@@ -167,6 +167,7 @@ def verify(
     limits = limits_of(time_limit, memory_limit, is_trained=training is not None)
     common = {
         **{"image_size": size, "channels": depth, "classes": count},
+        "given": {"image_size": image_size, "channels": channels, "classes": classes},
         **{
             "review": review,
             "every_model": every_model,

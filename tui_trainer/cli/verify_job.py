@@ -21,12 +21,14 @@ from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import EpochDone, Event, RunStarted
 from tui_trainer.protocol.exit_codes import ExitCode
 from tui_trainer.protocol.reference import model_name, parse_reference
+from tui_trainer.protocol.settings import option_of
 from tui_trainer.recording.atomic import write_atomically
 from tui_trainer.text.fmt import clip, one_line, percent
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from tui_trainer.data.dataset import Data
     from tui_trainer.grading.figures import ModelFigures
     from tui_trainer.protocol.layers import LayerRow
 
@@ -81,8 +83,8 @@ def _verify(job: dict[str, Any], folder: Path, report: Any) -> None:
         model = f"{model}:{_only(names, model_name(model))}"
     named = parse_reference(model)
     report(model="" if named is None else named.name)
-    size, channels, classes = job["image_size"], job["channels"], job["classes"]
     settings = job["settings"]
+    size, channels, classes = _images_of(job)
     dropout = None if settings is None else settings.get("dropout")
     built = build_model(model, image_size=size, classes=classes, channels=channels, dropout=dropout)
     rows = layers_of(built, (size, size, channels), classes)
@@ -91,6 +93,46 @@ def _verify(job: dict[str, Any], folder: Path, report: Any) -> None:
         torch.set_num_threads(threads)
         config = RunConfig(**{**settings, "model": model})
         _train(config, job["seeds"], Path(job["out"]), folder)
+
+
+def _images_of(job: dict[str, Any]) -> tuple[int, int, int]:
+    """Return image size, channels and classes: of the data if it is trained on other than MNIST.
+
+    Data that cannot be read is reported when the training starts.
+
+    Raises:
+        InputError: If an option has another value than the data.
+    """
+    names, settings = ("image_size", "channels", "classes"), job["settings"]
+    size, channels, classes = (job[name] for name in names)
+    if settings is None or (settings["dataset"] == "mnist" and "data_dir" not in settings):
+        return size, channels, classes
+    try:
+        data = _data(RunConfig(**settings))
+    except InputError:
+        return size, channels, classes
+    for name in names:
+        given, found = job["given"][name], getattr(data, name)
+        if given not in (None, found):
+            raise InputError(
+                f"{option_of(name)} {given}: the training data, {data.name}, have {found}; leave "
+                "it out"
+            )
+    return data.image_size, data.channels, data.classes
+
+
+def _data(config: RunConfig) -> Data:
+    import torch
+
+    from tui_trainer.data.loading import load
+
+    loading = load(config, torch.device("cpu"))
+    while True:
+        try:
+            next(loading)
+        except StopIteration as done:
+            data: Data = done.value
+            return data
 
 
 def _only(names: list[str], place: str) -> str:
