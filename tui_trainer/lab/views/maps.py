@@ -33,8 +33,8 @@ ALL = "all"
 STRIP = 4
 """Maps of each layer in the overview: those with the highest standard deviation."""
 
-SMALL = 14
-"""Pixels a side to which maps are shrunk in the overview."""
+SMALL, COLOR_SMALL = 14, 16
+"""Pixels a side to which maps are shrunk in the overview, and the image if it is in color."""
 
 MOST_LAYERS = 14
 """Layers in the overview; with more, an evenly spaced selection."""
@@ -134,7 +134,7 @@ def _exhibit(
 
 
 def _head(digit: Digit, prediction: Prediction) -> tuple[Block, ...]:
-    picture = digit_picture(digit, most=SMALL)
+    picture = digit_picture(digit, most=SMALL if digit.pixels.ndim == 2 else COLOR_SMALL)
     bars = () if prediction.is_nonfinite else (prediction.bars(BARS),)
     return (Pictures(caption="", items=(picture,)), *bars)
 
