@@ -67,12 +67,18 @@ def norm_presence(design: Design, report: Reporter) -> Diagnosis | None:
     ]
     evidence = f"{len(judged) - len(bare)} of {len(judged)} convolutions before the last"
     norm = _norm_of(design)
+    is_batch = norm == "batch norm"
     if not bare:
-        return report.ok(f"{norm} after every convolution but the last", evidence)
+        every = (
+            "batch norm after every convolution but the last"
+            if is_batch
+            else "a norm after every convolution but the last"
+        )
+        return report.ok(every, evidence)
+    advice = f"add {norm} after {names(bare)}"
+    title = "convolutions without batch norm" if is_batch else "convolutions without a norm"
     if len(bare) == len(judged):
         title, advice = "no batch norm", "add batch norm after each convolution but the last"
-    else:
-        title, advice = f"convolutions without {norm}", f"add {norm} after {names(bare)}"
     return report.note(title, f"{evidence}; none after {names(bare)}", advice, bare)
 
 
