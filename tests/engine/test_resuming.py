@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
 from _pytest.mark import ParameterSet
+from torch import Tensor
 
 from tests.engine.runs import FakeClock, ScriptedInbox, of, only, tiny_config
 from tests.training import train
@@ -72,6 +74,12 @@ def trained(
     return Trained(list(events), store)
 
 
+@cache
+def whole_of(config: RunConfig) -> Trained:
+    """Return the whole run; several tests compare with it."""
+    return trained(config)
+
+
 def cut(
     config: RunConfig, step: int, commands: dict[int, list[Command]] | None = None
 ) -> Checkpoint:
@@ -80,13 +88,17 @@ def cut(
     return trained(config, ScriptedInbox({**(commands or {}), step: stop})).state
 
 
+def bits_of(tensor: Tensor) -> Tensor:
+    return tensor.contiguous().view(-1).view(torch.uint8)
+
+
 def assert_equal(one: Checkpoint, other: Checkpoint) -> None:
     """Compare every tensor bit by bit, and every number that does not depend on the clock."""
     assert sorted(one.tensors) == sorted(other.tensors)
     for name, tensor in one.tensors.items():
         twin = other.tensors[name]
         assert (tensor.shape, tensor.dtype) == (twin.shape, twin.dtype), name
-        assert tensor.contiguous().view(-1).tolist() == twin.contiguous().view(-1).tolist(), name
+        assert torch.equal(bits_of(tensor), bits_of(twin)), name
     metadata = [
         {k: v for k, v in c.metadata.items() if k not in ON_THE_CLOCK} for c in (one, other)
     ]
@@ -120,7 +132,7 @@ def test_a_resumed_run_is_bit_identical(tiny: Path, model: str, optimizer: str, 
     """An epoch has 7 steps: within one, at its end, at its start, before the first."""
     lr = 0.05 if optimizer == "sgd" else 0.003
     config = tiny_config(tiny, model=model, optimizer=optimizer, lr=lr)
-    whole = trained(config)
+    whole = whole_of(config)
 
     rest = trained(config, resume=cut(config, step))
 
@@ -135,7 +147,7 @@ def test_a_resumed_run_is_bit_identical(tiny: Path, model: str, optimizer: str, 
 @pytest.mark.parametrize("step", [3, 10, 12])
 def test_smaller_images_and_augmentation_end_where_they_would_have(tiny: Path, step: int) -> None:
     config = tiny_config(tiny, resize_until=0.4, resize_to=6, augment_until=0.8)
-    whole = trained(config)
+    whole = whole_of(config)
 
     rest = trained(config, resume=cut(config, step))
 
