@@ -88,6 +88,7 @@ def test_a_killed_process_ends_all_with_one_message(rank: int, tmp_path: Path, t
     assert RunFolder(path).checkpoint("last").exists()
 
 
+@pytest.mark.slow
 def test_an_unusable_setting_is_one_line(tmp_path: Path, tiny: Path) -> None:
     path = tmp_path / "run"
     more = ("--data-dir", str(tiny), "--out", str(path), "--batch-size", "1")

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from tests.distributed.processes import torchrun
+from tests.distributed import scenarios
+from tests.distributed.processes import TIMEOUT, torchrun
 from tests.distributed.scenarios import SCENARIOS, STOPPED_AT, Scenario
+from tests.faults.forks import Child
 from tests.faults.runs import differing
 from tui_trainer.models.checkpoints import Checkpoint, read_checkpoint
 from tui_trainer.protocol.events import Event, StepDone
@@ -63,12 +68,33 @@ def trained(
     out = tmp_path_factory.mktemp(f"ranks-{request.param}")
     alone = Scenario("stopped-alone", BY_NAME["stopped"].settings, BY_NAME["stopped"].commands)
     alone.train(out, tiny)
-    with torchrun(
-        request.param, str(out), str(tiny), cwd=out, module="tests.distributed.scenarios"
-    ) as running:
-        done = running.wait()
-    assert done.code == 0, done.err
+    if request.param == 2:
+        train_forked(request.param, out, tiny)
+    else:
+        with torchrun(
+            request.param, str(out), str(tiny), cwd=out, module="tests.distributed.scenarios"
+        ) as running:
+            done = running.wait()
+        assert done.code == 0, done.err
     return Trained(request.param, out, tiny)
+
+
+def train_forked(count: int, out: Path, data: Path) -> None:
+    """Train all scenarios as torchrun does, in processes that need not load torch again."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def work(rank: int) -> None:
+        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
+        where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        os.environ.update({name: str(value) for name, value in {**place, **where}.items()})
+        scenarios.main(out, data)
+
+    children = [Child(partial(work, rank), out / f"output-{rank}") for rank in range(count)]
+    for child in children:
+        ended = child.wait(TIMEOUT)
+        assert ended.code == 0, ended.err
 
 
 @pytest.fixture(scope="module")
