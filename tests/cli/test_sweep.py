@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import sys
+import os
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Cli
 from tests.data.idx_files import write_dataset
-from tui_trainer import cli
+from tests.faults.forks import Ended, call, command
 from tui_trainer.cli import sweep as sweep_command
 from tui_trainer.recording.folder import RunFolder, find_run, is_group, list_runs
 
@@ -42,39 +42,44 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def swept(file: Path) -> Path:
-    """A finished sweep, trained once for all tests."""
-    out = file.parent / "swept"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["mnist-tui", "sweep", str(file), "--no-ui", "--out", str(out)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-    assert caught.value.code == 0
-    return out
+def ended(file: Path) -> Ended:
+    """The result of a sweep in the folder of its file, trained once for all tests."""
+
+    def work() -> None:
+        os.chdir(file.parent)
+        command("sweep", file, "--no-ui")()
+
+    return call(work, file.with_name("output"))
 
 
-def test_a_line_for_each_trial_then_the_table(run: Cli, file: Path) -> None:
-    code, out, err = run("sweep", file, "--no-ui")
-    assert code == 0
-    lines = out.splitlines()
+@pytest.fixture(scope="module")
+def swept(file: Path, ended: Ended) -> Path:
+    """The folder of the finished sweep."""
+    assert ended.code == 0, ended.err
+    (folder,) = (file.parent / "runs").iterdir()
+    return folder
+
+
+def test_a_line_for_each_trial_then_the_table(ended: Ended, swept: Path) -> None:
+    lines = ended.out.splitlines()
     for number in (1, 2, 3):
         assert lines[number - 1].startswith(f"trial {number} · lr ")
         assert "2 epochs · val_accuracy " in lines[number - 1]
     assert any(line.startswith("best: trial ") for line in lines)
-    assert "Traceback" not in err
-    assert [path.name.endswith("-search") for path in Path("runs").iterdir()] == [True]
+    assert "Traceback" not in ended.err
+    assert swept.name.endswith("-search")
 
 
 def test_each_trial_is_an_ordinary_run_of_a_group(run: Cli, swept: Path) -> None:
     assert is_group(swept)
     listed = list_runs(swept.parent)
-    assert {each.name for each in listed} == {f"swept/trial-00{n}" for n in (1, 2, 3)}
-    assert {each.group for each in listed} == {"swept"}
+    assert {each.name for each in listed} == {f"{swept.name}/trial-00{n}" for n in (1, 2, 3)}
+    assert {each.group for each in listed} == {swept.name}
     for each in listed:
         assert each.summary is not None
         assert (each.summary.state, each.summary.test_accuracy) == ("completed", None)
         assert each.folder.read_events().test_evaluations == 0
-    assert find_run("swept/trial-002", swept.parent).path == swept / "trial-002"
+    assert find_run(f"{swept.name}/trial-002", swept.parent).path == swept / "trial-002"
     code, out, _ = run("compare-runs", swept / "trial-001", swept / "trial-002")
     assert code == 0
     assert "trial-001" in out
