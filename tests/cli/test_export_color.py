@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from tests.cli.conftest import Cli
 from tests.colored import write_arrays, write_class_folders
 from tests.colour import CLASS_NAMES
 from tests.data.binary_files import write_binary
-from tests.export.programs import complaints_of_ruff
+from tests.export.programs import complaints_of_ruff, output_of
 from tui_trainer.data.binary_files import CIFAR10, CIFAR100, STL10
 from tui_trainer.data.loading import load
 from tui_trainer.protocol.config import RunConfig
@@ -54,24 +52,7 @@ def train(run: Cli, data: Path, *arguments: object) -> None:
     assert code == 0, err
 
 
-def program(*arguments: str) -> str:
-    """Execute the program of the run without mnist-tui; return what it prints."""
-    code = (
-        "import runpy, sys\n"
-        "sys.modules['tui_trainer'] = None\n"
-        "runpy.run_path('train.py', run_name='__main__')"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        cwd="runs/r/exports",
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
+@pytest.mark.usefixtures("forked_programs")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_program_reads_the_images_of_the_run(run: Cli, tmp_path: Path, kind: str) -> None:
     write, options = KINDS[kind]
@@ -95,7 +76,9 @@ def test_a_program_reads_the_images_of_the_run(run: Cli, tmp_path: Path, kind: s
         assert torch.equal(found[0], split.images)
         assert torch.equal(found[1], split.labels)
     assert complaints_of_ruff(Path("runs/r/exports")) == ""
-    shown = program("--data", str(data), "--evaluate", "weights.pt").splitlines()
+    shown = output_of(
+        Path("runs/r/exports"), "--data", str(data), "--evaluate", "weights.pt"
+    ).splitlines()
     assert shown[-1].startswith(f"test: {summary['test_correct']} of ")
     assert shown[-1].endswith(f"loss {summary['test_loss']:.4f}")
 

@@ -11,9 +11,7 @@ import pytest
 
 from tests.cli.conftest import Cli, main_in
 from tests.data.idx_files import write_dataset
-from tests.export.programs import complaints_of_ruff
-from tests.faults import forks
-from tests.faults.forks import call
+from tests.export.programs import complaints_of_ruff, output_of
 
 BRIEF = ["--no-ui", "--threads", "1", "--device", "cpu", "--epochs", "1", "--batch-size", "16"]
 
@@ -51,9 +49,7 @@ def refusal(run: Cli, name: str = "r") -> str:
 
 def program(*arguments: str, folder: Path | str = "runs/r/exports") -> str:
     """Execute a program in another process, without mnist-tui; return what it prints."""
-    done = call(forks.program(Path(folder).absolute() / "train.py", *arguments), Path("output"))
-    assert done.code == 0, done.err
-    return done.out
+    return output_of(Path(folder), *arguments)
 
 
 def test_the_program_evaluates_and_trains_without_mnist_tui(run: Cli) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tests.faults.forks import call, program
 from tests.training import train
 from tui_trainer.engine.batches import rng_for
 from tui_trainer.engine.checkpoint_store import CheckpointStore
@@ -169,6 +170,13 @@ def namespace_of(program: Program) -> dict[str, Any]:
     names: dict[str, Any] = {"__name__": "train"}
     exec(compile(program.script, "train.py", "exec"), names)
     return names
+
+
+def output_of(folder: Path, *arguments: str) -> str:
+    """Execute ``train.py`` of a folder in another process, without mnist-tui; return its output."""
+    done = call(program(folder.absolute() / "train.py", *arguments), Path("output"))
+    assert done.code == 0, done.err
+    return done.out
 
 
 def complaints_of_ruff(folder: Path) -> str:
