@@ -455,6 +455,7 @@ def test_every_picture_is_a_file_next_to_the_document(run: Cli, here: Path) -> N
     assert len(files) == 2 * 4
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("text", HOSTILE[:4])
 def test_names_notes_tags_and_targets_are_texts(run: Cli, here: Path, text: str) -> None:
     name = re.sub("[/\x00]", "", text)

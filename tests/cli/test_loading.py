@@ -17,6 +17,7 @@ def printed_by(code: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_what_is_imported_is_not_collected_again() -> None:
     code = (
         "import gc\n"

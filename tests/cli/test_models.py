@@ -195,6 +195,7 @@ def test_json_is_the_same_by_both_names(run: Cli) -> None:
     assert run("model", "tiny", "--format", "json") == run("model", "tiny", "--json")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", MODELS)
 def test_the_courses_columns_are_consistent_and_measured(run: Cli, name: str) -> None:
     """A feature in the middle of a map depends on Rout × Rout pixels, if they are on the image."""

@@ -31,7 +31,7 @@ ENDINGS = [
 @pytest.fixture(scope="module")
 def long_config(data: Path) -> RunConfig:
     """A run of some seconds, so that a signal arrives while it trains."""
-    return small_run(data, epochs=16)
+    return small_run(data, epochs=12)
 
 
 @pytest.fixture(scope="module")
