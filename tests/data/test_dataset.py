@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from tests.data.idx_files import write_dataset
+from tests.data.pictures import write_tree
 from tests.engine.runs import tiny_config
 from tui_trainer.data.assembling import assemble, pixel_statistics
 from tui_trainer.data.dataset import (
@@ -350,3 +351,13 @@ def test_flipping_digits_is_warned_about(settings: dict[str, Any], warns: bool) 
     events = list(load(RunConfig(**settings), CPU))
     found = [event.message for event in events if isinstance(event, DatasetWarning)]
     assert found == [FLIPPED] * warns
+
+
+@pytest.mark.parametrize(("classes", "warns"), [(("1", "2"), True), (("cat", "dog"), False)])
+def test_flipping_pictures_of_digits_in_a_folder_is_warned_about(
+    classes: tuple[str, str], warns: bool, tmp_path: Path
+) -> None:
+    folder = write_tree(tmp_path / "pictures", classes=classes)
+    events = list(load(RunConfig(augment="color", data_dir=str(folder), val_size=2), CPU))
+    found = [event.message for event in events if isinstance(event, DatasetWarning)]
+    assert (FLIPPED in found) is warns

@@ -61,17 +61,17 @@ def load(
 
         cache = platformdirs.user_cache_path("mnist-tui") / "datasets"
         raw = yield from fetch(config.dataset, cache, store_for(config.memory_share))
-    if config.augmentation.flip and (config.has_glyphs or _are_characters(raw.class_names)):
-        yield DatasetWarning(folder=raw.name, message=FLIPPED)
     return (yield from _assembled(raw, config, device))
 
 
 def _assembled(
     raw: RawDataset, config: RunConfig, device: torch.device
-) -> Generator[StateChanged, None, Data]:
-    """Split a dataset; report where its images are."""
+) -> Generator[DatasetWarning | StateChanged, None, Data]:
+    """Split a dataset; warn of a flip that changes classes, and report where its images are."""
     from tui_trainer.data.assembling import assemble
 
+    if config.augmentation.flip and (config.has_glyphs or _are_characters(raw.class_names)):
+        yield DatasetWarning(folder=raw.name, message=FLIPPED)
     data = assemble(raw, config, device)
     yield StateChanged(state="preparing", step=0, detail=str(data.residency))
     return data
