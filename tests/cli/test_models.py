@@ -374,6 +374,32 @@ def test_the_zoo_is_listed_in_the_order_of_its_story(run: Cli) -> None:
     assert [line.split()[0] for line in out.splitlines()[1:]] == list(MODELS)
 
 
+def test_the_zoo_is_listed_for_other_images(run: Cli) -> None:
+    gray = {each["model"]: each["totals"] for each in loads(run, "zoo")}
+    color = loads(run, "zoo", "--channels", "3", "--image-size", "32")
+
+    assert [each["model"] for each in color] == list(MODELS)
+    for each in color:
+        assert each["totals"]["parameters"] > gray[each["model"]]["parameters"]
+        assert each["totals"]["multiply_adds"] > gray[each["model"]]["multiply_adds"]
+    code, out, err = run("zoo", "--image-size", "4")
+    assert (code, out) == (2, "")
+    assert "--image-size 4" in err
+
+
+def test_the_budget_is_that_of_the_model_unless_it_is_given(run: Cli) -> None:
+    for_color = ("--channels", "3", "--image-size", "32")
+
+    code, out, _ = run("review", "residual", *for_color)
+    assert code == 0
+    assert "of 200,000" in out
+    code, out, _ = run("review", "residual", *for_color, "--budget", "20000")
+    assert code == 5
+    assert "▲ over the parameter budget" in out
+    _, out, _ = run("compare", "norm-group", "small")
+    assert "share of 50,000" in out
+
+
 def test_a_closed_pipe_ends_without_a_message(tmp_path: Path) -> None:
     def review() -> None:
         reader, writer = os.pipe()

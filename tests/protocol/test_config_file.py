@@ -153,6 +153,14 @@ def test_an_augmentation_preset_resets_earlier_values() -> None:
     assert again.augmentation == RunConfig(augment="course", shift=1.0).augmentation
 
 
+def test_the_budget_is_that_of_the_model_where_none_is_set() -> None:
+    assert compose().budget == compose(Source({"model": "net.py:Net"})).budget == 20_000
+    model = Source({"model": "norm-layer"})
+    assert compose(model).budget == 50_000
+    assert compose(model, Source({"model": "small"})).budget == 20_000
+    assert compose(Source({"budget": 7}), model).budget == 7
+
+
 def test_a_preset_is_the_course_recipe() -> None:
     config = compose(read_preset("era-s6"))
     assert (config.batch_size, config.lr, config.momentum, config.nesterov) == (

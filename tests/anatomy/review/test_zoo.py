@@ -2,15 +2,19 @@ from __future__ import annotations
 
 import pytest
 
-from tests.anatomy.review.networks import verdicts
+from tui_trainer.anatomy.review import review
+from tui_trainer.anatomy.table import layer_table
 from tui_trainer.models import zoo
+from tui_trainer.protocol.config import BUDGETS, budget_of
 from tui_trainer.protocol.diagnosis import Diagnosis
 
 FLAWED = {"era-s6-as-run": {"activation-before-logits"}}
 
 
-def reviewed(name: str, image: int = 28) -> dict[str, Diagnosis]:
-    return verdicts(zoo.build(name, image_size=image, classes=10), image)
+def reviewed(name: str, image: int = 28, channels: int = 1) -> dict[str, Diagnosis]:
+    model = zoo.build(name, image_size=image, classes=10, channels=channels)
+    rows = layer_table(model, (image, image, channels))
+    return {found.code: found for found in review(rows, budget=budget_of(name))}
 
 
 @pytest.mark.parametrize("name", zoo.REGISTRY)
@@ -62,3 +66,39 @@ def test_early_and_late_pooling_get_different_verdicts() -> None:
     assert (early["first-pooling"].severity, late["first-pooling"].severity) == ("note", "ok")
     assert early["final-receptive-field"].severity == "ok"
     assert late["final-receptive-field"].severity == "note"
+
+
+# --- the models for color
+
+
+@pytest.mark.parametrize("name", BUDGETS)
+def test_no_rule_objects_to_the_models_for_color(name: str) -> None:
+    found = reviewed(name, 32, 3)
+
+    assert {code for code, each in found.items() if each.severity != "ok"} == set()
+    assert f"of {BUDGETS[name]:,}" in found["budget"].evidence
+
+
+def test_group_and_layer_norm_are_norms_but_no_batch_norms() -> None:
+    batch, group, layer = (reviewed(f"norm-{kind}", 32, 3) for kind in ("batch", "group", "layer"))
+
+    assert batch["norm-presence"].title == "batch norm after every convolution but the last"
+    for found in (group, layer):
+        assert found["norm-presence"].title == "a norm after every convolution but the last"
+        assert found["norm-presence"].evidence == batch["norm-presence"].evidence
+        # Rules about running statistics and about the batch do not apply.
+        assert set(batch) - set(found) == {
+            "norm-distance",
+            "norm-before-activation",
+            "bias-with-norm",
+            "norm-momentum",
+        }
+
+
+def test_the_reviews_fields_know_dilation_and_shortcuts() -> None:
+    assert "point6: 47×47 of 32×32" in reviewed("dilated", 32, 3)["final-receptive-field"].evidence
+    found = reviewed("residual", 32, 3)
+    assert "block2.conv2: 36×36" in found["final-receptive-field"].evidence
+    assert "block2.conv1 64 → block2.conv2 64" in found["kernel-growth"].evidence
+    # The shortcut of block2 adds the 64 pooled maps: fewer would not fit.
+    assert "transition-layer" not in found
