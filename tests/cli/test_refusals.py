@@ -26,7 +26,7 @@ from tui_trainer.protocol.exit_codes import ExitCode
         (["--schedule", ""], "--schedule: unknown schedule ''; choose constant, step"),
         (["--augment", "x"], "--augment: unknown augment 'x'; choose none, light, course"),
         (["--device", "tpu"], "--device: unknown device 'tpu'; choose auto, cpu, cuda, mps"),
-        (["--preset", "x"], "--preset: unknown preset 'x'; choose era-s6, fast, micro, "),
+        (["--preset", "x"], "--preset: unknown preset 'x'; choose cifar10, era-s6, fast, micro, "),
         (["--lr", "-1"], "--lr: the learning rate must be above 0 and at most 1,000, not -1.0"),
         (["--lr", "0"], "--lr: the learning rate must be above 0 and at most 1,000, not 0"),
         (["--lr", "nan"], "--lr: needs a finite number, not nan"),

@@ -52,9 +52,19 @@ def recorded() -> Path:
 
 def test_the_sweep_files_are_accepted() -> None:
     files = [path for path in EXAMPLES.glob("*.toml") if "[sweep]" in path.read_text()]
-    assert len(files) == 2
+    assert len(files) == 3
     for path in files:
         assert read_sweep(path).space
+
+
+def test_the_norms_are_compared_at_the_same_settings() -> None:
+    spec = read_sweep(EXAMPLES / "norms-sweep.toml")
+
+    assert set(spec.space) == {"model", "batch_size"}
+    models = spec.space["model"]
+    assert not isinstance(models, Range)
+    assert models.values == ("norm-batch", "norm-group", "norm-layer")
+    assert (spec.sampler, spec.pruning, spec.seeds) == ("grid", "none", 3)
 
 
 def test_the_recipe_is_inside_the_space_in_which_it_was_found() -> None:

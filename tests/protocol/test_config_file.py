@@ -184,10 +184,20 @@ def test_the_winning_presets_train_on_every_image_for_few_epochs(name: str, most
     assert compose(read_preset(name), Source({"val_size": 5_000})).val_size == 5_000
 
 
+def test_the_preset_for_color_also_reads_a_folder() -> None:
+    config = compose(read_preset("cifar10"))
+
+    assert (config.model, config.dataset, config.budget) == ("residual", "cifar10", 200_000)
+    assert config.augmentation.flip > 0
+    folder = compose(read_preset("cifar10"), Source({"data_dir": "pictures"}))
+    assert (folder.data_dir, folder.budget) == ("pictures", 200_000)
+    assert folder.augmentation == config.augmentation
+
+
 def test_an_unknown_preset_lists_the_known_ones() -> None:
     with pytest.raises(
         InputError,
-        match=r"^--preset: unknown preset '\.\./x'; choose era-s6, fast, micro, nano",
+        match=r"^--preset: unknown preset '\.\./x'; choose cifar10, era-s6, fast, micro, nano",
     ):
         read_preset("../x")
 

@@ -69,7 +69,7 @@ FITS = ("crop", "pad", "stretch")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("float32", "tf32", "bf16", "auto")
 PRESETS = (
-    *("era-s6", "fast", "micro", "nano", "pico"),
+    *("cifar10", "era-s6", "fast", "micro", "nano", "pico"),
     *(f"story-{step}" for step in range(1, 9)),
     "tiny",
 )
