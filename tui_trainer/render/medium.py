@@ -28,7 +28,9 @@ class Medium:
     draw: Callable[[Picture, int], Lines]
     signed_key: tuple[Cell, ...]
     unsigned_key: tuple[Cell, ...] = ()
-    signed_color_key: tuple[Cell, ...] = (Cell("gray 0, darker below 0, lighter above 0"),)
+    signed_color_key: tuple[Cell, ...] = (
+        Cell("gray 0, darker below 0, lighter above 0", style="muted"),
+    )
     color_key: tuple[Cell, ...] = ()
     has_color: bool = True
 
