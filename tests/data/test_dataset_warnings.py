@@ -15,7 +15,7 @@ from tui_trainer.data.dataset_warnings import dataset_warnings
 from tui_trainer.data.idx import RawDataset, read_folder
 from tui_trainer.data.loading import load
 from tui_trainer.protocol.config import RunConfig
-from tui_trainer.protocol.events import DatasetWarning, StateChanged
+from tui_trainer.protocol.events import DatasetWarning
 
 
 def changed(raw: RawDataset, change: Callable[[torch.Tensor], torch.Tensor]) -> RawDataset:
@@ -81,9 +81,8 @@ def test_a_run_warns_once_before_it_starts(tmp_path: Path) -> None:
     write_dataset(tmp_path, size=8, classes=3)
     config = RunConfig(data_dir=str(tmp_path), classes=4)
 
-    event, state = load(config, torch.device("cpu"))
+    (event,) = load(config, torch.device("cpu"))
 
-    assert isinstance(state, StateChanged)
     assert isinstance(event, DatasetWarning)
     assert event.warning == (
         f"{tmp_path}: class 3 has no training images, of 4 classes; the others are trained"
@@ -93,6 +92,5 @@ def test_a_run_warns_once_before_it_starts(tmp_path: Path) -> None:
 def test_sound_data_give_no_warning(tmp_path: Path) -> None:
     write_dataset(tmp_path, size=8)
 
-    (state,) = load(RunConfig(data_dir=str(tmp_path)), torch.device("cpu"))
-    assert isinstance(state, StateChanged)
+    assert list(load(RunConfig(data_dir=str(tmp_path)), torch.device("cpu"))) == []
     assert dataset_warnings(read_folder(tmp_path, name="blocks")) == []

@@ -10,15 +10,17 @@ import torch
 from torch import Tensor
 
 from tests.data.binary_files import write_binary
-from tui_trainer.data import mapped_images
+from tui_trainer.data import mapped_images, residency
 from tui_trainer.data.assembling import assemble, pixel_statistics
 from tui_trainer.data.binary_files import CIFAR10, read_binary_folder
 from tui_trainer.data.dataset import BatchStream, Data
 from tui_trainer.data.image_store import ImageStore
+from tui_trainer.data.loading import load
 from tui_trainer.data.mapped_images import MappedImages, as_mapped
 from tui_trainer.data.neighbors import probe_data
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import StateChanged
 
 CPU = torch.device("cpu")
 TOTAL = 50
@@ -213,3 +215,29 @@ def test_the_place_of_images_is_reported(folder: Path, most: int | None, expecte
     assert data.description["image_bytes"] == 120 * 3072
     assert data.description["image_readers"] == (0 if most is None else 2)
     assert str(data.residency).endswith("available" if most is None else "read by 2 workers")
+
+
+@pytest.mark.parametrize(
+    ("share", "notable", "expected"),
+    [
+        (0.0, 10**9, ["120 images not resident: 368.6 kB"]),
+        (0.5, 10**9, []),
+        (0.5, 1, ["120 images resident: 368.6 kB"]),
+    ],
+)
+def test_many_images_or_images_in_a_file_are_reported_before_training(
+    folder: Path,
+    share: float,
+    notable: int,
+    expected: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(residency, "NOTABLE", notable)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    config = RunConfig(model="tiny", data_dir=str(folder), val_size=20, memory_share=share)
+
+    events = list(load(config, CPU))
+
+    found = [event.detail for event in events if isinstance(event, StateChanged)]
+    assert [text.partition(" of ")[0] for text in found] == expected

@@ -113,6 +113,17 @@ def test_other_layouts_hold_the_same_images(
     assert is_mapped(raw.train_images) == is_mapped(raw.test_images) == (most is not None)
 
 
+def test_a_part_of_an_archive_is_kept_for_the_next_run(arrays: Arrays, path: Path) -> None:
+    write(path, arrays)
+    read(path, most=0)
+    kept = {each: each.stat().st_mtime_ns for each in (path.parent / "decoded").iterdir()}
+
+    read(path, most=0)
+
+    assert len(kept) == 2
+    assert kept == {each: each.stat().st_mtime_ns for each in (path.parent / "decoded").iterdir()}
+
+
 def test_gray_images_without_channels(path: Path) -> None:
     arrays = make_arrays(1)
     wanted = content_digest(read(write(path, arrays)))

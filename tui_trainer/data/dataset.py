@@ -137,7 +137,6 @@ class Data:
             "mean": self.mean,
             "std": self.std,
             "image_bytes": self.residency.size if self.residency else 0,
-            "memory_available": self.residency.available if self.residency else None,
             "image_readers": self.residency.readers if self.residency else 0,
         }
 

@@ -82,11 +82,11 @@ class ImageStore:
             return pixels
         key = hashlib.sha256(os.fsencode(source)).hexdigest()[:16]
         content = hashlib.sha256(f"{version} {size}".encode()).hexdigest()[:16]
-        path = self.folder / f"{key}-{content}-{part}.u8"
+        path = self.folder / f"{key}-{part}-{content}.u8"
         try:
             if not (path.is_file() and path.stat().st_size == size):
                 self.folder.mkdir(parents=True, exist_ok=True)
-                self._remove_others(key, content)
+                self._remove_others(f"{key}-{part}-")
                 _write_file(path, size, write)
             return mapped(path)
         except OSError as error:
@@ -96,13 +96,11 @@ class ImageStore:
                 " --memory-share to keep them in memory"
             ) from error
 
-    def _remove_others(self, key: str, content: str) -> None:
-        """Delete the files of other versions of a source, and what a killed process left."""
+    def _remove_others(self, beginning: str) -> None:
+        """Delete the files of other versions of a part, and what a killed process left."""
         for path in self.folder.iterdir():
             unfinished = _UNFINISHED.fullmatch(path.name)
-            is_old = path.name.startswith(f"{key}-") and not path.name.startswith(
-                f"{key}-{content}-"
-            )
+            is_old = path.name.startswith(beginning)
             if is_old or (unfinished and not _runs(int(unfinished["process"]))):
                 with suppress(OSError):
                     path.unlink()

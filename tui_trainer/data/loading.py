@@ -67,13 +67,14 @@ def load(
 def _assembled(
     raw: RawDataset, config: RunConfig, device: torch.device
 ) -> Generator[DatasetWarning | StateChanged, None, Data]:
-    """Split a dataset; warn of a flip that changes classes, and report where its images are."""
+    """Split a dataset; warn of a flip that changes classes, and report where many images are."""
     from tui_trainer.data.assembling import assemble
 
     if config.augmentation.flip and (config.has_glyphs or _are_characters(raw.class_names)):
         yield DatasetWarning(folder=raw.name, message=FLIPPED)
     data = assemble(raw, config, device)
-    yield StateChanged(state="preparing", step=0, detail=str(data.residency))
+    if data.residency is not None and data.residency.is_notable:
+        yield StateChanged(state="preparing", step=0, detail=str(data.residency))
     return data
 
 

@@ -12,6 +12,9 @@ from tui_trainer.data.mapped_images import WORKERS
 from tui_trainer.models.device import available_memory
 from tui_trainer.text import fmt
 
+NOTABLE = 100_000_000
+"""The bytes of resident images from which they are worth a line."""
+
 
 @dataclass(frozen=True, slots=True)
 class Residency:
@@ -28,6 +31,11 @@ class Residency:
     size: int
     available: int | None
     resident: bool
+
+    @property
+    def is_notable(self) -> bool:
+        """Whether it is reported before training."""
+        return not self.resident or self.size >= NOTABLE
 
     @property
     def readers(self) -> int:

@@ -124,7 +124,6 @@ class RunStarted:
         class_names: The names of the classes; empty if they are numbers, and in older records.
             :func:`tui_trainer.protocol.class_names.class_name` shows them.
         image_bytes: The bytes of all images; 0 in older records.
-        memory_available: The bytes of memory that were free for them; None if that is not known.
         image_readers: The threads that read images during training; 0: all are in memory.
     """
 
@@ -166,7 +165,6 @@ class RunStarted:
     unavailable: tuple[tuple[str, str], ...] = ()
     class_names: tuple[str, ...] = ()
     image_bytes: int = 0
-    memory_available: int | None = None
     image_readers: int = 0
 
     @property
