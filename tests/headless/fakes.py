@@ -49,12 +49,23 @@ class Engine(Iterator[Event]):
         self.closed = True
 
 
-def started(*, epochs: int = 2, val_size: int = VAL) -> RunStarted:
+def started(
+    *,
+    epochs: int = 2,
+    val_size: int = VAL,
+    dataset: str = "mnist",
+    classes: int = 10,
+    class_names: tuple[str, ...] = (),
+    image_size: int = 28,
+    channels: int = 1,
+) -> RunStarted:
     return RunStarted(
         model="era-s6",
-        dataset="mnist",
-        classes=10,
-        image_size=28,
+        dataset=dataset,
+        classes=classes,
+        class_names=class_names,
+        image_size=image_size,
+        channels=channels,
         parameters=19_568,
         layers=(),
         train_size=TRAIN,

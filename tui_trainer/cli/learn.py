@@ -120,6 +120,7 @@ def _show(
 ) -> None:
     """Run a lesson's experiment on a model, and print the lesson with it."""
     from tui_trainer.course.placeholders import observations
+    from tui_trainer.course.subject import data_note
     from tui_trainer.headless.lesson_page import print_lesson
     from tui_trainer.headless.questions import LessonQuestions, parse_choices, run_questions
 
@@ -134,12 +135,14 @@ def _show(
         if trains
         else f"mnist-tui learn {lesson.slug}{_repeat_options(config, settings, saved)} --try"
     )
+    lesson = lesson.about(started)
     print_lesson(
         lesson,
         sequence.exhibit,
         observations(lesson, history),
         _model_text(started, sequence.step, saved),
         command,
+        data_note(started),
     )
 
 

@@ -1,4 +1,7 @@
-"""The text of a lesson as data, and the list of lessons."""
+"""The text of a lesson as data, and the list of lessons.
+
+In a text file, ``{object}`` and ``{objects}`` stand for what the images of the run show.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from tui_trainer.course.subject import DIGIT, object_of
 from tui_trainer.protocol.errors import InputError
+from tui_trainer.protocol.events import RunStarted
 from tui_trainer.text.fmt import printable
 
 SLUGS = (
@@ -81,6 +86,10 @@ class Lesson:
     findings: tuple[str, ...] = ()
     reviews: tuple[str, ...] = ()
 
+    def about(self, started: RunStarted | None) -> Lesson:
+        """Return the lesson as it speaks of the images of a run; of digits before there is one."""
+        return self if started is None else lesson(self.slug, object_of(started.dataset))
+
 
 def folder_of(slug: str) -> str:
     """Return the folder of a lesson in ``lab/lessons``: its slug as a Python package name.
@@ -91,8 +100,12 @@ def folder_of(slug: str) -> str:
 
 
 @cache
-def lesson(slug: str) -> Lesson:
+def lesson(slug: str, object_: str = DIGIT) -> Lesson:
     """Return a lesson by its slug.
+
+    Args:
+        slug: The slug.
+        object_: What an image shows.
 
     Raises:
         InputError: If there is no such lesson; the message lists the slugs.
@@ -104,7 +117,7 @@ def lesson(slug: str) -> Lesson:
     return Lesson(
         topic=SLUGS.index(slug),
         slug=slug,
-        **{f.name: _cleaned(data[f.name]) for f in fields(Lesson) if f.name in data},
+        **{f.name: _cleaned(data[f.name], object_) for f in fields(Lesson) if f.name in data},
     )
 
 
@@ -131,12 +144,18 @@ def find_lesson(name: str) -> Lesson:
     return lesson(matches[0] if matches else slug_start)
 
 
-def _cleaned(value: Any) -> Any:
+def _cleaned(value: Any, object_: str) -> Any:
     """Return a TOML value as a field of a lesson: lists as tuples, paragraphs as single lines.
 
     The front end wraps them: only it knows the width.
     """
     if isinstance(value, list):
-        return tuple(value)
-    paragraphs = str(value).strip().split("\n\n")
+        return tuple(_about(each, object_) for each in value)
+    paragraphs = _about(str(value).strip(), object_).split("\n\n")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+def _about(text: str, object_: str) -> str:
+    one = f"an {object_}" if object_[0] in "aeiou" else f"a {object_}"
+    text = text.replace("a {object}", one).replace("{object}", object_)
+    return text.replace("{objects}", f"{object_}s")

@@ -16,6 +16,7 @@ from tui_trainer.data.idx_file import Pixels
 from tui_trainer.data.image_store import is_mapped
 from tui_trainer.data.mapped_images import MappedImages, as_mapped
 from tui_trainer.data.residency import residency_of
+from tui_trainer.protocol.class_names import clean_names
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
 
@@ -56,7 +57,7 @@ def assemble(raw: RawDataset, config: RunConfig, device: torch.device) -> Data:
         std=std,
         digesting=_in_background(content_digest, raw),
         channels=raw.channels,
-        class_names=raw.class_names,
+        class_names=clean_names(raw.class_names),
         fit=raw.fit,
         residency=residency,
     )

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tui_trainer.course.subject import name_of
 from tui_trainer.headless.questions import run_questions
 from tui_trainer.headless.streams import standard_output
 from tui_trainer.headless.view_questions import IMAGES, Shown, ViewQuestions
 from tui_trainer.protocol.events import Event, FindingRaised, RunStarted
 from tui_trainer.render.plain_exhibit import INDENT, WIDTH, page, page_width, plain_lines, wrapped
 from tui_trainer.stats.intervals import wilson
-from tui_trainer.text.fmt import accuracy_with_interval, count, one_line, plural, printable
+from tui_trainer.text.fmt import accuracy_with_interval, count, plural
 from tui_trainer.version import __version__
 
 
@@ -140,10 +141,9 @@ def evaluation_lines(found: Evaluation, width: int = WIDTH) -> list[str]:
 def about(found: Evaluation) -> str:
     """Return the model, its data and its checkpoint."""
     started = found.started
-    dataset = one_line(printable(started.dataset))
     return (
-        f"{started.model}, {plural(started.parameters, 'parameter')}, on {dataset}; checkpoint "
-        f"{found.checkpoint}, step {count(found.step)}, epoch {count(found.epoch)}"
+        f"{started.model}, {plural(started.parameters, 'parameter')}, on {name_of(started)}; "
+        f"checkpoint {found.checkpoint}, step {count(found.step)}, epoch {count(found.epoch)}"
     )
 
 

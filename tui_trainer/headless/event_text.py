@@ -6,6 +6,7 @@ import dataclasses
 import math
 from typing import Any
 
+from tui_trainer.course.subject import unusual_shape
 from tui_trainer.course.topics import TOPICS, lesson_label
 from tui_trainer.history.run_state import RunState
 from tui_trainer.protocol.diagnosis import Diagnosis
@@ -56,7 +57,8 @@ def header(run: RunStarted) -> str:
     parts = [
         run.model,
         f"{fmt.count(run.parameters)} parameters",
-        f"{run.dataset} {fmt.count(run.train_size)}"
+        " ".join([run.dataset, *([shape] if (shape := unusual_shape(run)) else [])])
+        + f" {fmt.count(run.train_size)}"
         + (f"+{fmt.count(run.val_size)}" if run.val_size else ""),
         fmt.plural(run.epochs, "epoch"),
         f"batch {fmt.count(run.batch_size)}",

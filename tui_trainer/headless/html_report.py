@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from html import escape
 
+from tui_trainer.course.subject import name_of
 from tui_trainer.headless.evaluation_text import Evaluation, accuracy_line, test_evaluation_lines
 from tui_trainer.headless.html_page import html_page
 from tui_trainer.headless.view_questions import LAYER, Shown
@@ -16,7 +17,7 @@ from tui_trainer.protocol.inspection import GROUPS
 from tui_trainer.render.cause_lines import evidence_of, is_named
 from tui_trainer.render.html.blocks import blocks_html
 from tui_trainer.render.plain_exhibit import set_to
-from tui_trainer.text.fmt import count, interval, one_line, percent, printable
+from tui_trainer.text.fmt import count, interval, one_line, percent
 from tui_trainer.version import __version__
 
 
@@ -46,7 +47,7 @@ def _header(found: Evaluation) -> str:
         "run": found.run,
         "model": started.model,
         "parameters": count(started.parameters),
-        "data": one_line(printable(started.dataset)),
+        "data": name_of(started),
         "checkpoint": f"{found.checkpoint}, step {count(found.step)}",
         "epoch": count(found.epoch),
         f"{found.images} images": count(found.total),

@@ -29,7 +29,12 @@ SCREENS = {
 
 
 def print_lesson(
-    lesson: Lesson, exhibit: Exhibit, observations: Sequence[str], shown_on: str, command: str
+    lesson: Lesson,
+    exhibit: Exhibit,
+    observations: Sequence[str],
+    shown_on: str,
+    command: str,
+    note: str = "",
 ) -> None:
     """Write a lesson and the result of its experiment to stdout.
 
@@ -39,13 +44,14 @@ def print_lesson(
         observations: Its sentences about the reader's model.
         shown_on: The name of that model.
         command: The command that does the experiment's training; empty if done or not needed.
+        note: Which data the lesson speaks of, if the model has others.
 
     Raises:
         OutputError: If stdout cannot be written to.
     """
     out = standard_output()
     width = page_width(out.width)
-    for line in lesson_lines(lesson, exhibit, observations, shown_on, command, width):
+    for line in lesson_lines(lesson, exhibit, observations, shown_on, command, note, width):
         out.row(line)
 
 
@@ -55,6 +61,7 @@ def lesson_lines(
     observations: Sequence[str],
     shown_on: str,
     command: str,
+    note: str = "",
     width: int = WIDTH,
 ) -> list[str]:
     """Return a lesson as lines of at most ``width`` columns; see :func:`print_lesson`."""
@@ -76,7 +83,8 @@ def lesson_lines(
         "see also": _links(lesson, inner),
     }
     place = f"lesson {lesson.topic} of the course" if lesson.topic else "part one of the course"
-    return page(lesson.title, [place], ((head, part) for head, part in parts.items() if part))
+    about = [place, *wrapped(note, width)] if note else [place]
+    return page(lesson.title, about, ((head, part) for head, part in parts.items() if part))
 
 
 def _experiment(

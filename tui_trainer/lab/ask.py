@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from tui_trainer.anatomy.description import layers_of, review_of
 from tui_trainer.anatomy.measured import effective_field, measured_field
 from tui_trainer.course.lesson import SLUGS, folder_of
+from tui_trainer.course.subject import data_words, is_like_lessons, shows_digits
 from tui_trainer.data.recorded_inputs import RecordedInputs
 from tui_trainer.lab.context import Context
 from tui_trainer.lab.controls import Show, with_controls
@@ -22,7 +23,7 @@ from tui_trainer.lab.recorded_views import check_recorded, with_notes
 from tui_trainer.models.build import build_model, summary_of
 from tui_trainer.protocol.answers import Content, MeasuredField, ModelDescription
 from tui_trainer.protocol.commands import Ask
-from tui_trainer.protocol.exhibit import Choices, Exhibit
+from tui_trainer.protocol.exhibit import Choices, Exhibit, Pictures
 from tui_trainer.protocol.inspection import NAMES
 from tui_trainer.protocol.reference import model_name
 from tui_trainer.text.fmt import one_line
@@ -103,11 +104,44 @@ def _show(kind: str, name: str, names: Collection[str], module: str) -> Experime
 def _exhibits(context: Context, question: Ask) -> Parts:
     choices, is_confirmed = dict(question.choices), question.mode == "confirmed"
     is_view = question.kind == "view"
-    show = view_named(question.name) if is_view else experiment(question.name)
+    show: View = view_named(question.name) if is_view else experiment(question.name)
     if isinstance(context.data, RecordedInputs):
         check_recorded(context.data, question)
         return with_notes(context, question, show(context, choices, is_confirmed))
-    return show(context, choices, is_confirmed)
+    return _about_data(question, show)(context, choices, is_confirmed)
+
+
+IMAGE_LABELS = {"digit": "image", "digits": "images"}
+"""The labels of controls that choose images, where they are not of digits."""
+
+
+def _about_data(question: Ask, show: View) -> View:
+    """Return a view or an experiment that says on which data it ran, if not on MNIST's digits.
+
+    Of lesson 0 only the part with pictures has images; the rest is arithmetic.
+    """
+
+    def shown(context: Context, choices: Choices, confirmed: bool) -> Iterator[Exhibit | None]:
+        data = context.data
+        is_usual = is_like_lessons(data.name, max(data.shape[:2]), data.shape[2])
+        for exhibit in show(context, choices, confirmed):
+            if exhibit is None or is_usual:
+                yield exhibit
+                continue
+            controls = exhibit.controls
+            if not shows_digits(data.name):
+                controls = tuple(
+                    replace(each, label=IMAGE_LABELS.get(each.label, each.label))
+                    for each in controls
+                )
+            evidence = exhibit.evidence
+            draws = any(isinstance(block, Pictures) for block in exhibit.blocks)
+            if question.kind == "lesson" and (question.name != SLUGS[0] or draws):
+                words = data_words(data.name, data.shape[:2], data.shape[2], data.classes)
+                evidence = f"{evidence} Data: {words}.".strip()
+            yield replace(exhibit, controls=controls, evidence=evidence)
+
+    return shown
 
 
 def _race(context: Context, question: Ask) -> Parts:

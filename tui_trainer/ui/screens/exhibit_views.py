@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from tui_trainer.course.lesson import Lesson
 from tui_trainer.course.placeholders import observations
+from tui_trainer.course.subject import data_note
 from tui_trainer.protocol.diagnosis import by_severity
 from tui_trainer.protocol.events import FindingRaised
 from tui_trainer.protocol.inspection import View
@@ -40,8 +41,10 @@ def lesson_view(run: LiveRun, lesson: Lesson, *, is_open: bool) -> LessonView:
     """Return a lesson with its observations on a run; ``is_open`` shows the answer."""
     history = run.history
     review = by_severity(history.started.review) if history.started else ()
+    lesson = lesson.about(history.started)
     return LessonView(
         lesson=lesson,
+        note=data_note(history.started),
         observations=observations(lesson, history),
         knobs=tuple(_knobs(run)),
         findings=tuple(found for found in run.selection.shown if belongs_to(found, lesson)),

@@ -170,6 +170,7 @@ class ModelScreen(LiveScreen):
                 self.query_one(ModelTable).place,
                 self._feature,
                 started.image_size,
+                started.class_names,
                 run.field.answer,
                 self._unavailable_reason,
             )

@@ -66,14 +66,15 @@ def class_bars(
     worst = max(error for error, _ in errors)
     shown_names = short_names(names, len(accuracy), max(LEAST_NAME, width // 2 - 12))
     across = max(map(fmt.columns, shown_names))
-    room = max(0, width - across - 12)
+    digits = max(5, *(len(f"{100 * error:.2f}") for error, _ in errors))
+    room = max(0, width - across - digits - 7)
     lines = []
     for error, label in shown:
         role = "warning" if error == worst and worst > 0 else "validation"
         bar = fmt.share_bar(error / worst if worst else 0.0, room)
         cells = [
             Cell(f"{padded(shown_names[label], across, is_right=not names)}  ", style="title"),
-            Cell(f"{100 * error:5.2f} %  "),
+            Cell(f"{100 * error:{digits}.2f} %  "),
             Cell(bar, style=role),
         ]
         lines.append(cells)

@@ -13,6 +13,7 @@ from textual.color import Color
 from textual.strip import Strip
 
 from tui_trainer.protocol.answers import Answered, MeasuredField
+from tui_trainer.protocol.class_names import class_name
 from tui_trainer.protocol.layers import Box, LayerRow
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell, columns, fit
@@ -47,6 +48,7 @@ class FieldView:
         place: Its index in the layer table.
         feature: Row and column in its feature map.
         image_size: Width of the image in pixels.
+        class_names: The names of the classes; empty if they have only numbers.
         answer: The latest measurement of the engine, of any feature.
         note: A text in place of the pictures.
     """
@@ -55,6 +57,7 @@ class FieldView:
     place: int = 0
     feature: tuple[int, int] = (0, 0)
     image_size: int = 28
+    class_names: tuple[str, ...] = ()
     answer: Answered | None = None
     note: str = ""
 
@@ -129,7 +132,10 @@ def _titles(view: FieldView) -> tuple[str, str]:
     field = view.field
     if view.answer and field and view.is_answered and not view.note:
         step = fmt.count(view.answer.step)
-        subtitle = f"digit {field.digit}, a {field.label} · step {step}"
+        what = f"digit {field.digit}, a {field.label}"
+        if view.class_names:
+            what = f"image {field.digit}, {class_name(view.class_names, field.label)}"
+        subtitle = f"{what} · step {step}"
     return title, subtitle
 
 
@@ -242,7 +248,7 @@ def _effect(view: FieldView) -> list[list[Cell]]:
         return [title, []]
     half, reached = half_of(view.field.effective)
     if not reached:
-        return [title, [Cell("no gradient for this digit", style="warning")]]
+        return [title, [Cell("no gradient for this image", style="warning")]]
     words = f"half of it in {fmt.count(half)}"
     return [
         title,

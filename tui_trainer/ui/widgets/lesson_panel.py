@@ -36,6 +36,7 @@ class LessonView:
 
     Attributes:
         lesson: The lesson.
+        note: Which data it speaks of, if the run has others.
         here: Its observations on the live run's model.
         knobs: The current settings of the run; empty before it starts.
         findings: The active findings of the run that belong to the lesson.
@@ -45,6 +46,7 @@ class LessonView:
     """
 
     lesson: Lesson
+    note: str = ""
     observations: tuple[str, ...] = ()
     knobs: tuple[Cell, ...] = ()
     findings: tuple[FindingRaised, ...] = ()
@@ -125,7 +127,8 @@ class LessonList(ChoiceList):
 def lesson_lines(view: LessonView, width: int) -> Lines:
     """Return a lesson in lines of ``width`` columns; prose is limited to a readable width."""
     lesson, wide = view.lesson, min(width, PROSE)
-    lines = paragraphs(lesson.what, "", wide)
+    lines = [*paragraph(view.note, "muted", wide), []] if view.note else []
+    lines += paragraphs(lesson.what, "", wide)
     lines += [*_head("why it matters"), *paragraphs(lesson.why, "", wide)]
     lines += [*_head("rule of thumb"), *paragraph(f"▸ {lesson.rule}", "title bold", wide)]
     lines += paragraphs(lesson.reason, "", wide)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from tui_trainer.course.subject import unusual_shape
 from tui_trainer.history.target import Target, verdict_on
 from tui_trainer.protocol.reference import model_name
 from tui_trainer.text import fmt
@@ -76,12 +77,14 @@ def what_cells(run: ShownRun) -> list[Cell]:
     split = fmt.count(started.train_size)
     if started.val_size:
         split += f"+{fmt.count(started.val_size)}"
+    shape = unusual_shape(started)
     many = f" in {started.processes} processes" if started.processes > 1 else ""
     return [
         *cells,
         Cell(f" · {fmt.count(started.parameters)}", rank=2),
         Cell(" parameters", rank=4),
         Cell(f" · {started.dataset}", rank=3),
+        *([Cell(f" {shape}", rank=5, style="muted")] if shape else []),
         Cell(f" {split}", rank=4, style="muted"),
         Cell(f" · {started.device} ×{started.threads}{many}", rank=6, style="muted"),
         Cell(f" · seed {started.seed}", rank=7, style="muted"),

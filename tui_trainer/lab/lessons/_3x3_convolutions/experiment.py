@@ -179,7 +179,7 @@ def _blocks(
         is_preformatted=True,
     )
     return (
-        Pictures(caption="the kernel on the digit, and its feature map", items=pictures),
+        Pictures(caption="the kernel on the image, and its feature map", items=pictures),
         table,
         sums,
     )

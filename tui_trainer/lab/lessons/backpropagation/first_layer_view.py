@@ -61,12 +61,12 @@ def show_first_layer(context: Context, controls: Controls) -> Exhibit:
 
 def _blocks(first: FirstLayer, step: KernelStep, kernel: int) -> tuple[Block, ...]:
     digits, count = len(first.labels), len(first.layer.weight)
-    kind, terms = "unit", f"over {digits} digits"
+    kind, terms = "unit", f"over {digits} images"
     if isinstance(first.layer, nn.Conv2d):
         products = digits * first.positions
         kind, terms = (
             "kernel",
-            f"of {digits} digits × {first.positions:,} positions = {products:,} terms",
+            f"of {digits} images × {first.positions:,} positions = {products:,} terms",
         )
     about = f"{first.name or 'the layer'}, {kind} {kernel} (the first is 0) of {count}."
     about += f" Each of its gradients is a sum {terms}."
@@ -77,7 +77,7 @@ def _blocks(first: FirstLayer, step: KernelStep, kernel: int) -> tuple[Block, ..
     blocks.append(_numbers(step))
     blocks.append(Words(text=f"{about} All other weights stay fixed.", tone="muted"))
     if not bool(step.gradient.any()):
-        text = "All of its gradients are 0: on these digits it does not influence the loss."
+        text = "All of its gradients are 0: on these images it does not influence the loss."
         blocks.append(Words(text=text, tone="warning"))
     return tuple(blocks)
 
@@ -158,7 +158,7 @@ def _uncertainty(first: FirstLayer, step: KernelStep, steps: int) -> str:
     slope = float(step.gradient.flatten()[step.steepest])
     precision = "double" if step.before.dtype is torch.float64 else "single"
     return (
-        f"One batch of {len(first.labels)} training digits after step {steps:,}, {precision} "
+        f"One batch of {len(first.labels)} training images after step {steps:,}, {precision} "
         f"precision. Finite difference of the marked weight: {step.finite:+.9f}; the gradient "
         f"differs by {abs(step.finite - slope):.1e}."
     )

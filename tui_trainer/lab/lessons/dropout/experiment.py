@@ -198,6 +198,6 @@ def _uncertainty(context: Context, probabilities: Tensor, digit: Digit, share: f
     run_dropout = dropout_of(context.model)
     note = "the run has no dropout" if run_dropout is None else f"the run has p = {run_dropout:g}"
     return (
-        f"One digit, after step {context.step:,}: correct with {correct} of {PREDICTIONS} masks at "
+        f"One image, after step {context.step:,}: correct with {correct} of {PREDICTIONS} masks at "
         f"p = {share:g}. ± is one standard error; {note}."
     )

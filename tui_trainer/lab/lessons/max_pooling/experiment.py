@@ -172,13 +172,13 @@ def _measured(features: FeatureMaps) -> tuple[str, str]:
         return kept, f"{strong:,} features of one image."
     by_way = {way: percent(float(change.mean()), 0) for way, change in changes.items()}
     shifted = (
-        f"A shift of the digit by one pixel changes the maximum by {by_way['maximum']}, the mean "
+        f"A shift of the image by one pixel changes the maximum by {by_way['maximum']}, the mean "
         f"by {by_way['mean']}, the subsampled map by {by_way['subsampled']}."
     )
     error = Z95 * float(apart.std()) / math.sqrt(len(apart))
     mean = float(apart.mean())
     return f"{kept} {shifted}", (
-        f"Kept: {strong:,} features of one image. Shift: {len(apart)} digits, all channels; "
+        f"Kept: {strong:,} features of one image. Shift: {len(apart)} images, all channels; "
         f"maximum and subsampling differ by {100 * mean:.1f} ± {100 * error:.1f} points, "
         f"{'more' if abs(mean) > error else 'no more'} than chance."
     )

@@ -43,7 +43,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
         found,
         blocks=(_room(context, digits), *found.blocks),
         trains=(
-            f"train twice on {count(digits)} digits, with and without the remedy: about 15 s"
+            f"train twice on {count(digits)} images, with and without the remedy: about 15 s"
             if can_judge
             else ""
         ),

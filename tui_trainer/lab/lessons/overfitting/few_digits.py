@@ -48,10 +48,10 @@ REMEDIES = (NO_REMEDY, "augmentation", "dropout", "weight decay", "more images")
 
 _DESCRIPTIONS: Mapping[str, str] = {
     NO_REMEDY: "no remedy either, but other initial weights: this difference is noise",
-    "augmentation": "each digit rotated, shifted and scaled a little, differently each time",
+    "augmentation": "each image rotated, shifted and scaled a little, differently each time",
     "dropout": f"{DROPOUT:g} of the hidden units dropped at each step",
     "weight decay": f"{DECAY:g} instead of {RECIPE['weight_decay']:g}",
-    "more images": f"{MORE_IMAGES_FACTOR} times as many digits, each seen less often",
+    "more images": f"{MORE_IMAGES_FACTOR} times as many images, each seen less often",
 }
 
 

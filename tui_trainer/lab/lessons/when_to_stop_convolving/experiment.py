@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from tui_trainer.anatomy.review.design import Design, is_weighted, map_size
 from tui_trainer.anatomy.review.receptive_fields import OBJECT, STOP
-from tui_trainer.data.dataset import Split
+from tui_trainer.course.subject import shows_digits
+from tui_trainer.data.dataset import Data, Split
 from tui_trainer.lab.compare import VAL_IMAGES, Evaluations, accuracy_text, arm, compare, score
 from tui_trainer.lab.context import DIGIT, Context, Digit
 from tui_trainer.lab.controls import Controls, word_control
@@ -76,7 +77,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
             _costs(inspected, last, choices, name),
             Words(text=ABOUT[name]),
             _pictures(digit, maps),
-            *_layers(inspected, context.data.image_size),
+            *_layers(inspected, context.data),
         ),
         result=_result(choices, name, maps),
         evidence="Counted, not measured: the costs of one image follow from the shapes.",
@@ -130,8 +131,15 @@ def _map(values: Tensor, channel: int, mean: float) -> Picture:
     return map_picture(values, f"{channel}: {mean:z.3f}")
 
 
-def _layers(inspected: Subject, side: int) -> tuple[Block, ...]:
-    """Return map size and receptive field of each layer with a kernel, up to the head."""
+def _layers(inspected: Subject, data: Data) -> tuple[Block, ...]:
+    """Return map size and receptive field of each layer with a kernel, up to the head.
+
+    How much of an image an object covers is only known for digits.
+    """
+    side, of_digits = data.image_size, shows_digits(data.name)
+    thing, other = "a digit", "an object with the proportions of MNIST's digits"
+    if not of_digits:
+        thing = "an object"
     end = max(Design(inspected.layers).heads, default=len(inspected.layers) - 1)
     rows = [row for row in inspected.layers[: end + 1] if row.kernel_size]
     digit = round(side * OBJECT[0] / OBJECT[1])
@@ -139,7 +147,8 @@ def _layers(inspected: Subject, side: int) -> tuple[Block, ...]:
     stop = place_to_stop(maps, [row.receptive_field for row in rows], (digit, digit), STOP)
     first = max(0, len(rows) - MOST_ROWS)
     table = Table(
-        caption=f"receptive fields; a digit covers {digit}×{digit} of {side}×{side} pixels",
+        caption=f"receptive fields; {thing if of_digits else other} covers {digit}×{digit} of "
+        f"{side}×{side} pixels",
         heads=("layer", "kind", "map", "field", "a feature sees", "stop here?"),
         rows=tuple(
             (
@@ -147,7 +156,7 @@ def _layers(inspected: Subject, side: int) -> tuple[Block, ...]:
                 clip(f"{row.kind} {row.kernel}", 16),
                 f"{row.output_shape[0]}×{row.output_shape[1]}",
                 field(row.receptive_field),
-                _sees(row, digit, side),
+                _sees(row, digit, side, thing),
                 "from here on" if place == stop else "",
             )
             for place, row in enumerate(rows[first:], first)
@@ -156,15 +165,15 @@ def _layers(inspected: Subject, side: int) -> tuple[Block, ...]:
     )
     if stop is not None:
         return (table,)
-    words = f"No feature on a map of {STOP}×{STOP} or less sees a digit: it is too early to stop."
+    words = f"No feature on a map of {STOP}×{STOP} or less sees {thing}: it is too early to stop."
     return (table, Words(text=words, tone="warning"))
 
 
-def _sees(row: LayerRow, digit: int, side: int) -> str:
+def _sees(row: LayerRow, digit: int, side: int, thing: str) -> str:
     if row.receptive_field is None:
         return "not defined"
     least = min(row.receptive_field)
-    return "the image" if least >= side else "a digit" if least >= digit else "a part"
+    return "the image" if least >= side else thing if least >= digit else "a part"
 
 
 def _result(choices: Sequence[Head], name: str, maps: LayerMaps) -> str:
