@@ -12,7 +12,8 @@ from typing import Literal
 import pytest
 
 from tests.data.pictures import picture, write_tree
-from tui_trainer.data.class_folders import ClassFolders, Watch, find_pictures, holds_pictures
+from tui_trainer.data.class_folders import ClassFolders, find_pictures
+from tui_trainer.data.found_pictures import Watch, holds_pictures
 from tui_trainer.protocol.errors import InputError
 
 

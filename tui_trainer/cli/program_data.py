@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tui_trainer.cli.moved_paths import check_data_path
 from tui_trainer.data.binary_files import formats_in
-from tui_trainer.data.class_folders import Watch, find_pictures
+from tui_trainer.data.class_folders import find_pictures
+from tui_trainer.data.found_pictures import Watch
 from tui_trainer.data.idx import find_files, holds_idx_files, label_range
 from tui_trainer.data.idx_file import read_part
 from tui_trainer.data.npz_files import (

@@ -1,23 +1,30 @@
 """Find the pictures in folders of classes: ``train/cat/1.png``, or ``cat/1.png`` in a single tree.
 
-Only names are read here, never a file. Links to files are followed, and links to the folders of
-splits and classes; other links to folders are not, so that no link leads in a circle.
+Here is decided which folders are splits and classes, and which pictures are for the test.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import stat
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
+from tui_trainer.data.found_pictures import (
+    Excluded,
+    Finder,
+    Found,
+    Listed,
+    Watch,
+    entries_of,
+    has_picture,
+    holds_pictures,
+    is_class,
+)
 from tui_trainer.protocol.config import MAX_CLASSES
-from tui_trainer.protocol.errors import InputError, path_error, reason
+from tui_trainer.protocol.errors import InputError, path_error
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import plural, printable
 
@@ -28,84 +35,11 @@ SPLITS = {
 }
 """The names of the folders of each split, in any case."""
 
-SUFFIXES = frozenset(
-    f".{name}"
-    for name in (
-        *("png", "apng", "jpg", "jpeg", "jpe", "jfif", "webp", "bmp", "dib", "tif", "tiff"),
-        *("gif", "pgm", "ppm", "pbm", "pnm"),
-    )
-)
-"""The ends of the names of pictures, in any case."""
-
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM")
-"""The formats that are read, as Pillow calls them; JPEG includes MPO."""
-
-_NO_DATA = frozenset(
-    {"__macosx", "@eadir", "lost+found", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
-)
-_TEXTS = frozenset(
-    f".{name}"
-    for name in (
-        *("txt", "md", "rst", "csv", "tsv", "json", "jsonl", "xml", "yaml", "yml", "toml", "html"),
-        *("htm", "pdf", "log", "ini", "db", "py", "ipynb", "sh", "bat", "pkl", "npy", "npz"),
-    )
-)
-_NAMES_OF_TEXTS = frozenset({"readme", "license", "copying", "changelog", "authors"})
-
-DEEPEST = 32
-"""The most folders inside one another below a class."""
-
 TEST_SHARE = 6
 """Of a single tree, one in six pictures of a class is for the test."""
 
 FIRST = 3
 """The most names in a message; all others are counted."""
-
-
-_Picture = tuple[str, str, tuple[int, int, int]]
-"""The first fields of :class:`Found`."""
-
-
-class Found(NamedTuple):
-    """A picture in a folder.
-
-    Attributes:
-        path: The file.
-        name: Its path below the folder of the data.
-        version: Its size and times; they change with its content.
-        label: The number of its class.
-    """
-
-    path: str
-    name: str
-    version: tuple[int, int, int]
-    label: int
-
-
-class Excluded(NamedTuple):
-    """A file or folder that is left out, and the reason."""
-
-    name: str
-    why: str
-
-
-@dataclass(slots=True)
-class Watch:
-    """What is shared with the thread that shows the progress."""
-
-    done: int = 0
-    total: int = 0
-    is_over: bool = False
-
-    def count(self, number: int = 1) -> None:
-        """Count what is done.
-
-        Raises:
-            InterruptedError: If the result is not wanted any more.
-        """
-        self.done += number
-        if self.is_over:
-            raise InterruptedError("stopped")
 
 
 @dataclass(slots=True)
@@ -138,32 +72,13 @@ class ClassFolders:
         return [*self.train, *self.val, *self.test]
 
 
-def holds_pictures(folder: Path) -> bool:
-    """Return whether there are pictures in a folder, or at most three folders below it."""
-    left = [(str(folder), 3)]
-    for _ in range(20_000):
-        if not left:
-            return False
-        place, depth = left.pop()
-        with suppress(OSError), os.scandir(place) as entries:
-            for entry in entries:
-                if _is_no_data(entry.name):
-                    continue
-                if not entry.is_dir():
-                    if _suffix(entry.name) in SUFFIXES:
-                        return True
-                elif depth:
-                    left.append((entry.path, depth - 1))
-    return False
-
-
 def holds_classes(folder: Path) -> bool:
     """Return whether two folders, or two in a folder ``train``, have pictures; never raises."""
     try:
-        inner = [entry for entry in _entries(folder) if _is_class(entry)]
+        inner = [entry for entry in entries_of(folder) if is_class(entry)]
         trains = [entry for entry in inner if entry.name.casefold() in SPLITS["train"]]
-        groups = [inner, *(filter(_is_class, _entries(Path(entry.path))) for entry in trains)]
-        return any(sum(map(_has_picture, group)) > 1 for group in groups)
+        groups = [inner, *(filter(is_class, entries_of(Path(entry.path))) for entry in trains)]
+        return any(sum(map(has_picture, group)) > 1 for group in groups)
     except InputError:
         return False
 
@@ -177,7 +92,7 @@ def find_pictures(folder: Path, watch: Watch) -> ClassFolders:
     """
     found = ClassFolders()
     found.places = places = _split_places(folder, found)
-    finder = _Finder(str(folder), found, watch)
+    finder = Finder(str(folder), found.excluded, watch)
     trees = {split: finder.classes_in(place) for split, place in places.items()}
     found.classes = tuple(sorted(name for name, pictures in trees["train"].items() if pictures))
     _check_classes(places["train"], trees["train"], found)
@@ -201,13 +116,13 @@ def find_pictures(folder: Path, watch: Watch) -> ClassFolders:
 
 def _split_places(folder: Path, found: ClassFolders) -> dict[str, Path]:
     """Return the folder of each split; a single tree is all for training."""
-    names = [entry.name for entry in _entries(folder) if _is_class(entry)]
+    names = [entry.name for entry in entries_of(folder) if is_class(entry)]
     named = {
         split: [name for name in names if name.casefold() in SPLITS[split]] for split in SPLITS
     }
     others = [name for name in names if not any(name in each for each in named.values())]
     holders = {
-        split: [name for name in each if any(map(_is_class, _entries(folder / name)))]
+        split: [name for name in each if any(map(is_class, entries_of(folder / name)))]
         for split, each in named.items()
     }
     for each in holders.values():
@@ -240,9 +155,7 @@ def _split_places(folder: Path, found: ClassFolders) -> dict[str, Path]:
     return {split: folder / each[0] for split, each in holders.items() if each}
 
 
-def _check_classes(
-    place: Path, tree: Mapping[str, Sequence[_Picture]], found: ClassFolders
-) -> None:
+def _check_classes(place: Path, tree: Mapping[str, Sequence[Listed]], found: ClassFolders) -> None:
     """Check the number of classes, and describe those without pictures."""
     count = len(found.classes)
     if not tree:
@@ -266,7 +179,7 @@ def _check_classes(
 
 
 def _differences(
-    name: str, train: str, tree: Mapping[str, Sequence[_Picture]], found: ClassFolders
+    name: str, train: str, tree: Mapping[str, Sequence[Listed]], found: ClassFolders
 ) -> Iterator[str]:
     """Yield the classes that a split has more or less than training has."""
     more = [each for each in sorted(tree) if tree[each] and each not in found.classes]
@@ -318,138 +231,3 @@ def _rank(picture: Found) -> bytes:
 
 def _first(names: Sequence[str]) -> str:
     return fmt.listed([printable(name) for name in names], FIRST)
-
-
-# --- the pictures of a class
-
-
-class _Finder:
-    """Finds the pictures of classes, and notes what is left out."""
-
-    def __init__(self, root: str, found: ClassFolders, watch: Watch) -> None:
-        self._root = root
-        self._found = found
-        self._watch = watch
-        self._seen: dict[tuple[int, int], str] = {}
-
-    def classes_in(self, place: Path) -> dict[str, list[_Picture]]:
-        """Return the pictures of each class in the folder of a split.
-
-        Raises:
-            InputError: If two of all folders are the same one, or have the same name.
-        """
-        real = place.resolve()
-        above = {_identity(os.stat(each)) for each in (real, *real.parents)}
-        found: dict[str, list[_Picture]] = {}
-        for entry in _entries(place):
-            name = self._name(entry.path)
-            if _is_no_data(entry.name):
-                continue
-            if not entry.is_dir():
-                if _suffix(entry.name) in SUFFIXES:
-                    self._leave_out(name, "is in no folder of a class")
-                continue
-            here = _identity(os.stat(entry.path))
-            if here in above:
-                self._leave_out(name, "is a link in a circle")
-                continue
-            if here in self._seen:
-                pair = f"{printable(self._seen[here])} and {printable(name)}"
-                raise path_error(Path(self._root), f"{pair} are the same folder; remove the link")
-            self._seen[here] = name
-            key = unicodedata.normalize("NFC", entry.name)
-            if key in found:
-                raise path_error(place, f"two folders have the name {printable(key)}; rename one")
-            found[key] = list(self._pictures_in(entry.path))
-        return found
-
-    def _pictures_in(self, folder: str) -> Iterator[_Picture]:
-        left = [(folder, 1)]
-        while left:
-            place, depth = left.pop()
-            try:
-                with os.scandir(place) as entries:
-                    listed = sorted(entries, key=lambda entry: entry.name)
-            except OSError as error:
-                self._leave_out(self._name(place), f"cannot be listed: {reason(error)}")
-                continue
-            for entry in listed:
-                self._watch.count()
-                if _is_no_data(entry.name):
-                    continue
-                try:
-                    status = entry.stat()
-                except OSError as error:
-                    self._leave_out(self._name(entry.path), f"cannot be read: {reason(error)}")
-                    continue
-                if not stat.S_ISDIR(status.st_mode):
-                    yield from self._picture(entry, status)
-                elif entry.is_symlink():
-                    self._leave_out(self._name(entry.path), "is a link to a folder below a class")
-                elif depth == DEEPEST:
-                    self._leave_out(self._name(entry.path), f"is more than {DEEPEST} folders deep")
-                else:
-                    left.append((entry.path, depth + 1))
-
-    def _picture(self, entry: os.DirEntry[str], status: os.stat_result) -> Iterator[_Picture]:
-        name = self._name(entry.path)
-        if _suffix(entry.name) not in SUFFIXES:
-            if not _is_text(entry.name):
-                self._leave_out(name, "has no name of a picture (.png, .jpg, …)")
-        elif not stat.S_ISREG(status.st_mode):
-            self._leave_out(name, "is a pipe, a socket or a device")
-        elif status.st_size == 0:
-            self._leave_out(name, "is empty")
-        else:
-            version = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-            yield entry.path, name, version
-
-    def _name(self, path: str) -> str:
-        return path[len(self._root) :].lstrip(os.sep)
-
-    def _leave_out(self, name: str, why: str) -> None:
-        self._found.excluded.append(Excluded(name, why))
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """Return what is in a folder, sorted by name.
-
-    Raises:
-        InputError: If it cannot be listed.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        raise path_error(
-            folder, f"cannot list it: {reason(error)}; check the folder's permissions"
-        ) from error
-
-
-def _is_class(entry: os.DirEntry[str]) -> bool:
-    return entry.is_dir() and not _is_no_data(entry.name)
-
-
-def _has_picture(entry: os.DirEntry[str]) -> bool:
-    try:
-        return any(_suffix(each.name) in SUFFIXES for each in _entries(Path(entry.path)))
-    except InputError:
-        return False
-
-
-def _is_no_data(name: str) -> bool:
-    """Return whether a file or folder was made by a system, not by a person."""
-    return name.startswith(".") or name.casefold() in _NO_DATA
-
-
-def _is_text(name: str) -> bool:
-    stem, suffix = os.path.splitext(name.casefold())
-    return suffix in _TEXTS or stem in _NAMES_OF_TEXTS
-
-
-def _suffix(name: str) -> str:
-    return os.path.splitext(name)[1].casefold()
-
-
-def _identity(status: os.stat_result) -> tuple[int, int]:
-    return status.st_dev, status.st_ino

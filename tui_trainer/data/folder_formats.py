@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tui_trainer.data.binary_files import holds_binary_files, read_binary_folder
-from tui_trainer.data.class_folders import holds_classes, holds_pictures
+from tui_trainer.data.class_folders import holds_classes
+from tui_trainer.data.found_pictures import holds_pictures
 from tui_trainer.data.idx import RawDataset, holds_idx_files, read_folder
 from tui_trainer.data.image_store import store_for
 from tui_trainer.data.matlab_file import holds_svhn, read_svhn

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from PIL.Image import Resampling
 
-from tui_trainer.data.class_folders import FORMATS, Excluded, Found, Watch
+from tui_trainer.data.found_pictures import FORMATS, Found, Watch
 from tui_trainer.data.idx_file import MAX_SIZE, MIN_SIZE
 from tui_trainer.data.picture_decoding import damaged, on_white, opened, without_warnings
 from tui_trainer.protocol.config import RunConfig
@@ -167,11 +167,6 @@ def picture_bytes(path: Path, form: Form) -> bytes:
             return _pixels(str(path), form)
     except UnusableError as error:
         raise path_error(path, str(error)) from None
-
-
-def excluded(pictures: Sequence[Found], decoded: Decoded) -> list[Excluded]:
-    """Return the pictures that could not be decoded."""
-    return [Excluded(pictures[index].name, why) for index, why in decoded.left_out]
 
 
 def _is_open(config: RunConfig) -> bool:

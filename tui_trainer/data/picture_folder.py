@@ -19,13 +19,11 @@ import platformdirs
 from tui_trainer.data.class_folders import (
     FIRST,
     ClassFolders,
-    Excluded,
-    Found,
-    Watch,
     find_pictures,
 )
 from tui_trainer.data.dataset_warnings import dataset_warnings
 from tui_trainer.data.decoded_cache import DecodedCache
+from tui_trainer.data.found_pictures import Excluded, Found, Watch
 from tui_trainer.data.idx import RawDataset
 from tui_trainer.data.idx_file import Pixels
 from tui_trainer.data.image_store import store_for
