@@ -10,6 +10,8 @@ from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import (
     CommandRejected,
+    DatasetWarning,
+    DecodeProgress,
     FindingRaised,
     RunStarted,
     SettingChanged,
@@ -23,7 +25,7 @@ from tui_trainer.ui.screens.dialogs import ConfirmScreen
 from tui_trainer.ui.screens.help_screen import FailureScreen, HelpScreen
 from tui_trainer.ui.screens.run_screen import TrainScreen
 from tui_trainer.ui.widgets.key_footer import KeyFooter
-from tui_trainer.ui.widgets.status_lines import ProgressLine, TopLine
+from tui_trainer.ui.widgets.status_lines import ProgressLine, TopLine, state_cells
 
 PAUSED = recording("paused")
 FINISHED = recording("finished")
@@ -188,6 +190,27 @@ async def test_a_run_that_cannot_start_exits_with_its_reason_and_code_2() -> Non
     code, words = exit_message(app)
     assert code == ExitCode.BAD_INPUT
     assert words == "mnist-tui: error: --data-dir nowhere: there is no such folder"
+
+
+async def test_a_file_name_in_a_notification_is_no_markup() -> None:
+    name = "[/red] [bold] [@click=app.quit]x[/].png"
+    warning = DatasetWarning(folder="cats", message=f"1 of 9 files left out: {name} is empty")
+    app, _ = window([*PAUSED, warning])
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await until(pilot, lambda app: bool(app.screen.query("Toast")), app)
+        assert name in str(app.screen.query_one("Toast").render())
+
+
+async def test_decoding_is_shown_with_the_state() -> None:
+    start = StateChanged(state="preparing", step=0, detail="reading the images")
+    progress = DecodeProgress(folder="cats", done=12_345, total=60_000)
+    app, _ = window([start, progress, DatasetWarning(folder="cats", message="a class is empty")])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda app: app.live_run.history.decoding is not None, app)
+        cells = state_cells(app.live_run)
+        assert "".join(cell.text for cell in cells).startswith(
+            "◌ preparing · decoding 12,345 of 60,000 pictures"
+        )
 
 
 async def test_an_exception_while_training_is_shown_with_its_traceback() -> None:

@@ -14,6 +14,7 @@ from rich.console import Console
 from textual.actions import parse
 from textual.app import App, SuspendNotSupported, SystemCommand
 from textual.binding import Binding
+from textual.notifications import SeverityLevel
 from textual.screen import ModalScreen, Screen
 
 from tui_trainer.protocol.errors import reason
@@ -56,6 +57,18 @@ class BaseApp(App[None]):
         use_keymap(keymap)
         self.set_keymap(keymap)
         self._outputs: OutputLog | None = None
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        """Show a notification as plain text: names of files in it could have any markup."""
+        super().notify(message, title=title, severity=severity, timeout=timeout, markup=False)
 
     def draw_on(self, outputs: OutputLog) -> None:
         """Draw on the terminal while all other output is redirected; call this before ``run``."""
