@@ -34,11 +34,11 @@ class Medium:
     color_key: tuple[Cell, ...] = ()
     has_color: bool = True
 
-    def key(self, picture: Picture) -> tuple[Cell, ...]:
-        """Return the key of a picture; empty where none is needed."""
-        if picture.is_color:
-            return self.signed_color_key if picture.is_signed else self.color_key
-        return self.signed_key if picture.is_signed else self.unsigned_key
+    def key(self, *, is_color: bool, is_signed: bool) -> tuple[Cell, ...]:
+        """Return the key of a kind of picture; empty where none is needed."""
+        if is_color:
+            return self.signed_color_key if is_signed else self.color_key
+        return self.signed_key if is_signed else self.unsigned_key
 
 
 PLAIN = Medium(

@@ -53,8 +53,11 @@ def pictures_width(block: Pictures, medium: Medium) -> int:
 
 def _keys(block: Pictures, medium: Medium) -> Lines:
     """Return the keys for the kinds of pictures in the block."""
-    shown = sorted(block.items, key=lambda each: (each.is_color, not each.is_signed))
-    keys = dict.fromkeys(map(medium.key, shown))
+    kinds = {(picture.channels, not picture.is_signed) for picture in block.items}
+    keys = (
+        medium.key(is_color=channels == 3, is_signed=not is_unsigned)
+        for channels, is_unsigned in sorted(kinds)
+    )
     return [list(key) for key in keys if key]
 
 
