@@ -11,10 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from textual.color import Color
 from textual.pilot import Pilot
 from textual.widgets import Input
 
 from tests.colour import CLASS_NAMES, color_images
+from tests.render.test_exhibit_lines import COLORS
 from tests.ui.fakes import FakeEngine, InspectFirst, recording, until, wait_for_events, window
 from tests.ui.test_inspect_screen import asked, footer, shown, view_text
 from tests.ui.test_snapshots import MEDIUM, SMALL, SnapCompare
@@ -22,10 +24,14 @@ from tui_trainer.protocol.commands import Ask
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Event, RunStarted
 from tui_trainer.protocol.exhibit import Exhibit, Picture, Pictures, Words
+from tui_trainer.text.lines import line_width
 from tui_trainer.ui.app import MnistTui
 from tui_trainer.ui.screens.inspect_screen import InspectScreen
 from tui_trainer.ui.screens.picture_prompt import picture_at
+from tui_trainer.ui.widgets.exhibit_painting import medium_of
+from tui_trainer.ui.widgets.field_panel import image_pixels
 from tui_trainer.ui.widgets.pad import Pad
+from tui_trainer.ui.widgets.picture_pixels import averaged
 from tui_trainer.ui.widgets.prompt_line import PromptLine
 
 MODEL: list[Event] = [
@@ -192,3 +198,27 @@ def test_without_color(snap_compare: SnapCompare, monkeypatch: pytest.MonkeyPatc
         await shown(pilot, app)
 
     assert snap_compare(app, terminal_size=SMALL, run_before=before)
+
+
+def test_a_wide_picture_in_color_is_averaged() -> None:
+    pixels = color_images(1, 96).pixels[0].astype(float)
+    small = averaged(picture(pixels, "", frame=(10, 11, 9, 9)), 5)
+
+    assert (small.height, small.width, small.frame) == (20, 20, (2, 2, 2, 2))
+    drawn = [small.values[start : start + 3] for start in range(0, len(small.values), 3)]
+    assert drawn[21] == pytest.approx(pixels[5:10, 5:10].mean(axis=(0, 1)))
+    assert drawn[-1] == pytest.approx(pixels[95:, 95:].mean(axis=(0, 1)))
+    medium = medium_of(COLORS)
+    (line, *_) = medium.draw(picture(pixels, ""), 50)
+    assert line_width(line) == 48
+
+
+def test_the_receptive_field_is_shown_on_an_image_in_color() -> None:
+    pixels = color_images(1, 28).pixels[0]
+    planes = tuple(int(value) for value in pixels.transpose(2, 0, 1).flatten())
+    colors = {name: Color.parse("black") for name in ("background", "foreground")}
+
+    drawn = image_pixels(planes, 28, 28, colors)
+    assert drawn == [tuple(map(int, pixel)) for pixel in pixels.reshape(-1, 3)]
+    grays = image_pixels(planes[: 28**2], 28, 28, colors)
+    assert set(grays) == {(0, 0, 0)}

@@ -11,7 +11,7 @@ from torch import Tensor
 from tui_trainer.data.dataset import Split
 from tui_trainer.lab.context import DIGIT, SEED, Context, Digit, Parts
 from tui_trainer.lab.controls import Controls, word_control
-from tui_trainer.lab.drawing import image_picture, nonfinite_notice
+from tui_trainer.lab.drawing import WIDEST, image_picture, nonfinite_notice
 from tui_trainer.lab.predictions import TEST
 from tui_trainer.lab.samples import affordable
 from tui_trainer.lab.views.perturbations import Perturbation, kinds, perturbations
@@ -187,7 +187,9 @@ def _accuracy(correct: int, total: int) -> str:
 def _traced(found: Accuracies, trace: Trace) -> tuple[Block, ...]:
     """Return curves and pictures of the one image."""
     units = " or ".join(dict.fromkeys(c.unit for c in found.tried if c.kind == trace.kind))
-    pictures = [image_picture(grays, caption) for grays, caption in _few(trace.changed)]
+    pictures = [
+        image_picture(pixels, caption, most=WIDEST) for pixels, caption in _few(trace.changed)
+    ]
     return (
         Curves(
             caption=f"image #{trace.digit.number}: probability of the true class "

@@ -15,7 +15,14 @@ from tui_trainer.text.fmt import Cell
 from tui_trainer.text.lines import Lines
 from tui_trainer.ui.widgets.half_blocks import Drawn, half_blocks
 from tui_trainer.ui.widgets.painting import Styles
-from tui_trainer.ui.widgets.picture_pixels import NEGATIVE, POSITIVE, Inks, inks_of, pixels_of
+from tui_trainer.ui.widgets.picture_pixels import (
+    NEGATIVE,
+    POSITIVE,
+    Inks,
+    averaged,
+    inks_of,
+    pixels_of,
+)
 
 WIDE_ENOUGH = 14
 """Smaller pictures are enlarged up to this width, in pixels."""
@@ -54,7 +61,8 @@ def painted(lines: Lines, style: Styles) -> Drawn:
 def _picture(inks: Inks, picture: Picture, width: int) -> Lines:
     """Return the lines of a picture; they are cached, so do not modify them.
 
-    A picture that is wider than ``width`` is reduced by dropping pixels.
+    A picture that is wider than ``width`` is reduced: one in color by averaging pixels, as a
+    photograph needs, another by dropping pixels, so that its numbers stay.
     """
     margin = 2 if picture.frame else 0
     return _drawn(picture, max(1, math.ceil(picture.width / max(1, width - margin))), inks)
@@ -62,6 +70,8 @@ def _picture(inks: Inks, picture: Picture, width: int) -> Lines:
 
 @lru_cache(maxsize=KEPT)
 def _drawn(picture: Picture, skips: int, inks: Inks) -> Lines:
+    if picture.is_color and skips > 1:
+        picture, skips = averaged(picture, skips), 1
     scale = max(1, WIDE_ENOUGH // max(picture.width, picture.height, 1))
     rows = pixels_of(picture, inks, scale, skips)
     text = "▀" * (len(rows[0]) if rows else 0)

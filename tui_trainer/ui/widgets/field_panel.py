@@ -190,7 +190,7 @@ def _digit(view: FieldView, field: MeasuredField, target: int, colors: dict[str,
     pixels = [
         mixed(pixel, tint, TINT) if is_tinted else pixel
         for pixel, is_tinted in zip(
-            _image(field.image, size, target, colors),
+            image_pixels(field.image, size, target, colors),
             scaled(is_measured, size, target, max),
             strict=True,
         )
@@ -198,7 +198,9 @@ def _digit(view: FieldView, field: MeasuredField, target: int, colors: dict[str,
     return _framed(view, pixels, colors)
 
 
-def _image(image: Sequence[int], size: int, target: int, colors: dict[str, Color]) -> list[Pixel]:
+def image_pixels(
+    image: Sequence[int], size: int, target: int, colors: dict[str, Color]
+) -> list[Pixel]:
     """Return the pixels of an image of one plane, or of three: red, green and blue."""
     planes = [
         scaled(image[start : start + size**2], size, target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -72,6 +73,35 @@ def pixels_of(picture: Picture, inks: Inks, scale: int = 1, skips: int = 1) -> l
     if picture.frame is None:
         return rows
     return framed(rows, picture.frame, inks.margin.rgb, inks.frame.rgb, scale / skips)
+
+
+def averaged(picture: Picture, times: int) -> Picture:
+    """Return a picture in color whose pixels are the means of ``times`` × ``times`` pixels.
+
+    At the right and the lower edge they are the means of fewer.
+    """
+    width, channels = picture.width, picture.channels
+    down, across = (-(-side // times) for side in (picture.height, width))
+    values = []
+    for top in range(0, picture.height, times):
+        rows = range(top, min(top + times, picture.height))
+        for left in range(0, width, times):
+            right = min(left + times, width)
+            for channel in range(channels):
+                parts = [
+                    picture.values[
+                        (row * width + left) * channels + channel : (row * width + right)
+                        * channels : channels
+                    ]
+                    for row in rows
+                ]
+                values.append(sum(map(sum, parts)) / (len(rows) * (right - left)))
+    frame = picture.frame
+    if frame is not None:
+        first = frame[0] // times, frame[1] // times
+        ends = -(-(frame[0] + frame[2]) // times), -(-(frame[1] + frame[3]) // times)
+        frame = (*first, ends[0] - first[0], ends[1] - first[1])
+    return replace(picture, height=down, width=across, values=tuple(values), frame=frame)
 
 
 def framed(
