@@ -42,23 +42,25 @@ def packed(content: bytes) -> bytes:
     return element(15, zlib.compress(content), padded=False)
 
 
-def svhn_bytes(images: bytes, labels: list[int]) -> bytes:
+def svhn_bytes(images: bytes, labels: list[int], *, is_packed: bool = True) -> bytes:
     """Return a file of SVHN with images (N, 3, 32, 32) and labels from 0."""
     area = 3 * 32 * 32
     stored = b"".join(
         lying(images[start : start + area], 32) for start in range(0, len(images), area)
     )
     digits = bytes(label or 10 for label in labels)
-    return (
-        HEADER
-        + packed(matrix("X", (32, 32, 3, len(labels)), stored))
-        + packed(matrix("y", (len(labels), 1), digits, kind=DOUBLE))
+    arrays = (
+        matrix("X", (32, 32, 3, len(labels)), stored),
+        matrix("y", (len(labels), 1), digits, kind=DOUBLE),
     )
+    return HEADER + b"".join(packed(each) if is_packed else each for each in arrays)
 
 
-def write_svhn(folder: Path) -> Path:
+def write_svhn(folder: Path, *, is_packed: bool = True) -> Path:
     """Write the two files of a small SVHN."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, total in zip(SVHN_FILES, (40, 10), strict=True):
-        (folder / name).write_bytes(svhn_bytes(*make_images(total, seed=total)))
+        (folder / name).write_bytes(
+            svhn_bytes(*make_images(total, seed=total), is_packed=is_packed)
+        )
     return folder

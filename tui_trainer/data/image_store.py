@@ -145,9 +145,10 @@ def _write_file(path: Path, size: int, write: Callable[[memoryview], None]) -> N
             os.posix_fallocate(file.fileno(), 0, size)
         else:
             file.truncate(size)
-        with mmap.mmap(file.fileno(), size) as area, memoryview(area) as view:
-            write(view)
-            area.flush()
+        # Not closed: the frames of an error still refer to it.
+        area = mmap.mmap(file.fileno(), size)
+        write(memoryview(area))
+        area.flush()
 
 
 def _runs(process: int) -> bool:

@@ -108,7 +108,8 @@ def read_matlab(path: Path, names: tuple[str, ...]) -> dict[str, tuple[tuple[int
         InputError: If the file cannot be read, is damaged, or lacks one of the arrays.
     """
     with opened(path) as stream:
-        content = stream.read(MAX_BYTES + 1)
+        # Not simply the limit: Python allocates that much memory before it reads.
+        content = stream.read(min(path.stat().st_size, MAX_BYTES) + 1)
     order = {b"IM": "<", b"MI": ">"}.get(content[126:_HEADER])
     if order is None or len(content) > MAX_BYTES:
         what = "not a file of MATLAB 5" if content else "the file is empty"
