@@ -109,11 +109,12 @@ class DecodedCache:
                 os.posix_fallocate(file.fileno(), 0, most)
             else:
                 file.truncate(most)
-            with mmap.mmap(file.fileno(), most) as area, memoryview(area) as view:
-                length, about = decode(view)
-                area.flush()
-                with view[:length] as pixels:
-                    ending = _ending(pixels, about)
+            # Not closed: the frames of an error in decode still refer to it.
+            area = mmap.mmap(file.fileno(), most)
+            view = memoryview(area)
+            length, about = decode(view)
+            area.flush()
+            ending = _ending(view[:length], about)
             file.truncate(length)
             file.seek(length)
             file.write(ending)
