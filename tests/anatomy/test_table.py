@@ -15,7 +15,7 @@ from tui_trainer.anatomy.measured import measured_field
 from tui_trainer.anatomy.table import layer_table
 from tui_trainer.models import zoo
 from tui_trainer.protocol.config import MODELS
-from tui_trainer.protocol.layers import Box, LayerRow
+from tui_trainer.protocol.layers import Box, LayerRow, stages
 
 
 def table(name: str) -> tuple[LayerRow, ...]:
@@ -84,6 +84,15 @@ def test_each_row_of_a_chain_reads_the_previous_one(name: str) -> None:
     for before, row in pairwise(rows):
         assert row.input_shape == before.output_shape
         assert not row.undefined
+
+
+def test_group_norm_is_folded_into_its_layer_as_batch_norm_is() -> None:
+    batch, group = stages(table("norm-batch")), stages(table("norm-group"))
+
+    assert [(stage.name, stage.parameters) for stage in group] == [
+        (stage.name, stage.parameters) for stage in batch
+    ]
+    assert group[1].companions == ("group norm", "relu")
 
 
 def test_a_residual_block_has_a_row_for_its_sum() -> None:

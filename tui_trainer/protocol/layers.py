@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 BUDGET = 20_000
 """The parameter budget of the course, the default budget."""
 
-COMPANIONS = ("batch norm", "relu", "activation", "dropout")
+COMPANIONS = ("batch norm", "group norm", "instance norm", "relu", "activation", "dropout")
 """Kinds of layers that are folded into the layer before them; they do not change the shape."""
 
 NO_LAYERS = ("unused", "training only")
@@ -221,7 +221,7 @@ def shape_text(shape: tuple[int, int, int]) -> str:
 
 
 def stages(rows: Sequence[LayerRow]) -> list[Stage]:
-    """Fold batch norm, activations and dropout into the layer before them, skipping max pools.
+    """Fold each companion into the layer before it, skipping max pools.
 
     The parameters of the stages add up to those of the model.
     """

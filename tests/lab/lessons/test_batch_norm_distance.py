@@ -110,6 +110,19 @@ def test_a_model_without_batch_norm_gets_a_note(context_of: Contexts) -> None:
     assert exhibit.trains
 
 
+@pytest.mark.parametrize("name", ["norm-group", "norm-layer"])
+def test_norms_that_do_not_read_the_batch_are_no_batch_norm(
+    context_of: Contexts, name: str
+) -> None:
+    (exhibit,) = show(context_of(name), {}, False)
+    words = " ".join(block.text for block in exhibit.blocks if isinstance(block, Words))
+
+    assert (
+        "This network has no batch norm. Its group norm uses the statistics of one image" in words
+    )
+    assert "The last batch norm" not in words
+
+
 def test_a_diverged_model_does_not_raise(context_of: Contexts) -> None:
     context = context_of("tiny")
     model = context.copy()

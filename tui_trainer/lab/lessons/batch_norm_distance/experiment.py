@@ -18,7 +18,7 @@ from tui_trainer.lab.lessons.batch_norm_distance.arithmetic import best_possible
 from tui_trainer.lab.trial import Arm
 from tui_trainer.protocol.class_names import class_names
 from tui_trainer.protocol.exhibit import Bar, Bars, Block, Exhibit, Table, Words
-from tui_trainer.text.fmt import clip, columns, plural
+from tui_trainer.text.fmt import clip, columns, listed, plural
 from tui_trainer.text.lines import padded
 
 SAMPLE_SIZE = 400
@@ -179,8 +179,14 @@ def _where(context: Context) -> tuple[Block, ...]:
     """Return the positions of batch norm, and the number of layers after each."""
     design = Design(context.layers)
     weighted = [p for p in sorted(design.distances) if is_weighted(design.rows[p])]
-    norms = [p for p in design.distances if is_norm(design.rows[p])]
-    if not norms:
+    norms = [p for p in design.distances if design.rows[p].kind == "batch norm"]
+    others = sorted({row.kind for row in design.rows if is_norm(row)} - {"batch norm"})
+    if not norms and others:
+        sentence = Words(
+            text=f"This network has no batch norm. Its {listed(others)} uses the statistics of one "
+            "image: its logits never depend on the rest of the batch."
+        )
+    elif not norms:
         sentence = Words(text="This network has no batch norm.", tone="warning")
     else:
         last = min(norms, key=lambda p: design.distances[p])
