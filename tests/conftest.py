@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import typer.main
 
 from tui_trainer.data import idx_file
 
@@ -53,6 +54,8 @@ def _read_mnist_once() -> None:
 
 
 _read_mnist_once()
+# Typer makes the commands and their options anew at each call, which takes longer than most calls.
+typer.main.get_command = cache(typer.main.get_command)
 
 
 @pytest.hookimpl(tryfirst=True)

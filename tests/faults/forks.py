@@ -18,6 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+import typer.main
+
+from tui_trainer import cli
+
 TIMEOUT = 60.0
 """Seconds after which a process counts as hanging."""
 
@@ -145,10 +149,9 @@ def run_code(
 
 def command(*arguments: object) -> Callable[[], object]:
     """Return a function that calls the command line with these arguments."""
+    typer.main.get_command(cli.app)  # cached by the tests: the child need not make it
 
     def work() -> None:
-        from tui_trainer import cli
-
         sys.argv = ["mnist-tui", *map(str, arguments)]
         cli.main()
 
