@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,11 +14,13 @@ from torch import nn
 
 from tests.lab.preflight.check_contexts import SIDE, Changed, check_context_of, good, item, shuffled
 from tui_trainer.data.dataset import Data
-from tui_trainer.lab.preflight.experiments import Arm, late
-from tui_trainer.lab.preflight.first_steps import entropy, step_items
-from tui_trainer.lab.preflight.overfit_one_batch import overfit_one_batch
+from tui_trainer.lab.preflight import first_steps
+from tui_trainer.lab.preflight.experiments import Arm, Verdict, late
+from tui_trainer.lab.preflight.first_steps import ENOUGH_STEPS, entropy, step_items
+from tui_trainer.lab.preflight.overfit_one_batch import Overfit, overfit_one_batch
 from tui_trainer.lab.preflight.plan import FEWEST, Plan, whole_plan, work_of
 from tui_trainer.lab.preflight.shuffled_labels import shuffled_label_items
+from tui_trainer.protocol.layers import LayerRow
 
 
 def plain() -> nn.Module:
@@ -61,6 +64,23 @@ def test_loss_and_correct_images_are_of_the_same_weights(data: Data) -> None:
 
 
 # --- the first steps
+
+
+@pytest.mark.parametrize("kind", ["relu", "batch norm", "group norm", "layer norm"])
+def test_batch_norm_is_recommended_only_to_a_model_without_a_norm(kind: str) -> None:
+    row = LayerRow(name="a", kind=kind, kernel="", output_shape=(4, 4, 2), parameters=0)
+    context: Any = SimpleNamespace(
+        layers=[row], first=SimpleNamespace(losses=[2.3] * (ENOUGH_STEPS - 1), findings=[])
+    )
+    memorized = Overfit(lr=0.003, steps=9, first=2.3, last=0.1, correct=32, total=32)
+
+    severity, _, advice, _ = first_steps._learned(
+        context, Verdict(), memorized, 2.3, is_below=False, is_guessing=True
+    )
+
+    assert severity == "note"
+    assert ("add batch norm" in advice) is (kind == "relu")
+    assert ("--epochs 1" in advice) is (kind != "relu")
 
 
 def test_the_first_steps_of_a_good_run_pass(data: Data) -> None:

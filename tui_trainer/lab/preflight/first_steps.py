@@ -147,7 +147,10 @@ def _learned(
     is_long = has_norm(context.layers) and len(context.first.losses) >= ENOUGH_STEPS
     if is_long or (is_found and verdict.is_unexplained) or memorized.share < HALF_MEMORIZED:
         return nothing
-    return "note", "the loss does not decrease yet", "add batch norm after the convolutions", ""
+    advice = "add batch norm after the convolutions"
+    if has_norm(context.layers):
+        advice = "train one epoch to see whether it learns (--epochs 1): these steps are few"
+    return "note", "the loss does not decrease yet", advice, ""
 
 
 _TITLES = {
