@@ -43,9 +43,7 @@ def learn(
     model: Annotated[
         str | None, option("Same as the argument MODEL; with --run, the new path of its model")
     ] = None,
-    data_dir: Annotated[
-        str | None, option("Folder of IDX files in MNIST's format; replaces MNIST")
-    ] = None,
+    data_dir: Annotated[str | None, option("Folder of data; replaces MNIST")] = None,
     run: Annotated[
         str | None, option("Use the model of this recorded run: name or folder", "--run")
     ] = None,

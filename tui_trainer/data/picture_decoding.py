@@ -126,7 +126,7 @@ def on_white(
     """
     picture.draft(None, at_least)
     picture.load()
-    picture = ImageOps.exif_transpose(picture)
+    ImageOps.exif_transpose(picture, in_place=True)
     if picture.mode.startswith(("I", "F")):
         return _reduced(_deep(picture), at_least), None
     if picture.has_transparency_data:
@@ -135,7 +135,12 @@ def on_white(
         white = Image.new("RGBA", picture.size, "white")
         seen = Image.alpha_composite(white, picture).convert("L" if is_gray else "RGB")
         return seen, picture.getchannel("A")
-    return _reduced(picture.convert("L" if picture.mode in GRAYS else "RGB"), at_least), None
+    return _reduced(in_mode(picture, "L" if picture.mode in GRAYS else "RGB"), at_least), None
+
+
+def in_mode(picture: Image.Image, mode: str) -> Image.Image:
+    """Return a picture in another mode, or itself; Pillow would copy it."""
+    return picture if picture.mode == mode else picture.convert(mode)
 
 
 def _reduced(picture: Image.Image, at_least: tuple[int, int]) -> Image.Image:

@@ -18,7 +18,7 @@ from PIL.Image import Resampling
 
 from tui_trainer.data.found_pictures import FORMATS, Found, Watch
 from tui_trainer.data.idx_file import MAX_SIZE, MIN_SIZE
-from tui_trainer.data.picture_decoding import damaged, on_white, opened, without_warnings
+from tui_trainer.data.picture_decoding import damaged, in_mode, on_white, opened, without_warnings
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError, path_error, reason
 from tui_trainer.text.fmt import printable
@@ -208,9 +208,10 @@ def _pixels(path: str, form: Form) -> bytes:
         raise OtherFormError(replace(form, size=DEFAULT_SIZE, is_guessed_size=False))
     if form.is_guessed_gray and _is_colored(picture):
         raise OtherFormError(replace(form, channels=3, is_guessed_gray=False))
-    picture = _fitted(picture, form.size, form.fit).convert("L" if form.channels == 1 else "RGB")
+    picture = _fitted(picture, form.size, form.fit)
     if form.channels == 1:
-        return picture.tobytes()
+        return in_mode(picture, "L").tobytes()
+    picture = in_mode(picture, "RGB")
     return np.asarray(picture).transpose(2, 0, 1).tobytes()
 
 
