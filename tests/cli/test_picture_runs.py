@@ -25,12 +25,16 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the data and a run on them."""
     folder = tmp_path_factory.mktemp("pictures")
     data = write_tree(
-        folder / "data", (".",), CLASSES, 24, make=lambda *each: picture(*each, (16, 16))
+        folder / "data",
+        (".",),
+        CLASSES,
+        24,
+        make=lambda label, number: picture(label, number, (16, 16)),
     )
     (data / "dog" / "broken\n.png").write_text("text")
     words = ("--no-ui", "--model", "tiny", "--epochs", 1, "--batch-size", 16, "--threads", 1)
-    words = (*words, "--val-size", 6, "--data-dir", "data", "--out", "runs/mine")
-    assert main_in(folder, *words) == 0
+    more = ("--val-size", 6, "--data-dir", "data", "--out", "runs/mine")
+    assert main_in(folder, *words, *more) == 0
     return folder
 
 
