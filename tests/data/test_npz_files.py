@@ -213,6 +213,14 @@ def test_class_names(arrays: Arrays, path: Path, kind: str) -> None:
     assert raw.class_names == tuple(names)
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_names_of_no_characters(arrays: Arrays, path: Path, order: str) -> None:
+    codes = np.array([65, 0x110000, 66, 67], f"{order}u4")
+    arrays["class_names"] = codes.view(f"{order}U1")
+
+    assert "class_names: numbers that are no characters" in complaint(write(path, arrays))
+
+
 def test_more_names_than_labels_are_more_classes(arrays: Arrays, path: Path) -> None:
     arrays["class_names"] = np.array(["cat", "dog", "owl", "猫", "elk"])
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -377,10 +378,10 @@ def _names(items: NpyArray) -> tuple[str, ...]:
         raise items.error(f"{kind}; save the names of the classes as a list of text")
     if not 2 <= items.shape[0] <= MAX_CLASSES:
         raise items.error(f"{items.shape[0]:,} names; a dataset needs 2 to {MAX_CLASSES:,} classes")
-    try:
-        text = items.whole().tolist()
-    except (ValueError, SystemError) as error:  # numbers that are no characters
-        raise items.error("damaged text; get the file again") from error
-    return tuple(
-        each.decode("utf-8", "replace") if isinstance(each, bytes) else str(each) for each in text
-    )
+    text = items.whole()
+    if text.dtype.kind == "S":
+        return tuple(each.decode("utf-8", "replace") for each in text.tolist())
+    # NumPy does not check them, and a str of other numbers breaks Python.
+    if (text.view(f"{text.dtype.str[0]}u4") > sys.maxunicode).any():
+        raise items.error("numbers that are no characters; get the file again")
+    return tuple(str(each) for each in text.tolist())

@@ -174,9 +174,11 @@ class RunConfig:
         (0.0, 0.95),
         knob="dropout",
     )
-    dataset: str = setting("mnist", DATA, "Dataset", DATASETS)
+    dataset: str = setting("mnist", DATA, "Dataset; stl10 is a download of 2.6 GB", DATASETS)
     data_dir: str | None = setting(
-        None, DATA, "Folder of data, e.g. pictures with a subfolder a class; replaces --dataset"
+        None,
+        DATA,
+        "Folder of data, e.g. pictures with a subfolder a class, or .npz; replaces --dataset",
     )
     image_size: int | None = setting(
         None,
