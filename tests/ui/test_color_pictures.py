@@ -127,6 +127,20 @@ async def test_a_gray_run_keeps_the_pad() -> None:
         assert not screen.query_one(PromptLine).is_open
 
 
+async def test_a_script_prepares_its_images_itself() -> None:
+    watched = [
+        replace(event, script="train.py") if isinstance(event, RunStarted) else event
+        for event in MODEL
+    ]
+    app, _ = window(watched, kind=InspectFirst, views=views)
+    async with app.run_test(size=MEDIUM) as pilot:
+        screen = await open_draw(pilot, app)
+
+        assert "open a picture" not in footer(app)
+        await pilot.press("o")
+        assert not screen.query_one(PromptLine).is_open
+
+
 async def test_other_views_open_no_picture() -> None:
     app, _ = color_window()
     async with app.run_test(size=MEDIUM) as pilot:

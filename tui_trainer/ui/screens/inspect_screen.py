@@ -219,7 +219,9 @@ class InspectScreen(ExhibitScreen):
             case "next_panel" if self.has_pad and self.view == "view":
                 return True
             case "open_picture":
-                return self.chosen_view.takes_drawing and not self.has_pad
+                started = self._run.history.started if self._run else None
+                is_watched = started is not None and bool(started.script)
+                return self.chosen_view.takes_drawing and not (self.has_pad or is_watched)
         return super().check_action(action, parameters)
 
     def action_open_view(self) -> None:
