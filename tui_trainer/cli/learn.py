@@ -118,7 +118,6 @@ def _show(
 ) -> None:
     """Run a lesson's experiment on a model, and print the lesson with it."""
     from tui_trainer.course.placeholders import observations
-    from tui_trainer.course.subject import data_note
     from tui_trainer.headless.lesson_page import print_lesson
     from tui_trainer.headless.questions import LessonQuestions, parse_choices, run_questions
 
@@ -140,7 +139,7 @@ def _show(
         observations(lesson, history),
         _model_text(started, sequence.step, saved),
         command,
-        data_note(started),
+        lesson.data_note(started),
     )
 
 

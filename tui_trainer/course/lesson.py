@@ -12,7 +12,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from tui_trainer.course.subject import DIGIT, object_of
+from tui_trainer.course.subject import DIGIT, data_note, object_of
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import RunStarted
 from tui_trainer.text.fmt import printable
@@ -85,6 +85,10 @@ class Lesson:
     screens: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()
     reviews: tuple[str, ...] = ()
+
+    def data_note(self, started: RunStarted | None) -> str:
+        """Return which data its examples are of, if a run has others; lesson 0 has no data."""
+        return data_note(started) if self.topic else ""
 
     def about(self, started: RunStarted | None) -> Lesson:
         """Return the lesson as it speaks of the images of a run; of digits before there is one."""

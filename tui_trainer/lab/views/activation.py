@@ -73,11 +73,13 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
         for place, row in enumerate(rows)
         if row.kind in WEIGHTED
     }
-    layer = word_control("layer", (LOGITS, *places))
+    # A model may name its last layer so, too.
+    layer = word_control("layer", dict.fromkeys((LOGITS, *places)))
     place = places.get(name := controls.word(layer))
     total = context.data.classes if place is None else rows[place].output_shape[2]
     classes = context.class_control("unit", "class")
-    number = controls.whole(classes if place is None else counting("unit", "unit", total))
+    is_logit = name == LOGITS and total == context.data.classes
+    number = controls.whole(classes if is_logit else counting("unit", "unit", total))
     if is_sealed(context, images):
         yield sealed(context)
         return

@@ -204,7 +204,7 @@ MODEL_KEYS = [
     *bindings(
         "model",
         """
-        *next_digit | d | next_digit | digit | Show the receptive field on the next digit
+        *next_digit | d | next_digit | image | Show the receptive field on the next image
         *compare | c | compare | compare | Compare with another model
         """,
     ),

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from tui_trainer.course.lesson import Lesson
 from tui_trainer.course.placeholders import observations
-from tui_trainer.course.subject import data_note
 from tui_trainer.protocol.diagnosis import by_severity
 from tui_trainer.protocol.events import FindingRaised
 from tui_trainer.protocol.inspection import View
@@ -44,7 +43,7 @@ def lesson_view(run: LiveRun, lesson: Lesson, *, is_open: bool) -> LessonView:
     lesson = lesson.about(history.started)
     return LessonView(
         lesson=lesson,
-        note=data_note(history.started),
+        note=lesson.data_note(history.started),
         observations=observations(lesson, history),
         knobs=tuple(_knobs(run)),
         findings=tuple(found for found in run.selection.shown if belongs_to(found, lesson)),
