@@ -16,7 +16,8 @@ from pathlib import Path
 from statistics import fmean
 
 from tests.benchmarks.measure import Pair, paired, write_figures
-from tests.benchmarks.options import Parser, whole
+from tests.benchmarks.options import Parser
+from tests.benchmarks.sweep_options import add_options
 from tui_trainer.protocol.events import EpochDone
 from tui_trainer.recording.folder import RunFolder
 from tui_trainer.sweeps.study import Study
@@ -31,16 +32,13 @@ WANTED = 0.97
 def main() -> int:
     """Print the ratios; return 1 if a trial is slower than wanted."""
     parser = Parser("sweep", "Compare the trials of a sweep with the same runs alone.")
-    parser.add_argument("--rounds", type=whole, default=5, help="rounds of both (5)")
-    parser.add_argument("--train-size", type=whole, default=600, help="hundreds of images (600)")
-    parser.add_argument("--model", default="small", help="model (small)")
-    parser.add_argument("--threads", type=whole, default=1, help="CPU threads (1)")
+    add_options(parser, model="small", train_size=55_000, threads=1, rounds=5)
     parser.add_argument("--json", type=Path, help="write the figures to a file")
     options = parser.parse_args()
     settings = {
         "model": options.model,
         "epochs": 1,
-        "train_size": min(55_000, 100 * options.train_size),
+        "train_size": options.train_size,
         "threads": options.threads,
     }
     speeds, walls = list[Pair](), list[Pair]()

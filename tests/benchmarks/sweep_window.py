@@ -19,8 +19,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.benchmarks.options import Parser, from_zero, whole
-from tests.benchmarks.sweep_workers import SWEEP
+from tests.benchmarks.options import Parser
+from tests.benchmarks.sweep_options import add_options, write_sweep
 from tests.benchmarks.terminal import terminal
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import EpochDone
@@ -37,20 +37,13 @@ POLL = 0.5
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train the sweeps, and return the exit code: 1 if the target is missed."""
     parser = Parser("sweep_window.py", "Compare a sweep in its window with one without it.")
-    parser.add_argument("--model", default="tiny", help="model (tiny)")
-    parser.add_argument("--trials", type=whole, default=4, help="trials (4)")
-    parser.add_argument("--epochs", type=whole, default=3, help="epochs (3)")
-    parser.add_argument("--train-size", type=from_zero, default=10_000, help="images (10,000)")
-    parser.add_argument("--threads", type=whole, help="threads of each run (chosen by each run)")
-    parser.add_argument("--rounds", type=whole, default=3, help="rounds (3)")
+    sizes = {"trials": 4, "epochs": 3, "train_size": 10_000}
+    add_options(parser, model="tiny", **sizes, threads=None, rounds=3)
     options = parser.parse_args(arguments)
-    threads = "" if options.threads is None else f"threads = {options.threads}"
     ratios, shares = [], []
     with tempfile.TemporaryDirectory(prefix="mnist-tui-sweep-") as name:
         file = Path(name) / "sweep.toml"
-        sizes = {"train_size": options.train_size, "trials": options.trials}
-        text = SWEEP.format(model=options.model, epochs=options.epochs, threads=threads, **sizes)
-        file.write_text(text)
+        write_sweep(file, options)
         for number in range(1, options.rounds + 1):
             without, inside = Path(name) / f"{number}-without", Path(name) / f"{number}-window"
             command = [sys.executable, "-m", "tui_trainer", "sweep", str(file), "--out"]

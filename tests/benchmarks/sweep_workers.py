@@ -19,7 +19,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.benchmarks.options import Parser, from_zero, whole
+from tests.benchmarks.options import Parser
+from tests.benchmarks.sweep_options import add_options, write_sweep
 from tui_trainer.protocol.events import RunStarted
 from tui_trainer.recording.folder import RunFolder
 
@@ -27,22 +28,6 @@ TARGET = 1.5
 """The least ratio of the trials a second of two workers on two cores to those of one."""
 
 MISSED = 1
-
-SWEEP = """
-model = "{model}"
-epochs = {epochs}
-train_size = {train_size}
-val_size = 1000
-device = "cpu"
-{threads}
-[space]
-lr = {{ low = 0.01, high = 0.3, log = true }}
-
-[sweep]
-sampler = "random"
-pruning = "none"
-trials = {trials}
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +46,13 @@ class Result:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train the sweeps, and return the exit code: 1 if the target is missed."""
     parser = Parser("sweep_workers.py", "Compare the trials a second of several workers with one.")
-    parser.add_argument("--model", default="tiny", help="model (tiny)")
-    parser.add_argument("--trials", type=whole, default=8, help="trials (8)")
-    parser.add_argument("--epochs", type=whole, default=2, help="epochs (2)")
-    parser.add_argument("--train-size", type=from_zero, default=10_000, help="images (10,000)")
-    parser.add_argument("--threads", type=whole, help="threads of each run (chosen by each run)")
-    parser.add_argument("--workers", type=whole, default=2, help="number of workers (2)")
-    parser.add_argument("--rounds", type=whole, default=3, help="rounds (3)")
+    sizes = {"trials": 8, "epochs": 2, "train_size": 10_000}
+    add_options(parser, model="tiny", **sizes, threads=None, workers=2, rounds=3)
     options = parser.parse_args(arguments)
-    text = SWEEP.format(
-        model=options.model,
-        epochs=options.epochs,
-        train_size=options.train_size,
-        trials=options.trials,
-        threads="" if options.threads is None else f"threads = {options.threads}",
-    )
     ratios = []
     with tempfile.TemporaryDirectory(prefix="mnist-tui-sweep-") as name:
         file = Path(name) / "sweep.toml"
-        file.write_text(text)
+        write_sweep(file, options)
         for number in range(1, options.rounds + 1):
             one, several = (
                 train(file, Path(name) / f"{number}-{workers}", workers, options.trials)
