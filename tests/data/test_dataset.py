@@ -235,7 +235,7 @@ def colored(seed: int, count: int) -> bytearray:
     return bytearray(np.concatenate(channels, axis=1).astype(np.uint8).tobytes())
 
 
-def test_each_channel_of_color_images_is_normalized_by_its_own_mean_and_std() -> None:
+def test_each_channel_of_color_images_is_normalized_by_its_mean_and_std() -> None:
     labels = array("i", [0, 1] * 30)
     raw = RawDataset("colors", 8, 2, colored(1, 60), labels, colored(2, 60), labels, 3, ("a", "b"))
     data = assemble(raw, RunConfig(val_size=12), CPU)

@@ -44,7 +44,7 @@ def write_arrays(folder: Path) -> Path:
 
 
 def edit_member(content: bytes, rng: Rng) -> bytes:
-    """Write an archive again with a corrupted member, so that its checksum is right."""
+    """Write an archive again with a corrupted member, and the checksum of that."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(buffer, "w") as new:
         names = old.namelist()
