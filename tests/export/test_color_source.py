@@ -10,9 +10,18 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.colored import write_arrays
 from tests.data.binary_files import make_images, write_binary
 from tests.data.matlab_files import svhn_bytes
-from tests.export.programs import Draws, Trained, complaints_of_ruff, namespace_of, started_of
+from tests.export.programs import (
+    Draws,
+    Trained,
+    complaints_of_ruff,
+    namespace_of,
+    run_of,
+    started_of,
+)
+from tui_trainer.cli.program_data import data_files
 from tui_trainer.data.binary_files import BINARY_FORMATS
 from tui_trainer.data.dataset import Data, HeldOutTest, Split
 from tui_trainer.data.downloads import fetch
@@ -162,3 +171,38 @@ def test_a_known_color_dataset_is_read_as_in_the_run(
         assert found[0].contiguous().numpy().tobytes() == bytes(images)
         assert found[1].tolist() == list(labels)
     assert complaints_of_ruff(tmp_path / "here") == ""
+
+
+def test_with_the_random_numbers_of_a_run_on_color_images_it_trains_to_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_arrays(tmp_path / "shapes.npz")
+    config = RunConfig(
+        model="pico",
+        data_dir=str(data),
+        augment="color",
+        rotate=10.0,
+        jitter=0.2,
+        device="cpu",
+        threads=1,
+        epochs=2,
+        batch_size=16,
+        lr=0.02,
+        probes=False,
+    )
+    run = run_of(config)
+    files, has_val = data_files(config, run.started.classes)
+    recipe = run.recipe(files=files, has_val=has_val, folder=data.name)
+    written = program_of(recipe)
+    names, draws = namespace_of(written), Draws(recipe)
+
+    train_set, val_set, _ = names["load_data"](str(data))
+    torch.manual_seed(names["SEED"])
+    model = eval(written.build, names).to(memory_format=torch.channels_last)
+    monkeypatch.setattr(torch, "randperm", draws.next_order)
+    monkeypatch.setattr(torch, "rand", draws.next_row)
+    names["train"](model, train_set, val_set)
+
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(tensor, run.weights[name], rtol=2e-3, atol=2e-4)
+    assert len(train_set[1]) == run.started.train_size
