@@ -102,6 +102,30 @@ def test_classes_have_their_names_in_text_and_in_csv(run: Cli, lab: Path, tmp_pa
         assert sum(float(row[f"p {name}"]) for name in CLASS_NAMES) == pytest.approx(1)
 
 
+def test_a_folder_of_any_name_is_its_class(run: Cli, tmp_path: Path) -> None:
+    names = ["a\nb", "=1+1", "\u202eab", "<script>", "Cafe\u0301", "猫" * 60]
+    for split in ("train", "test"):
+        for number, name in enumerate(names):
+            (tmp_path / split / name).mkdir(parents=True)
+            for shade in range(3):
+                color = (40 * number, 80 * shade, 200)
+                path = tmp_path / split / name / f"{shade}.png"
+                Image.new("RGB", (16, 16), color).save(path)
+    options = ("--model", "pico", "--data-dir", tmp_path, "--val-size", 0, "--out", "runs/r")
+    code, _, err = run(*BRIEF, *options)
+    assert code == 0, err
+    shutil.copytree(tmp_path / "test", "copy")
+
+    code, out, err = run("predict", "copy", "--run", "runs/r", "--csv", "all.csv")
+
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1].endswith(" of 18 pictures correct")
+    assert all(line.isprintable() for line in out.splitlines())
+    with Path("all.csv").open(newline="") as file:
+        cells = [cell for row in csv.reader(file) for cell in row]
+    assert not any(cell.startswith("=") for cell in cells)
+
+
 def test_pictures_of_the_data_of_the_run_give_no_accuracy(run: Cli, lab: Path) -> None:
     """It would be a test evaluation that is not counted."""
     code, out, err = run("predict", lab / "color" / "test", "--run", lab / "runs/color")

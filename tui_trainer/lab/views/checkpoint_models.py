@@ -19,6 +19,7 @@ from tui_trainer.models.tensors import probabilities_of
 from tui_trainer.protocol.class_names import class_number
 from tui_trainer.protocol.errors import InputError, path_error, reason
 from tui_trainer.recording.checkpoint_head import read_metadata
+from tui_trainer.text.fmt import one_line
 
 KEPT = 12
 """Checkpoints whose models are kept in memory."""
@@ -61,9 +62,12 @@ class SavedModel:
         return len(self.mean)
 
     def class_number(self, name: str) -> int | None:
-        """Return the number of the class with a name; None if there is none."""
+        """Return the number of the class with the name of a folder; None if there is none."""
         names = self.class_names or tuple(map(str, range(self.classes)))
-        return class_number(names, unicodedata.normalize("NFC", name))
+        plain = unicodedata.normalize("NFC", name)
+        found = class_number(names, plain)
+        # Control characters in the names of folders are blanks in those of classes.
+        return class_number(names, one_line(plain).strip()) if found is None else found
 
     @property
     def is_dark_on_light(self) -> bool:
