@@ -216,6 +216,14 @@ def text_bomb(path: Path) -> None:
     picture().save(path, pnginfo=about)
 
 
+def scans(path: Path) -> None:
+    """A progressive JPEG whose last scan, a few bytes, comes hundreds of times."""
+    picture().save(path, format="JPEG", progressive=True)
+    content = path.read_bytes()
+    last = content[content.rindex(b"\xff\xda") : -2]
+    path.write_bytes(content[:-2] + 200 * last + content[-2:])
+
+
 def cut(path: Path) -> None:
     picture(0, 3, (64, 64)).save(path, format="JPEG")
     path.write_bytes(path.read_bytes()[:-100])
@@ -237,6 +245,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     "text": (write("a cat"), "is not a picture in a known format"),
     "bomb": (bomb, "has 30,000×30,000 pixels; 64 million can be read"),
     "text bomb": (text_bomb, "is damaged, or not a picture: "),
+    "scans": (scans, "is a JPEG of more than 100 scans; save it again"),
     "cut": (cut, "is damaged, or not whole: "),
     "animated": (animated, "is animated, or has pages; give a single frame"),
     "postscript": (

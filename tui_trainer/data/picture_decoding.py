@@ -23,6 +23,9 @@ MAX_BYTES = 1 << 28
 MAX_PIXELS = 64_000_000
 """The largest picture that is decoded; the size is in its header."""
 
+MAX_SCANS = 100
+"""The most scans of a progressive JPEG, each of which takes time for every pixel; ten are usual."""
+
 ONE_OF_MANY = ("MPO", "PSD", "ICO", "ICNS")
 """Formats whose further frames belong to the first: another eye, a layer, another size."""
 
@@ -71,6 +74,9 @@ def opened(path: Path, formats: tuple[str, ...] | None = None) -> Image.Image:
     if width * height > MAX_PIXELS:
         most = MAX_PIXELS // 1_000_000
         raise path_error(path, f"has {width:,}×{height:,} pixels; {most} million can be read")
+    # In the data of a scan, a zero follows each byte ff: this is the marker of a scan.
+    if picture.format in ("JPEG", "MPO") and content.count(b"\xff\xda") > MAX_SCANS:
+        raise path_error(path, f"is a JPEG of more than {MAX_SCANS} scans; save it again")
     if picture.format == "TIFF":
         _quiet_libtiff()
     if picture.format == "EPS":

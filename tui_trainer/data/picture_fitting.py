@@ -139,7 +139,7 @@ def decode_all(pictures: Sequence[Found], form: Form, target: memoryview, watch:
             for start in range(0, len(pictures) + threads * 2 * CHUNK, CHUNK):
                 if start < len(pictures):
                     part = pictures[start : start + CHUNK]
-                    waiting.append((start, pool.submit(_decode_chunk, part, form)))
+                    waiting.append((start, pool.submit(_decode_chunk, part, form, watch)))
                 if waiting and (len(waiting) > threads * 2 or start >= len(pictures)):
                     first, future = waiting.popleft()
                     chunk = future.result()
@@ -184,10 +184,11 @@ def _sampled(pictures: Sequence[Found]) -> Iterator[tuple[tuple[int, int], bool]
             yield file.size, _is_colored(picture)
 
 
-def _decode_chunk(pictures: Sequence[Found], form: Form) -> _Chunk:
+def _decode_chunk(pictures: Sequence[Found], form: Form, watch: Watch) -> _Chunk:
     pixels: list[bytes] = []
     unusable: list[tuple[int, UnusableError]] = []
     for index, each in enumerate(pictures):
+        watch.count(0)  # a large picture takes a second
         try:
             pixels.append(_pixels(each.path, form))
         except UnusableError as error:
