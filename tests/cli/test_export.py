@@ -81,7 +81,7 @@ def test_what_can_be_written_is_written_and_the_rest_is_one_line(run: Cli, here:
 def test_a_failure_leaves_the_file_of_an_earlier_export(
     run: Cli, here: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def fail(_: object, __: object, path: Path) -> None:
+    def fail(_: object, __: object, path: Path, ___: object) -> None:
         path.write_bytes(b"half")
         raise error
 
