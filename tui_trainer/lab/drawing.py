@@ -28,6 +28,9 @@ PIXELS = 12_000
 KERNEL = 9
 """The approximate side of an enlarged small kernel, in pixels."""
 
+MOST_BARS = 12
+"""Classes with a bar; with more classes, the most probable ones and the true one."""
+
 Frame = tuple[int, int, int, int]
 """A rectangle: top, left, height and width in pixels."""
 
@@ -103,6 +106,18 @@ def probability_bars(
             for place in classes
         ),
     )
+
+
+def shown_classes(probabilities: Sequence[float], label: int) -> list[int]:
+    """Return the classes that get a bar: all, or of many the most probable ones and the true one.
+
+    ``label`` is the true class.
+    """
+    classes = range(len(probabilities))
+    if len(classes) <= MOST_BARS:
+        return list(classes)
+    likely = sorted(classes, key=lambda each: (each != label, -probabilities[each]))
+    return sorted(likely[:MOST_BARS])
 
 
 def nonfinite_notice(what: str) -> Words:

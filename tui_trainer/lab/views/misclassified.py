@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tui_trainer.lab.context import Context, Parts
 from tui_trainer.lab.controls import Controls, link_to
-from tui_trainer.lab.drawing import digit_picture, probability_bars
+from tui_trainer.lab.drawing import digit_picture, probability_bars, shown_classes
 from tui_trainer.lab.predictions import Predictions
 from tui_trainer.lab.views import gallery
 from tui_trainer.lab.views.confusion import chosen_cell, confusion_of
@@ -23,9 +23,6 @@ PER_PAGE = 8
 
 ALL = "all"
 """The true class that stands for a gallery of all errors instead of one cell."""
-
-MOST_BARS = 12
-"""Classes with a bar; with more classes, the most probable ones and the true one."""
 
 
 def show(context: Context, controls: Controls, confirmed: bool) -> Parts:
@@ -139,11 +136,7 @@ def _sentence(context: Context, predictions: Predictions, number: int) -> str:
 def _bars(context: Context, predictions: Predictions, number: int) -> Bars:
     label, predicted = int(predictions.labels[number]), int(predictions.predicted[number])
     probabilities = predictions.probabilities[number].tolist()
-    classes = range(len(probabilities))
-    shown = list(classes)
-    if len(shown) > MOST_BARS:
-        likely = sorted(classes, key=lambda each: (each != label, -probabilities[each]))
-        shown = sorted(likely[:MOST_BARS])
+    shown = shown_classes(probabilities, label)
     rest = len(probabilities) - len(shown)
     caption = "class probabilities" + (f"; {rest} less probable classes left out" if rest else "")
     return probability_bars(

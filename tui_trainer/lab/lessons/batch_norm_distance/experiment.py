@@ -13,7 +13,7 @@ from tui_trainer.anatomy.review.design import Design, is_norm, is_weighted
 from tui_trainer.lab.compare import Evaluations, arm, compare
 from tui_trainer.lab.context import DIGIT, Context, Digit
 from tui_trainer.lab.controls import Controls, number_control
-from tui_trainer.lab.drawing import alone, nonfinite_notice
+from tui_trainer.lab.drawing import alone, nonfinite_notice, shown_classes
 from tui_trainer.lab.lessons.batch_norm_distance.arithmetic import best_possible
 from tui_trainer.lab.trial import Arm
 from tui_trainer.protocol.class_names import class_names
@@ -124,7 +124,8 @@ def _batch_normed(batches: Tensor) -> Tensor:
 
 def _bars(context: Context, sample: NormedDigit) -> Bars:
     names = class_names(context.data.class_names, context.data.classes)
-    across = max(map(columns, names))
+    shown = shown_classes(sample.probabilities.tolist(), sample.label)
+    across = max(columns(names[each]) for each in shown)
     normed = sample.normed_probabilities
     return Bars(
         caption=f"p as it is → after the norm: mean [min, max] of {DRAWS} batches; ▸ is true",
@@ -144,6 +145,7 @@ def _bars(context: Context, sample: NormedDigit) -> Bars:
                     strict=True,
                 )
             )
+            if label in shown
         ),
     )
 

@@ -10,7 +10,7 @@ import torch
 from tui_trainer.lab.compare import accuracy_text
 from tui_trainer.lab.context import DIGIT, Context, Digit
 from tui_trainer.lab.controls import Controls, number_control, word_control
-from tui_trainer.lab.drawing import alone, nonfinite_notice
+from tui_trainer.lab.drawing import alone, nonfinite_notice, shown_classes
 from tui_trainer.lab.lessons.softmax.arithmetic import cross_entropy, logit_gradient, softmax
 from tui_trainer.lab.samples import affordable
 from tui_trainer.protocol.class_names import class_names
@@ -38,7 +38,8 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
     probabilities = softmax(logits, temperature)
     gradient = logit_gradient(probabilities, digit.label, temperature)
     names = class_names(context.data.class_names, len(logits))
-    across = max(map(columns, names))
+    shown = shown_classes(probabilities, digit.label)
+    across = max(columns(names[each]) for each in shown)
     bars = tuple(
         Bar(
             label=f"{padded(names[label], across)}  z {logit:+z7.2f}",
@@ -47,6 +48,7 @@ def show(context: Context, controls: Controls, confirmed: bool) -> Iterator[Exhi
             is_marked=label == digit.label,
         )
         for label, (logit, p, slope) in enumerate(zip(logits, probabilities, gradient, strict=True))
+        if label in shown
     )
     loss = cross_entropy(probabilities, digit.label)
     predicted = max(range(len(logits)), key=logits.__getitem__)
