@@ -150,7 +150,7 @@ def test_the_next_batches_are_read_in_advance(
 def test_statistics_in_parts_are_those_of_the_whole(
     images: Tensor, mapped: MappedImages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mapped_images, "MOST_AHEAD", 7 * 192)
+    monkeypatch.setattr(mapped_images, "CHUNK", 7 * 192)
 
     assert pixel_statistics(mapped) == pixel_statistics(images)
 

@@ -28,6 +28,9 @@ WORKERS = 2
 MOST_AHEAD = 64 << 20
 """The most bytes of a batch that is read in advance."""
 
+CHUNK = 8 << 20
+"""The bytes that are read at a time to go through all images."""
+
 MOST_AT_ONCE = 1 << 30
 """The most bytes that an operation reads at once."""
 
@@ -138,7 +141,7 @@ class MappedImages(Tensor):
 
     def chunks(self) -> Iterator[Tensor]:
         """Read all images in the order of the buffer, a few at a time, on the CPU."""
-        size = max(1, MOST_AHEAD // max(1, self._source.image_bytes))
+        size = max(1, CHUNK // max(1, self._source.image_bytes))
         for start in range(0, len(self._chosen), size):
             yield self._source.read(self._chosen[start : start + size])
 
