@@ -241,3 +241,10 @@ def test_many_images_or_images_in_a_file_are_reported_before_training(
 
     found = [event.detail for event in events if isinstance(event, StateChanged)]
     assert [text.partition(" of ")[0] for text in found] == expected
+
+
+def test_statistics_of_color_are_those_of_each_channel_in_gray(images: Tensor) -> None:
+    mean, std = pixel_statistics(images)
+
+    for channel in range(3):
+        assert pixel_statistics(images[:, channel]) == ((mean[channel],), (std[channel],))

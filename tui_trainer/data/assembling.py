@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import functools
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from tui_trainer.data.dataset import Data, HeldOutTest, Split, stratified_split
 from tui_trainer.data.idx import RawDataset, content_digest
 from tui_trainer.data.idx_file import Pixels
 from tui_trainer.data.image_store import is_mapped
-from tui_trainer.data.mapped_images import MappedImages, as_mapped
+from tui_trainer.data.mapped_images import CHUNK, MappedImages, as_mapped
 from tui_trainer.data.residency import residency_of
 from tui_trainer.protocol.class_names import clean_names
 from tui_trainer.protocol.config import RunConfig
@@ -133,13 +135,30 @@ def pixel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ..
     Args:
         images: Shape (N, H, W), or (N, C, H, W) for numbers of each channel.
     """
-    chunks = images.chunks() if isinstance(images, MappedImages) else [images]
+    chunks: Iterable[Tensor] = [images]
+    if isinstance(images, MappedImages):
+        chunks = images.chunks()
+    elif images.dim() > 3:
+        chunks = torch.split(images, max(1, CHUNK // max(1, images[:1].numel())))
     counts = torch.zeros(1, 256, dtype=torch.float64)
     for chunk in chunks:
-        channels = [chunk] if images.dim() == 3 else chunk.unbind(1)
-        counts = counts + torch.stack([_histogram(channel.flatten()) for channel in channels])
+        if images.dim() == 3:
+            counts = counts + _histogram(chunk.flatten())
+        else:
+            counts = counts + torch.stack([_plane_histogram(each) for each in chunk.unbind(1)])
     found = [_statistics(each) for each in counts]
     return tuple(mean for mean, _ in found), tuple(std for _, std in found)
+
+
+def _plane_histogram(planes: Tensor) -> Tensor:
+    """Return the histogram of planes (N, H, W) of photographs.
+
+    Pillow counts bytes five times as fast as torch, which makes integers of 64 bits of them first.
+    """
+    rows = np.ascontiguousarray(planes.numpy()).reshape(len(planes), -1)
+    if not rows.size:
+        return torch.zeros(256, dtype=torch.float64)
+    return torch.tensor(Image.fromarray(rows).histogram(), dtype=torch.float64)
 
 
 def _histogram(pixels: Tensor) -> Tensor:
