@@ -74,19 +74,36 @@ class Excluded(NamedTuple):
 
 @dataclass(slots=True)
 class Watch:
-    """What is shared with the thread that shows the progress."""
+    """What is shared with the thread that shows the progress.
 
-    done: int = 0
-    total: int = 0
+    Attributes:
+        progress: What is done, and the total; 0 while pictures are listed.
+        is_over: Whether the result is not wanted any more.
+    """
+
+    progress: tuple[int, int] = (0, 0)
     is_over: bool = False
 
+    def start(self, total: int) -> None:
+        """Begin to decode so many pictures."""
+        self.progress = 0, total
+
     def count(self, number: int = 1) -> None:
-        """Count what is done.
+        """Count what is done; for one thread.
 
         Raises:
             InterruptedError: If the result is not wanted any more.
         """
-        self.done += number
+        self.check()
+        done, total = self.progress
+        self.progress = done + number, total
+
+    def check(self) -> None:
+        """Check that the result is wanted; for any thread.
+
+        Raises:
+            InterruptedError: If it is not.
+        """
         if self.is_over:
             raise InterruptedError("stopped")
 

@@ -188,7 +188,7 @@ def _decode_chunk(pictures: Sequence[Found], form: Form, watch: Watch) -> _Chunk
     pixels: list[bytes] = []
     unusable: list[tuple[int, UnusableError]] = []
     for index, each in enumerate(pictures):
-        watch.count(0)  # a large picture takes a second
+        watch.check()  # a large picture takes a second
         try:
             pixels.append(_pixels(each.path, form))
         except UnusableError as error:

@@ -90,7 +90,9 @@ def read_class_folders(
             f"--classes {config.classes}: {printable(folder)} has folders of {classes} classes; "
             "leave it out"
         )
-    pictures = yield from _with_progress(lambda watch: _read(folder, found, config, watch), folder)
+    pictures = yield from _with_progress(
+        lambda watch: _read(folder, found, config, watch), folder, len(found.pictures)
+    )
     raw = replace(_dataset(folder, found, pictures), fit=config.fit)
     doubts = dataset_warnings(raw, to_transpose="transpose the pictures")
     for line in (*found.warnings, *doubts, *pictures.notes):
@@ -105,24 +107,26 @@ def read_class_folders(
 
 
 def _with_progress(
-    work: Callable[[Watch], Result], folder: Path
+    work: Callable[[Watch], Result], folder: Path, listed: int = 0
 ) -> Generator[DecodeProgress, None, Result]:
     """Return the result of work on another thread; yield its progress while it takes long.
 
     The work ends when the generator is closed.
     """
-    watch, is_shown = Watch(), False
+    watch, is_shown = Watch((listed, 0)), False
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(work, watch)
         try:
             while not wait([future], timeout=PROGRESS_INTERVAL).done:
                 is_shown = True
-                yield DecodeProgress(folder=str(folder), done=watch.done, total=watch.total)
+                done, total = watch.progress
+                yield DecodeProgress(folder=str(folder), done=done, total=total)
         finally:
             watch.is_over = True
     result = future.result()
-    if is_shown:
-        yield DecodeProgress(folder=str(folder), done=watch.done, total=watch.done)
+    _, total = watch.progress
+    if is_shown and total:
+        yield DecodeProgress(folder=str(folder), done=total, total=total)
     return result
 
 
@@ -140,7 +144,7 @@ def _read(folder: Path, found: ClassFolders, config: RunConfig, watch: Watch) ->
         if known is not None and (is_new or known.is_lasting):
             return known
         form = form or guess_form(pictures, config)
-        watch.done, watch.total = 0, len(pictures)
+        watch.start(len(pictures))
         most = len(pictures) * form.bytes
         try:
             if is_new:
