@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +17,7 @@ from tests.benchmarks.findings.public import hooks
 from tests.benchmarks.findings.public.hooks import SplitHook
 from tests.benchmarks.findings.variants import VARIANTS
 from tests.engine.conftest import mnist
-from tests.protocol.facts import epoch_done, evaluated, sample, started
+from tests.protocol.facts import data_probe, epoch_done, evaluated, neighbors, sample, started
 from tui_trainer.data.assembling import assemble
 from tui_trainer.data.dataset import Data, Split
 from tui_trainer.data.idx import RawDataset
@@ -23,6 +25,7 @@ from tui_trainer.data.neighbors import probe_data
 from tui_trainer.findings import with_findings
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.events import Event, FindingCleared, FindingRaised
+from tui_trainer.protocol.probed import NeighborLabels
 
 __all__ = ["mnist"]
 
@@ -325,3 +328,59 @@ def test_errors_that_concentrate_on_two_classes_are_a_note(digits: Data) -> None
     rows[7] = [0, 8, 0, 0, 0, 0, 0, 22, 0, 0]
     even = [replace(one, confusion=tuple(map(tuple, rows))) for one in confused]
     assert raised(digits, *even) == {}
+
+
+# --- color images
+
+PHOTOGRAPHS = neighbors(
+    images=1_000,
+    agreeing=630,
+    unanimous=280,
+    contradicted=26,
+    linear_agreeing=650,
+    votes=((1_640, 1_300, 420), (1_300, 1_700, 330), (160, 190, 2_960)),
+    core_votes=((438, 322, 70), (318, 466, 46), (15, 19, 796)),
+    references=4_125,
+)
+"""Measured on 4,125 photographs of cats, dogs and ships of CIFAR-10, all of them labeled correctly;
+the votes outside of the cores are rounded."""
+
+
+def codes(channels: int, near: NeighborLabels) -> set[str]:
+    probe = data_probe(neighbors=near, train_counts=(1_375,) * 3, val_counts=(125,) * 3)
+    run = started(classes=3, channels=channels, train_size=4_125)
+    found = with_findings(iter([run, probe]))
+    return {event.code for event in found if isinstance(event, FindingRaised)}
+
+
+def test_photographs_that_look_alike_are_not_mixed_labels() -> None:
+    assert "label_confusion" in codes(1, PHOTOGRAPHS)
+    assert "label_confusion" not in codes(3, PHOTOGRAPHS)
+    assert "label_confusion" in codes(3, replace(PHOTOGRAPHS, agreeing=850))
+
+
+def colored(share: float) -> Data:
+    """Return images of nine colors, with noise; that share of the training labels is wrong."""
+    rng = torch.Generator().manual_seed(3)
+    labels = torch.arange(1_300) % 9
+    corners = [[level >> bit & 1 for bit in range(3)] for level in range(8)]
+    colors = torch.tensor([[0.5, 0.5, 0.5], *corners]).view(9, 3, 1, 1) * 130 + 60
+    noise = torch.randint(-20, 21, (1_300, 3, 16, 16), generator=rng)
+    pixels = (colors[labels] + noise).round().to(torch.uint8)
+    wrong = torch.randperm(1_210, generator=rng)[: int(share * 1_210)]
+    labels[wrong] = (labels[wrong] + 1 + torch.randint(8, (len(wrong),), generator=rng)) % 9
+    parts: list[Any] = []
+    for chosen in (slice(0, 1_210), slice(1_210, None)):
+        parts += [bytearray(pixels[chosen].numpy().tobytes()), array("i", labels[chosen].tolist())]
+    raw = RawDataset("colors", 16, 9, *parts, 3)
+    return assemble(raw, RunConfig(val_size=200), torch.device("cpu"))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.12])
+def test_wrong_labels_of_colors_that_are_easy_to_tell_apart_are_found(share: float) -> None:
+    data = colored(share)
+    probe = probe_data(data)
+    run = started(classes=9, channels=3, train_size=len(data.train), val_size=len(data.val))
+    found = with_findings(iter([run, probe]))
+    titles = {event.code for event in found if isinstance(event, FindingRaised)}
+    assert ("labels_noisy" in titles) is (share > 0), probe
