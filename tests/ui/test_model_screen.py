@@ -258,5 +258,5 @@ async def test_the_palette_has_the_keys_of_this_screen() -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await show(pilot, app)
         titles = {command.title for command in app.get_system_commands(app.screen)}
-        assert {"Fold all", "Digit", "Compare", "Pause", "Batch up", "Train", "Runs"} <= titles
+        assert {"Fold all", "Image", "Compare", "Pause", "Batch up", "Train", "Runs"} <= titles
         assert not {"Model", "Stop", "Lr up"} & titles
