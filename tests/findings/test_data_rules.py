@@ -352,7 +352,7 @@ def codes(channels: int, near: NeighborLabels) -> set[str]:
     return {event.code for event in found if isinstance(event, FindingRaised)}
 
 
-def test_photographs_that_look_alike_are_not_mixed_labels() -> None:
+def test_similar_photographs_are_not_mixed_labels() -> None:
     assert "label_confusion" in codes(1, PHOTOGRAPHS)
     assert "label_confusion" not in codes(3, PHOTOGRAPHS)
     assert "label_confusion" in codes(3, replace(PHOTOGRAPHS, agreeing=850))
@@ -376,7 +376,7 @@ def colored(share: float) -> Data:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.12])
-def test_wrong_labels_of_colors_that_are_easy_to_tell_apart_are_found(share: float) -> None:
+def test_wrong_labels_of_separable_colors_are_found(share: float) -> None:
     data = colored(share)
     probe = probe_data(data)
     run = started(classes=6, channels=3, train_size=len(data.train), val_size=len(data.val))
