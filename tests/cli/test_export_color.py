@@ -13,8 +13,8 @@ import torch
 from safetensors import safe_open
 
 from tests.cli.conftest import Cli
-from tests.colored import write_arrays, write_class_folders
-from tests.colour import CLASS_NAMES
+from tests.color_files import write_arrays, write_class_folders
+from tests.color_images import CLASS_NAMES
 from tests.data.binary_files import write_binary
 from tests.export.programs import complaints_of_ruff, output_of
 from tui_trainer.data.binary_files import CIFAR10, CIFAR100, STL10

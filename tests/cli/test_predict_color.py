@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 
 from tests.cli.conftest import Cli, Refused
-from tests.colored import write_class_folders
-from tests.colour import CLASS_NAMES, color_images
+from tests.color_files import write_class_folders
+from tests.color_images import CLASS_NAMES, color_images
 from tests.data.idx_files import write_dataset
 from tui_trainer import cli
 from tui_trainer.data.loading import load

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Cli, Refused
-from tests.colored import write_arrays
+from tests.color_files import write_arrays
 from tests.data.idx_files import write_dataset
 from tui_trainer.grading.outcome import Outcome, Status
 from tui_trainer.grading.requirements import Requirements

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.colored import write_arrays
+from tests.color_files import write_arrays
 from tests.data.binary_files import make_images, write_binary
 from tests.data.matlab_files import svhn_bytes
 from tests.export.programs import (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.colour import CLASS_NAMES, color_images
+from tests.color_images import CLASS_NAMES, color_images
 from tests.lab.views.conftest import session_of
 from tui_trainer.engine.run import Run
 

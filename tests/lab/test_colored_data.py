@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.colour import color_images
+from tests.color_images import color_images
 from tests.names import CIFAR, HOSTILE
 from tests.protocol.questions import ask_lesson, ask_view
 from tests.training import prepare

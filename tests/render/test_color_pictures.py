@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from tests.colour import color_images
+from tests.color_images import color_images
 from tests.headless.test_html_report import Page
 from tests.render.test_plain_exhibit import drawn
 from tui_trainer.protocol.document import Document, Section

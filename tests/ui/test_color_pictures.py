@@ -15,7 +15,7 @@ from textual.color import Color
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from tests.colour import CLASS_NAMES, color_images
+from tests.color_images import CLASS_NAMES, color_images
 from tests.render.test_exhibit_lines import COLORS
 from tests.ui.fakes import FakeEngine, InspectFirst, recording, until, wait_for_events, window
 from tests.ui.test_inspect_screen import asked, footer, shown, view_text

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.colour import CLASS_NAMES, color_images
+from tests.color_images import CLASS_NAMES, color_images
 from tests.lab.color_data import SIZE, color_run
 from tests.lab.views.conftest import Seen, open_context
 from tui_trainer.data.dataset import Split

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tests.colour import CLASS_NAMES, ColorImages, color_images
+from tests.color_images import CLASS_NAMES, ColorImages, color_images
 
 TRAIN, TEST = 90, 45
 """The images of each split: ten and five of each class."""
