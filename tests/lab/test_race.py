@@ -210,6 +210,7 @@ def test_the_arm_of_the_current_setting_is_the_run_itself(config: RunConfig) -> 
         ("dropout", 2, lambda run: SetDropout(round((run.dropout or 0) + 0.1, 2))),
     ],
 )
+@pytest.mark.sampled(2)
 def test_an_arm_is_the_run_whose_knob_was_set_here(
     config: RunConfig, setting: str, arm: int, command: Callable[[Run], Knob]
 ) -> None:
@@ -238,6 +239,7 @@ def after(events: Sequence[Event], step: int) -> list[Event]:
 
 
 @pytest.mark.parametrize("arm", [1, 2, 3])
+@pytest.mark.sampled(2)
 def test_adopting_an_arm_is_setting_its_knob_and_training_its_batches(
     config: RunConfig, arm: int
 ) -> None:
@@ -428,6 +430,7 @@ class Interrupting(ScriptedInbox):
 
 
 @pytest.mark.parametrize("exhibits", [1, 3, 5])
+@pytest.mark.sampled(2)
 def test_a_race_that_is_stopped_changes_nothing(
     config: RunConfig, exhibits: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
