@@ -27,9 +27,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import typer
 
+from tests.color_images import color_images
 from tests.data.idx_files import write_dataset
+from tests.data.pictures import write_tree
 from tests.docs.pages import ROOT, Block, blocks, code_spans, name_of
 from tui_trainer.cli import app
 from tui_trainer.cli.train import compose_run
@@ -203,6 +206,13 @@ class Playground:
         (self.folder / "handed-in").mkdir()
         (self.folder / "handed-in" / "alice.py").write_text(NET_PY, encoding="utf-8")
         write_dataset(self.folder / "digits", train=600, test=100)
+        write_tree(self.folder / "animals", each=300)
+        images = color_images(600)
+        np.savez(
+            self.folder / "arrays.npz",
+            **{f"x_{split}": images.pixels for split in ("train", "test")},
+            **{f"y_{split}": images.labels for split in ("train", "test")},
+        )
         self._draw_digits()
         (self.folder / "examples").mkdir()
         for path in (ROOT / "examples").glob("*.toml"):
