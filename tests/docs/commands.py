@@ -207,12 +207,8 @@ class Playground:
         (self.folder / "handed-in" / "alice.py").write_text(NET_PY, encoding="utf-8")
         write_dataset(self.folder / "digits", train=600, test=100)
         write_tree(self.folder / "animals", each=300)
-        images = color_images(600)
-        np.savez(
-            self.folder / "arrays.npz",
-            **{f"x_{split}": images.pixels for split in ("train", "test")},
-            **{f"y_{split}": images.labels for split in ("train", "test")},
-        )
+        x, y = (color := color_images(600)).pixels, color.labels
+        np.savez(self.folder / "arrays.npz", x_train=x, y_train=y, x_test=x, y_test=y)
         self._draw_digits()
         (self.folder / "examples").mkdir()
         for path in (ROOT / "examples").glob("*.toml"):
