@@ -155,7 +155,7 @@ def test_all_other_settings_can_be_searched() -> None:
         elif row.kind is bool:
             values = "[true, false]"
         else:
-            low = 4 if name in ("crop", "resize_to") else 1
+            low = max(1, int(row.within[0])) if row.within else 1
             values = f"{{ low = {low}, high = {low + 1} }}" if row.kind is int else "[0.1, 0.2]"
         assert list(parse_sweep(with_space(f"{name} = {values}"), "").space) == [name]
 
