@@ -154,6 +154,8 @@ def test_all_other_settings_can_be_searched() -> None:
             values = str(list(row.choices[:2]))
         elif row.kind is bool:
             values = "[true, false]"
+        elif name == "channels":
+            values = "[1, 3]"
         else:
             low = max(1, int(row.within[0])) if row.within else 1
             values = f"{{ low = {low}, high = {low + 1} }}" if row.kind is int else "[0.1, 0.2]"
