@@ -5,8 +5,6 @@ To add one: a :class:`FolderFormat` in :data:`FORMATS`.
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +12,12 @@ from pathlib import Path
 from tui_trainer.data.binary_files import holds_binary_files, read_binary_folder
 from tui_trainer.data.class_folders import holds_classes
 from tui_trainer.data.found_pictures import holds_pictures
-from tui_trainer.data.idx import RawDataset, holds_idx_files, read_folder
+from tui_trainer.data.idx import RawDataset, files_in, holds_idx_files, read_folder
 from tui_trainer.data.image_store import store_for
 from tui_trainer.data.matlab_file import holds_svhn, read_svhn
 from tui_trainer.data.npz_files import holds_arrays, is_archive, read_arrays_of
 from tui_trainer.protocol.config import SETTINGS, RunConfig
-from tui_trainer.protocol.errors import InputError, path_error, reason
+from tui_trainer.protocol.errors import InputError, path_error
 from tui_trainer.protocol.events import DatasetWarning, DecodeProgress, DownloadProgress
 from tui_trainer.protocol.settings import option_of
 
@@ -65,7 +63,7 @@ def read_data_folder(folder: Path, config: RunConfig) -> Reading:
             unusable.
     """
     if not any(each.is_file(folder) for each in FORMATS):
-        _check(folder)
+        files_in(folder, "name the folder of the files, or an .npz file")
     for each in FORMATS:
         if each.recognizes(folder):
             if not each.is_of_pictures:
@@ -90,29 +88,6 @@ def refuse_picture_settings(config: RunConfig, what: str) -> None:
                 f"{option_of(name)} {value}: is for folders of pictures; the images of {what} "
                 "have one size and depth; leave it out"
             )
-
-
-def _check(folder: Path) -> None:
-    """Check that a folder can be listed.
-
-    Raises:
-        InputError: If it cannot.
-    """
-    try:
-        is_folder = stat.S_ISDIR(folder.stat().st_mode)
-    except FileNotFoundError as error:
-        raise path_error(folder, "no such folder; check the path") from error
-    except (OSError, ValueError) as error:
-        raise path_error(folder, f"{reason(error)}; check the path") from error
-    if not is_folder:
-        raise path_error(folder, "not a folder; name the folder of the files, or an .npz file")
-    try:
-        os.listdir(folder)
-    except OSError as error:
-        why = reason(error)
-        raise path_error(
-            folder, f"cannot list it: {why}; check the folder's permissions"
-        ) from error
 
 
 def _read_idx(folder: Path, config: RunConfig) -> Reading:

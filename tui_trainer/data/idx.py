@@ -244,6 +244,16 @@ def _idx_files(place: Path) -> Iterator[tuple[Path, re.Match[str]]]:
 
 def _places(folder: Path) -> list[Path]:
     """Return the folders in which the files may be."""
+    inner = [folder / "raw", *(path / "raw" for path in files_in(folder))]
+    return [folder, *(path for path in inner if os.path.isdir(path))]
+
+
+def files_in(folder: Path, advice: str = "name the folder of the files") -> list[Path]:
+    """Return what is in a data folder, sorted; ``advice`` is for something that is no folder.
+
+    Raises:
+        InputError: If it cannot be listed.
+    """
     try:
         is_folder = stat.S_ISDIR(folder.stat().st_mode)
     except FileNotFoundError as error:
@@ -251,9 +261,8 @@ def _places(folder: Path) -> list[Path]:
     except (OSError, ValueError) as error:
         raise path_error(folder, f"{reason(error)}; check the path") from error
     if not is_folder:
-        raise path_error(folder, "not a folder; name the folder of the files")
-    inner = [folder / "raw", *(path / "raw" for path in _listed(folder))]
-    return [folder, *(path for path in inner if os.path.isdir(path))]
+        raise path_error(folder, f"not a folder; {advice}")
+    return _listed(folder)
 
 
 def _listed(folder: Path) -> list[Path]:
