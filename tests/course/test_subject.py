@@ -22,7 +22,7 @@ TRUE = (
     "32 feature maps of 28×28 go through",
     "14×14 positions instead of 28×28",
     # … or a verdict of the design review has it as its name.
-    "the receptive field is smaller than a digit",
+    "the receptive field is smaller than a digit of MNIST",
     "16 digits",
 )
 

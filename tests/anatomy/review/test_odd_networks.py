@@ -77,8 +77,8 @@ def test_the_verdict_depends_on_the_image_size() -> None:
 
     assert [reported.severity for reported in at.values()] == ["note", "ok", "note", "warning"]
     assert at[9].evidence.endswith("3.6 times the image, 9×9")
-    assert "32×32 of 40×40 pixels; a digit takes 29×29" in at[40].evidence
-    assert "32×32 of 56×56 pixels; a digit takes 40×40" in at[56].evidence
+    assert "32×32 of 40×40 pixels; a digit of MNIST takes 29×29" in at[40].evidence
+    assert "32×32 of 56×56 pixels; a digit of MNIST takes 40×40" in at[56].evidence
 
 
 def test_a_wide_map_may_be_convolved_though_its_features_see_everything() -> None:

@@ -50,10 +50,10 @@ def final_receptive_field(design: Design, report: Reporter) -> Diagnosis | None:
     advice = "add a convolution or a pool before the last layer"
     if design.rows[0].output_shape[2] == 1:
         extent = fmt.field((round(image[0] * part / whole), round(image[1] * part / whole)))
-        evidence = f"{evidence}; a digit takes {extent}"
+        evidence = f"{evidence}; a digit of MNIST takes {extent}"
         if covered < part / whole:
             return report.warning(
-                "the receptive field is smaller than a digit", evidence, advice, rows
+                "the receptive field is smaller than a digit of MNIST", evidence, advice, rows
             )
     if covered < 1:
         title = "the receptive field is smaller than the image"
