@@ -22,7 +22,7 @@ from tui_trainer.protocol.events import RunStarted
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.watching.evaluation import device_of
 from tui_trainer.watching.knobs import Knobs
-from tui_trainer.watching.loaders import dataset_name, fixed_batch_size
+from tui_trainer.watching.loaders import class_names_of, dataset_name, fixed_batch_size
 from tui_trainer.watching.script import processes, script_path
 from tui_trainer.watching.snapshots import Stateful
 
@@ -99,6 +99,7 @@ def started(
         model=name,
         dataset="script" if knobs.loader is None else dataset_name(knobs.loader),
         classes=classes,
+        class_names=() if knobs.loader is None else class_names_of(knobs.loader, classes),
         image_size=int(inputs.shape[-1]) if inputs is not None and is_image else 0,
         parameters=parameters,
         budget=max(1, parameters),  # nobody has set one: shares are those of the model

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from torch.utils.data import BatchSampler, DataLoader, Dataset
+
+from tui_trainer.protocol.class_names import clean_names
 
 
 def as_loader(source: Any, batch_size: int | None) -> Iterable[Any]:
@@ -66,7 +69,40 @@ def examples_in(loader: Any) -> int | None:
 
 def dataset_name(loader: Any) -> str:
     """Return the class of the dataset behind subsets and loaders, in lower case."""
+    return type(_dataset_behind(loader)).__name__.lower()
+
+
+def class_names_of(loader: Any, classes: int) -> tuple[str, ...]:
+    """Return the names of the classes that a dataset of torchvision or Hugging Face has.
+
+    Args:
+        loader: A loader, or a dataset; may be wrapped in subsets.
+        classes: The number of classes of the model; other numbers of names are not of its classes.
+
+    Returns:
+        A name for each class, or nothing: no names are known, or each begins with its own number,
+        as "7 - seven" in torchvision's MNIST.
+    """
+    found = _dataset_behind(loader)
+    try:
+        names = getattr(found, "classes", None) or _label_names(found.features)
+        texts = [name for name in names if isinstance(name, str)]
+        if len(names) != classes or len(texts) != classes:
+            return ()
+    except Exception:  # of a foreign dataset: missing names are no reason to stop a training
+        return ()
+    is_numbered = all(re.match(rf"{label}\b", text) for label, text in enumerate(texts))
+    return () if is_numbered else clean_names(texts)
+
+
+def _label_names(features: Any) -> Any:
+    """Return the names of a Hugging Face dataset: those of its only ``ClassLabel``."""
+    (names,) = (kind.names for kind in features.values() if hasattr(kind, "names"))
+    return names
+
+
+def _dataset_behind(loader: Any) -> Any:
     found = getattr(loader, "dataset", loader)
     while hasattr(found, "dataset"):  # Subset
         found = found.dataset
-    return type(found).__name__.lower()
+    return found
