@@ -11,10 +11,10 @@ Layers = OrderedDict[str, nn.Module]
 
 
 class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions whose result is added to their input.
+    """Two 3×3 convolutions whose result is added to their input, then a ReLU.
 
     The sum passes the gradient on to the input unchanged (K. He and others, "Deep Residual Learning
-    for Image Recognition", CVPR 2016).
+    for Image Recognition", CVPR 2016, figure 2).
     """
 
     def __init__(self, channels: int) -> None:
@@ -30,8 +30,9 @@ class ResidualBlock(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return maps of the shape of ``x`` (N, channels, height, width)."""
         residual: torch.Tensor = self.relu1(self.norm1(self.conv1(x)))
-        residual = self.relu2(self.norm2(self.conv2(residual)))
-        return x + residual
+        residual = self.norm2(self.conv2(residual))
+        summed: torch.Tensor = self.relu2(x + residual)
+        return summed
 
 
 BLOCKS = (ResidualBlock,)
