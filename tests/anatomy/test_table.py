@@ -99,10 +99,10 @@ def test_a_residual_block_has_a_row_for_its_sum() -> None:
     rows = table("residual")
     sums = [(place, row) for place, row in enumerate(rows) if row.kind == "add"]
 
-    assert [row.name for _, row in sums] == ["block1.add", "block2.add"]
+    assert [row.name for _, row in sums] == [f"block{number}.add" for number in range(1, 7)]
     for place, row in sums:
         shortcut, last = row.sources
-        assert (last, rows[shortcut].kind) == (place - 1, "relu")
+        assert (last, rows[last].kind, rows[shortcut].kind) == (place - 1, "batch norm", "relu")
         assert rows[shortcut].output_shape == rows[last].output_shape == row.output_shape
         # The sum sees what its convolutions see, from the same features.
         assert row.receptive_field == rows[last].receptive_field

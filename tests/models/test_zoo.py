@@ -346,7 +346,7 @@ def test_the_twins_differ_in_the_places_of_their_pools_alone() -> None:
         ("norm-group", 46_602),
         ("norm-layer", 46_602),
         ("dilated", 85_234),
-        ("residual", 116_890),
+        ("residual", 191_130),
     ],
 )
 def test_those_for_color_have_the_documented_number_of_parameters(name: str, count: int) -> None:
@@ -418,8 +418,8 @@ def test_a_residual_block_adds_to_its_input_and_passes_the_gradient_on() -> None
 def test_the_residual_stages_are_at_full_half_and_quarter_size() -> None:
     shapes = shapes_of(build("residual", 32, channels=3), 32, channels=3)
 
-    assert [shapes[name][1] for name in ("conv1", "block1", "block2")] == [32, 16, 8]
-    assert shapes["block2"][0] == shapes["conv3"][0]
+    assert [shapes[name][1] for name in ("conv1", "block5", "block6")] == [32, 16, 8]
+    assert shapes["block6"][0] == shapes["conv3"][0]
 
 
 # --- the course's code

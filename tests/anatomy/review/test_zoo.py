@@ -98,7 +98,7 @@ def test_group_and_layer_norm_are_norms_but_no_batch_norms() -> None:
 def test_the_reviews_fields_know_dilation_and_shortcuts() -> None:
     assert "point6: 47×47 of 32×32" in reviewed("dilated", 32, 3)["final-receptive-field"].evidence
     found = reviewed("residual", 32, 3)
-    assert "block2.conv2: 36×36" in found["final-receptive-field"].evidence
-    assert "block2.conv1 64 → block2.conv2 64" in found["kernel-growth"].evidence
-    # The shortcut of block2 adds the 64 pooled maps: fewer would not fit.
+    assert "block6.conv2: 68×68" in found["final-receptive-field"].evidence
+    assert "block1.conv1 32 → block1.conv2 32" in found["kernel-growth"].evidence
+    # The shortcut of block6 adds the 64 pooled maps: fewer would not fit.
     assert "transition-layer" not in found
