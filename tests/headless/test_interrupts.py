@@ -11,7 +11,7 @@ import pytest
 from tests.headless.fakes import FakeClock, FakeTerminal, finished, started, step
 from tui_trainer.headless.runner import run_headless
 from tui_trainer.protocol.commands import Inbox, Stop
-from tui_trainer.protocol.events import Event
+from tui_trainer.protocol.events import Event, StateChanged
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +33,7 @@ class WaitingEngine:
     def __call__(self) -> Iterator[Event]:
         try:
             yield started()
+            yield StateChanged(state="training", step=0)
             yield step(1)
             for _ in range(self.presses):
                 signal.raise_signal(signal.SIGINT)
@@ -64,6 +65,27 @@ def test_the_second_interrupt_leaves_at_once(monkeypatch: pytest.MonkeyPatch) ->
     assert err.getvalue().endswith("exited at once, without a report\n")
     assert "Traceback" not in err.getvalue()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("resumes", [False, True])
+def test_before_the_training_the_first_interrupt_is_enough(resumes: bool) -> None:
+    """A folder of a million pictures is read for an hour; there is nothing to save."""
+    cleaned_up = []
+
+    def reading() -> Iterator[Event]:
+        try:
+            if resumes:
+                yield from (started(), StateChanged(state="training", step=0), step(1))
+            yield StateChanged(state="preparing", step=0, detail="reading the images")
+            signal.raise_signal(signal.SIGINT)
+            yield started()
+        finally:
+            cleaned_up.append(True)
+
+    out, err = io.StringIO(), io.StringIO()
+    code = run_headless(reading(), Inbox(), stdout=out, stderr=err, resuming=resumes)
+    assert (code, cleaned_up, out.getvalue()) == (130, [True], "")
+    assert err.getvalue().endswith("interrupted before the training began\n")
 
 
 def test_an_interrupt_after_the_last_batch_spoils_nothing() -> None:

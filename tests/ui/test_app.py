@@ -1,17 +1,24 @@
 from __future__ import annotations
 
+import itertools
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from textual.widgets import Static
 
 from tests.ui.fakes import recording, until, wait_for_events, window
 from tui_trainer.protocol import commands
+from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import (
     CommandRejected,
     DatasetWarning,
     DecodeProgress,
+    Event,
     FindingRaised,
     RunStarted,
     SettingChanged,
@@ -211,6 +218,28 @@ async def test_decoding_is_shown_with_the_state() -> None:
         assert "".join(cell.text for cell in cells).startswith(
             "◌ preparing · decoding 12,345 of 60,000 pictures"
         )
+
+
+async def test_quitting_does_not_wait_for_the_images() -> None:
+    is_closed = threading.Event()
+
+    def reading(config: RunConfig, inbox: Inbox) -> Iterator[Event]:
+        try:
+            yield StateChanged(state="preparing", step=0, detail="reading the images")
+            for done in itertools.count():
+                time.sleep(0.01)
+                yield DecodeProgress(folder="cats", done=done, total=1_000_000)
+        finally:
+            is_closed.set()
+
+    app = MnistTui(reading, RunConfig())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda app: app.live_run.history.decoding is not None, app)
+        await pilot.press("q")
+        assert "has not begun" in str(app.screen.query(Static).last().content)
+        await pilot.press("y")
+        await until(pilot, lambda app: not app.live_run.is_alive, app)
+    assert is_closed.is_set()
 
 
 async def test_an_exception_while_training_is_shown_with_its_traceback() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 from textual.message import Message
 
+from tui_trainer.protocol.closing import closing
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import DecodeProgress, DownloadProgress, Event, RunFailed, StepDone
 from tui_trainer.ui.pacing import FASTEST, Pace
@@ -62,6 +63,7 @@ class Bridge:
         self._events = events
         self._post = post
         self._clock = clock
+        self._is_left = False
         self._steps: list[Event] = []
         self._pace = Pace()
         self._thread = threading.Thread(target=self._run, name="training", daemon=True)
@@ -87,10 +89,17 @@ class Bridge:
         """Whether the thread is running."""
         return self._thread.is_alive()
 
+    def leave(self) -> None:
+        """Stop iterating at the next event."""
+        self._is_left = True
+
     def _run(self) -> None:
         try:
-            for event in self._events:
-                self._take(event)
+            with closing(self._events):
+                for event in self._events:
+                    if self._is_left:
+                        break
+                    self._take(event)
         except InputError as error:
             self._post(RunRejected(str(error)))
         except MemoryError:
