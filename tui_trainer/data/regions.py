@@ -133,7 +133,10 @@ def grown(mask: Tensor, by: int) -> Tensor:
     """Dilate a mask (H, W) by a square of half-width ``by``."""
     if by < 1:
         return mask
-    return functional.max_pool2d(mask[None].to(torch.float32), 2 * by + 1, 1, by)[0] > 0
+    pixels, window = mask[None].to(torch.float32), 2 * by + 1
+    # One axis after the other: a square window takes its width times as long.
+    rows = functional.max_pool2d(pixels, (window, 1), 1, (by, 0))
+    return functional.max_pool2d(rows, (1, window), 1, (0, by))[0] > 0
 
 
 def shrunk(mask: Tensor, by: int) -> Tensor:
