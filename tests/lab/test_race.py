@@ -94,7 +94,9 @@ BATCHES = 12
 """The batches of each arm."""
 
 
-@pytest.fixture(params=list(SETTINGS), scope="module")
+@pytest.fixture(
+    params=["adam", "custom", pytest.param("sgd", marks=pytest.mark.slow)], scope="module"
+)
 def config(
     request: pytest.FixtureRequest, tiny: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> RunConfig:
@@ -150,6 +152,12 @@ def raced_at_start(config: RunConfig, setting: str = "lr") -> Trained:
     return Trained(config, START, {START: [race(setting)]})
 
 
+@cache
+def alone_for(steps: int, config: RunConfig) -> Trained:
+    """Return a run without any command; several tests compare theirs with it."""
+    return Trained(config, steps, {})
+
+
 def prepared(config: RunConfig, inbox: Inbox) -> Run:
     preparing = prepare(config, inbox, CheckpointStore(), FakeClock())
     while True:
@@ -183,8 +191,8 @@ LABORATORY = frozenset({"example_forgetting"})
 
 
 def test_a_race_that_chooses_nothing_changes_nothing(config: RunConfig) -> None:
-    raced = Trained(config, 40, {0: [race()], START: [race("batch size")], 30: [race()]})
-    alone = Trained(config, 40, {})
+    raced = Trained(config, 32, {0: [race()], START: [race("batch size")], 30: [race()]})
+    alone = alone_for(32, config)
     assert len(answers(raced.events)) > 9
     assert raced.reported == alone.events
     same(raced.state, alone.state)
@@ -192,7 +200,7 @@ def test_a_race_that_chooses_nothing_changes_nothing(config: RunConfig) -> None:
 
 def test_the_arm_of_the_current_setting_is_the_run_itself(config: RunConfig) -> None:
     raced = raced_at_start(config)
-    alone = Trained(config, START + BATCHES, {})
+    alone = alone_for(START + BATCHES, config)
     arm = raced.arms[1]
     same(arm.end, alone.state, but=LABORATORY)
     assert arm.events == after(alone.events, START)
@@ -210,7 +218,7 @@ def test_the_arm_of_the_current_setting_is_the_run_itself(config: RunConfig) -> 
         ("dropout", 2, lambda run: SetDropout(round((run.dropout or 0) + 0.1, 2))),
     ],
 )
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 def test_an_arm_is_the_run_whose_knob_was_set_here(
     config: RunConfig, setting: str, arm: int, command: Callable[[Run], Knob]
 ) -> None:
@@ -243,11 +251,11 @@ def after(events: Sequence[Event], step: int) -> list[Event]:
 def test_adopting_an_arm_is_setting_its_knob_and_training_its_batches(
     config: RunConfig, arm: int
 ) -> None:
-    adopted = Trained(config, 40, {START: [race(), AdoptArm(arm, by="me@here")]})
+    adopted = Trained(config, 30, {START: [race(), AdoptArm(arm, by="me@here")]})
     change = of(SettingChanged, adopted.events)
     assert [event.by for event in change] == ["me@here"] * (arm != 2)
     knobs = [replace(SetBaseLr(event.new), by="me@here") for event in change]
-    alone = Trained(config, 40, {START: knobs})
+    alone = Trained(config, 30, {START: knobs})
     assert adopted.reported == alone.events
     same(adopted.state, alone.state)
 
@@ -263,8 +271,8 @@ def test_updates_next_to_the_fork_and_to_the_end_are_probed_as_in_the_run(tiny: 
 
 def test_going_on_from_here_sets_the_knob_and_nothing_else(tiny: Path) -> None:
     config = small_batches(tiny)
-    here = Trained(config, 40, {START: [race(), AdoptArm(3, at_end=False, by="me@here")]})
-    alone = Trained(config, 40, {START: [SetBaseLr(0.15, by="me@here")]})
+    here = Trained(config, 12, {START: [race(), AdoptArm(3, at_end=False, by="me@here")]})
+    alone = Trained(config, 12, {START: [SetBaseLr(0.15, by="me@here")]})
     assert here.reported == alone.events
     same(here.state, alone.state)
 
@@ -272,7 +280,7 @@ def test_going_on_from_here_sets_the_knob_and_nothing_else(tiny: Path) -> None:
 def test_a_recorded_run_with_an_adopted_arm_is_replayed_to_the_same_bits(tiny: Path) -> None:
     config = small_batches(tiny, augment="light")
     adopted = Trained(
-        config, 56, {START: [race(), AdoptArm(1)], 30: [race("batch size"), AdoptArm(3)]}
+        config, 44, {START: [race(), AdoptArm(1)], 30: [race("batch size"), AdoptArm(3)]}
     )
     assert len(of(SettingChanged, adopted.events)) == 2
     inbox = ReplayInbox(recorded_commands(adopted.events), None)
@@ -292,8 +300,8 @@ def steps_of(events: Sequence[Event]) -> list[Event]:
 def test_a_race_ends_with_the_epoch_and_its_adopted_arm_is_validated(tiny: Path) -> None:
     config = small_batches(tiny)
     left = 28 - 15
-    adopted = Trained(config, 40, {15: [race(batches=100), AdoptArm(3)]})
-    alone = Trained(config, 40, {15: [SetBaseLr(0.15)]})
+    adopted = Trained(config, 30, {15: [race(batches=100), AdoptArm(3)]})
+    alone = Trained(config, 30, {15: [SetBaseLr(0.15)]})
     assert f"The epoch ends after {left} batches, and the race with it." in adopted.exhibit.evidence
     table = adopted.exhibit.blocks[0]
     assert isinstance(table, Table)
@@ -341,7 +349,7 @@ def test_the_result_compares_each_arm_with_the_current_setting(tiny: Path) -> No
 
 def test_before_it_starts_the_race_shows_its_arms_and_changes_nothing(tiny: Path) -> None:
     config = small_batches(tiny)
-    asked = Trained(config, 20, {START: [race(mode="interactive")]})
+    asked = Trained(config, START + 3, {START: [race(mode="interactive")]})
     assert asked.exhibit.trains == "train 4 × 12 batches"
     assert [control.name for control in asked.exhibit.controls] == [
         "what",
@@ -349,13 +357,13 @@ def test_before_it_starts_the_race_shows_its_arms_and_changes_nothing(tiny: Path
         "batches",
         "repeats",
     ]
-    assert asked.reported == Trained(config, 20, {}).events
+    assert asked.reported == alone_for(START + 3, config).events
 
 
 def test_an_arm_that_diverges_cannot_be_adopted(tiny: Path) -> None:
     config = small_batches(tiny, model="era-s6-plain", schedule="constant", weight_decay=0.0)
     wild: list[Command] = [SetBaseLr(300.0), race(), AdoptArm(3), SetBaseLr(0.05)]
-    raced = Trained(config, 20, {START: wild})
+    raced = Trained(config, 9, {START: wild})
     assert raced.exhibit.result.startswith("lr 300 has diverged")
     table = raced.exhibit.blocks[0]
     assert isinstance(table, Table)
@@ -363,7 +371,7 @@ def test_an_arm_that_diverges_cannot_be_adopted(tiny: Path) -> None:
     assert (key, name) == ("", "lr 900")
     assert end.startswith("diverged at step ")
     assert only(CommandRejected, raced.events).reason == f"lr 900 {end}: choose another arm"
-    same(raced.state, Trained(config, 20, {START: [SetBaseLr(300.0), SetBaseLr(0.05)]}).state)
+    same(raced.state, Trained(config, 9, {START: [SetBaseLr(300.0), SetBaseLr(0.05)]}).state)
 
 
 def test_a_setting_that_the_run_would_reject_is_named(tiny: Path) -> None:
@@ -371,42 +379,39 @@ def test_a_setting_that_the_run_would_reject_is_named(tiny: Path) -> None:
     assert only(CommandRejected, raced.events).reason.startswith("lr 9000: ")
 
 
-def rejected(
-    config: RunConfig, commands: Sequence[Command], step: int = START, steps: int = 28
-) -> str:
-    raced = Trained(config, steps, {step: commands})
-    alone = Trained(config, steps, {})
-    same(raced.state, alone.state)
-    return only(CommandRejected, raced.events).reason
+def rejected(config: RunConfig, commands: dict[int, Sequence[Command]]) -> list[str]:
+    """Return the reasons of a run that is the same as without these commands."""
+    steps = max(commands) + 3
+    raced = Trained(config, steps, commands)
+    same(raced.state, alone_for(steps, config).state)
+    return [event.reason for event in of(CommandRejected, raced.events)]
 
 
 def test_a_race_is_rejected_with_a_reason(tiny: Path) -> None:
     config = small_batches(tiny)
-    why = rejected(config, [race()], 20)
-    assert why == "only 8 batches left in this epoch, and a race needs 10; race in the next one"
-    why = rejected(config, [race("dropout")])
-    assert why == "this model has no dropout layer; race lr, batch size or augmentation"
+    assert rejected(config, {START: [race("dropout")], 20: [race()]}) == [
+        "this model has no dropout layer; race lr, batch size or augmentation",
+        "only 8 batches left in this epoch, and a race needs 10; race in the next one",
+    ]
     without = small_batches(tiny, val_size=0)
-    why = rejected(without, [race()])
+    (why,) = rejected(without, {START: [race()]})
     assert why == "there is no validation split to compare on (--val-size)"
     bare = small_batches(tiny, augment_until=0.01)
-    why = rejected(bare, [race("augmentation")])
+    (why,) = rejected(bare, {START: [race("augmentation")]})
     assert "augmentation has ended" in why
 
 
 def test_an_arm_is_adopted_only_where_its_race_began(tiny: Path) -> None:
     config = small_batches(tiny)
     nowhere = "the run is not where a race began: set the knob, or race again"
-    assert rejected(config, [AdoptArm(1)]) == nowhere
-    assert rejected(config, [race(), AdoptArm(4)]) == "there is no arm 4: choose 1 to 3"
-    moved = Trained(config, 20, {START: [race()], START + 1: [AdoptArm(1)]})
-    assert only(CommandRejected, moved.events).reason == nowhere
-    changed = Trained(config, 20, {START: [race(), SetBatchSize(8), AdoptArm(1)]})
+    sent = {2: [AdoptArm(1)], START: [race(), AdoptArm(4)], START + 1: [AdoptArm(1)]}
+    assert rejected(config, sent) == [nowhere, "there is no arm 4: choose 1 to 3", nowhere]
+    changed = Trained(config, START, {START: [race(), SetBatchSize(8), AdoptArm(1)]})
     assert only(CommandRejected, changed.events).reason == nowhere
 
 
 def test_a_finished_run_and_one_that_is_only_viewed_cannot_race(tiny: Path) -> None:
-    config = small_batches(tiny)
+    config = small_batches(tiny, epochs=1)
     inbox = ScriptedInbox(paused=[[race()], [Stop()]])
     events = list(train(config, inbox, interactive=True, clock=FakeClock()))
     assert "the run is over" in only(CommandRejected, events).reason
@@ -435,13 +440,13 @@ def test_a_race_that_is_stopped_changes_nothing(
     config: RunConfig, exhibits: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tui_trainer.lab.race.show.SLICE", 0.0)
-    plan: dict[int, Sequence[Command]] = {START: [race()], 20: [Stop()]}
+    plan: dict[int, Sequence[Command]] = {START: [race()], START + 3: [Stop()]}
     run = prepared(config, Interrupting(plan, exhibits))
     events = list(trained(run))
     assert len(answers(events)) == exhibits
     assert answers(events)[-1].question.kind == "race"
     assert not answers(events)[-1].is_last
-    alone = Trained(config, 20, {})
+    alone = alone_for(START + 3, config)
     assert [event for event in events if not isinstance(event, Answered)] == alone.events
     same(capture(run), alone.state)
     assert only(CommandRejected, run.assistant.answer(AdoptArm(1)))

@@ -102,8 +102,11 @@ def _tried(model: nn.Module, data: Data, config: RunConfig) -> tuple[ModelProbed
 
 
 def item(group: Group, context: CheckContext, name: str) -> CheckItem:
-    """Return one item of a group, tried as in a check."""
-    (found,) = [item for item in items_of(group, context) if item.code == name]
+    """Return one item of a group, tried as in a check; once for all items of a context."""
+    tried: dict[Group, list[CheckItem]] = vars(context).setdefault("_tried", {})
+    if group not in tried:
+        tried[group] = items_of(group, context)
+    (found,) = [item for item in tried[group] if item.code == name]
     return found
 
 

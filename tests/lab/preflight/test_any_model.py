@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from tests.lab.preflight.check_contexts import SIDE, check_context_of, good, item
+from tests.lab.preflight.check_contexts import PLAN, SIDE, check_context_of, good, item
 from tests.models import any_models as models
 from tui_trainer.data.dataset import Data
 from tui_trainer.lab.preflight import GROUPS
@@ -23,6 +24,7 @@ from tui_trainer.models.state import state_tensors
 from tui_trainer.protocol.diagnosis import Diagnosis
 
 SHORT = Plan(steps=6, overfit_steps=3, shuffled_steps=2, sample=64, val_sample=10)
+FEW_STEPS = replace(PLAN, steps=20)
 
 
 def made(kind: type[nn.Module]) -> nn.Module:
@@ -58,7 +60,7 @@ def _tried(
 @pytest.mark.parametrize("kind", models.HEALTHY, ids=lambda kind: kind.__name__)
 @pytest.mark.sampled(3)
 def test_a_healthy_model_has_no_errors(data: Data, kind: type[nn.Module]) -> None:
-    context = check_context_of(data, made(kind))
+    context = check_context_of(data, made(kind), plan=FEW_STEPS)
     for group, names in (
         (gradient_items, ("gradients", "optimizer")),
         (logit_items, ("initial-loss", "logits", "softmax")),
@@ -71,7 +73,7 @@ def test_a_healthy_model_has_no_errors(data: Data, kind: type[nn.Module]) -> Non
 
 @pytest.mark.parametrize("kind", models.CUT_OFF, ids=lambda kind: kind.__name__)
 def test_detached_parameters_fail(data: Data, kind: type[nn.Module]) -> None:
-    seen = item(gradient_items, check_context_of(data, made(kind)), "gradients")
+    seen = item(gradient_items, check_context_of(data, made(kind), plan=FEW_STEPS), "gradients")
 
     assert seen.severity == "error"
     assert [cause.code for cause in seen.causes] == ["no_gradient"]
@@ -89,7 +91,7 @@ def test_detached_parameters_fail(data: Data, kind: type[nn.Module]) -> None:
 def test_frozen_and_unused_parameters_are_reported(
     data: Data, kind: type[nn.Module], reported: str
 ) -> None:
-    seen = item(gradient_items, check_context_of(data, made(kind)), "gradients")
+    seen = item(gradient_items, check_context_of(data, made(kind), plan=FEW_STEPS), "gradients")
 
     assert (seen.severity, seen.advice) == ("note", "")
     assert reported in seen.evidence
@@ -97,7 +99,7 @@ def test_frozen_and_unused_parameters_are_reported(
 
 @pytest.mark.parametrize("kind", models.BATCH_BOUND, ids=lambda kind: kind.__name__)
 def test_logits_that_depend_on_the_batch_fail(data: Data, kind: type[nn.Module]) -> None:
-    seen = item(logit_items, check_context_of(data, made(kind)), "softmax")
+    seen = item(logit_items, check_context_of(data, made(kind), plan=FEW_STEPS), "softmax")
 
     assert (seen.severity, seen.causes[0].code) == ("error", "depends_on_batch")
     assert "the logits of an image alone and in a batch differ" in seen.evidence
@@ -105,7 +107,7 @@ def test_logits_that_depend_on_the_batch_fail(data: Data, kind: type[nn.Module])
 
 @pytest.mark.parametrize("kind", [models.AlwaysDropped, models.DrawsEverywhere])
 def test_random_logits_in_evaluation_mode_give_a_warning(data: Data, kind: type[nn.Module]) -> None:
-    seen = item(logit_items, check_context_of(data, made(kind)), "softmax")
+    seen = item(logit_items, check_context_of(data, made(kind), plan=FEW_STEPS), "softmax")
 
     assert (seen.severity, seen.causes[0].code) == ("warning", "random_in_evaluation")
 
@@ -113,7 +115,7 @@ def test_random_logits_in_evaluation_mode_give_a_warning(data: Data, kind: type[
 def test_constant_logits_fail(data: Data) -> None:
     model = made(models.ZeroHead)
     model.get_parameter("head.weight").requires_grad_(False)
-    context = check_context_of(data, model)
+    context = check_context_of(data, model, plan=FEW_STEPS)
 
     assert item(gradient_items, context, "gradients").severity in ("warning", "error")
     seen = item(unit_items, context, "dead-units")
@@ -147,6 +149,6 @@ def test_frozen_statistics_are_not_recalibrated(data: Data) -> None:
     assert norm.running_mean is not None
     norm.running_mean.fill_(1e6)  # all units of the ReLU after it are dead
 
-    seen = item(unit_items, check_context_of(data, model), "dead-units")
+    seen = item(unit_items, check_context_of(data, model, plan=FEW_STEPS), "dead-units")
 
     assert seen.severity == "error"

@@ -54,12 +54,13 @@ def session_of(config: RunConfig) -> Run:
 @pytest.mark.parametrize(
     ("augment", "model", "optimizer"),
     [
-        ("none", "small", "sgd"),
         ("light", "small", "adam"),
+        ("none", "small", "sgd"),
         ("light", "squeeze-dropout", "sgd"),
         ("none", "squeeze-dropout", "adamw"),
     ],
 )
+@pytest.mark.sampled(2)
 def test_the_trial_repeats_the_first_steps_of_the_run(
     tiny: Path, augment: str, model: str, optimizer: str
 ) -> None:
@@ -93,48 +94,37 @@ def test_each_item_is_emitted_when_it_is_done(tiny: Path) -> None:
     assert not of(StepDone, events)
 
 
-def test_the_test_set_stays_sealed(tiny: Path) -> None:
-    run = session_of(tiny_config(tiny))
-    check_of(run)
-
-    assert run.data.test.evaluations == 0
-
-
-def test_two_checks_are_equal(tiny: Path) -> None:
-    run = session_of(tiny_config(tiny, model="squeeze-dropout"))
-    first, second = (check_of(run, FakeClock()) for _ in "ab")
-
-    assert first == second
-
-
-@pytest.mark.parametrize("model", ["small", "squeeze-dropout"])
-def test_a_check_does_not_change_the_run(tiny: Path, model: str) -> None:
-    asked = run(tiny_config(tiny, model=model, augment="light"), ScriptedInbox({3: [CHECK]}))
-    left_alone = run(tiny_config(tiny, model=model, augment="light"))
-
-    assert len(answers(asked, "check")) == TOTAL
-    assert [event for event in asked if not isinstance(event, Answered)] == left_alone
-
-
-def test_a_check_keeps_weights_and_rng_states(tiny: Path) -> None:
+def test_two_checks_are_equal_and_keep_weights_rng_states_and_the_test_set(tiny: Path) -> None:
     run = session_of(tiny_config(tiny, model="squeeze-dropout"))
     before = {name: tensor.clone() for name, tensor in run.model.state_dict().items()}
     rng, order = torch.get_rng_state(), run.batches.stream.rng.get_state()
     threads = torch.get_num_threads()
-    check_of(run)
+    first, second = (check_of(run, FakeClock()) for _ in "ab")
 
+    assert first == second
     after = run.model.state_dict()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
     assert torch.equal(rng, torch.get_rng_state())
     assert torch.equal(order, run.batches.stream.rng.get_state())
     assert torch.get_num_threads() == threads
     assert run.model.training
+    assert run.data.test.evaluations == 0
+
+
+def test_a_check_does_not_change_the_run(tiny: Path) -> None:
+    config = tiny_config(tiny, model="squeeze-dropout", augment="light")
+    asked = run(config, ScriptedInbox({3: [CHECK]}))
+
+    assert len(answers(asked, "check")) == TOTAL
+    assert [event for event in asked if not isinstance(event, Answered)] == run(config)
 
 
 def test_a_check_during_training_starts_from_the_beginning(tiny: Path) -> None:
-    events = run(tiny_config(tiny), ScriptedInbox({0: [CHECK], 9: [CHECK]}))
+    config = tiny_config(tiny)
+    asked = run(config, ScriptedInbox({0: [CHECK], 9: [CHECK]}))
 
-    items = contents(Diagnosis, events)
+    assert [event for event in asked if not isinstance(event, Answered)] == run(config)
+    items = contents(Diagnosis, asked)
     for first, later in zip(items[:TOTAL], items[TOTAL:], strict=True):
         if first.code != "first-epoch":  # its evidence contains a time
             assert (first.code, first.value) == (later.code, later.value)

@@ -12,9 +12,18 @@ import pytest
 import torch
 from torch import nn
 
-from tests.lab.preflight.check_contexts import SIDE, Changed, check_context_of, good, item, shuffled
+from tests.lab.preflight.check_contexts import (
+    PLAN,
+    SIDE,
+    Changed,
+    check_context_of,
+    good,
+    item,
+    shuffled,
+)
 from tui_trainer.data.dataset import Data
-from tui_trainer.lab.preflight import first_steps
+from tui_trainer.lab.preflight import first_steps, items_of
+from tui_trainer.lab.preflight.check_context import CheckContext
 from tui_trainer.lab.preflight.experiments import Arm, Verdict, late
 from tui_trainer.lab.preflight.first_steps import ENOUGH_STEPS, entropy, step_items
 from tui_trainer.lab.preflight.overfit_one_batch import Overfit, overfit_one_batch
@@ -22,17 +31,25 @@ from tui_trainer.lab.preflight.plan import FEWEST, Plan, whole_plan, work_of
 from tui_trainer.lab.preflight.shuffled_labels import shuffled_label_items
 from tui_trainer.protocol.layers import LayerRow
 
+FEW_STEPS = replace(PLAN, steps=20)
+
 
 def plain() -> nn.Module:
     torch.manual_seed(2)
     return nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 64), nn.ReLU(), nn.Linear(64, 10))
 
 
+@pytest.fixture(scope="module")
+def good_run(data: Data) -> CheckContext:
+    """The check of a good run of seven epochs; its items are tried once."""
+    return check_context_of(data, good(), epochs=7)
+
+
 # --- overfit one batch
 
 
-def test_a_good_model_overfits_one_batch(data: Data) -> None:
-    seen = item(step_items, check_context_of(data, good(), dropout=None), "one-batch")
+def test_a_good_model_overfits_one_batch(good_run: CheckContext) -> None:
+    seen = item(step_items, good_run, "one-batch")
 
     assert (seen.severity, seen.value) == ("ok", 1.0)
     assert "32 of 32 correct" in seen.evidence
@@ -40,7 +57,7 @@ def test_a_good_model_overfits_one_batch(data: Data) -> None:
 
 def test_a_model_without_the_image_cannot_overfit(data: Data) -> None:
     diverged = Changed(good(), lambda inside, x: inside(x * 0))
-    seen = item(step_items, check_context_of(data, diverged), "one-batch")
+    seen = item(step_items, check_context_of(data, diverged, plan=FEW_STEPS), "one-batch")
 
     assert seen.severity == "error"
     assert seen.value is not None
@@ -50,7 +67,8 @@ def test_a_model_without_the_image_cannot_overfit(data: Data) -> None:
 def test_dropout_does_not_prevent_overfitting(data: Data) -> None:
     model = good(ends_with=nn.Dropout(0.9))
 
-    assert item(step_items, check_context_of(data, model), "one-batch").severity == "ok"
+    context = check_context_of(data, model, plan=FEW_STEPS)
+    assert item(step_items, context, "one-batch").severity == "ok"
     assert model[-1].p == 0.9
 
 
@@ -83,9 +101,8 @@ def test_batch_norm_is_recommended_only_to_a_model_without_a_norm(kind: str) -> 
     assert ("--epochs 1" in advice) is (kind != "relu")
 
 
-def test_the_first_steps_of_a_good_run_pass(data: Data) -> None:
-    context = check_context_of(data, good())
-    seen = item(step_items, context, "first-steps")
+def test_the_first_steps_of_a_good_run_pass(data: Data, good_run: CheckContext) -> None:
+    seen = item(step_items, good_run, "first-steps")
 
     assert seen.severity == "ok"
     assert seen.value is not None
@@ -96,7 +113,7 @@ def test_the_first_steps_of_a_good_run_pass(data: Data) -> None:
         "there is no reference" in seen.evidence
         or "healthy runs are measured over" in seen.evidence
     )
-    assert item(step_items, context, "updates").severity == "ok"
+    assert item(step_items, good_run, "updates").severity == "ok"
 
 
 def test_a_short_run_is_tried_to_its_end(data: Data) -> None:
@@ -124,10 +141,9 @@ def test_a_diverging_loss_fails_and_names_the_learning_rate(data: Data, lr: floa
     assert "go back" not in seen.advice
 
 
-def test_the_update_to_weight_ratio_is_that_of_the_sampled_updates(data: Data) -> None:
-    context = check_context_of(data, good())
-    seen = item(step_items, context, "updates")
-    assert [update.step for update in context.first.history.updates] == [2, 5, 10, 20, 40, 50]
+def test_the_update_to_weight_ratio_is_that_of_the_sampled_updates(good_run: CheckContext) -> None:
+    seen = item(step_items, good_run, "updates")
+    assert [update.step for update in good_run.first.history.updates] == [2, 5, 10, 20, 40, 50]
     assert seen.value is not None
     assert 1e-4 < seen.value < 0.1
 
@@ -135,22 +151,21 @@ def test_the_update_to_weight_ratio_is_that_of_the_sampled_updates(data: Data) -
 # --- an epoch
 
 
-def test_the_time_of_an_epoch_is_reported(data: Data) -> None:
-    seen = item(step_items, check_context_of(data, good(), epochs=7), "first-epoch")
+def test_the_time_of_an_epoch_is_reported(good_run: CheckContext) -> None:
+    seen = item(step_items, good_run, "first-epoch")
 
     assert seen.severity == "ok"
     assert "1,200 images" in seen.evidence
     assert "7 of them" in seen.evidence
 
 
-def test_a_slow_clock_changes_no_verdict(data: Data) -> None:
+def test_a_slow_clock_changes_no_verdict(data: Data, good_run: CheckContext) -> None:
     ticks = itertools.count(step=60)
-    slow = check_context_of(data, good(), clock=lambda: float(next(ticks)))
-    quick = check_context_of(data, good())
+    slow = check_context_of(data, good(), epochs=7, clock=lambda: float(next(ticks)))
 
     assert item(step_items, slow, "first-epoch").severity == "ok"
     for code in ("first-steps", "learning-rate", "updates", "one-batch"):
-        assert item(step_items, slow, code) == item(step_items, quick, code)
+        assert item(step_items, slow, code) == item(step_items, good_run, code)
 
 
 # --- the learning rate
@@ -220,8 +235,8 @@ def test_a_loss_that_nothing_lowers_is_no_learning_rate(data: Data) -> None:
 # --- the control
 
 
-def test_shuffled_labels_leave_a_good_model_guessing(data: Data) -> None:
-    seen = item(shuffled_label_items, check_context_of(data, good()), "shuffled-labels")
+def test_shuffled_labels_leave_a_good_model_guessing(good_run: CheckContext) -> None:
+    seen = item(shuffled_label_items, good_run, "shuffled-labels")
 
     assert seen.severity == "ok"
     assert "[" in seen.evidence
@@ -244,11 +259,12 @@ def test_pretrained_weights_are_detected(data: Data) -> None:
 
 
 @pytest.mark.parametrize("seed", range(12))
+@pytest.mark.sampled(3)
 def test_lucky_accuracy_is_not_significant(data: Data, seed: int) -> None:
     """Barely trained models of other seeds, which predict one class for whole classes."""
     torch.manual_seed(seed)
     plain = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 10))
-    context = check_context_of(data, plain, plan=Plan(shuffled_steps=2, val_sample=300))
+    context = check_context_of(data, plain, plan=replace(FEW_STEPS, shuffled_steps=2))
 
     assert item(shuffled_label_items, context, "shuffled-labels").severity == "ok"
 
@@ -269,14 +285,16 @@ def test_a_few_images_are_enough(data: Data) -> None:
     )
 
 
-def test_one_significant_control_is_no_error(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_significant_control_is_no_error(
+    good_run: CheckContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The 1 in 500: the second control decides."""
     shares = iter([0.001, 0.3])
     monkeypatch.setattr(
         "tui_trainer.lab.preflight.shuffled_labels._as_good", lambda *_: next(shares)
     )
     monkeypatch.setattr("tui_trainer.lab.preflight.shuffled_labels.wilson", lambda *_: (0.9, 0.95))
-    seen = item(shuffled_label_items, check_context_of(data, good()), "shuffled-labels")
+    (seen,) = items_of(shuffled_label_items, good_run)
 
     assert seen.severity == "ok"
     assert "a second control" in seen.evidence
