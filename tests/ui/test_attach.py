@@ -27,7 +27,7 @@ from tests.ui.attachments import (
 from tests.ui.exhibits import views
 from tests.ui.fakes import recording, until, wait_for_events, window
 from tests.ui.test_questions import answered
-from tests.ui.test_snapshots import MEDIUM, SMALL, SnapCompare, snapshot
+from tests.ui.test_snapshots import MEDIUM, SIZES, SMALL, SnapCompare, snapshot
 from tui_trainer.protocol import commands
 from tui_trainer.protocol.commands import Ask, Command
 from tui_trainer.protocol.config import RunConfig
@@ -148,23 +148,21 @@ async def test_a_knob_is_sent_and_changes_only_with_the_event_of_the_trainer() -
         assert toasts(app) == []
 
 
-@pytest.mark.parametrize(
-    ("keys", "command"),
-    [
-        ("space", commands.Pause()),
-        ("s", commands.RunStep()),
-        ("e", commands.RunEpoch()),
-        ("T", commands.EvaluateTest()),
-        ("x y", commands.Stop()),
-    ],
-)
-async def test_every_command_is_sent_to_the_trainer(keys: str, command: Command) -> None:
+async def test_every_command_is_sent_to_the_trainer() -> None:
     app, attachment = attached(TRAINING)
     async with app.run_test(size=SIZE) as pilot:
         await shown(pilot, app)
-        await pressed(pilot, *keys.split())
-        assert plain(attachment.sent) == [command]
-        assert app.live_run.history.state == "training"
+        for keys, command in (
+            ("s", commands.RunStep()),
+            ("e", commands.RunEpoch()),
+            ("T", commands.EvaluateTest()),
+            ("space", commands.Pause()),
+            ("x y", commands.Stop()),
+        ):
+            await pressed(pilot, *keys.split())
+            assert plain(attachment.sent)[-1] == command
+            assert app.live_run.history.state == "training"
+        assert len(attachment.sent) == 5
 
 
 async def test_a_rejection_is_shown_to_its_sender_only() -> None:
@@ -697,7 +695,7 @@ def test_attached(
     assert snap_compare(app, terminal_size=size, run_before=before)
 
 
-@pytest.mark.parametrize("size", [(60, 16), SMALL, MEDIUM], ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("size", [(60, 16), *SIZES[:2]], ids=lambda size: f"{size[0]}x{size[1]}")
 def test_leaving(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
     snapshot(snap_compare, [RecordingStarted(folder=FOLDER), *recording("paused")], "q", size=size)
 

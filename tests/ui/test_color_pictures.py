@@ -19,7 +19,7 @@ from tests.color_images import CLASS_NAMES, color_images
 from tests.render.test_exhibit_lines import COLORS
 from tests.ui.fakes import FakeEngine, InspectFirst, recording, until, wait_for_events, window
 from tests.ui.test_inspect_screen import asked, footer, shown, view_text
-from tests.ui.test_snapshots import MEDIUM, SMALL, SnapCompare
+from tests.ui.test_snapshots import MEDIUM, SIZES, SMALL, SnapCompare
 from tui_trainer.protocol.commands import Ask
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import Event, RunStarted
@@ -180,7 +180,7 @@ def test_what_is_no_file_is_refused(text: str) -> None:
         picture_at(text)
 
 
-@pytest.mark.parametrize("size", [SMALL, MEDIUM], ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("size", SIZES[:2], ids=lambda size: f"{size[0]}x{size[1]}")
 def test_color(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
     app, _ = color_window()
 

@@ -14,7 +14,7 @@ from textual.pilot import Pilot
 from tests.stats.test_lr_range import LRS, SETUP, fresh
 from tests.ui.fakes import FakeEngine, until, wait_for_events, window
 from tests.ui.found import MID_RUN
-from tests.ui.test_snapshots import LARGE, MEDIUM, SMALL, SnapCompare
+from tests.ui.test_snapshots import MEDIUM, SIZES, SnapCompare
 from tui_trainer.lab.lr_finder_exhibit import Outcome, outcome, progress
 from tui_trainer.protocol import commands
 from tui_trainer.protocol.commands import Ask, CancelQuestion, SetBaseLr
@@ -180,7 +180,7 @@ async def test_a_run_of_a_script_states_why_it_has_no_finder() -> None:
         assert "a script trains this run" in note.message
 
 
-@pytest.mark.parametrize("size", [SMALL, MEDIUM, pytest.param(LARGE, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("size", SIZES)
 def test_picture_of_a_suggestion(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
     app, _ = window(MID_RUN, views=finds)
 

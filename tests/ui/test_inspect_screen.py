@@ -14,7 +14,7 @@ from textual.pilot import Pilot
 from tests.protocol.questions import ask_view
 from tests.ui.exhibits import views
 from tests.ui.fakes import FakeEngine, InspectFirst, recording, until, wait_for_events, window
-from tests.ui.test_snapshots import LARGE, MEDIUM, SMALL, SnapCompare
+from tests.ui.test_snapshots import SIZES, SnapCompare
 from tests.ui.test_tour import strip
 from tui_trainer.course.guided_tour import SAW_MISCLASSIFIED, GuidedTour
 from tui_trainer.protocol.commands import Ask
@@ -252,7 +252,7 @@ async def test_a_recorded_run_has_no_keys_that_train_and_quits_without_a_questio
 
 @pytest.mark.parametrize(
     "size",
-    [SMALL, MEDIUM, pytest.param(LARGE, marks=pytest.mark.slow)],
+    SIZES,
     ids=lambda size: f"{size[0]}x{size[1]}",
 )
 def test_confusion(snap_compare: SnapCompare, size: tuple[int, int]) -> None:

@@ -342,6 +342,7 @@ def test_by_default_only_a_panels_key_overrides_another() -> None:
 
 
 @pytest.mark.parametrize("kind", [MnistTui, ModelFirst, InspectFirst, LearnFirst])
+@pytest.mark.sampled(2)
 async def test_the_contexts_have_the_keys_that_are_active_together(kind: type[MnistTui]) -> None:
     events = mid_run(*ALL) if kind is MnistTui else MODEL
     app, _ = window(events, kind=kind)

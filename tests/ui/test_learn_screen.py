@@ -198,6 +198,7 @@ async def test_a_number_can_be_typed_where_a_control_takes_one_and_must_be_one()
 
 
 @pytest.mark.parametrize("burst", ["12.5", "1e2", "750\r"])
+@pytest.mark.sampled(2)
 async def test_keys_pressed_before_the_line_is_open_are_typed(burst: str) -> None:
     app, engine = learn()
     async with app.run_test(size=(80, 24)) as pilot:

@@ -413,6 +413,7 @@ async def test_the_keys_of_the_window_still_work_and_lift_the_pen() -> None:
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.sampled(2)
 async def test_the_footer_is_complete(width: int) -> None:
     app, _ = inspection()
     async with app.run_test(size=(width, 16)) as pilot:
@@ -471,7 +472,7 @@ def _draws_three(app: MnistTui) -> bool:
     [
         pytest.param(SMALL, False, id="80x24-blank"),
         pytest.param(SMALL, True, id="80x24-drawn"),
-        pytest.param(MEDIUM, True, id="120x40-drawn"),
+        pytest.param(MEDIUM, True, id="120x40-drawn", marks=pytest.mark.slow),
         pytest.param(LARGE, True, id="200x55-drawn", marks=pytest.mark.slow),
     ],
 )

@@ -14,7 +14,7 @@ from textual.pilot import Pilot
 
 from tests.ui.fakes import FakeEngine, until, wait_for_events, window
 from tests.ui.found import MID_RUN
-from tests.ui.test_snapshots import LARGE, MEDIUM, SMALL, SnapCompare
+from tests.ui.test_snapshots import MEDIUM, SIZES, SMALL, SnapCompare
 from tui_trainer.protocol import commands
 from tui_trainer.protocol.commands import AdoptArm, Ask, CancelQuestion, Pause, Resume
 from tui_trainer.protocol.events import RunStarted
@@ -220,7 +220,7 @@ async def test_the_key_shows_the_reason_in_the_run_of_a_script() -> None:
         assert "a script trains this run" in note.message
 
 
-@pytest.mark.parametrize("size", [SMALL, MEDIUM, pytest.param(LARGE, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("size", SIZES)
 def test_result(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
     app, _ = window(MID_RUN, views=races)
 

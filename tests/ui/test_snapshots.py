@@ -40,9 +40,11 @@ from tui_trainer.ui.widgets.model_table import LayersTable, ModelTable
 
 THEMES = sorted(path.stem for path in themes.shipped_dir().glob("*.toml"))
 SMALL, MEDIUM, LARGE = (80, 24), (120, 40), (200, 55)
-MOST = (SMALL, MEDIUM, pytest.param(LARGE, marks=pytest.mark.slow))
-"""The window sizes; only slow tests use the largest."""
+TWO = (SMALL, MEDIUM, pytest.param(LARGE, marks=pytest.mark.slow))
+"""Window sizes, for screens that arrange their panels differently in the smallest one …"""
 
+SIZES = (SMALL, *(pytest.param(size, marks=pytest.mark.slow) for size in (MEDIUM, LARGE)))
+"""… and for the others: by default the smallest one, where something is most likely cut off."""
 
 Act = str | Callable[[MnistTui], bool]
 """A key to press, or a function to call until it returns True."""
@@ -104,18 +106,18 @@ def test_idle(snap_compare: SnapCompare) -> None:
     snapshot(snap_compare, recording("mid-run")[:1])
 
 
-@pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE], ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("size", TWO, ids=lambda size: f"{size[0]}x{size[1]}")
 def test_mid_run(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
     snapshot(snap_compare, MID_RUN, size=size, config=ERA)
 
 
-@pytest.mark.parametrize("size", MOST, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 def test_chart(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
     keys = ("tab", "end", "up", "left", "left")
     snapshot(snap_compare, found.mid_run(*found.ALL), *keys, size=size, config=ERA)
 
 
-@pytest.mark.parametrize("theme", ["daylight", "okabe"])
+@pytest.mark.parametrize("theme", ["daylight", pytest.param("okabe", marks=pytest.mark.slow)])
 def test_enlarged_chart(snap_compare: SnapCompare, theme: str) -> None:
     keys = ("tab", "enter", "h", "y", "m", "m")
     snapshot(snap_compare, MID_RUN, *keys, theme=theme, config=ERA)
@@ -142,14 +144,14 @@ def test_paused(snap_compare: SnapCompare) -> None:
     snapshot(snap_compare, recording("paused"), config=RunConfig(model="small", epochs=2))
 
 
-@pytest.mark.parametrize("size", MOST, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 def test_overfitting(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
     snapshot(
         snap_compare, recording("overfitting"), size=size, config=RunConfig(schedule="constant")
     )
 
 
-@pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE], ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("size", TWO, ids=lambda size: f"{size[0]}x{size[1]}")
 def test_findings(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
     keys = ["v", "v"] if size == SMALL else []
     snapshot(snap_compare, found.mid_run(*found.ALL), *keys, size=size, config=ERA)
@@ -161,7 +163,10 @@ def test_a_finding_chosen_and_one_snoozed(snap_compare: SnapCompare) -> None:
 
 @pytest.mark.parametrize(
     ("keys", "size"),
-    [([], SMALL), (["v", "v"], SMALL), ([], MEDIUM), (["enter"], SMALL), (["enter"], MEDIUM)],
+    [
+        *(([], SMALL), (["v", "v"], SMALL), ([], MEDIUM), (["enter"], SMALL)),
+        pytest.param(["enter"], MEDIUM, marks=pytest.mark.slow),
+    ],
     ids=["line", "view", "panel", "small-dialog", "dialog"],
 )
 def test_causes(snap_compare: SnapCompare, keys: list[str], size: tuple[int, int]) -> None:
@@ -169,7 +174,7 @@ def test_causes(snap_compare: SnapCompare, keys: list[str], size: tuple[int, int
     snapshot(snap_compare, events, *keys, size=size, config=ERA)
 
 
-@pytest.mark.parametrize("size", [SMALL, MEDIUM], ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("size", SIZES[:2], ids=lambda size: f"{size[0]}x{size[1]}")
 def test_check(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
     snapshot(snap_compare, MID_RUN, "c", _is_checked, size=size, config=ERA)
 
@@ -230,7 +235,7 @@ def test_rewind_offer(snap_compare: SnapCompare) -> None:
     snapshot(snap_compare, waiting, config=RunConfig(lr=1_000.0))
 
 
-@pytest.mark.parametrize("size", MOST, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 def test_replay(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
     run = RecordedRun("2026-11-22-2015-era-s6", ERA, MID_RUN)
     run.is_paused = True
@@ -242,7 +247,7 @@ async def _pause(pilot: Pilot[None]) -> None:
     await pilot.pause(0.1)
 
 
-@pytest.mark.parametrize("size", MOST, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 def test_runs(
     snap_compare: SnapCompare,
     size: tuple[int, int],
@@ -316,7 +321,7 @@ def _compares(app: MnistTui) -> bool:
 TO_CONV4: list[Act] = [_to_conv4]
 
 
-@pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE], ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("size", TWO, ids=lambda size: f"{size[0]}x{size[1]}")
 def test_model(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
     snapshot(snap_compare, MODEL, *TO_CONV4, kind=ModelFirst, size=size)
 

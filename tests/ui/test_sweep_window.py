@@ -13,7 +13,7 @@ from textual.widgets import Static
 from tests.sweeps.made import MANY, sweep_of
 from tests.ui.fakes import recording, run_folder, until
 from tests.ui.sweep_window import States, opened, sweep_window
-from tests.ui.test_snapshots import LARGE, MEDIUM, SMALL, SnapCompare
+from tests.ui.test_snapshots import MEDIUM, SIZES, SMALL, TWO, SnapCompare
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.protocol.events import EpochDone, Event
 from tui_trainer.recording.lock import Lock
@@ -29,7 +29,7 @@ from tui_trainer.ui.widgets.key_footer import KeyFooter
 from tui_trainer.ui.widgets.sweep_lines import best_cells, budget_cells, phase_cells
 from tui_trainer.ui.widgets.sweep_panels import TrialsTable
 
-SIZES = pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE], ids=lambda s: f"{s[0]}x{s[1]}")
+EVERY_SIZE = pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
 
 
 def text(cells: list[Cell]) -> str:
@@ -303,24 +303,26 @@ def snapshot(
     assert snap_compare(app, terminal_size=size, run_before=before)
 
 
-def with_some_runs(state: SweepState, folder: Path) -> SweepState:
-    return with_runs(state, folder, tuple(range(10, 36)))
+@pytest.fixture(scope="module")
+def with_some_runs(tmp_path_factory: pytest.TempPathFactory) -> SweepState:
+    """A sweep, most of whose trials have recorded runs."""
+    return with_runs(sweep_of(34), tmp_path_factory.mktemp("runs"), tuple(range(10, 36)))
 
 
-@SIZES
+@pytest.mark.parametrize("size", TWO, ids=lambda s: f"{s[0]}x{s[1]}")
 def test_picture_of_a_sweep(
-    snap_compare: SnapCompare, size: tuple[int, int], tmp_path: Path
+    snap_compare: SnapCompare, size: tuple[int, int], with_some_runs: SweepState
 ) -> None:
-    snapshot(snap_compare, with_some_runs(sweep_of(34), tmp_path), size)
+    snapshot(snap_compare, with_some_runs, size)
 
 
 @pytest.mark.parametrize("view", ["parallel", "curves", "advice"])
-def test_small_pictures(snap_compare: SnapCompare, view: str, tmp_path: Path) -> None:
+def test_small_pictures(snap_compare: SnapCompare, view: str, with_some_runs: SweepState) -> None:
     keys = ["v"] * ("parallel", "curves", "advice").index(view) + ["v"]
-    snapshot(snap_compare, with_some_runs(sweep_of(34), tmp_path), SMALL, *keys)
+    snapshot(snap_compare, with_some_runs, SMALL, *keys)
 
 
-@SIZES
+@EVERY_SIZE
 def test_picture_of_ten_settings_and_a_thousand_trials(
     snap_compare: SnapCompare, size: tuple[int, int]
 ) -> None:
@@ -331,7 +333,7 @@ def test_picture_of_ten_settings_and_a_thousand_trials(
     )
 
 
-@SIZES
+@EVERY_SIZE
 def test_picture_of_an_empty_sweep(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
     snapshot(snap_compare, sweep_of(0, running=0), size)
 
