@@ -69,6 +69,11 @@ def tiny_config(folder: Path, **settings: Any) -> RunConfig:
     return RunConfig(**values)
 
 
+def bare_config(folder: Path, **settings: Any) -> RunConfig:
+    """The run of :func:`tiny_config` without probes, which take a third of its time."""
+    return tiny_config(folder, **{"probes": False, **settings})
+
+
 def run(
     config: RunConfig, inbox: Inbox | None = None, clock: Callable[[], float] | None = None
 ) -> list[Event]:

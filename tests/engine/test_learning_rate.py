@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.runs import ScriptedInbox, of, run, tiny_config
+from tests.engine.runs import ScriptedInbox, bare_config, of, run
 from tui_trainer.engine import loop
 from tui_trainer.engine.run import Run
 from tui_trainer.protocol.commands import SetBaseLr, SetBatchSize
@@ -16,7 +16,7 @@ from tui_trainer.protocol.schedules import factor
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_the_lr_of_each_step_is_base_times_schedule(tiny: Path, schedule: str) -> None:
-    config = tiny_config(tiny, schedule=schedule, epochs=3, step_size=1, gamma=0.5)
+    config = bare_config(tiny, schedule=schedule, epochs=3, step_size=1, gamma=0.5)
     inbox = ScriptedInbox({4: [SetBaseLr(0.02)], 9: [SetBaseLr(0.3)]})
 
     steps = of(StepDone, run(config, inbox))
@@ -45,7 +45,7 @@ def test_the_reported_lr_is_the_lr_of_the_update(
         rates.append(float((before - weight.detach()).norm() / weight.grad.norm()))
 
     monkeypatch.setattr(loop, "train_step", measuring)
-    config = tiny_config(tiny, momentum=0.0, nesterov=False, weight_decay=0.0, schedule="cosine")
+    config = bare_config(tiny, momentum=0.0, nesterov=False, weight_decay=0.0, schedule="cosine")
 
     steps = of(StepDone, run(config, ScriptedInbox({3: [SetBaseLr(0.5)]})))
 
@@ -53,7 +53,7 @@ def test_the_reported_lr_is_the_lr_of_the_update(
 
 
 def test_the_schedule_depends_on_images_not_on_steps(tiny: Path) -> None:
-    config = tiny_config(tiny, schedule="cosine")
+    config = bare_config(tiny, schedule="cosine")
     rates = []
     for script in ({}, {2: [SetBatchSize(8)], 9: [SetBatchSize(4)]}):
         steps = of(StepDone, run(config, ScriptedInbox(script)))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.runs import FakeClock, ScriptedInbox, of, only, run, tiny_config
+from tests.engine.runs import FakeClock, ScriptedInbox, bare_config, of, only, run
 from tests.training import train
 from tui_trainer.engine import loop
 from tui_trainer.engine.run import Run
@@ -48,7 +48,7 @@ def steps(events: list[Event]) -> int:
 def test_a_pause_lasts_until_resume(tiny: Path) -> None:
     inbox = ScriptedInbox({3: [Pause()]}, paused=[[SetBaseLr(0.01)], [Resume()]])
 
-    events = run(tiny_config(tiny), inbox)
+    events = run(bare_config(tiny), inbox)
 
     assert inbox.waits == [3, 3]
     assert states(events)[:3] == [("training", 0), ("paused", 3), ("training", 3)]
@@ -58,19 +58,19 @@ def test_a_pause_lasts_until_resume(tiny: Path) -> None:
 
 
 def test_pausing_changes_nothing_but_the_states(tiny: Path) -> None:
-    plain = run(tiny_config(tiny))
+    plain = run(bare_config(tiny))
     inbox = ScriptedInbox(
         {3: [Pause()], 9: [Pause()]}, paused=[[Resume()], [RunStep()], [Resume()]]
     )
 
-    events = run(tiny_config(tiny), inbox)
+    events = run(bare_config(tiny), inbox)
 
     kinds = (StepDone, EpochDone, RunFinished)
     assert [e for e in events if isinstance(e, kinds)] == [e for e in plain if isinstance(e, kinds)]
 
 
 def test_a_pause_sent_before_the_start_comes_before_the_first_step(tiny: Path) -> None:
-    events = run(tiny_config(tiny), ScriptedInbox({0: [Pause()]}, paused=[[Resume()]]))
+    events = run(bare_config(tiny), ScriptedInbox({0: [Pause()]}, paused=[[Resume()]]))
 
     assert states(events)[:2] == [("paused", 0), ("training", 0)]
     assert steps(events) == 14
@@ -98,7 +98,7 @@ def test_paused_time_is_not_training_time(tiny: Path, monkeypatch: pytest.Monkey
         script, paused=[[Resume()], [EvaluateTest()], [Resume()]], waiting=waiting
     )
 
-    events = run(tiny_config(tiny), inbox, clock)
+    events = run(bare_config(tiny), inbox, clock)
 
     assert clock.now == 14 * 2 + 3 * 1_000 + 3 * 500
     assert [step.seconds for step in of(StepDone, events)] == list(range(2, 29, 2))
@@ -113,7 +113,7 @@ def test_a_paused_engine_wakes_when_a_command_arrives(tiny: Path) -> None:
     is_paused = threading.Event()
 
     def work() -> None:
-        for event in train(tiny_config(tiny), inbox):
+        for event in train(bare_config(tiny), inbox):
             received.append(event)
             if isinstance(event, StateChanged) and event.state == "paused":
                 is_paused.set()
@@ -134,7 +134,7 @@ def test_a_paused_engine_wakes_when_a_command_arrives(tiny: Path) -> None:
 def test_run_step_trains_one_step(tiny: Path) -> None:
     inbox = ScriptedInbox({3: [Pause()]}, paused=[[RunStep()], [RunStep()], [Stop()]])
 
-    events = run(tiny_config(tiny), inbox)
+    events = run(bare_config(tiny), inbox)
 
     assert inbox.waits == [3, 4, 5]
     assert steps(events) == 5
@@ -150,7 +150,7 @@ def test_run_step_trains_one_step(tiny: Path) -> None:
 def test_two_run_step_commands_train_two_steps(tiny: Path) -> None:
     inbox = ScriptedInbox({0: [Pause()]}, paused=[[RunStep(), RunStep()], [Stop()]])
 
-    events = run(tiny_config(tiny), inbox)
+    events = run(bare_config(tiny), inbox)
 
     assert inbox.waits == [0, 2]
     assert steps(events) == 2
@@ -159,7 +159,7 @@ def test_two_run_step_commands_train_two_steps(tiny: Path) -> None:
 def test_run_step_while_training_trains_one_more_step_then_pauses(tiny: Path) -> None:
     inbox = ScriptedInbox({4: [RunStep()]}, paused=[[Resume()]])
 
-    events = run(tiny_config(tiny), inbox)
+    events = run(bare_config(tiny), inbox)
 
     assert inbox.waits == [5]
     assert steps(events) == 14
@@ -168,7 +168,7 @@ def test_run_step_while_training_trains_one_more_step_then_pauses(tiny: Path) ->
 def test_a_step_that_completes_an_epoch_ends_it_before_the_pause(tiny: Path) -> None:
     inbox = ScriptedInbox({6: [RunStep()]}, paused=[[Resume()]])
 
-    events = run(tiny_config(tiny, probes=False), inbox)
+    events = run(bare_config(tiny, probes=False), inbox)
 
     story = [type(e).__name__ if not isinstance(e, StateChanged) else e.state for e in events]
     place = story.index("EpochDone")
@@ -181,7 +181,7 @@ def test_pause_and_resume_cancel_pending_steps(tiny: Path, command: Command) -> 
     commands: list[Command] = [RunStep(), RunStep(), command]
     inbox = ScriptedInbox({2: commands}, paused=[[Resume()]])
 
-    run(tiny_config(tiny), inbox)
+    run(bare_config(tiny), inbox)
 
     assert inbox.waits == ([2] if command == Pause() else [])
 
@@ -189,7 +189,7 @@ def test_pause_and_resume_cancel_pending_steps(tiny: Path, command: Command) -> 
 def test_run_epoch_trains_the_rest_of_this_epoch_and_validates(tiny: Path) -> None:
     inbox = ScriptedInbox({3: [Pause()]}, paused=[[RunEpoch()], [RunEpoch()], [Resume()]])
 
-    events = run(tiny_config(tiny, epochs=4), inbox)
+    events = run(bare_config(tiny, epochs=4), inbox)
 
     assert inbox.waits == [3, 7, 14]
     for step in (7, 14):
@@ -203,7 +203,7 @@ def test_the_pause_after_an_epoch_can_be_canceled(tiny: Path, command: Command) 
     script: dict[int, list[Command]] = {2: [RunEpoch()], 4: [command]}
     inbox = ScriptedInbox(script, paused=[[Resume()]])
 
-    run(tiny_config(tiny), inbox)
+    run(bare_config(tiny), inbox)
 
     assert inbox.waits == ([4] if command == Pause() else [])
 
@@ -211,7 +211,7 @@ def test_the_pause_after_an_epoch_can_be_canceled(tiny: Path, command: Command) 
 def test_run_epoch_in_the_last_epoch_ends_the_run(tiny: Path) -> None:
     inbox = ScriptedInbox({10: [RunEpoch()]})
 
-    assert only(RunFinished, run(tiny_config(tiny), inbox)).reason == "completed"
+    assert only(RunFinished, run(bare_config(tiny), inbox)).reason == "completed"
     assert inbox.waits == []
 
 
@@ -219,7 +219,7 @@ def test_run_epoch_in_the_last_epoch_ends_the_run(tiny: Path) -> None:
 
 
 def test_a_test_evaluation_is_counted_and_reported(tiny: Path) -> None:
-    events = run(tiny_config(tiny), ScriptedInbox({5: [EvaluateTest()]}))
+    events = run(bare_config(tiny), ScriptedInbox({5: [EvaluateTest()]}))
 
     first, last = of(TestEvaluated, events)
     assert (first.evaluation, first.step, first.images) == (1, 5, 80)
@@ -229,7 +229,7 @@ def test_a_test_evaluation_is_counted_and_reported(tiny: Path) -> None:
 
 
 def test_a_test_evaluation_does_not_change_training(tiny: Path) -> None:
-    config = tiny_config(tiny, model="era-s6-dropout", dropout=0.5)
+    config = bare_config(tiny, model="era-s6-dropout", dropout=0.5)
 
     plain, evaluated = (
         of(StepDone, run(config, ScriptedInbox({step: [EvaluateTest()]}))) for step in (100, 5)
@@ -241,7 +241,7 @@ def test_a_test_evaluation_does_not_change_training(tiny: Path) -> None:
 def test_a_test_evaluation_while_paused_keeps_the_pause(tiny: Path) -> None:
     inbox = ScriptedInbox({3: [Pause()]}, paused=[[EvaluateTest()], [Resume()]])
 
-    events = run(tiny_config(tiny), inbox)
+    events = run(bare_config(tiny), inbox)
 
     assert inbox.waits == [3, 3]
     assert states(events)[1:5] == [("paused", 3), ("testing", 3), ("paused", 3), ("training", 3)]
@@ -251,7 +251,7 @@ def test_a_test_evaluation_while_paused_keeps_the_pause(tiny: Path) -> None:
 
 
 def test_stop_ends_the_run_after_the_batch_and_evaluates_the_test_set(tiny: Path) -> None:
-    events = run(tiny_config(tiny), ScriptedInbox({10: [Stop()]}))
+    events = run(bare_config(tiny), ScriptedInbox({10: [Stop()]}))
 
     *_, test, end = events
     assert isinstance(test, TestEvaluated)
@@ -262,13 +262,13 @@ def test_stop_ends_the_run_after_the_batch_and_evaluates_the_test_set(tiny: Path
 
 
 def test_an_interrupted_run_reports_its_reason(tiny: Path) -> None:
-    events = run(tiny_config(tiny), ScriptedInbox({2: [Stop(reason="interrupted")]}))
+    events = run(bare_config(tiny), ScriptedInbox({2: [Stop(reason="interrupted")]}))
 
     assert only(RunFinished, events).reason == "interrupted"
 
 
 def test_stop_without_test_leaves_the_test_set_unread(tiny: Path) -> None:
-    events = run(tiny_config(tiny), ScriptedInbox({2: [Stop(test=False)]}))
+    events = run(bare_config(tiny), ScriptedInbox({2: [Stop(test=False)]}))
 
     end = only(RunFinished, events)
     assert (end.reason, end.test_evaluations, end.test_accuracy) == ("stopped", 0, None)
@@ -280,14 +280,14 @@ def test_stop_without_test_leaves_the_test_set_unread(tiny: Path) -> None:
 def test_a_paused_run_can_be_stopped(tiny: Path) -> None:
     inbox = ScriptedInbox({2: [Pause()]}, paused=[[Stop()]])
 
-    events = run(tiny_config(tiny), inbox)
+    events = run(bare_config(tiny), inbox)
 
     assert states(events) == [("training", 0), ("paused", 2), ("testing", 2)]
     assert only(RunFinished, events).step == 2
 
 
 def test_a_run_can_be_stopped_before_its_first_step(tiny: Path) -> None:
-    events = run(tiny_config(tiny), Inbox(Stop()))
+    events = run(bare_config(tiny), Inbox(Stop()))
 
     end = only(RunFinished, events)
     assert (end.reason, end.step, end.epochs, end.val_accuracy) == ("stopped", 0, 0, None)
@@ -298,7 +298,7 @@ def test_a_run_can_be_stopped_before_its_first_step(tiny: Path) -> None:
 def test_commands_after_a_stop_are_ignored(tiny: Path) -> None:
     commands: list[Command] = [Stop(), SetBaseLr(0.5), EvaluateTest(), Pause(), Stop(test=False)]
 
-    events = run(tiny_config(tiny), ScriptedInbox({3: commands}))
+    events = run(bare_config(tiny), ScriptedInbox({3: commands}))
 
     assert not of(SettingChanged, events)
     assert not of(TestEvaluated, events)  # the last stop skips the test set

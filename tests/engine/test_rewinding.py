@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.runs import FakeClock, ScriptedInbox, of, only, tiny_config
+from tests.engine.runs import FakeClock, ScriptedInbox, bare_config, of, only
 from tests.training import train
 from tui_trainer.engine.checkpoint_store import CheckpointStore
 from tui_trainer.history.history import History
@@ -41,7 +41,7 @@ WRECK = 1_000.0
 
 
 def config(tiny: Path) -> RunConfig:
-    return tiny_config(
+    return bare_config(
         tiny, model="era-s6-plain", schedule="constant", weight_decay=0.0, batch_size=10
     )
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.engine.runs import FakeClock, ScriptedInbox, of, only, run, tiny_config
+from tests.engine.runs import FakeClock, ScriptedInbox, bare_config, of, only, run
 from tui_trainer.engine import loop, prepare
 from tui_trainer.engine.batches import Batches
 from tui_trainer.engine.checkpoint_store import CheckpointStore
@@ -74,7 +74,7 @@ def met(monkeypatch: pytest.MonkeyPatch) -> list[Augmentation | None]:
 
 
 def test_a_new_lr_is_reported_before_the_step_that_uses_it(tiny: Path) -> None:
-    config = tiny_config(tiny, schedule="cosine")
+    config = bare_config(tiny, schedule="cosine")
 
     events = run(config, ScriptedInbox({3: [SetBaseLr(0.02)]}))
 
@@ -91,14 +91,14 @@ def test_a_new_lr_is_reported_before_the_step_that_uses_it(tiny: Path) -> None:
 
 
 def test_a_knob_can_be_set_before_the_first_step(tiny: Path) -> None:
-    events = run(tiny_config(tiny, schedule="constant"), ScriptedInbox({0: [SetBaseLr(0.5)]}))
+    events = run(bare_config(tiny, schedule="constant"), ScriptedInbox({0: [SetBaseLr(0.5)]}))
 
     assert only(SettingChanged, events).step == 0
     assert {step.lr for step in of(StepDone, events)} == {0.5}
 
 
 def test_a_new_batch_size_is_that_of_the_next_slice(tiny: Path) -> None:
-    events = run(tiny_config(tiny), ScriptedInbox({2: [SetBatchSize(60)], 4: [SetBatchSize(200)]}))
+    events = run(bare_config(tiny), ScriptedInbox({2: [SetBatchSize(60)], 4: [SetBatchSize(200)]}))
 
     sizes = [(step.epoch, step.batch_size) for step in of(StepDone, events)]
     assert sizes == [(1, 16), (1, 16), (1, 60), (1, 18), (2, 110)]
@@ -109,7 +109,7 @@ def test_a_new_batch_size_is_that_of_the_next_slice(tiny: Path) -> None:
 def test_the_last_of_several_commands_wins_and_all_are_reported(tiny: Path) -> None:
     commands: list[Command] = [SetBaseLr(0.1), SetBaseLr(0.2), SetBatchSize(8)]
 
-    events = run(tiny_config(tiny, schedule="constant"), ScriptedInbox({1: commands}))
+    events = run(bare_config(tiny, schedule="constant"), ScriptedInbox({1: commands}))
 
     reported = [(change.setting, change.old, change.new) for change in of(SettingChanged, events)]
     assert reported == [
@@ -124,7 +124,7 @@ def test_the_last_of_several_commands_wins_and_all_are_reported(tiny: Path) -> N
 def test_augmentation_is_switched_off_and_on(tiny: Path, met: list[Augmentation | None]) -> None:
     script = {2: [SetAugmentation(False)], 4: [SetAugmentation(True)]}
 
-    events = run(tiny_config(tiny, augment="course"), ScriptedInbox(script))
+    events = run(bare_config(tiny, augment="course"), ScriptedInbox(script))
 
     course = NAMED_AUGMENTATIONS["course"]
     assert met[:5] == [course, course, None, None, course]
@@ -137,7 +137,7 @@ def test_augmentation_is_switched_off_and_on(tiny: Path, met: list[Augmentation 
 def test_a_run_without_augmentation_gets_the_light_one_when_it_is_switched_on(
     tiny: Path, met: list[Augmentation | None]
 ) -> None:
-    run(tiny_config(tiny, augment="none"), ScriptedInbox({1: [SetAugmentation(True)]}))
+    run(bare_config(tiny, augment="none"), ScriptedInbox({1: [SetAugmentation(True)]}))
 
     assert met[:2] == [None, NAMED_AUGMENTATIONS["light"]]
 
@@ -157,7 +157,7 @@ def test_images_are_smaller_and_augmented_for_their_shares_of_the_training(
     size = 6
     plan = {"resize_until": 0.4, "resize_to": size, "augment_until": 0.8}
 
-    events = run(tiny_config(tiny, **plan))
+    events = run(bare_config(tiny, **plan))
 
     full = only(RunStarted, events).image_size
     done = [0, *(step.images / 220 for step in of(StepDone, events))][:-1]
@@ -166,7 +166,7 @@ def test_images_are_smaller_and_augmented_for_their_shares_of_the_training(
 
 
 def test_augmentation_cannot_be_switched_on_after_its_share_of_the_training(tiny: Path) -> None:
-    events = run(tiny_config(tiny, augment_until=0.5), ScriptedInbox({9: [SetAugmentation(True)]}))
+    events = run(bare_config(tiny, augment_until=0.5), ScriptedInbox({9: [SetAugmentation(True)]}))
 
     assert "--augment-until" in only(CommandRejected, events).reason
     assert not of(SettingChanged, events)
@@ -184,12 +184,12 @@ def test_a_model_that_does_not_take_smaller_images_is_bad_input(
     tiny: Path, model: str, size: int, problem: str
 ) -> None:
     with pytest.raises(InputError, match=problem):
-        run(tiny_config(tiny, model=model, resize_until=0.5, resize_to=size))
+        run(bare_config(tiny, model=model, resize_until=0.5, resize_to=size))
 
 
 def test_switching_augmentation_changes_what_is_trained_on(tiny: Path) -> None:
-    plain = of(StepDone, run(tiny_config(tiny)))
-    changed = of(StepDone, run(tiny_config(tiny), ScriptedInbox({2: [SetAugmentation(False)]})))
+    plain = of(StepDone, run(bare_config(tiny)))
+    changed = of(StepDone, run(bare_config(tiny), ScriptedInbox({2: [SetAugmentation(False)]})))
 
     assert [step.loss for step in plain[:2]] == [step.loss for step in changed[:2]]
     assert plain[2].loss != changed[2].loss
@@ -205,7 +205,7 @@ def test_dropout_is_set_in_every_layer(tiny: Path, monkeypatch: pytest.MonkeyPat
         train_step(run)
 
     monkeypatch.setattr(loop, "train_step", noting)
-    config = tiny_config(tiny, model="era-s6-dropout", dropout=0.1, epochs=1)
+    config = bare_config(tiny, model="era-s6-dropout", dropout=0.1, epochs=1)
 
     events = run(config, ScriptedInbox({3: [SetDropout(0.4)]}))
 
@@ -237,7 +237,7 @@ def undisturbed(config: RunConfig) -> list[Event]:
 def test_invalid_commands_are_rejected_and_change_nothing(
     tiny: Path, command: Command, why: str
 ) -> None:
-    config = tiny_config(tiny, model="era-s6-plain", epochs=1)
+    config = bare_config(tiny, model="era-s6-plain", epochs=1)
 
     events = run(config, ScriptedInbox({2: [command]}))
 
@@ -249,7 +249,7 @@ def test_invalid_commands_are_rejected_and_change_nothing(
 
 @pytest.mark.parametrize("share", [-0.1, 0.96, math.nan])
 def test_an_invalid_dropout_is_rejected(tiny: Path, share: float) -> None:
-    config = tiny_config(tiny, model="era-s6-dropout")
+    config = bare_config(tiny, model="era-s6-dropout")
 
     events = run(config, ScriptedInbox({1: [SetDropout(share)]}))
 
@@ -284,17 +284,17 @@ def test_reading_seldom_changes_no_event(tiny: Path, monkeypatch: pytest.MonkeyP
         13: [Stop()],
     }
     paused: list[list[Command]] = [[RunStep()], [Resume()], [Resume()]]
-    seldom = run(tiny_config(tiny), ScriptedInbox(script, paused))
+    seldom = run(bare_config(tiny), ScriptedInbox(script, paused))
     monkeypatch.undo()
 
-    assert seldom == run(tiny_config(tiny), ScriptedInbox(script, paused))
+    assert seldom == run(bare_config(tiny), ScriptedInbox(script, paused))
 
 
 @pytest.mark.usefixtures("far_device")
 def test_a_divergence_read_late_names_the_step_where_it_happened(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = tiny_config(
+    config = bare_config(
         tiny, model="era-s6-plain", lr=1_000.0, schedule="cosine", batch_size=8, weight_decay=0.0
     )
     seldom = run(config)
@@ -309,7 +309,7 @@ def test_a_divergence_read_late_names_the_step_where_it_happened(
 
 def test_an_accelerator_is_read_at_the_refresh_rate(tiny: Path) -> None:
     clock = FakeClock()
-    run = freshly_loaded(tiny_config(tiny))
+    run = freshly_loaded(bare_config(tiny))
     run.flush_every, run.stopwatch = 2, Stopwatch(clock)
     run.stopwatch.start()
     due = []
@@ -322,7 +322,7 @@ def test_an_accelerator_is_read_at_the_refresh_rate(tiny: Path) -> None:
 
 
 def test_a_graphed_forward_takes_the_place_of_the_model(tiny: Path) -> None:
-    run = freshly_loaded(tiny_config(tiny))
+    run = freshly_loaded(bare_config(tiny))
     shapes = []
 
     def graphed(images: torch.Tensor) -> torch.Tensor:
@@ -338,7 +338,7 @@ def test_a_graphed_forward_takes_the_place_of_the_model(tiny: Path) -> None:
 
 
 def test_a_cpu_is_read_at_every_step(tiny: Path) -> None:
-    run = freshly_loaded(tiny_config(tiny))
+    run = freshly_loaded(bare_config(tiny))
 
     assert run.flush_every == 1
     assert prepare.ACCELERATOR_FLUSH > 1
@@ -351,14 +351,14 @@ def test_initial_weights_depend_on_the_seed_alone(tiny: Path) -> None:
     weights = []
     for disturbance in (1, 2):
         torch.manual_seed(disturbance)
-        run = freshly_loaded(tiny_config(tiny, seed=7))
+        run = freshly_loaded(bare_config(tiny, seed=7))
         weights.append([p.detach().clone() for p in run.model.parameters()])
 
     assert all(torch.equal(mine, yours) for mine, yours in zip(*weights, strict=True))
 
 
 def test_convolutions_are_channels_last_on_the_cpu(tiny: Path) -> None:
-    run = freshly_loaded(tiny_config(tiny, model="era-s6"))
+    run = freshly_loaded(bare_config(tiny, model="era-s6"))
 
     for module in run.model.modules():
         if isinstance(module, nn.Conv2d):

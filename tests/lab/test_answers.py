@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.runs import FakeClock, ScriptedInbox, of, run, tiny_config
+from tests.engine.runs import FakeClock, ScriptedInbox, bare_config, of, run
 from tests.protocol.questions import answers, ask_field, ask_model, contents
 from tests.training import train
 from tui_trainer.protocol.answers import Answered, MeasuredField, ModelDescription
@@ -18,12 +18,12 @@ from tui_trainer.protocol.events import CommandRejected, Event, RunFinished, Run
 def watched(folder: Path, *after: Sequence[Command], **settings: object) -> list[Event]:
     """Train interactively; the questions are asked after the end."""
     inbox = ScriptedInbox(paused=[*after, [Stop()]])
-    config = tiny_config(folder, epochs=1, **settings)
+    config = bare_config(folder, epochs=1, **settings)
     return list(train(config, inbox, interactive=True, clock=FakeClock()))
 
 
 def test_a_receptive_field_is_measured_during_training(tiny: Path) -> None:
-    events = run(tiny_config(tiny, epochs=1), ScriptedInbox({3: [ask_field(1, 4, 5, digit=2)]}))
+    events = run(bare_config(tiny, epochs=1), ScriptedInbox({3: [ask_field(1, 4, 5, digit=2)]}))
 
     (seen,) = contents(MeasuredField, events)
     assert (seen.place, seen.row, seen.column, seen.digit) == (1, 4, 5, 2)
@@ -43,7 +43,7 @@ def test_a_question_changes_nothing_of_the_run(tiny: Path) -> None:
         ask_model("era-s6-dropout"),
         ask_field(1, 2, 2),
     ]
-    config = tiny_config(tiny, epochs=2, augment="light")
+    config = bare_config(tiny, epochs=2, augment="light")
     asked = run(config, ScriptedInbox(dict.fromkeys((0, 1, 5, 9), questions)))
     left_alone = run(config)
 
@@ -56,7 +56,7 @@ def test_the_current_weights_are_used(tiny: Path) -> None:
     evaluation = [ask_field(12, 0, 0, digit=1)]
     first, later = contents(
         MeasuredField,
-        run(tiny_config(tiny, epochs=2), ScriptedInbox({1: evaluation, 13: evaluation})),
+        run(bare_config(tiny, epochs=2), ScriptedInbox({1: evaluation, 13: evaluation})),
     )
 
     assert first.image == later.image
@@ -65,7 +65,7 @@ def test_the_current_weights_are_used(tiny: Path) -> None:
 
 def test_digits_wrap_around(tiny: Path) -> None:
     (seen,) = contents(
-        MeasuredField, run(tiny_config(tiny), ScriptedInbox({0: [ask_field(1, 0, 0, digit=13)]}))
+        MeasuredField, run(bare_config(tiny), ScriptedInbox({0: [ask_field(1, 0, 0, digit=13)]}))
     )
     assert seen.digit == 3  # of ten validation images
 
@@ -73,7 +73,7 @@ def test_digits_wrap_around(tiny: Path) -> None:
 def test_without_a_validation_split_training_images_are_used(tiny: Path) -> None:
     (seen,) = contents(
         MeasuredField,
-        run(tiny_config(tiny, val_size=0), ScriptedInbox({0: [ask_field(1, 0, 0, digit=100)]})),
+        run(bare_config(tiny, val_size=0), ScriptedInbox({0: [ask_field(1, 0, 0, digit=100)]})),
     )
     assert seen.digit == 100
 
@@ -92,7 +92,7 @@ def test_without_a_validation_split_training_images_are_used(tiny: Path) -> None
 def test_an_impossible_question_is_rejected_and_the_run_continues(
     tiny: Path, question: Ask, reason: str
 ) -> None:
-    events = run(tiny_config(tiny, epochs=1), ScriptedInbox({2: [question]}))
+    events = run(bare_config(tiny, epochs=1), ScriptedInbox({2: [question]}))
 
     (rejected,) = of(CommandRejected, events)
     assert rejected.command == question.topic
@@ -101,7 +101,7 @@ def test_an_impossible_question_is_rejected_and_the_run_continues(
 
 
 def test_another_model_is_described_for_the_same_images(tiny: Path) -> None:
-    events = run(tiny_config(tiny), ScriptedInbox({0: [ask_model("mlp")]}))
+    events = run(bare_config(tiny), ScriptedInbox({0: [ask_model("mlp")]}))
 
     (described,) = contents(ModelDescription, events)
     assert described.model == "mlp"
@@ -113,7 +113,7 @@ def test_another_model_is_described_for_the_same_images(tiny: Path) -> None:
 
 def test_a_paused_run_answers_and_stays_paused(tiny: Path) -> None:
     inbox = ScriptedInbox({2: [Pause()]}, paused=[[ask_field(1, 0, 0)], [Resume()]])
-    events = run(tiny_config(tiny, epochs=1), inbox)
+    events = run(bare_config(tiny, epochs=1), inbox)
 
     assert inbox.waits == [2, 2]
     assert answers(events, "field")[0].step == 2
@@ -128,7 +128,7 @@ def test_answers_do_not_count_as_training_time(tiny: Path) -> None:
             return super().take(step, wait=wait)
 
     steps = of(
-        StepDone, run(tiny_config(tiny, epochs=1), Slow({3: [ask_field(1, 0, 0)]}), clock=clock)
+        StepDone, run(bare_config(tiny, epochs=1), Slow({3: [ask_field(1, 0, 0)]}), clock=clock)
     )
     assert steps[-1].seconds < len(steps) + 1
 
@@ -144,7 +144,7 @@ def test_a_finished_run_answers_until_stop(tiny: Path) -> None:
 
 
 def test_a_question_after_a_stop_command_is_answered(tiny: Path) -> None:
-    events = run(tiny_config(tiny), ScriptedInbox({2: [Stop(), ask_field(1, 0, 0)]}))
+    events = run(bare_config(tiny), ScriptedInbox({2: [Stop(), ask_field(1, 0, 0)]}))
 
     assert answers(events, "field")[0].step == 2
 
@@ -152,7 +152,7 @@ def test_a_question_after_a_stop_command_is_answered(tiny: Path) -> None:
 def test_a_forced_stop_does_not_wait_for_answers(tiny: Path) -> None:
     inbox = ScriptedInbox({2: [Stop(test=False)]})
 
-    events = list(train(tiny_config(tiny), inbox, interactive=True, clock=FakeClock()))
+    events = list(train(bare_config(tiny), inbox, interactive=True, clock=FakeClock()))
 
     assert isinstance(events[-1], RunFinished)
     assert inbox.waits == []
@@ -167,7 +167,7 @@ def test_a_diverged_run_still_answers(tiny: Path) -> None:
 
 
 def test_the_run_starts_with_the_review_of_its_model(tiny: Path) -> None:
-    (started,) = of(RunStarted, run(tiny_config(tiny, epochs=1)))
+    (started,) = of(RunStarted, run(bare_config(tiny, epochs=1)))
 
     assert started.about
     assert {verdict.severity for verdict in started.review} <= {"ok", "note", "warning", "error"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.engine.runs import ScriptedInbox, tiny_config
+from tests.engine.runs import ScriptedInbox, bare_config
 from tests.engine.test_resuming import cut, trained
 from tests.engine.test_rewinding import config as wreckable
 from tests.engine.test_rewinding import diverged_run
@@ -125,23 +125,24 @@ def remembered(state: Checkpoint) -> tuple[list[list[int]], list[int]]:
 
 def test_a_run_records_each_epoch(tiny: Path) -> None:
     """The table of the checkpoint counts every epoch."""
-    table, counted = remembered(trained(tiny_config(tiny, epochs=3)).state)
+    table, counted = remembered(trained(bare_config(tiny, epochs=3)).state)
     assert counted == [3, 1]
     assert len(table[0]) == 10
     assert max(table[ROWS.index("times_wrong")]) <= 3
 
 
-@pytest.mark.parametrize("step", [pytest.param(3, marks=pytest.mark.slow), 7, 10])
+@pytest.mark.parametrize("step", [3, 7, 10])
+@pytest.mark.sampled(2)
 def test_a_resumed_run_keeps_its_history(tiny: Path, step: int) -> None:
     """Stopped during the first epoch, at its end, during the second."""
-    config = tiny_config(tiny, epochs=3, lr=0.02)
+    config = bare_config(tiny, epochs=3, lr=0.02)
     whole = trained(config)
     rest = trained(config, resume=cut(config, step))
     assert remembered(rest.state) == remembered(whole.state)
 
 
 def test_a_run_without_history_starts_recording_when_resumed(tiny: Path) -> None:
-    config = tiny_config(tiny, epochs=3)
+    config = bare_config(tiny, epochs=3)
     state = cut(config, 7)
     old = Checkpoint(
         metadata={
@@ -165,4 +166,4 @@ def test_a_rewind_drops_the_diverged_epoch(tiny: Path) -> None:
 
 def test_an_added_epoch_is_recorded(tiny: Path) -> None:
     more = ScriptedInbox({5: [SetEpochs(4)]})
-    assert remembered(trained(tiny_config(tiny), more).state)[1] == [4, 1]
+    assert remembered(trained(bare_config(tiny), more).state)[1] == [4, 1]

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from tests.engine.runs import FakeClock, ScriptedInbox, of, tiny_config
+from tests.engine.runs import FakeClock, ScriptedInbox, bare_config, of
 from tests.protocol.questions import answers, exhibit_of
 from tests.training import prepare, train
 from tui_trainer.engine import loop
@@ -92,7 +92,7 @@ def trained(
 ) -> tuple[list[Event], Checkpoint]:
     """Train; return the events without answers, and the final state."""
     store = CheckpointStore()
-    config = tiny_config(folder, **settings)
+    config = bare_config(folder, **settings)
     events = list(train(config, ScriptedInbox(at), store=store, clock=FakeClock()))
     assert store.last_good is not None
     return events, store.last_good
@@ -105,7 +105,13 @@ def trained(
         {"optimizer": "adam", "augment": "course", "label_smoothing": 0.1},
         {"model": "era-s6-dropout", "optimizer": "adamw", "dropout": 0.2, "augment": "light"},
         {"model": "CUSTOM", "optimizer": "adam"},
-        {"model": "small", "precision": "bf16", "resize_until": 0.5, "resize_to": 6},
+        {
+            "model": "small",
+            "precision": "bf16",
+            "resize_until": 0.5,
+            "resize_to": 6,
+            "probes": True,
+        },
     ],
     ids=lambda settings: settings.get("model", settings.get("optimizer")),
 )
@@ -174,7 +180,7 @@ def test_the_current_weights_have_a_lower_loss_than_new_ones(tiny: Path) -> None
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_the_state_of_the_optimizer_is_copied(tiny: Path, optimizer: str) -> None:
     """The first update of a test is that of the run: with its momentum, and Adam's step count."""
-    steps = prepare(tiny_config(tiny, optimizer=optimizer), Inbox(), CheckpointStore(), FakeClock())
+    steps = prepare(bare_config(tiny, optimizer=optimizer), Inbox(), CheckpointStore(), FakeClock())
     run = prepared(steps)
     lab = run.assistant
     assert isinstance(lab, Laboratory)
@@ -227,7 +233,7 @@ def test_a_command_ends_a_long_test(
     monkeypatch.setattr("tui_trainer.lab.lr_finder.SLICE", 0.0)
     inbox = Inbox(find(steps=10_000.0))
     shown = 0
-    for event in train(tiny_config(tiny, epochs=1), inbox):
+    for event in train(bare_config(tiny, epochs=1), inbox):
         if isinstance(event, Answered):
             shown += 1
             if shown == 3:
@@ -237,7 +243,7 @@ def test_a_command_ends_a_long_test(
 
 def test_diverged_weights_suggest_nothing(tiny: Path) -> None:
     inbox = ScriptedInbox({2: [SetBaseLr(1000.0)]}, paused=[[find()], [Stop(test=False)]])
-    config = tiny_config(tiny, model="mlp", schedule="constant", epochs=30)
+    config = bare_config(tiny, model="mlp", schedule="constant", epochs=30)
     events = list(train(config, inbox, interactive=True, clock=FakeClock()))
 
     assert of(Diverged, events)
@@ -249,7 +255,7 @@ def test_diverged_weights_suggest_nothing(tiny: Path) -> None:
 
 def test_it_works_while_paused_before_the_first_step(tiny: Path) -> None:
     inbox = ScriptedInbox({0: [Pause()]}, paused=[[find()], [Resume()]])
-    events = list(train(tiny_config(tiny, epochs=1), inbox, clock=FakeClock()))
+    events = list(train(bare_config(tiny, epochs=1), inbox, clock=FakeClock()))
 
     assert [event.step for event in answers(events) if event.is_last] == [0]
     assert not of(CommandRejected, events)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.engine.runs import FakeClock, ScriptedInbox, of, only, tiny_config
+from tests.engine.runs import FakeClock, ScriptedInbox, bare_config, of, only
 from tests.protocol.questions import answers, exhibit_of
 from tests.training import prepare, train
 from tui_trainer.engine.checkpoint_store import CheckpointStore
@@ -83,7 +83,7 @@ class Odd(nn.Module):
 SETTINGS: dict[str, dict[str, object]] = {
     "sgd": {"optimizer": "sgd", "momentum": 0.9, "augment": "light"},
     "adam": {"model": "era-s6-dropout", "optimizer": "adam", "lr": 0.002, "augment": "course"},
-    "custom": {"optimizer": "sgd", "momentum": 0.9},
+    "custom": {"optimizer": "sgd", "momentum": 0.9, "probes": True},
 }
 """Settings of runs with as much state as possible."""
 
@@ -110,7 +110,7 @@ def config(
 
 def small_batches(tiny: Path, **settings: object) -> RunConfig:
     """A run of two epochs of 28 batches: 27 of 4 images, and one of 2."""
-    return tiny_config(tiny, batch_size=4, **settings)
+    return bare_config(tiny, batch_size=4, **settings)
 
 
 def race(setting: str = "lr", mode: str = "confirmed", **choices: float) -> Ask:
@@ -261,7 +261,7 @@ def test_adopting_an_arm_is_setting_its_knob_and_training_its_batches(
 
 
 def test_updates_next_to_the_fork_and_to_the_end_are_probed_as_in_the_run(tiny: Path) -> None:
-    config = small_batches(tiny)
+    config = small_batches(tiny, probes=True)
     # Updates 5 and 20 are probed: each needs what the step before has kept.
     adopted = Trained(config, 24, {4: [race(batches=15), AdoptArm(3)]})
     alone = Trained(config, 24, {4: [SetBaseLr(0.15)]})
@@ -404,7 +404,11 @@ def test_a_race_is_rejected_with_a_reason(tiny: Path) -> None:
 def test_an_arm_is_adopted_only_where_its_race_began(tiny: Path) -> None:
     config = small_batches(tiny)
     nowhere = "the run is not where a race began: set the knob, or race again"
-    sent = {2: [AdoptArm(1)], START: [race(), AdoptArm(4)], START + 1: [AdoptArm(1)]}
+    sent: dict[int, Sequence[Command]] = {
+        2: [AdoptArm(1)],
+        START: [race(), AdoptArm(4)],
+        START + 1: [AdoptArm(1)],
+    }
     assert rejected(config, sent) == [nowhere, "there is no arm 4: choose 1 to 3", nowhere]
     changed = Trained(config, START, {START: [race(), SetBatchSize(8), AdoptArm(1)]})
     assert only(CommandRejected, changed.events).reason == nowhere

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.engine.runs import ScriptedInbox, of, only, run, tiny_config
+from tests.engine.runs import ScriptedInbox, bare_config, of, only, run
 from tests.lab.conftest import Ticking
 from tests.protocol.questions import answers, ask_lesson, exhibit_of
 from tests.training import train
@@ -37,7 +37,7 @@ def _training(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def tried(inbox: Inbox, tiny: Path, **settings: object) -> list[Event]:
-    return run(tiny_config(tiny, **settings), inbox)
+    return run(bare_config(tiny, **settings), inbox)
 
 
 def texts_shown(events: list[Event]) -> list[str]:
@@ -70,7 +70,7 @@ def test_random_numbers_of_an_experiment_repeat_but_not_within_it(
 def test_a_newer_command_ends_an_experiment_between_two_parts(tiny: Path, command: Command) -> None:
     inbox = Inbox(Pause(), ask_lesson("softmax"))
     events: list[Event] = []
-    for event in train(tiny_config(tiny), inbox, clock=Ticking()):
+    for event in train(bare_config(tiny), inbox, clock=Ticking()):
         events.append(event)
         if isinstance(event, Answered) and len(answers(events, "lesson")) == 2:
             inbox.send(command)
@@ -85,7 +85,7 @@ def test_a_newer_command_ends_an_experiment_between_two_parts(tiny: Path, comman
 
 def test_lessons_also_work_after_the_end_of_a_run(tiny: Path) -> None:
     inbox = ScriptedInbox(paused=[[ask_lesson("softmax")], [Stop()]])
-    events = list(train(tiny_config(tiny), inbox, clock=Ticking(), interactive=True))
+    events = list(train(bare_config(tiny), inbox, clock=Ticking(), interactive=True))
 
     assert len(answers(events, "lesson")) == 3
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.engine.runs import FakeClock, ScriptedInbox, of, only, tiny_config
+from tests.engine.runs import FakeClock, ScriptedInbox, bare_config, of, only
 from tests.protocol.questions import answers, ask_view, exhibit_of
 from tests.training import train
 from tui_trainer.engine import loop
@@ -80,7 +80,7 @@ def events_of(
     **settings: object,
 ) -> list[Event]:
     # The smallest model: the predictions do not matter here.
-    config = tiny_config(tiny, **{"model": "mlp", **settings})
+    config = bare_config(tiny, **{"model": "mlp", **settings})
     return list(train(config, inbox, clock=clock or FakeClock(), interactive=interactive))
 
 
@@ -183,7 +183,7 @@ def test_a_paused_run_finishes_a_view_unless_a_command_arrives(
 
     worker = employ(monkeypatch, clock, parts=60)
     inbox = Inbox(Pause(), ask_view("maps"))
-    for event in train(tiny_config(tiny, model="mlp"), inbox, clock=clock):
+    for event in train(bare_config(tiny, model="mlp"), inbox, clock=clock):
         if isinstance(event, Answered) and worker.done == 3:
             inbox.send(Stop(test=False))
     assert worker.done == 3
