@@ -200,5 +200,6 @@ def test_an_undefined_field_names_the_operation_and_the_reason(
         lambda x: (x.half().float() + x.double()).relu_().add_(x),
     ],
 )
+@pytest.mark.sampled(3)
 def test_functions_that_move_or_keep_the_field_agree_with_the_measured_one(do: object) -> None:
     assert assert_arithmetic_is_measured(Calls(do)) >= 3

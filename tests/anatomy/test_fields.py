@@ -32,7 +32,7 @@ def _repeatable() -> None:
 
 
 @pytest.mark.parametrize("name", CHAINS)
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 def test_the_zoos_fields_are_the_measured_ones(name: str) -> None:
     model = zoo.build(name, image_size=28, classes=10)
 
@@ -72,6 +72,7 @@ def random_chain(rng: random.Random, size: int) -> nn.Sequential:
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 @pytest.mark.parametrize("seed", range(30))
+@pytest.mark.sampled(3)
 def test_the_fields_of_random_chains_are_the_measured_ones(seed: int) -> None:
     """At the center of each map; where the box lies in the image, it equals the measured one.
 
@@ -204,6 +205,7 @@ def test_resnet18_sees_435_pixels_before_its_mean() -> None:
         (nn.AdaptiveAvgPool2d(1), (0, 0)),
     ],
 )
+@pytest.mark.sampled(3)
 def test_features_that_no_kernel_reads_are_counted(
     layer: nn.Module, unused: tuple[int, int]
 ) -> None:

@@ -56,6 +56,7 @@ class Nested(nn.Module):
         return state + x.mean((2, 3))
 
 
+@pytest.mark.slow
 def test_a_loop_of_784_steps_has_a_row_for_each_of_its_operations() -> None:
     model = PixelByPixel()
     rows = layer_table(model, SHAPE)

@@ -47,6 +47,7 @@ def one_by_one(layers: nn.Sequential, image: Tensor, row: int, column: int) -> T
 
 
 @pytest.mark.parametrize("place", [1, 2, 6, 10, 18, 21, 23])
+@pytest.mark.sampled(3)
 def test_the_effective_field_is_the_mean_size_of_each_channels_gradient(place: int) -> None:
     model, image = build(), torch.rand(1, 1, 28, 28)
     height, width, channels = layer_table(model, SHAPE)[place].output_shape
@@ -91,6 +92,7 @@ def test_many_channels_are_subsampled_evenly() -> None:
 
 
 @pytest.mark.parametrize("what", branched())
+@pytest.mark.sampled(2)
 def test_its_positions_are_those_of_the_table(what: str) -> None:
     """Each map's last corner can be measured; a position beyond it cannot."""
     model, image = branched()[what], torch.rand(1, 1, 28, 28)
@@ -136,7 +138,9 @@ def test_channels_last_changes_nothing() -> None:
     assert measured_field(model, SHAPE, 18, 7, 7).sum() == 14 * 14
 
 
-@pytest.mark.parametrize("make", [lambda: build("era-s6-dropout"), Student])
+@pytest.mark.parametrize(
+    "make", [pytest.param(lambda: build("era-s6-dropout"), marks=pytest.mark.slow), Student]
+)
 def test_measuring_does_not_change_training(make: type[nn.Module]) -> None:
     """Weights, statistics, gradients, modes, hooks and random state, in the middle of a step."""
 
@@ -224,6 +228,7 @@ class Deep(nn.Module):
     ],
 )
 @pytest.mark.parametrize("spoil", [None, float("nan")])
+@pytest.mark.sampled(3)
 def test_a_field_does_not_vanish_with_the_gradient(
     between: Callable[[Tensor], Tensor], spoil: float | None
 ) -> None:

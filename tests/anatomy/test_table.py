@@ -60,6 +60,7 @@ def test_batch_norm_and_relu_keep_the_shape_in_separate_rows() -> None:
 
 @pytest.mark.parametrize("size", [8, 29, 128])
 @pytest.mark.parametrize("name", MODELS)
+@pytest.mark.sampled(4)
 def test_the_rows_parameters_add_up_and_the_last_row_has_the_logits(name: str, size: int) -> None:
     model = zoo.build(name, image_size=size, classes=7)
 

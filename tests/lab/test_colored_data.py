@@ -110,6 +110,7 @@ def untrue(exhibit: Exhibit) -> list[str]:
 
 
 @pytest.mark.parametrize("view", WORDS)
+@pytest.mark.sampled(2)
 def test_a_view_names_the_classes_and_no_digits(view: str, colored: Contexts) -> None:
     context = colored(CIFAR)
     exhibit = shown(context, ask_view(view))
@@ -120,6 +121,7 @@ def test_a_view_names_the_classes_and_no_digits(view: str, colored: Contexts) ->
 
 
 @pytest.mark.parametrize("slug", SLUGS)
+@pytest.mark.sampled(3)
 def test_an_experiment_notes_its_data(slug: str, colored: Contexts) -> None:
     exhibit = shown(colored(CIFAR), ask_lesson(slug))
 
@@ -140,6 +142,7 @@ def test_a_class_is_chosen_by_its_name_or_its_number(colored: Contexts) -> None:
 
 
 @pytest.mark.parametrize("view", WORDS)
+@pytest.mark.sampled(2)
 def test_hostile_names_break_no_view(view: str, colored: Contexts) -> None:
     exhibit = shown(colored(HOSTILE), ask_view(view))
 

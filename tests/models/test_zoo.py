@@ -159,6 +159,7 @@ def test_a_batch_of_one_image_trains_every_weight(name: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
+@pytest.mark.sampled(3)
 def test_channels_last_changes_the_speed_alone(name: str) -> None:
     """As in the engine: the model is channels_last, the images are contiguous.
 

@@ -76,6 +76,7 @@ def a_chart(draw: random.Random, width: int, height: int) -> list[Row]:
 
 
 @pytest.mark.parametrize("seed", range(40))
+@pytest.mark.sampled(4)
 def test_any_data_fills_any_size_exactly(seed: int) -> None:
     draw = random.Random(seed)
     for _ in range(12):

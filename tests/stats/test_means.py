@@ -163,7 +163,7 @@ def test_an_interval_of_paired_accuracies_is_that_of_statsmodels_with_half_an_im
 
 def test_holms_correction_agrees_with_statsmodels() -> None:
     rng = random.Random(1)
-    for length in range(1, 12):
+    for length in (1, 2, 5, 11):
         p_values = [rng.random() ** 3 for _ in range(length)]
         assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])
     adjusted = holm([math.nan, 0.02, 0.9])

@@ -557,6 +557,7 @@ def test_learn_small_experiment(snap_compare: SnapCompare) -> None:
     snapshot(snap_compare, "v", "enter", size=SMALL)
 
 
+@pytest.mark.slow
 def test_learn_large_with_a_finding(snap_compare: SnapCompare) -> None:
     raised = replace(DEAD, severity="error", lesson=SOFTMAX)
     snapshot(snap_compare, "o", size=LARGE, events=mid_run(raised))

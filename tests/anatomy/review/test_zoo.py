@@ -26,6 +26,7 @@ def test_only_the_courses_original_model_has_errors_in_the_zoo(name: str) -> Non
 
 @pytest.mark.parametrize("image", [8, 29, pytest.param(64, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", zoo.REGISTRY)
+@pytest.mark.sampled(3)
 def test_every_zoo_model_can_be_reviewed_at_any_size(name: str, image: int) -> None:
     assert len(reviewed(name, image)) >= 5
 

@@ -21,6 +21,7 @@ LARGEST = 28
 
 
 @pytest.mark.parametrize("slug", SLUGS)
+@pytest.mark.sampled(2)
 def test_tables_and_pictures_fit(
     context_of: Contexts, slug: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -204,7 +204,7 @@ def test_in_place_operations_do_not_change_the_map(
         assert torch.allclose(cam.values, captums(plain, twin, layer)[0, 0], rtol=1e-4, atol=1e-7)
 
 
-@pytest.mark.parametrize("name", ["Tuple", "Recomputed"])
+@pytest.mark.parametrize("name", ["Tuple", pytest.param("Recomputed", marks=pytest.mark.slow)])
 def test_forms_of_output_and_of_backward_give_the_same_map(
     custom: Path, context_of: Contexts, name: str
 ) -> None:

@@ -78,6 +78,7 @@ def assert_sound(exhibit: Exhibit) -> None:
 
 @pytest.mark.parametrize("view", ALL)
 @pytest.mark.parametrize("name", CONTEXTS)
+@pytest.mark.sampled(3)
 def test_every_view_works_on_every_model(
     context_of: Contexts, seen: Seen, view: str, name: str
 ) -> None:
@@ -88,6 +89,7 @@ def test_every_view_works_on_every_model(
 
 @pytest.mark.parametrize("view", ALL)
 @pytest.mark.parametrize(("classes", "size"), [(2, 14), (62, 14)])
+@pytest.mark.sampled(2)
 def test_other_datasets_work(
     context_of: Contexts, seen: Seen, view: str, classes: int, size: int, data: Callable[..., Path]
 ) -> None:
