@@ -44,7 +44,7 @@ TWO = (SMALL, MEDIUM, pytest.param(LARGE, marks=pytest.mark.slow))
 """Window sizes, for screens that arrange their panels differently in the smallest one …"""
 
 SIZES = (SMALL, *(pytest.param(size, marks=pytest.mark.slow) for size in (MEDIUM, LARGE)))
-"""… and for the others: by default the smallest one, where something is most likely cut off."""
+"""… and for the others: by default the smallest one, where the least fits."""
 
 Act = str | Callable[[MnistTui], bool]
 """A key to press, or a function to call until it returns True."""
