@@ -22,7 +22,7 @@ from tui_trainer.protocol.events import (
 from tui_trainer.protocol.probed import UpdateProbed
 
 
-@pytest.mark.parametrize("model", ["small", "era-s6-dropout"])
+@pytest.mark.parametrize("model", ["small", pytest.param("era-s6-dropout", marks=pytest.mark.slow)])
 def test_the_same_seed_gives_the_same_run_with_and_without_an_assistant(
     tiny: Path, model: str
 ) -> None:

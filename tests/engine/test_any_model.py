@@ -76,7 +76,7 @@ def same(one: Checkpoint, other: Checkpoint) -> bool:
 
 
 @repeatable
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 def test_a_run_with_probes_is_the_run_without(few: Path, kind: Kind) -> None:
     config = config_of(kind, few, epochs=2)
     with_probes, left = trained(config)
@@ -125,6 +125,7 @@ ASKED: Sequence[Command] = (
     ],
     ids=lambda kind: kind.__name__,
 )
+@pytest.mark.sampled(2)
 def test_questions_leave_the_run_as_it_is(few: Path, kind: Kind) -> None:
     config = config_of(kind, few, probes=False)
     asked = {step: [question] for step, question in enumerate(ASKED, start=1)}
@@ -206,24 +207,25 @@ INSIDE = {
     [
         (models.Frozen, {"frozen_parameters": "note"}),
         (models.IntegerParameter, {}),
-        (models.EmptyParameter, {}),
         (models.UnusedLayer, {"unused_parameters": "note"}),
-        (models.FrozenNorm, {"evaluation_mode": "note"}),
+        (models.EmptyParameter, {}),
         (models.OverridesTrain, {"evaluation_mode": "note"}),
+        (models.FrozenNorm, {"evaluation_mode": "note"}),
         (models.Detached, {"no_gradient": "error"}),
         (models.NoGrad, {"no_gradient": "error"}),
         (models.Item, {"no_gradient": "error"}),
         (models.DataOfWeight, {"no_gradient": "error"}),
         (models.SparseGradient, {}),
         (models.ComplexWeights, {}),
-        (models.ZeroHead, {}),
         (models.SoftmaxOverBatch, {"depends_on_batch": "error"}),
         (models.BatchMean, {"depends_on_batch": "error"}),
         (models.AlwaysDropped, {"random_in_evaluation": "warning"}),
+        (models.ZeroHead, {}),
         (models.InPlaceInput, {}),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
+@pytest.mark.sampled(2)
 def test_findings_of_a_short_run(few: Path, kind: Kind, expected: dict[str, str]) -> None:
     found = codes(kind, few)
 

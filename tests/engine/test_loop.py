@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.engine.runs import FakeClock, ScriptedInbox, of, only, run, tiny_config
+from tests.engine.runs import FakeClock, ScriptedInbox, bare_config, of, only, run, tiny_config
 from tests.training import train
 from tui_trainer.data.dataset import BatchStream, Data
 from tui_trainer.engine import loop
@@ -62,11 +62,11 @@ def test_a_small_model_learns_real_digits() -> None:
     ("model", "optimizer"),
     [*((model, "adam") for model in MODELS), *(("small", optimizer) for optimizer in OPTIMIZERS)],
 )
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_every_model_and_every_optimizer_learns(tiny: Path, model: str, optimizer: str) -> None:
     few = model in ("pico", "nano")  # few parameters learn slower
     lr = 0.05 if optimizer == "sgd" else 0.02 if few else 0.005
-    config = tiny_config(tiny, model=model, optimizer=optimizer, lr=lr, epochs=5, augment="none")
+    config = bare_config(tiny, model=model, optimizer=optimizer, lr=lr, epochs=5, augment="none")
 
     first, *_, last = of(EpochDone, run(config))
 
@@ -76,7 +76,7 @@ def test_every_model_and_every_optimizer_learns(tiny: Path, model: str, optimize
 # --- it is reproducible
 
 
-@pytest.mark.parametrize("model", ["small", "era-s6-dropout"])
+@pytest.mark.parametrize("model", [pytest.param("small", marks=pytest.mark.slow), "era-s6-dropout"])
 def test_the_same_seed_gives_the_same_events(tiny: Path, model: str) -> None:
     config = tiny_config(tiny, model=model)
     torch.manual_seed(1)
@@ -100,7 +100,7 @@ def test_with_the_same_clock_everything_is_the_same(tiny: Path) -> None:
 
 
 def test_another_seed_gives_other_losses_on_the_same_split(tiny: Path) -> None:
-    first, second = (run(tiny_config(tiny, seed=seed)) for seed in (0, 1))
+    first, second = (run(bare_config(tiny, seed=seed)) for seed in (0, 1))
 
     losses = [[step.loss for step in of(StepDone, events)] for events in (first, second)]
     assert not set(losses[0]) & set(losses[1])
@@ -123,7 +123,7 @@ def test_order_and_augmentation_do_not_depend_on_the_model(
     monkeypatch.setattr(Data, "prepare", noting)
     for model in ("small", "era-s6-dropout"):
         met.append([])
-        run(tiny_config(tiny, model=model, probes=False))
+        run(bare_config(tiny, model=model, probes=False))
 
     assert len(met[0]) == 14
     assert all(torch.equal(mine, yours) for mine, yours in zip(*met, strict=True))
@@ -152,7 +152,7 @@ def test_twenty_changes_of_the_batch_size_skip_and_repeat_nothing(
     sizes = [1, 9, 2, 7, 3, 8, 1, 6, 4, 5, 2, 9, 3, 1, 7, 2, 8, 4, 1, 6]
     script = {step: [SetBatchSize(size)] for step, size in enumerate(sizes)}
 
-    events = run(tiny_config(tiny), ScriptedInbox(script))
+    events = run(bare_config(tiny), ScriptedInbox(script))
 
     assert len(of(SettingChanged, events)) == 20
     steps = of(StepDone, events)
@@ -203,7 +203,7 @@ def test_run_started_describes_the_run(tiny: Path) -> None:
 
 
 def test_steps_count_batches_and_images(tiny: Path) -> None:
-    steps = of(StepDone, run(tiny_config(tiny)))
+    steps = of(StepDone, run(bare_config(tiny)))
 
     assert [step.step for step in steps] == list(range(1, 15))
     assert [step.epoch for step in steps] == [1] * 7 + [2] * 7
@@ -217,7 +217,7 @@ def test_steps_count_batches_and_images(tiny: Path) -> None:
 
 
 def test_an_epochs_training_figures_are_means_over_its_images(tiny: Path) -> None:
-    events = run(tiny_config(tiny))
+    events = run(bare_config(tiny))
 
     for epoch in of(EpochDone, events):
         steps = [step for step in of(StepDone, events) if step.epoch == epoch.epoch]
@@ -230,7 +230,7 @@ def test_an_epochs_training_figures_are_means_over_its_images(tiny: Path) -> Non
 
 
 def test_validation_reports_interval_class_accuracies_and_rise(tiny: Path) -> None:
-    events = run(tiny_config(tiny, epochs=6, val_size=60, lr=0.2))
+    events = run(bare_config(tiny, epochs=6, val_size=60, lr=0.2))
 
     epochs = of(EpochDone, events)
     losses = [epoch.val_loss for epoch in epochs if epoch.val_loss is not None]
@@ -253,7 +253,7 @@ def test_validation_reports_interval_class_accuracies_and_rise(tiny: Path) -> No
 
 
 def test_without_a_validation_split_its_fields_are_none(tiny: Path) -> None:
-    events = run(tiny_config(tiny, val_size=0))
+    events = run(bare_config(tiny, val_size=0))
 
     for epoch in of(EpochDone, events):
         reported = asdict(epoch)
@@ -299,7 +299,7 @@ def test_the_test_set_is_read_once_at_the_end(tiny: Path, monkeypatch: pytest.Mo
 
 def test_label_smoothing_is_trained_on_but_not_reported(tiny: Path) -> None:
     plain, smooth = (
-        of(StepDone, run(tiny_config(tiny, label_smoothing=share))) for share in (0.0, 0.5)
+        of(StepDone, run(bare_config(tiny, label_smoothing=share))) for share in (0.0, 0.5)
     )
 
     assert smooth[0].loss == plain[0].loss  # the same weights, the same images
@@ -308,7 +308,7 @@ def test_label_smoothing_is_trained_on_but_not_reported(tiny: Path) -> None:
 
 def test_bf16_trains_float32_weights_with_coarser_gradients(tiny: Path) -> None:
     first, second, again = (
-        list(run(tiny_config(tiny, precision=name))) for name in ("float32", "bf16", "bf16")
+        list(run(bare_config(tiny, precision=name))) for name in ("float32", "bf16", "bf16")
     )
     exact, coarse = (of(StepDone, events) for events in (first, second))
 

@@ -62,7 +62,7 @@ def states(config: RunConfig) -> tuple[list[Event], Checkpoint]:
     return events, store.last_good
 
 
-MODELS = ["small", "era-s6-dropout", "mlp"]
+MODELS = ["small", pytest.param("era-s6-dropout", marks=pytest.mark.slow), "mlp"]
 
 
 @pytest.mark.parametrize("model", MODELS)
