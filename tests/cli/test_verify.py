@@ -7,7 +7,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,8 @@ import pytest
 from tests.cli.conftest import Cli, Refused
 from tests.color_files import write_arrays
 from tests.data.idx_files import write_dataset
+from tests.faults.forked_programs import FORKING, ForkedProgram
+from tests.sweeps.processes import exists, until
 from tui_trainer.grading.outcome import Outcome, Status
 from tui_trainer.grading.requirements import Requirements
 from tui_trainer.headless.streams import DataOut
@@ -48,6 +49,7 @@ class Net(nn.Module):
         x = self.second(F.max_pool2d(self.first(x), 2))
         return F.adaptive_avg_pool2d(self.out(x), 1).flatten(1)
 """
+VERIFY = [sys.executable, "-P", "-m", "tui_trainer", "verify"]
 PARAMETERS = 72 + 16 + 1_152 + 32 + 170
 DROPPING = NET.replace("self.out(x)", "self.out(self.drop(x))")
 
@@ -85,18 +87,32 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
-@pytest.fixture(scope="module")
-def graded(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def _forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Submissions run in forked processes."""
+    monkeypatch.setattr("tui_trainer.grading.process.subprocess", FORKING)
+
+
+@pytest.fixture(scope="module", params=["forked", pytest.param("new", marks=pytest.mark.slow)])
+def graded(
+    request: pytest.FixtureRequest, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The folder with what verifying the submissions has written and printed."""
     here = tmp_path_factory.mktemp("graded")
     command = [
-        *(sys.executable, "-P", "-m", "tui_trainer", "verify", str(folder), "--params", "1500"),
-        *("--has", "batch-norm,dropout", "--no", "linear", "--workers", "2", "--memory-limit", "2"),
+        *(*VERIFY, str(folder), "--params", "1500"),
+        *("--has", "batch-norm,dropout", "--no", "linear", "--workers", "2", "--memory-limit", "8"),
         *("--json", "--junit", "verify.xml", "--csv", "verify.csv", "--markdown", "verify.md"),
     ]
-    ended = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
-    assert ended.returncode == 15, ended.stderr
-    (here / "out.json").write_text(ended.stdout)
+    start = {"forked": ForkedProgram, "new": subprocess.Popen}[request.param]
+    pipe = subprocess.PIPE
+    with pytest.MonkeyPatch.context() as patch:
+        if start is ForkedProgram:
+            patch.setattr("tui_trainer.grading.process.subprocess", FORKING)
+        with start(command, cwd=here, stdout=pipe, stderr=pipe, text=True) as process:
+            out, err = process.communicate(timeout=120)
+    assert process.returncode == 15, err
+    (here / "out.json").write_text(out)
     return here
 
 
@@ -127,7 +143,7 @@ def test_every_submission_is_one_line_and_stops_no_other(graded: Path) -> None:
         "two.py: has 2 models (Net, Other); name one of them, as two.py:Net, or add --every-model"
     )
     assert problems["quits.py"] == "its process ended with exit code 0 before it had a result"
-    assert problems["memory.py"].endswith("the memory limit is 2 GB")
+    assert problems["memory.py"].endswith("the memory limit is 8 GB")
     assert all(problem.isprintable() for problem in problems.values())
 
 
@@ -154,6 +170,7 @@ def test_the_files_agree_with_the_json(graded: Path) -> None:
     assert rows[0]["submission"] == "'=cmd().py"
 
 
+@pytest.mark.usefixtures("_forked")
 def test_figures_equal_those_of_model(run: Cli) -> None:
     Path("net.py").write_text(DROPPING)
     (found,) = verified(
@@ -188,6 +205,7 @@ def test_one_model_is_a_line_per_requirement(run: Cli) -> None:
     ]
 
 
+@pytest.mark.usefixtures("_forked")
 def test_a_model_that_fails_has_another_code(run: Cli) -> None:
     Path("net.py").write_text("raise ValueError('\\x1b[31mred')")
     code, out, err = run("verify", "net.py", "--params", 10)
@@ -198,6 +216,7 @@ def test_a_model_that_fails_has_another_code(run: Cli) -> None:
     )
 
 
+@pytest.mark.usefixtures("_forked")
 def test_a_training_is_judged_and_recorded(run: Cli, tmp_path: Path) -> None:
     Path("net.py").write_text(DROPPING)
     data = write_dataset(tmp_path / "data", train=300, test=60, size=28)
@@ -219,6 +238,7 @@ def test_a_training_is_judged_and_recorded(run: Cli, tmp_path: Path) -> None:
     assert code == 0, out
 
 
+@pytest.mark.usefixtures("_forked")
 def test_a_training_that_cannot_start_is_a_failure(run: Cli) -> None:
     Path("net.py").write_text(DROPPING)
     (found,) = verified(
@@ -260,6 +280,7 @@ def test_help_names_the_exit_code_of_a_missed_accuracy(run: Cli) -> None:
     assert "xit with code 3" not in words
 
 
+@pytest.mark.usefixtures("_forked")
 def test_every_model_of_a_file(run: Cli, tmp_path: Path) -> None:
     (tmp_path / "both.py").write_text(NET + DROPPING.replace("Net", "Other"))
     (tmp_path / "bad.py").write_text("1 / 0")
@@ -279,6 +300,7 @@ def test_every_model_of_a_file(run: Cli, tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.usefixtures("_forked")
 def test_the_time_limit_is_a_line_of_the_table(run: Cli, tmp_path: Path) -> None:
     (tmp_path / "loop.py").write_text("while True:\n    pass\n")
     (tmp_path / "sub").mkdir()
@@ -293,18 +315,20 @@ def test_the_time_limit_is_a_line_of_the_table(run: Cli, tmp_path: Path) -> None
     assert tally == "2 submissions: 1 error, 1 time limit"
 
 
+@pytest.mark.usefixtures("_forked")
 def test_ctrl_c_prints_what_is_done(tmp_path: Path) -> None:
-    for name, text in (("a.py", DROPPING), ("b.py", "while True: pass"), ("c.py", NET)):
+    begun = tmp_path / "begun"
+    loop = f"import os\nopen({str(begun)!r}, 'w').write(f'{{os.getpid()}}.')\nwhile True: pass"
+    for name, text in (("a.py", DROPPING), ("b.py", loop), ("c.py", NET)):
         (tmp_path / name).write_text(text)
-    command = [sys.executable, "-P", "-m", "tui_trainer", "verify", str(tmp_path), "--csv", "c.csv"]
-    with subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    with ForkedProgram(
+        [*VERIFY, str(tmp_path)],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
-        seen: set[str] = set()
-        until = time.monotonic() + 120
-        while "b.py" not in seen and time.monotonic() < until and process.poll() is None:
-            seen |= {name for name in ("a.py", "b.py") if _is_verified(name, process.pid)}
-            time.sleep(0.05)
+        until(lambda: begun.exists() and begun.read_text().endswith("."), "b.py does not begin")
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=120)
     lines = {line.split()[0]: line for line in out.splitlines() if line}
@@ -312,29 +336,7 @@ def test_ctrl_c_prints_what_is_done(tmp_path: Path) -> None:
     assert "✓ met" in lines["a.py"]
     assert "not verified" in lines["b.py"]
     assert "not verified" in lines["c.py"]
-    assert not _children(process.pid)
-
-
-def _is_verified(name: str, parent: int) -> bool:
-    """Return whether the process of a submission runs."""
-    for child in _children(parent):
-        job = Path(child[-1])
-        if job.name == "job.json" and job.exists() and f"/{name}" in job.read_text():
-            return True
-    return False
-
-
-def _children(parent: int) -> list[list[str]]:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            words = path.read_text().rpartition(")")[2].split()
-            line = path.with_name("cmdline").read_bytes().decode().split("\0")[:-1]
-        except OSError:
-            continue
-        if words[1] == str(parent) and line:
-            found.append(line)
-    return found
+    assert not exists(int(begun.read_text().rstrip(".")))
 
 
 @pytest.mark.parametrize(
@@ -439,6 +441,7 @@ class Gray(Net):
 """
 
 
+@pytest.mark.usefixtures("_forked")
 def test_a_model_trained_on_color_images_is_measured_on_them(run: Cli, tmp_path: Path) -> None:
     data = write_arrays(tmp_path / "shapes.npz")
     (tmp_path / "net.py").write_text(COLORED)
