@@ -29,6 +29,22 @@ _FILES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "pyproject.toml")
 _OTHERS = {"datasets", "runs_0_1", "runs_schema_2"}
 """Folders of what others wrote, or an older version."""
 
+_BEFORE, _AFTER = r"(?<![\w-])(?:", r")(?![\w-])"
+"""The ends of a pattern of texts: no part of a longer word."""
+
+_JOINT = re.compile(r"""["'](?:\s|#[^\n]*\n)*[fFrRbBuU]{0,2}["']""")
+"""Where one string literal ends and the next one continues it."""
+
+_REACH = 80
+"""More characters than a pattern of texts has on one side of a joint."""
+
+_NO_CODE = re.compile(
+    r'''"""(?:\\.|[^\\])*?"""|'{3}(?:\\.|[^\\])*?'{3}'''
+    r"""|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|#[^\n]*""",
+    re.DOTALL,
+)
+"""A string literal or a comment."""
+
 _LOWERED = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
@@ -121,12 +137,12 @@ def all_places(checkout: Path, only: tuple[str, ...]) -> tuple[Place, ...]:
 
 def places_in(path: Path, name: str, glossary: tuple[Word, ...]) -> Iterator[Place]:
     """Yield each place of one file with a word of the glossary's left column."""
-    for kind, line, text in _texts(path, _any_text(glossary)):
+    for kind, line, text in _texts(path, glossary):
         if kind == "name":
             for word in _in_name(text, glossary):
                 yield Place(name, line, kind, word, text)
             continue
-        if not _any_text(glossary).search(text):
+        if not _any_text(glossary).search(text.lower()):
             continue
         for word in glossary:
             for found in word.texts.finditer(text) if word.texts else ():
@@ -136,8 +152,10 @@ def places_in(path: Path, name: str, glossary: tuple[Word, ...]) -> Iterator[Pla
 
 @cache
 def _any_text(glossary: tuple[Word, ...]) -> re.Pattern[str]:
+    """Return what finds a word in lower-case text, which takes half the time."""
     patterns = (word.texts.pattern for word in glossary if word.texts)
-    return re.compile("|".join(patterns), re.IGNORECASE)
+    inner = (pattern.removeprefix(_BEFORE).removesuffix(_AFTER) for pattern in patterns)
+    return re.compile(f"{_BEFORE}{'|'.join(inner)}{_AFTER}")
 
 
 @cache
@@ -157,7 +175,7 @@ def _in_name(name: str, glossary: tuple[Word, ...]) -> list[Word]:
 def _text(pattern: str) -> re.Pattern[str]:
     # A space in the pattern is also the end of a line.
     spaced = pattern.replace(" ", r"\s+")
-    return re.compile(rf"(?<![\w-])(?:{spaced})(?![\w-])", re.IGNORECASE)
+    return re.compile(f"{_BEFORE}{spaced}{_AFTER}", re.IGNORECASE)
 
 
 def _names(pattern: str, *, whole: bool) -> re.Pattern[str]:
@@ -179,11 +197,12 @@ def files(checkout: Path, only: tuple[str, ...] = ()) -> list[Path]:
     ]
 
 
-def _texts(path: Path, wanted: re.Pattern[str]) -> Iterator[tuple[str, int, str]]:
-    """Yield (kind, line, text) of all that a file says; only comments with what is wanted."""
-    source = path.read_text(encoding="utf-8")
+def _texts(path: Path, glossary: tuple[Word, ...]) -> Iterator[tuple[str, int, str]]:
+    """Yield (kind, line, text) of all that a file says; only code that may have a word."""
+    source, wanted = path.read_text(encoding="utf-8"), _any_text(glossary)
     if path.suffix == ".py":
-        yield from _python(source)
+        if _may_say(source, wanted) or _may_name(source, glossary):
+            yield from _python(source)
         if _may_comment(source, wanted):
             yield from _comments(source)
     elif path.suffix == ".md":
@@ -200,7 +219,7 @@ _NAMED = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.arg, ast.Name
 
 
 def _python(source: str) -> Iterator[tuple[str, int, str]]:
-    nodes = list(ast.walk(ast.parse(source)))
+    nodes = _nodes(ast.parse(source))
     docstrings = {
         id(node.value)
         for node in nodes
@@ -213,12 +232,44 @@ def _python(source: str) -> Iterator[tuple[str, int, str]]:
             yield "name", line, name
 
 
+def _nodes(tree: ast.AST) -> list[ast.AST]:
+    """Return all nodes, as ``ast.walk`` does in three times the time."""
+    nodes = [tree]
+    for node in nodes:
+        for value in vars(node).values():
+            if isinstance(value, ast.AST):
+                nodes.append(value)
+            elif isinstance(value, list):
+                nodes += [each for each in value if isinstance(each, ast.AST)]
+    return nodes
+
+
+def _may_say(source: str, wanted: re.Pattern[str]) -> bool:
+    """Return whether a string may contain what is wanted; to parse a file is slow."""
+    if wanted.search(source.lower()):
+        return True
+    around = [
+        source[max(0, found.start() - _REACH) : found.end() + _REACH]
+        for found in re.finditer(rf"{_JOINT.pattern}|\\.", source, flags=re.DOTALL)
+    ]
+    joined = re.sub(r"\\.", " ", _JOINT.sub("", "\0".join(around)), flags=re.DOTALL)
+    return wanted.search(joined.lower()) is not None
+
+
+def _may_name(source: str, glossary: tuple[Word, ...]) -> bool:
+    """Return whether a name outside of strings and comments may be one of the glossary."""
+    for text in (source, _NO_CODE.sub(" ", source)):
+        if not any(_in_name(name, glossary) for name in {*re.findall(r"[^\W\d]\w*", text)}):
+            return False
+    return True
+
+
 def _may_comment(source: str, wanted: re.Pattern[str]) -> bool:
     """Return whether a comment may contain what is wanted; to split a file into tokens is slow."""
     if "#" not in source:
         return False
     lines = [line.partition("#")[2] for line in source.splitlines()]
-    return any("#" in line for line in lines) or wanted.search("\n".join(lines)) is not None
+    return any("#" in line for line in lines) or wanted.search("\n".join(lines).lower()) is not None
 
 
 def _comments(source: str) -> Iterator[tuple[str, int, str]]:
