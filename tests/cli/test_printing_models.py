@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.idx_files import write_dataset
+from tests.faults.forked_programs import ForkedProgram
 from tui_trainer.recording.folder import RunFolder
 
 LOUD = """
@@ -111,13 +112,15 @@ def test_the_data_of_every_command_stay_whole(here: Path) -> None:
 class Terminal:
     """A pseudo-terminal with a process."""
 
+    start: type[subprocess.Popen[bytes]] = subprocess.Popen
+
     def __init__(self, here: Path, *words: str, **more: str):
         self.ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         environment = {**os.environ, "TERM": "xterm-256color", "NO_COLOR": "1", **more}
         environment["PYTHONPATH"] = str(Path(__file__).parents[2])
         environment["MNIST_TUI_PICTURES"] = "blocks"
-        self.process = subprocess.Popen(
+        self.process = self.start(
             [sys.executable, "-m", "tui_trainer", *words],
             cwd=here,
             stdin=theirs,
@@ -157,6 +160,12 @@ class Terminal:
     @property
     def text(self) -> str:
         return self.shown.decode(errors="replace")
+
+
+class ForkedTerminal(Terminal):
+    """The same with a forked process, which starts quickly."""
+
+    start = ForkedProgram
 
 
 @pytest.mark.slow
@@ -223,7 +232,7 @@ def test_a_window_that_cannot_begin_leaves_no_folder(here: Path, words: list[str
 def test_a_terminal_that_moves_no_cursor(
     tmp_path: Path, kind: str, words: list[str], instead: str
 ) -> None:
-    terminal = Terminal(tmp_path, *words, TERM=kind)
+    terminal = ForkedTerminal(tmp_path, *words, TERM=kind)
     assert terminal.end() == 2
     what = f"TERM is {kind!r}" if kind else "TERM is not set"
     assert " ".join(terminal.text.split()) == (

@@ -1,6 +1,6 @@
 """Whole runs in separate processes, on a dataset of sixty images.
 
-Two are started as a user starts them; the others are forked, which saves loading torch again.
+One is started as a user starts it; the others are forked, which saves loading torch again.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.data.idx_files import write_dataset
+from tests.faults.forked_programs import ForkedProgram
 from tests.faults.forks import Ended, call, command
 from tui_trainer.protocol.config import RunConfig
 from tui_trainer.protocol.config_file import compose, read_config
@@ -174,7 +175,7 @@ def test_ctrl_c_finishes_the_batch_and_prints_the_resume_command(
     words = [*COMMAND, "--data-dir", str(data), "--epochs", "10000", "--model", "small", "--json"]
     words += ["--out", str(out)]
     pipe = subprocess.PIPE
-    with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True) as process:
+    with ForkedProgram(words, stdout=pipe, stderr=pipe, text=True) as process:
         try:
             assert process.stdout is not None
             lines = []

@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli.conftest import Cli
 from tests.data.idx_files import write_dataset
+from tests.faults.forked_programs import FORKING
 from tests.faults.forks import Ended, call, command
 from tui_trainer.cli import sweep as sweep_command
 from tui_trainer.recording.folder import RunFolder, find_run, is_group, list_runs
@@ -60,6 +61,12 @@ def swept(file: Path, ended: Ended) -> Path:
     return folder
 
 
+@pytest.fixture
+def _forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers run in forked processes; only that of ``ended`` starts as a user's does."""
+    monkeypatch.setattr("tui_trainer.cli.detach.subprocess", FORKING)
+
+
 def test_a_line_for_each_trial_then_the_table(ended: Ended, swept: Path) -> None:
     lines = ended.out.splitlines()
     for number in (1, 2, 3):
@@ -95,6 +102,7 @@ def test_trials_have_the_settings_of_the_sweep(swept: Path) -> None:
     }
 
 
+@pytest.mark.usefixtures("_forked")
 def test_a_finished_sweep_continues_with_more_trials(run: Cli, swept: Path) -> None:
     before = (swept / "trial-001" / "events.jsonl").read_bytes()
     code, out, _ = run("sweep", "--resume", swept, "--trials", 4, "--no-ui", "--json")
@@ -146,6 +154,7 @@ def test_without_optuna_the_extra_is_named(
     )
 
 
+@pytest.mark.usefixtures("_forked")
 def test_a_sweep_whose_trials_all_fail_ends_with_1(run: Cli, file: Path, tmp_path: Path) -> None:
     model = tmp_path / "broken.py"
     model.write_text("def Net():\n    raise ValueError('no such layer')\n")

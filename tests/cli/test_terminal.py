@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.idx_files import write_dataset
+from tests.faults.forked_programs import ForkedProgram
 
 PATIENCE = 60.0
 ROOT = str(Path(__file__).parents[2])
@@ -68,7 +69,13 @@ def test_closed_streams() -> None:
     assert err.startswith("mnist-tui: error: the window needs a terminal")
 
 
-@pytest.mark.parametrize("word", ["--version", "--help", "--print-config"])
+WORDS_WITH_OUTPUT = [
+    pytest.param("--version", marks=pytest.mark.slow),
+    *("--help", "--print-config"),
+]
+
+
+@pytest.mark.parametrize("word", WORDS_WITH_OUTPUT)
 def test_a_reader_that_has_gone(word: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)
@@ -84,11 +91,15 @@ def test_a_reader_that_has_gone(word: str) -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no such device here")
-def test_a_full_disk_behind_stdout() -> None:
-    for word in ("--version", "--help", "--print-config"):
-        code, _, err = shell(f"mnist-tui {word} >/dev/full")
-        assert code == 1
-        assert err == "mnist-tui: error: OSError: [Errno 28] No space left on device\n"
+@pytest.mark.parametrize("word", WORDS_WITH_OUTPUT)
+def test_a_full_disk_behind_stdout(word: str) -> None:
+    code, _, err = shell(f"mnist-tui {word} >/dev/full")
+    assert code == 1
+    assert err == "mnist-tui: error: OSError: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no such device here")
+def test_a_full_disk_behind_stderr() -> None:
     assert shell("mnist-tui --lr -1 2>/dev/full") == (2, "", "")
 
 
@@ -112,21 +123,19 @@ def in_terminal(columns: int, lines: int, *arguments: str) -> tuple[int, str]:
     ours, theirs = pty.openpty()
     try:
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-        done = subprocess.run(
+        code = ForkedProgram(
             [sys.executable, "-m", "tui_trainer", *arguments],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-            timeout=PATIENCE,
-            check=False,
             env={**os.environ, "TERM": "xterm", "COLUMNS": "200", "LINES": "60"},
-        )
+        ).wait(PATIENCE)
         os.set_blocking(ours, False)
         shown = os.read(ours, 1 << 16).decode()
     finally:
         os.close(ours)
         os.close(theirs)
-    return done.returncode, " ".join(shown.split())
+    return code, " ".join(shown.split())
 
 
 @pytest.mark.parametrize(("columns", "lines"), [(59, 24), (80, 15)])
@@ -154,11 +163,13 @@ def test_a_window_needs_a_terminal_on_both_sides(closed: str) -> None:
     streams[closed] = subprocess.DEVNULL
     try:
         words = [sys.executable, "-m", "tui_trainer"]
-        done = subprocess.run(words, timeout=PATIENCE, check=False, **streams)  # type: ignore[call-overload]
+        code = ForkedProgram(
+            words, stdin=streams["stdin"], stdout=streams["stdout"], stderr=streams["stderr"]
+        ).wait(PATIENCE)
     finally:
         os.close(ours)
         os.close(theirs)
-    assert done.returncode == 2
+    assert code == 2
 
 
 def test_a_folder_that_was_deleted(tmp_path: Path) -> None:

@@ -76,6 +76,8 @@ def be_the_program(arguments: list[str], given: Mapping[str, Any]) -> NoReturn:
             stream = open(target, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
             setattr(sys, name, stream)
         os.closerange(3, MOST_FILES)
+        if given["preexec_fn"] is not None:
+            given["preexec_fn"]()
         sys.argv = ["mnist-tui", *arguments]
         cli.main()
     except SystemExit as end:

@@ -23,6 +23,7 @@ from tests.faults.attaching import (
     trains,
 )
 from tests.faults.disks import FREE_AT, FULL_AT, headless
+from tests.faults.forked_programs import ForkedProgram
 from tests.faults.forks import Child
 from tests.faults.runs import Left, assert_same, small_run
 from tests.faults.test_full_disk import fill, little_disk
@@ -248,7 +249,8 @@ def test_what_is_no_run_is_one_line(kind: str, path: Path, tmp_path: Path) -> No
     here = os.getcwd()
     os.chdir(tmp_path)
     try:
-        window = Window("attach", *([] if kind == "nobody" else [str(path)]))
+        words = [] if kind == "nobody" else [str(path)]
+        window = Window("attach", *words, start=ForkedProgram)
     finally:
         os.chdir(here)
     try:

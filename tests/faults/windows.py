@@ -20,17 +20,23 @@ TIMEOUT = 60.0
 class Window:
     """A process whose controlling terminal is ours.
 
+    Args:
+        words: The arguments of ``mnist-tui``.
+        start: What starts it: a new interpreter, or a forked process.
+
     Attributes:
         process: The process.
         shown: Its complete output.
     """
 
-    def __init__(self, *words: str) -> None:
+    def __init__(
+        self, *words: str, start: type[subprocess.Popen[bytes]] = subprocess.Popen
+    ) -> None:
         self.master, self.slave = pty.openpty()
         self.resize(120, 40)
         self.modes_before = self.modes()
         self.shown = b""
-        self.process = subprocess.Popen(
+        self.process = start(
             [sys.executable, "-m", "tui_trainer", *words],
             stdin=self.slave,
             stdout=self.slave,

@@ -51,9 +51,19 @@ def write_sweep(path: Path, data: Path, *, trials: int, epochs: int, storage: st
 
 
 @contextmanager
-def started(*arguments: object, **variables: str) -> Iterator[subprocess.Popen[str]]:
-    """Start ``mnist-tui sweep`` without the window; kill it at the end if it still runs."""
-    process = subprocess.Popen(
+def started(
+    *arguments: object,
+    start: type[subprocess.Popen[str]] = subprocess.Popen,
+    **variables: str,
+) -> Iterator[subprocess.Popen[str]]:
+    """Start ``mnist-tui sweep`` without the window; kill it at the end if it still runs.
+
+    Args:
+        arguments: The command line after ``sweep``.
+        start: What starts it: a new interpreter, or a forked process.
+        variables: Environment variables.
+    """
+    process = start(
         [sys.executable, "-m", "tui_trainer", "sweep", *map(str, arguments), "--no-ui"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -76,7 +86,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 def sweep(*arguments: object, **variables: str) -> tuple[int, str, str]:
     """Run ``mnist-tui sweep`` to its end."""
-    with started(*arguments, **variables) as process:
+    with started(*arguments, start=subprocess.Popen, **variables) as process:
         return ended(process)
 
 
