@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -59,6 +60,22 @@ class Torchrun:
             if f"RANK={rank}" in Path(f"/proc/{pid}/environ").read_text().split("\0"):
                 return pid
         raise AssertionError(f"no process of rank {rank}")
+
+
+def free_port() -> int:
+    """Return a port on which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
+def as_rank(rank: int, count: int, port: int, work: Callable[[], object]) -> object:
+    """Work as one of the processes of torchrun, in a forked process."""
+    place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
+    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in {**place, **where}.items()})
+    return work()
 
 
 def _children(parent: int) -> list[int]:

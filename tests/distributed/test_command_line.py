@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.distributed.processes import Torchrun, torchrun, until
+from tests.distributed.processes import (
+    TIMEOUT,
+    Torchrun,
+    as_rank,
+    free_port,
+    torchrun,
+    until,
+)
+from tests.faults.forks import Child, command
 from tui_trainer.cli import torchrun as environment
 from tui_trainer.cli.torchrun import check_command, check_front_end, is_follower, processes
 from tui_trainer.models.checkpoints import read_checkpoint
@@ -70,7 +80,36 @@ def test_a_signal_ends_all_processes_in_order_and_the_run_can_be_resumed(
     assert not Lock.is_held(RunFolder(path).lock)
 
 
-@pytest.mark.parametrize("rank", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_killed_process_ends_the_first_with_one_message(tmp_path: Path, tiny: Path) -> None:
+    """In forked processes with the environment of torchrun, which takes long to start."""
+    path = tmp_path / "run"
+    work = command(*LONG, "--data-dir", tiny, "--out", path)
+    port = free_port()
+    children = [
+        Child(partial(as_rank, rank, 2, port, work), tmp_path / f"output-{rank}") for rank in (0, 1)
+    ]
+    try:
+        ends = time.monotonic() + TIMEOUT
+        while steps_of(path) < 5 and time.monotonic() < ends and children[0].is_running:
+            time.sleep(0.02)
+        os.kill(children[1].pid, signal.SIGKILL)
+        first = children[0].wait()
+    finally:
+        second = children[1].wait()
+
+    assert first.code == 1
+    errors = [line for line in first.err.splitlines() if "mnist-tui: error: " in line]
+    assert len(errors) == 1
+    assert (
+        "another process of this training has ended without a message; was it killed?" in errors[0]
+    )
+    assert second.out + second.err == ""
+    assert not Lock.is_held(RunFolder(path).lock)
+    assert RunFolder(path).checkpoint("last").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
 def test_a_killed_process_ends_all_with_one_message(rank: int, tmp_path: Path, tiny: Path) -> None:
     path = tmp_path / "run"
     with torchrun(2, *LONG, "--data-dir", str(tiny), "--out", str(path), cwd=tmp_path) as running:

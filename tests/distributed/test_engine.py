@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +12,7 @@ import pytest
 import torch
 
 from tests.distributed import scenarios
-from tests.distributed.processes import TIMEOUT, torchrun
+from tests.distributed.processes import TIMEOUT, as_rank, free_port, torchrun
 from tests.distributed.scenarios import SCENARIOS, STOPPED_AT, Scenario
 from tests.faults.forks import Child
 from tests.faults.runs import differing
@@ -81,17 +79,12 @@ def trained(
 
 def train_forked(count: int, out: Path, data: Path) -> None:
     """Train all scenarios as torchrun does, in processes that need not load torch again."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-
-    def work(rank: int) -> None:
-        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
-        where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        os.environ.update({name: str(value) for name, value in {**place, **where}.items()})
-        scenarios.main(out, data)
-
-    children = [Child(partial(work, rank), out / f"output-{rank}") for rank in range(count)]
+    work = partial(scenarios.main, out, data)
+    port = free_port()
+    children = [
+        Child(partial(as_rank, rank, count, port, work), out / f"output-{rank}")
+        for rank in range(count)
+    ]
     for child in children:
         ended = child.wait(TIMEOUT)
         assert ended.code == 0, ended.err
