@@ -38,7 +38,7 @@ RUNS = {
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with runs, and two groups of two of them."""
     folder = tmp_path_factory.mktemp("trained")
-    data = write_dataset(folder / "data", train=200, gzip=False)
+    data = write_dataset(folder / "data", size=14, train=200, gzip=False)
     for name, options in RUNS.items():
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)

@@ -8,6 +8,8 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -25,7 +27,7 @@ from tui_trainer.recording.lock import Lock
 from tui_trainer.recording.seed_group import read_group
 
 SETTINGS = (
-    *("small", "--threads", 1, "--device", "cpu", "--epochs", 2, "--batch-size", 16),
+    *("pico", "--threads", 1, "--device", "cpu", "--epochs", 2, "--batch-size", 16),
     *("--target-accuracy", 0, "--last", 2),
 )
 
@@ -40,15 +42,22 @@ def begin(data: Path, *more: object) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def once(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished group of three seeds, trained once for all tests."""
-    out = tmp_path_factory.mktemp("once") / "group"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["mnist-tui", *begin(data, "--out", out)])
+def printed_once(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """A finished group of three seeds, trained once for all tests, and what it has printed."""
+    path = tmp_path_factory.mktemp("once") / "group"
+    out, err = StringIO(), StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["mnist-tui", *begin(data, "--out", path)])
         with pytest.raises(SystemExit) as caught:
             cli.main()
     assert caught.value.code == 0
-    return out
+    return path, out.getvalue(), err.getvalue()
+
+
+@pytest.fixture(scope="module")
+def once(printed_once: tuple[Path, str, str]) -> Path:
+    """The folder of that group."""
+    return printed_once[0]
 
 
 @pytest.fixture
@@ -63,40 +72,39 @@ def weights(group: Path) -> list[dict[str, list[float]]]:
 
 
 def test_the_results_are_a_table_with_means_and_a_verdict(
-    run: Cli, data: Path, tmp_path: Path
+    printed_once: tuple[Path, str, str],
 ) -> None:
-    code, out, err = run(*begin(data, "--out", tmp_path / "group"))
-    assert code == 0
+    group, out, err = printed_once
     lines = out.splitlines()
     for number, seed in enumerate(range(3), 1):
         assert f"seed {seed} ({number} of 3)" in lines
-        assert (tmp_path / "group" / f"seed-{seed}" / "summary.json").is_file()
+        assert (group / f"seed-{seed}" / "summary.json").is_file()
     assert sum(line.startswith("epoch 2/2 ") for line in lines) == 3
     assert sum(line.strip().startswith(("0 ", "1 ", "2 ")) for line in lines) == 3
     assert any(line.startswith("mean test accuracy ") for line in lines)
     assert lines[-1].startswith("✓ target reached by each of 3 seeds: validation accuracy ≥ 0.00 %")
-    assert err.splitlines()[-1] == f"recorded in {tmp_path / 'group'}"
+    assert err.splitlines()[-1] == f"recorded in {group}"
 
 
 def test_a_group_is_recorded_below_runs(run: Cli, data: Path) -> None:
     assert run(*begin(data, "--seed", 7, "--seeds", 1))[0] == 0
     (path,) = Path("runs").iterdir()
-    assert path.name.endswith("-small-seeds")
+    assert path.name.endswith("-pico-seeds")
     group = read_group(path)
     assert (group.seeds, group.config.seed) == ((7,), 7)
     assert group.folder(7).read_config().seed == 7
 
 
 def test_json_has_all_events_and_then_the_results(run: Cli, data: Path) -> None:
-    code, out, _ = run(*begin(data, "--json"))
+    code, out, _ = run(*begin(data, "--json", "--seeds", 2))
     assert code == 0
     records = [json.loads(line) for line in out.splitlines()]
     starts = [record["seed"] for record in records if record["event"] == "RunStarted"]
-    assert starts == [0, 1, 2]
+    assert starts == [0, 1]
     done = records[-1]
     assert done["event"] == "SeedsDone"
-    assert [seed["state"] for seed in done["seeds"]] == ["completed"] * 3
-    assert [seed["test_evaluations"] for seed in done["seeds"]] == [1, 1, 1]
+    assert [seed["state"] for seed in done["seeds"]] == ["completed"] * 2
+    assert [seed["test_evaluations"] for seed in done["seeds"]] == [1, 1]
     assert done["target"] == {"accuracy": 0.0, "last": 2, "reached": True}
 
 
@@ -258,6 +266,6 @@ def test_a_damaged_group_is_one_line(
 
 
 def test_a_folder_that_has_a_group_is_refused(refused: Refused, trained: Path) -> None:
-    message = refused("seeds", "small", "--no-ui", "--out", trained)
+    message = refused("seeds", "pico", "--no-ui", "--out", trained)
     assert message.startswith(f"--out {trained}: already contains seeds.toml; choose another")
     assert "mnist-tui seeds --resume" in message
