@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import tui_trainer.protocol
+from tests.faults.forks import call
 
 HEAVY = {"torch", "torchvision", "numpy"}
 
@@ -30,22 +33,13 @@ def loaded_by(code: str) -> set[str]:
     return set(json.loads(done.stdout))
 
 
-@pytest.mark.parametrize("module", ["ui.app", "headless.runner", "cli"])
+@pytest.mark.parametrize("module", ["ui.app", "headless.runner"])
 def test_front_ends_do_not_load_torch(module: str) -> None:
+    """That of the command line is checked in tests/cli/test_terminal.py."""
     roots = loaded_by(f"import tui_trainer.{module}")
 
     assert "tui_trainer" in roots
     assert not roots & HEAVY
-
-
-@pytest.mark.parametrize("option", ["--version", "--help", "--print-config"])
-def test_what_is_answered_at_once_does_not_load_torch(option: str) -> None:
-    roots = loaded_by(
-        f"import tui_trainer.cli as c; sys.argv = ['mnist-tui', {option!r}]; c.main()"
-    )
-
-    assert "tui_trainer" in roots
-    assert not roots & (HEAVY | {"textual", "plotext"})
 
 
 def test_the_language_of_runs_is_written_in_the_standard_library_alone() -> None:
@@ -57,15 +51,16 @@ def test_the_language_of_runs_is_written_in_the_standard_library_alone() -> None
     assert roots - set(sys.stdlib_module_names) == {"tui_trainer"}
 
 
-def test_the_trainer_stands_alone() -> None:
-    script = (
-        "import sys, json, tui_trainer.engine.loop\n"
-        "print(json.dumps([name for name in sys.modules if name.startswith('tui_trainer.')]))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
-    )
-    ours = json.loads(done.stdout)
+def test_the_trainer_stands_alone(tmp_path: Path) -> None:
+    def work() -> None:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "tui_trainer"]:
+            del sys.modules[name]
+        importlib.import_module("tui_trainer.engine.loop")
+        print(json.dumps([name for name in sys.modules if name.startswith("tui_trainer.")]))
+
+    done = call(work, tmp_path)  # forked: it need not load torch again
+    assert done.code == 0, done.err
+    ours = json.loads(done.out)
 
     assert len(ours) <= 65, sorted(ours)
     rooms = {name.split(".")[1] for name in ours}
