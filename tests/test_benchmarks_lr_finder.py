@@ -39,6 +39,7 @@ def test_repeats_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     assert total.startswith("claimed 95 %; measured ")
 
 
+@pytest.mark.slow
 def test_trainings_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trains", "mlp:sgd", "--repeats", "2", *QUICK]) == 0
 

@@ -179,7 +179,7 @@ def test_a_model_that_changes_the_present_folder(lab: Lab) -> None:
     assert_fine(lab.run("evaluate", "relative", "--view", "confusion"))
 
 
-@pytest.mark.parametrize("name", ["ChangesDefaults", "TurnsGradientsOff"])
+@pytest.mark.parametrize("name", ["ChangesDefaults", pytest.param("TurnsGradientsOff", marks=slow)])
 def test_what_a_model_changes_in_the_process_is_put_back(
     images: Path, tmp_path: Path, name: str
 ) -> None:

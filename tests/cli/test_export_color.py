@@ -53,7 +53,14 @@ def train(run: Cli, data: Path, *arguments: object) -> None:
 
 
 @pytest.mark.usefixtures("forked_programs")
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        # Those that are downloaded are read in tests/export/test_color_source.py too.
+        pytest.param(kind, marks=() if kind in ("npz", "cifar10", "tree") else pytest.mark.slow)
+        for kind in KINDS
+    ],
+)
 def test_a_program_reads_the_images_of_the_run(run: Cli, tmp_path: Path, kind: str) -> None:
     write, options = KINDS[kind]
     data = write(tmp_path / "shapes")

@@ -84,6 +84,7 @@ def data_of(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> 
     ids=str,
 )
 @pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.sampled(2)
 def test_with_the_random_numbers_of_the_engine_it_augments_to_the_same_pixels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], channels: int
 ) -> None:

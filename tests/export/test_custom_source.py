@@ -232,7 +232,8 @@ def test_dropout_of_an_option_is_set(tmp_path: Path) -> None:
     assert asked.build == "Net(dropout=0.3)"
 
 
-@pytest.mark.parametrize("name", ["model", "train", "evaluate", "F", "DATA_DIR", "main"])
+@pytest.mark.parametrize("name", ["model", "F", "evaluate", "DATA_DIR", "train", "main"])
+@pytest.mark.sampled(3)
 def test_a_factory_may_have_any_name(tmp_path: Path, name: str) -> None:
     text = f"""
         from torch import nn

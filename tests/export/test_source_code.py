@@ -107,15 +107,21 @@ def test_the_class_has_the_initial_weights_and_the_logits_of_the_model(name: str
         ({}, ()),
         ({"optimizer": "adam"}, ()),
         ({"optimizer": "adamw", "schedule": "cosine", "weight_decay": 0.05}, ()),
-        ({"nesterov": False, "schedule": "constant", "augment": "none"}, ()),
+        pytest.param(
+            {"nesterov": False, "schedule": "constant", "augment": "none"},
+            (),
+            marks=pytest.mark.slow,
+        ),
         ({"momentum": 0.0, "nesterov": False, "schedule": "step", "step_size": 1}, ()),
         ({"label_smoothing": 0.1, "val_size": 0, "train_size": 40}, ()),
-        ({"val_size": 0}, ()),
+        pytest.param({"val_size": 0}, (), marks=pytest.mark.slow),
         ({"augment": "course", "augment_until": 0.6, "train_size": 40}, ()),
         ({"crop": 20, "crop_probability": 0.5, "shear": 8.0, "shift": 3.0}, ()),
-        ({"rotate": 0.0, "scale": 0.2}, ()),
+        pytest.param({"rotate": 0.0, "scale": 0.2}, (), marks=pytest.mark.slow),
         ({"resize_until": 0.5, "resize_to": 24}, ()),
-        ({"resize_until": 0.5, "resize_to": 24, "augment": "none"}, ()),
+        pytest.param(
+            {"resize_until": 0.5, "resize_to": 24, "augment": "none"}, (), marks=pytest.mark.slow
+        ),
         ({"batch_size": 27}, ()),  # 55 training images: a single one is left
         ({"batch_size": 500}, ()),
         ({"model": "squeeze-dropout"}, ()),
@@ -132,8 +138,14 @@ def test_the_class_has_the_initial_weights_and_the_logits_of_the_model(name: str
             ((0, commands.SetDropout(0.2)), (2, commands.SetDropout(0.4))),
         ),
         ({}, ((2, commands.SetAugmentation(False)), (6, commands.SetAugmentation(True)))),
-        ({"augment": "none"}, ((0, commands.SetBaseLr(0.01)), (2, commands.SetAugmentation(True)))),
-        ({"schedule": "constant"}, ((4, commands.SetBaseLr(0.001)),)),
+        pytest.param(
+            {"augment": "none"},
+            ((0, commands.SetBaseLr(0.01)), (2, commands.SetAugmentation(True))),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            {"schedule": "constant"}, ((4, commands.SetBaseLr(0.001)),), marks=pytest.mark.slow
+        ),
         ({}, ((7, commands.SetEpochs(3)), (8, commands.SetBaseLr(0.001)))),
     ],
     ids=str,

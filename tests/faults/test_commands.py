@@ -194,7 +194,7 @@ def replaced(path: Path) -> None:
     os.replace(copy, RunFolder(path).commands)
 
 
-@pytest.mark.parametrize("change", [fresh, emptied, replaced])
+@pytest.mark.parametrize("change", [fresh, pytest.param(emptied, marks=pytest.mark.slow), replaced])
 def test_a_file_that_changes_while_it_trains(
     config: RunConfig, tmp_path: Path, change: Callable[[Path], None]
 ) -> None:
@@ -220,7 +220,11 @@ def piped(path: Path) -> None:
     os.mkfifo(RunFolder(path).commands)
 
 
-@pytest.mark.parametrize("place", [linked, piped, lambda path: None], ids=["link", "pipe", "none"])
+@pytest.mark.parametrize(
+    "place",
+    [pytest.param(linked, marks=pytest.mark.slow), piped, lambda path: None],
+    ids=["link", "pipe", "none"],
+)
 def test_what_is_no_file_is_ignored_and_the_run_trains_on(
     config: RunConfig, tmp_path: Path, place: Callable[[Path], None]
 ) -> None:

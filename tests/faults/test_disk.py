@@ -219,7 +219,13 @@ def refused_once(place: str, number: int, path: Path, config: RunConfig, whole: 
 
 
 @pytest.mark.parametrize(
-    ("place", "number"), [*(("half a write", 20), ("fsync", 7), ("replace", 3), ("half a file", 6))]
+    ("place", "number"),
+    [
+        ("half a write", 20),
+        ("replace", 3),
+        pytest.param("fsync", 7, marks=pytest.mark.slow),
+        pytest.param("half a file", 6, marks=pytest.mark.slow),
+    ],
 )
 def test_a_disk_that_refuses_once(
     place: str, number: int, config: RunConfig, whole: Left, tmp_path: Path

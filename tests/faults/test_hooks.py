@@ -17,7 +17,12 @@ from tui_trainer.recording.recorder import Recorder
 
 @pytest.mark.skipif(os.name == "nt", reason="the commands are for a POSIX shell")
 @pytest.mark.parametrize(
-    "command", ["true", "cat; exit 3", "no-such-command", "yes >&2", "kill -KILL $$"]
+    "command",
+    [
+        *("true", "no-such-command", "yes >&2"),
+        pytest.param("cat; exit 3", marks=pytest.mark.slow),
+        pytest.param("kill -KILL $$", marks=pytest.mark.slow),
+    ],
 )
 def test_a_run_with_hooks_leaves_the_same_bits(
     config: RunConfig, whole: Left, tmp_path: Path, command: str

@@ -154,20 +154,26 @@ def killed_at(
     return True
 
 
-QUICK = [
-    *(("half a write", 30), ("fsync", 57)),
-    *(("replace", 13), ("half a file", 4)),
-]
-
-
+@pytest.mark.parametrize(
+    ("place", "number", "is_in_a_checkpoint"),
+    [
+        ("half a write", 30, False),
+        ("half a file", 4, True),
+        pytest.param("fsync", 57, True, marks=pytest.mark.slow),
+        pytest.param("replace", 13, True, marks=pytest.mark.slow),
+    ],
+)
 def test_a_run_that_dies_while_saving_can_be_resumed(
-    config: RunConfig, whole: Left, tmp_path: Path
+    place: str,
+    number: int,
+    is_in_a_checkpoint: bool,
+    config: RunConfig,
+    whole: Left,
+    tmp_path: Path,
 ) -> None:
     figures = Figures()
-    for place, number in QUICK:
-        path = tmp_path / f"{place} {number}"
-        assert killed_at(place, number, path, config, whole, figures), (place, number)
-    assert figures.in_a_checkpoint
+    assert killed_at(place, number, tmp_path / "run", config, whole, figures)
+    assert figures.in_a_checkpoint == is_in_a_checkpoint
     assert figures.bits == 0
 
 
