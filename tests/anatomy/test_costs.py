@@ -29,6 +29,7 @@ def assert_costs_equal_torchinfos(model: nn.Module, shape: tuple[int, int, int])
 
 
 @pytest.mark.parametrize("name", zoo.REGISTRY)
+@pytest.mark.sampled(3)
 def test_the_zoo_models_cost_what_torchinfo_counts(name: str) -> None:
     model = zoo.build(name, image_size=28, classes=10)
 

@@ -47,6 +47,7 @@ def total(lines: list[str], what: str = "Total params") -> int:
 
 
 @pytest.mark.parametrize("name", MODELS)
+@pytest.mark.sampled(3)
 def test_every_model_of_the_zoo_is_printed_as_the_packages_do(name: str) -> None:
     model = build_model(name, image_size=28, classes=10)
     found = summary(model)

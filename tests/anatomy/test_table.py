@@ -72,6 +72,7 @@ def test_the_rows_parameters_add_up_and_the_last_row_has_the_logits(name: str, s
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if name != "residual"])
+@pytest.mark.sampled(3)
 def test_each_row_of_a_chain_reads_the_previous_one(name: str) -> None:
     model = zoo.build(name, image_size=28, classes=10)
     rows = layer_table(model, SHAPE)

@@ -136,6 +136,7 @@ def test_questions_leave_the_run_as_it_is(few: Path, kind: Kind) -> None:
 
 
 @every
+@pytest.mark.sampled(3)
 def test_choosing_threads_leaves_the_model_as_it_is(kind: Kind) -> None:
     torch.manual_seed(1)
     model = kind(image_size=12)

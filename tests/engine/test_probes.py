@@ -101,6 +101,7 @@ def test_the_sample_is_probed_again_after_enough_training(tiny: Path) -> None:
 
 
 @pytest.mark.parametrize("at", [1, 4, 7, 9])
+@pytest.mark.sampled(2)
 def test_a_resumed_run_probes_at_the_same_steps(tiny: Path, at: int) -> None:
     config = tiny_config(tiny, epochs=2, model="mlp")
     whole = run(config)
@@ -124,6 +125,7 @@ def test_a_resumed_run_probes_at_the_same_steps(tiny: Path, at: int) -> None:
         ({}, {"probe/gradient": torch.zeros(17_890, dtype=torch.int64)}),
     ],
 )
+@pytest.mark.sampled(2)
 def test_the_probe_state_of_a_checkpoint_is_checked(
     tiny: Path, metadata: dict[str, object], tensors: dict[str, Tensor]
 ) -> None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
-
 from tests.engine.runs import FakeClock, ScriptedInbox, bare_config, of, run
 from tests.protocol.questions import answers, ask_field, ask_model, contents
 from tests.training import train
 from tui_trainer.protocol.answers import Answered, MeasuredField, ModelDescription
-from tui_trainer.protocol.commands import Ask, Command, Pause, Resume, SetBaseLr, Stop
+from tui_trainer.protocol.commands import Command, Pause, Resume, SetBaseLr, Stop
 from tui_trainer.protocol.events import CommandRejected, Event, RunFinished, RunStarted, StepDone
 
 
@@ -78,25 +76,21 @@ def test_without_a_validation_split_training_images_are_used(tiny: Path) -> None
     assert seen.digit == 100
 
 
-@pytest.mark.parametrize(
-    ("question", "reason"),
-    [
+def test_impossible_questions_are_rejected_and_the_run_continues(tiny: Path) -> None:
+    asked = [
         (ask_field(99, 0, 0), "there is no layer 99"),
         (ask_field(-1, 0, 0), "there is no layer -1"),
         (ask_field(1, 8, 0), "no feature at 8, 0"),
         (ask_field(1, 0, -1), "no feature at 0, -1"),
         (ask_model("lenet"), "lenet"),
         (ask_model("nowhere.py:Net"), "nowhere.py"),
-    ],
-)
-def test_an_impossible_question_is_rejected_and_the_run_continues(
-    tiny: Path, question: Ask, reason: str
-) -> None:
-    events = run(bare_config(tiny, epochs=1), ScriptedInbox({2: [question]}))
+    ]
+    inbox = ScriptedInbox({step: [question] for step, (question, _) in enumerate(asked, start=1)})
+    events = run(bare_config(tiny, epochs=1), inbox)
 
-    (rejected,) = of(CommandRejected, events)
-    assert rejected.command == question.topic
-    assert reason in rejected.reason
+    for rejected, (question, reason) in zip(of(CommandRejected, events), asked, strict=True):
+        assert rejected.command == question.topic
+        assert reason in rejected.reason
     assert of(RunFinished, events)[0].reason == "completed"
 
 

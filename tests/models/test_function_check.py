@@ -144,6 +144,7 @@ def test_layers_in_a_list_are_not_registered(images: Tensor) -> None:
 
 
 @pytest.mark.parametrize("kind", any_models.EVERY, ids=lambda kind: kind.__name__)
+@pytest.mark.sampled(2)
 def test_no_check_changes_a_model(kind: type[nn.Module], images: Tensor) -> None:
     torch.manual_seed(0)
     net = kind(8)

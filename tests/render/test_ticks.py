@@ -39,6 +39,7 @@ def with_a_level(
 
 @pytest.mark.parametrize("name", ["log", "nines", "linear"])
 @pytest.mark.parametrize(("width", "height"), SIZES)
+@pytest.mark.sampled(2)
 def test_a_value_is_drawn_in_the_row_of_its_tick(name: str, width: int, height: int) -> None:
     draw = random.Random(f"{name} {width} {height}")
     scale = Scale(name)
@@ -70,6 +71,7 @@ def test_y_ticks_do_not_touch_and_ascend(name: str) -> None:
 
 @pytest.mark.parametrize("x_max", [0.07, 1.0, 2.0, 3.0, 5.0, 12.0, 25.0, 80.0, 1_240.0, 3e6])
 @pytest.mark.parametrize(("width", "height"), SIZES)
+@pytest.mark.sampled(3)
 def test_data_is_drawn_in_the_column_of_its_tick(x_max: float, width: int, height: int) -> None:
     ticks = read(chart(width, height, x_max=x_max, scale=Scale("linear"))).x_ticks
     assert next(iter(ticks)) == "0"

@@ -7,6 +7,9 @@ import pytest
 from textual import _wait
 from textual.css.stylesheet import Stylesheet
 
+from tui_trainer.protocol.errors import InputError
+from tui_trainer.ui.theming import themes
+
 _PARSED: dict[tuple[Any, ...], Any] = {}
 
 
@@ -22,6 +25,18 @@ def _parse_each_style_once() -> None:
         return _PARSED[key]
 
     Stylesheet._parse_rules = once  # type: ignore[method-assign]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _read_shipped_themes_once() -> None:
+    """Each app reads the themes of the program and checks all of their colors."""
+    scan, shipped = themes._scan, themes.shipped_dir()
+    found, problems = scan(shipped)
+
+    def once(folder: Path) -> tuple[dict[str, themes.LabTheme], dict[str, InputError]]:
+        return scan(folder) if folder != shipped else ({**found}, {**problems})
+
+    themes._scan = once
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -239,6 +239,12 @@ class ModelFirst(MnistTui):
     DEFAULT_MODE = "model"
 
 
+class RunsFirst(MnistTui):
+    """The app, opened at the Runs screen."""
+
+    DEFAULT_MODE = "runs"
+
+
 def window(
     events: Iterable[Event] = (),
     *,

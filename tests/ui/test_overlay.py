@@ -70,6 +70,7 @@ def test_72_runs_have_different_styles_in_roles_that_exist() -> None:
 @pytest.mark.parametrize("metric", list(METRICS))
 @pytest.mark.parametrize("x", ["epoch", "step", "images", "seconds"])
 @pytest.mark.parametrize("smoothing", ["off", "light", "strong"])
+@pytest.mark.sampled(3)
 def test_runs_of_any_kind_are_drawn(metric: str, x: str, smoothing: str) -> None:
     diverged = History.of([started(epochs=3), step(1, loss=float("nan"))])
     runs = overlaid(

@@ -6,7 +6,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Static
 
-from tests.ui.fakes import recording, run_folder, until, wait_for_events, window
+from tests.ui.fakes import RunsFirst, recording, run_folder, until, wait_for_events, window
 from tui_trainer.protocol.events import RecordingStarted, to_json
 from tui_trainer.recording import manage_runs
 from tui_trainer.recording.folder import RunFolder
@@ -51,7 +51,8 @@ def marks(app: MnistTui) -> str:
 
 async def show_runs(pilot: Pilot[None], app: MnistTui) -> RunsScreen:
     """Open the screen, and wait until the folder and the run under the cursor have been read."""
-    await pilot.press("5")
+    if not isinstance(app.screen, RunsScreen):
+        await pilot.press("5")
     await read(pilot, app)
     screen = app.screen
     assert isinstance(screen, RunsScreen)
@@ -105,7 +106,7 @@ async def test_enter_replays_the_chosen_run_while_the_live_one_trains(tmp_path: 
 async def test_enter_on_a_damaged_run_shows_the_error(tmp_path: Path) -> None:
     root = tmp_path / "runs"
     run_folder(root / "bad", FINISHED).events.write_text("{}\n", encoding="utf-8")
-    app, _ = window(PAUSED, runs=root)
+    app, _ = window(PAUSED, kind=RunsFirst, runs=root)
     async with app.run_test(size=(120, 40)) as pilot:
         await wait_for_events(pilot, app, PAUSED)
         await show_runs(pilot, app)
@@ -116,7 +117,7 @@ async def test_enter_on_a_damaged_run_shows_the_error(tmp_path: Path) -> None:
 
 
 async def test_an_empty_list_shows_a_hint_and_fills_when_shown_again(tmp_path: Path) -> None:
-    app, _ = window(PAUSED, runs=tmp_path / "runs")
+    app, _ = window(PAUSED, kind=RunsFirst, runs=tmp_path / "runs")
     async with app.run_test(size=(120, 40)) as pilot:
         await wait_for_events(pilot, app, PAUSED)
         await show_runs(pilot, app)
@@ -145,7 +146,7 @@ async def test_the_run_of_this_window_is_marked(tmp_path: Path) -> None:
 
 async def test_a_narrow_list_drops_columns_and_clips_none(tmp_path: Path) -> None:
     write_runs(tmp_path / "runs")
-    app, _ = window(PAUSED, runs=tmp_path / "runs")
+    app, _ = window(PAUSED, kind=RunsFirst, runs=tmp_path / "runs")
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_for_events(pilot, app, PAUSED)
         await show_runs(pilot, app)
@@ -163,7 +164,7 @@ async def test_a_narrow_list_drops_columns_and_clips_none(tmp_path: Path) -> Non
 
 
 async def test_keys_of_the_run_do_nothing_on_the_list(tmp_path: Path) -> None:
-    app, engine = window(PAUSED, runs=tmp_path / "runs")
+    app, engine = window(PAUSED, kind=RunsFirst, runs=tmp_path / "runs")
     async with app.run_test(size=(120, 40)) as pilot:
         await wait_for_events(pilot, app, PAUSED)
         await pilot.press("5")
@@ -186,7 +187,7 @@ async def drawn(pilot: Pilot[None], app: MnistTui, screen: RunsScreen, *names: s
 
 async def test_marked_runs_and_the_one_under_the_cursor_are_overlaid(tmp_path: Path) -> None:
     write_runs(tmp_path / "runs")
-    app, _ = window(PAUSED, runs=tmp_path / "runs")
+    app, _ = window(PAUSED, kind=RunsFirst, runs=tmp_path / "runs")
     async with app.run_test(size=(120, 40)) as pilot:
         await wait_for_events(pilot, app, PAUSED)
         screen = await show_runs(pilot, app)
@@ -206,7 +207,7 @@ async def test_marked_runs_and_the_one_under_the_cursor_are_overlaid(tmp_path: P
 
 async def test_a_run_of_another_process_grows_on_the_screen(tmp_path: Path) -> None:
     folder = run_folder(tmp_path / "runs" / "growing", PAUSED[:-40], state="running")
-    app, _ = window(PAUSED, runs=tmp_path / "runs")
+    app, _ = window(PAUSED, kind=RunsFirst, runs=tmp_path / "runs")
     async with app.run_test(size=(120, 40)) as pilot:
         await wait_for_events(pilot, app, PAUSED)
         screen = await show_runs(pilot, app)
@@ -231,7 +232,7 @@ async def test_the_live_run_is_drawn_without_reading(tmp_path: Path) -> None:
 
 async def test_the_list_is_filtered_while_a_filter_is_typed(tmp_path: Path) -> None:
     write_runs(tmp_path / "runs")
-    app, _ = window(PAUSED, runs=tmp_path / "runs")
+    app, _ = window(PAUSED, kind=RunsFirst, runs=tmp_path / "runs")
     async with app.run_test(size=(120, 40)) as pilot:
         await wait_for_events(pilot, app, PAUSED)
         screen = await show_runs(pilot, app)
@@ -248,7 +249,7 @@ async def test_the_list_is_filtered_while_a_filter_is_typed(tmp_path: Path) -> N
 
 async def test_sorting_grouping_and_columns(tmp_path: Path) -> None:
     write_runs(tmp_path / "runs")
-    app, _ = window(PAUSED, runs=tmp_path / "runs")
+    app, _ = window(PAUSED, kind=RunsFirst, runs=tmp_path / "runs")
     async with app.run_test(size=(200, 40)) as pilot:
         await wait_for_events(pilot, app, PAUSED)
         screen = await show_runs(pilot, app)
@@ -276,7 +277,7 @@ async def test_a_run_is_renamed_noted_tagged_and_deleted(
     write_runs(root)
     deleted: list[str] = []
     monkeypatch.setattr(manage_runs, "delete", lambda path: deleted.append(path.name))
-    app, _ = window(PAUSED, runs=root)
+    app, _ = window(PAUSED, kind=RunsFirst, runs=root)
     async with app.run_test(size=(160, 40)) as pilot:
         await wait_for_events(pilot, app, PAUSED)
         screen = await show_runs(pilot, app)
@@ -302,7 +303,7 @@ async def test_a_run_is_renamed_noted_tagged_and_deleted(
 async def test_a_run_opens_in_a_separate_window(tmp_path: Path) -> None:
     write_runs(tmp_path / "runs")
     folder = RunFolder(tmp_path / "runs" / COMPLETED)
-    app, _ = window(PAUSED, runs=tmp_path / "runs")
+    app, _ = window(PAUSED, kind=RunsFirst, runs=tmp_path / "runs")
     async with app.run_test(size=(120, 40)) as pilot:
         await wait_for_events(pilot, app, PAUSED)
         screen = await show_runs(pilot, app)
@@ -320,7 +321,7 @@ async def test_a_run_opens_in_a_separate_window(tmp_path: Path) -> None:
 
 async def test_the_lens_replaces_the_curves(tmp_path: Path) -> None:
     write_runs(tmp_path / "runs")
-    app, _ = window(PAUSED, runs=tmp_path / "runs")
+    app, _ = window(PAUSED, kind=RunsFirst, runs=tmp_path / "runs")
     async with app.run_test(size=(120, 40)) as pilot:
         await wait_for_events(pilot, app, PAUSED)
         screen = await show_runs(pilot, app)
@@ -334,7 +335,7 @@ async def test_the_lens_replaces_the_curves(tmp_path: Path) -> None:
 
 async def test_a_small_window_shows_one_panel_at_a_time(tmp_path: Path) -> None:
     write_runs(tmp_path / "runs")
-    app, _ = window(PAUSED, runs=tmp_path / "runs")
+    app, _ = window(PAUSED, kind=RunsFirst, runs=tmp_path / "runs")
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_for_events(pilot, app, PAUSED)
         screen = await show_runs(pilot, app)
@@ -352,7 +353,7 @@ def note(screen: RunsScreen) -> str:
 
 async def test_only_selected_names_have_a_mark(tmp_path: Path) -> None:
     write_runs(tmp_path / "runs")
-    app, _ = window(PAUSED, runs=tmp_path / "runs")
+    app, _ = window(PAUSED, kind=RunsFirst, runs=tmp_path / "runs")
     async with app.run_test(size=(120, 40)) as pilot:
         await wait_for_events(pilot, app, PAUSED)
         await show_runs(pilot, app)

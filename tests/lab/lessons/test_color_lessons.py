@@ -40,6 +40,7 @@ def context_of(run: Run) -> Context:
 
 
 @pytest.mark.parametrize("slug", SLUGS)
+@pytest.mark.sampled(2)
 def test_each_experiment_takes_them(run: Run, slug: str) -> None:
     assert seen(run, slug).blocks
 

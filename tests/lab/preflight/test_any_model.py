@@ -130,7 +130,7 @@ def test_a_bias_before_batch_norm_may_stay_unchanged(data: Data, seed: int) -> N
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             module.reset_parameters()
-    context = check_context_of(data, model, lr=0.01, weight_decay=0.0)
+    context = check_context_of(data, model, plan=FEW_STEPS, lr=0.01, weight_decay=0.0)
 
     assert item(gradient_items, context, "optimizer").severity == "ok"
     assert item(gradient_items, context, "gradients").severity == "ok"

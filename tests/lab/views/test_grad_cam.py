@@ -175,6 +175,7 @@ def captums(context: Context, model: nn.Module, layer: str, class_: int = 3) -> 
 
 
 @pytest.mark.parametrize("name", ["small", "pico", "conv-fc", "era-s6", "pool-late"])
+@pytest.mark.sampled(2)
 def test_zoo_models_match_captum_at_every_convolution(context_of: Contexts, name: str) -> None:
     context = context_of(name)
     model = seeded(context)

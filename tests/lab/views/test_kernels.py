@@ -35,6 +35,7 @@ def moved() -> Context:
 
 
 @pytest.mark.parametrize("model", ["small", "tiny", "mlp", "era-s6"])
+@pytest.mark.sampled(2)
 def test_the_initial_weights_are_those_of_the_seed(model: str) -> None:
     run = session_of(model, seed=7)
     context = open_context(run)
