@@ -35,6 +35,7 @@ from tests.protocol.facts import (
 )
 from tui_trainer.course.topics import TOPICS
 from tui_trainer.findings import RULES, evaluable_rules, with_findings
+from tui_trainer.findings.learning_rates import noise_scale
 from tui_trainer.history.history import History
 from tui_trainer.protocol.events import Event, FindingCleared, FindingRaised, RunStarted
 from tui_trainer.protocol.layers import LayerRow
@@ -48,6 +49,11 @@ GUESSING = 2.302585
 def learning(count: int, loss: float = 0.3, first: int = 1) -> list[Event]:
     """Return steps with a constant loss."""
     return [step(number, loss=loss) for number in range(first, first + count)]
+
+
+def at_rates(*rates: float) -> list[Event]:
+    """Return 15 steps at each learning rate, with a loss of 1."""
+    return [step(number, loss=1.0, lr=rates[number // 15]) for number in range(15 * len(rates))]
 
 
 def probed(**changes: object) -> list[Event]:
@@ -142,6 +148,7 @@ SHRINKING = [
 ]
 SCALED = tuple(layer(f"fc{i}", kind="fully connected", std=0.1) for i in (1, 2))
 UNLEARNED = epochs(3, train_loss=1.0, train_accuracy=0.5)
+STALLED = [*UNLEARNED, sample(30, confusion=even(20, 20)), UNLEARNED[-1]]
 
 LOOP_TWINS = [
     Twins("other_parameters", loops(optimized=0, foreign=8), loops(foreign=2), "error", "0 of"),
@@ -809,9 +816,19 @@ TWINS = [
     ),
     Twins(
         "underfitting",
-        [*learning(30, 1.0), *UNLEARNED, sample(30, confusion=even(20, 20)), UNLEARNED[-1]],
+        [*learning(30, 1.0), *STALLED],
         [*learning(30, 1.0), *UNLEARNED, sample(30, confusion=even(38, 2)), UNLEARNED[-1]],
         "warning",
+    ),
+    *(
+        Twins(
+            "underfitting",
+            [*at_rates(0.1, 0.01), *STALLED],
+            [*at_rates(*rates), *STALLED],
+            "warning",
+            start=started(epochs=20, schedule="one-cycle"),
+        )
+        for rates in ((0.1, 0.1), (0.1, 0.06), (0.01, 0.04))  # at its peak, early, rising
     ),
     Twins(
         "validation_better",
@@ -931,12 +948,23 @@ def test_after_a_knob_change_the_loss_may_rise_for_a_while() -> None:
     assert not [e for e in raised if isinstance(e, FindingRaised) and e.code == "loss_rising"]
 
 
+def test_a_noisier_gradient_is_estimated_from_more_probes() -> None:
+    history = History.of([START])
+    for number in range(1, 33):
+        dot = 0.06 if number % 2 else -0.02  # 0.02 ± 0.04: not significant in the last 8
+        history.apply(update(number, gradient_dot=dot))
+        scale = noise_scale(history)
+        assert (scale is None) == (number < 32)
+    # The squared norm of a batch's gradient is 0.04: half of it is noise.
+    assert scale == pytest.approx(update(1).batch_size)
+
+
 def test_the_evaluable_rules_depend_on_what_was_recorded() -> None:
     history = History()
     assert evaluable_rules(history) == ()
     history.apply(started(val_size=0))
     few = evaluable_rules(history)
-    assert "divergence" in few
+    assert {"divergence", "underfitting", "slowdown"} <= set(few)
     assert "overfitting" not in few
     assert "dead ReLUs" not in few
     history.apply(sample())

@@ -99,6 +99,7 @@ def test_rules_without_their_events_are_listed_with_the_reason() -> None:
     found = diagnose("old", old)
     blind = {rule.label for rule in RULES if rule.on == (SampleProbed,)}
     assert blind <= set(found.not_evaluated) < {rule.label for rule in RULES}
+    assert not {rule.label for rule in RULES if rule.is_for_scripts} & set(found.not_evaluated)
     line = diagnosis_lines(found)[-1]
     assert line.startswith("· not evaluated (recorded without probes and validation images): ")
 

@@ -258,6 +258,7 @@ RULES: tuple[Rule, ...] = (
         EPOCHS,
         "validation at chance level",
         (*_BROKEN, "validation_differs", "train_transform", "bn_momentum"),
+        needs_validation=True,
     ),
     Rule(
         label_counts.labels_noisy,
@@ -285,11 +286,22 @@ RULES: tuple[Rule, ...] = (
         (*_BROKEN, *_CAUSES, "labels_noisy", "not_learning", "dropout_high", "not_shuffled"),
     ),
     # Generalization.
-    Rule(overfitting.overfitting, EPOCHS, "overfitting", _NOT_COMPARABLE),
-    Rule(overfitting.memorizing, EPOCHS, "memorized training images", _NOT_COMPARABLE),
+    Rule(overfitting.overfitting, EPOCHS, "overfitting", _NOT_COMPARABLE, needs_validation=True),
+    Rule(
+        overfitting.memorizing,
+        EPOCHS,
+        "memorized training images",
+        _NOT_COMPARABLE,
+        needs_validation=True,
+    ),
     Rule(overfitting.test_below_validation, TESTS, "test accuracy below validation accuracy"),
-    Rule(overfitting.validation_better, EPOCHS, "validation above training accuracy"),
-    Rule(learning.plateau, EPOCHS, "plateau", ("overfitting", "memorizing")),
+    Rule(
+        overfitting.validation_better,
+        EPOCHS,
+        "validation above training accuracy",
+        needs_validation=True,
+    ),
+    Rule(learning.plateau, EPOCHS, "plateau", ("overfitting", "memorizing"), needs_validation=True),
     Rule(
         learning_rates.batch_size_fit,
         UPDATES,

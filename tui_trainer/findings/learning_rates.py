@@ -330,8 +330,9 @@ def loss_rising(history: History) -> FindingRaised | None:
     )
 
 
-NOISE_PROBES = 8
-"""The number of sampled updates that the gradient noise is estimated from."""
+NOISE_PROBES = (8, 16, 32)
+"""The numbers of sampled updates that the gradient noise is estimated from: later in a training
+there is more noise, and a signal is only significant in more of them."""
 
 FAR = 10.0
 """The factor from the gradient noise scale beyond which a batch size is large, or small."""
@@ -345,15 +346,16 @@ def noise_scale(history: History) -> float | None:
     1812.06162, 2018. Both are estimated from the gradients of two consecutive batches: their dot
     product estimates ‖G‖², the mean of their squared norms ‖G‖² plus the noise.
     """
-    updates = [
-        update
-        for update in recent_updates(history, NOISE_PROBES)
-        if update.gradient_dot is not None
-    ]
-    if len(updates) < NOISE_PROBES // 2:
+    estimates = (_noise_scale(recent_updates(history, count)) for count in NOISE_PROBES)
+    return next((found for found in estimates if found is not None), None)
+
+
+def _noise_scale(updates: Sequence[UpdateProbed]) -> float | None:
+    known = [update for update in updates if update.gradient_dot is not None]
+    if len(known) < NOISE_PROBES[0] // 2:
         return None
     signals, noises = [], []
-    for update in updates:
+    for update in known:
         signal = update.gradient_dot or 0.0
         previous = update.previous_gradient_norm or 0.0
         square = (update.gradient_norm * update.gradient_norm + previous * previous) / 2
@@ -386,7 +388,7 @@ def batch_size_fit(history: History) -> FindingRaised | None:
         "batch_size_fit",
         title=title,
         evidence=f"batch size {size}; gradient noise scale about {scale:,.0f} images",
-        step=recent_updates(history, NOISE_PROBES)[0].step,
+        step=recent_updates(history, NOISE_PROBES[0])[0].step,
         cause=cause,
     )
 

@@ -46,6 +46,12 @@ EARLY_STEPS = 100
 HIGH_LR_SHARE = 0.3
 """The share of the base learning rate above which the schedule lets the model learn."""
 
+NO_DECAY = ("constant", "script")
+"""The schedules that never lower the learning rate: that of a script without a scheduler, too."""
+
+DECAYED_LR = 0.5
+"""The share of the base learning rate below which a schedule has lowered it."""
+
 NOT_LEARNED = 0.5
 """The share of random guessing's loss above which little has been learned: small signals, gradients
 and updates only matter there."""
@@ -64,23 +70,30 @@ class Rule:
         label: What it finds, in a few words.
         yields_to: The codes of findings that explain this one: while one of them is raised as a
             warning or an error, this one is not.
+        needs_validation: Whether it reads what an epoch has measured on validation images.
     """
 
     evaluate: RuleFunction
     on: tuple[type[Event], ...]
     label: str
     yields_to: tuple[str, ...] = ()
+    needs_validation: bool = False
 
     @property
     def code(self) -> str:
         """The code of its findings."""
         return self.evaluate.__name__
 
+    @property
+    def is_for_scripts(self) -> bool:
+        """Whether it checks a training loop: the engine's own has no such errors."""
+        return self.on[0] is LoopProbed
+
     def can_evaluate(self, history: History) -> bool:
         """Whether the run records what the rule reads; a zoo model needs no model probe."""
         if history.started is None:
             return False
-        if self.on[0] is LoopProbed:
+        if self.is_for_scripts:
             return bool(history.loops)
         if StepDone in self.on:
             return True
@@ -90,7 +103,7 @@ class Rule:
             SampleProbed: history.samples,
             LoopProbed: history.loops,
             ModelProbed: history.model_probe or history.started.model in MODELS,
-            EpochDone: history.started.val_size,
+            EpochDone: history.started.val_size or not self.needs_validation,
             TestEvaluated: history.tests or history.started.val_size,
         }
         return any(available[kind] for kind in self.on if kind in available)
@@ -189,6 +202,19 @@ def images_at_high_lr(history: History) -> float:
     )
     first, size = next(large, None), history.started.train_size if history.started else 0
     return 0.0 if first is None else images_seen(history) - first * size
+
+
+def awaits_decay(history: History) -> bool:
+    """Whether the schedule is still to lower the learning rate: not to half of its base rate yet.
+
+    In the last epoch nothing is to come. Nobody knows what a script without a scheduler will do.
+    """
+    started, now = history.started, history.last_step
+    if started is None or now is None or started.schedule in NO_DECAY:
+        return False
+    half = DECAYED_LR * history.settings["base_lr"]
+    has_decayed = now.lr < half <= max(history.lr.high, default=now.lr)
+    return not has_decayed and now.epoch < (history.knob("epochs") or started.epochs)
 
 
 def accuracy_on(sample: SampleProbed) -> str:

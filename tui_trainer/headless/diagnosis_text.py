@@ -28,7 +28,7 @@ class RunDiagnosis:
         history: The state of the run after its last event.
         active: The findings active at the end, most severe first.
         timeline: The cleared findings, in the order in which they were raised.
-        not_evaluated: The rules whose events were not recorded.
+        not_evaluated: The rules whose events were not recorded; those for scripts only of scripts.
     """
 
     name: str
@@ -50,7 +50,11 @@ def diagnose(name: str, events: Iterable[Event]) -> RunDiagnosis:
         raise InputError(f"{name}: nothing to diagnose: no batch was trained")
     resolved = sorted(history.past_findings, key=lambda episode: episode.step)
     seen = set(evaluable_rules(history))
-    not_evaluated = tuple(rule.label for rule in RULES if rule.label not in seen)
+    not_evaluated = tuple(
+        rule.label
+        for rule in RULES
+        if rule.label not in seen and (history.started.script or not rule.is_for_scripts)
+    )
     return RunDiagnosis(
         name, history.started, history, tuple(history.episodes), tuple(resolved), not_evaluated
     )
