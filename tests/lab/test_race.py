@@ -218,7 +218,7 @@ def test_the_arm_of_the_current_setting_is_the_run_itself(config: RunConfig) -> 
         ("dropout", 2, lambda run: SetDropout(round((run.dropout or 0) + 0.1, 2))),
     ],
 )
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_an_arm_is_the_run_whose_knob_was_set_here(
     config: RunConfig, setting: str, arm: int, command: Callable[[Run], Knob]
 ) -> None:

@@ -191,6 +191,7 @@ def test_picture_of_a_suggestion(snap_compare: SnapCompare, size: tuple[int, int
     assert snap_compare(app, terminal_size=size, run_before=before)
 
 
+@pytest.mark.slow
 def test_picture_of_seeds_that_disagree(snap_compare: SnapCompare) -> None:
     app, _ = window(MID_RUN, views=doubtful)
 

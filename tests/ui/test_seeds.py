@@ -196,6 +196,7 @@ def test_picture_of_the_results(
     assert snap_compare(app, terminal_size=size, run_before=before)
 
 
+@pytest.mark.slow
 def test_picture_of_a_run_in_front_of_finished_seeds(
     snap_compare: SnapCompare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -132,7 +132,7 @@ def test_small_views(snap_compare: SnapCompare, view: str) -> None:
 @pytest.mark.parametrize(
     "theme",
     [
-        pytest.param(theme, marks=[] if theme in ("daylight", "contrast") else [pytest.mark.slow])
+        pytest.param(theme, marks=[] if theme == "daylight" else [pytest.mark.slow])
         for theme in THEMES
     ],
 )
@@ -157,6 +157,7 @@ def test_findings(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
     snapshot(snap_compare, found.mid_run(*found.ALL), *keys, size=size, config=ERA)
 
 
+@pytest.mark.slow
 def test_a_finding_chosen_and_one_snoozed(snap_compare: SnapCompare) -> None:
     snapshot(snap_compare, found.mid_run(*found.ALL), "z", "down", "down", config=ERA)
 
@@ -200,6 +201,7 @@ def test_quit_question(snap_compare: SnapCompare) -> None:
     snapshot(snap_compare, MID_RUN, "q", config=ERA)
 
 
+@pytest.mark.slow
 def test_help(snap_compare: SnapCompare) -> None:
     snapshot(snap_compare, MID_RUN, "question_mark", size=(120, 192), config=ERA)
 
@@ -332,10 +334,12 @@ def test_model_small_views(snap_compare: SnapCompare, view: str) -> None:
     snapshot(snap_compare, MODEL, *TO_CONV4, *keys, kind=ModelFirst, size=SMALL)
 
 
+@pytest.mark.slow
 def test_model_in_a_light_theme(snap_compare: SnapCompare) -> None:
     snapshot(snap_compare, MODEL, *TO_CONV4, kind=ModelFirst, theme="daylight")
 
 
+@pytest.mark.slow
 def test_model_folded(snap_compare: SnapCompare) -> None:
     snapshot(snap_compare, MODEL, "z", "tab", "tab", kind=ModelFirst)
 

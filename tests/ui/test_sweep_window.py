@@ -317,11 +317,13 @@ def test_picture_of_a_sweep(
 
 
 @pytest.mark.parametrize("view", ["parallel", "curves", "advice"])
+@pytest.mark.sampled(2)
 def test_small_pictures(snap_compare: SnapCompare, view: str, with_some_runs: SweepState) -> None:
     keys = ["v"] * ("parallel", "curves", "advice").index(view) + ["v"]
     snapshot(snap_compare, with_some_runs, SMALL, *keys)
 
 
+@pytest.mark.slow
 @EVERY_SIZE
 def test_picture_of_ten_settings_and_a_thousand_trials(
     snap_compare: SnapCompare, size: tuple[int, int]

@@ -33,7 +33,7 @@ def made(kind: type[nn.Module]) -> nn.Module:
 
 
 @pytest.mark.parametrize("kind", models.EVERY, ids=lambda kind: kind.__name__)
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 def test_no_item_changes_the_model(data: Data, kind: type[nn.Module]) -> None:
     context = check_context_of(data, made(kind), plan=SHORT)
     before = {name: tensor.clone() for name, tensor in state_tensors(context.model).items()}

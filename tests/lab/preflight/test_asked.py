@@ -111,6 +111,7 @@ def test_two_checks_are_equal_and_keep_weights_rng_states_and_the_test_set(tiny:
     assert run.data.test.evaluations == 0
 
 
+@pytest.mark.slow
 def test_a_check_does_not_change_the_run(tiny: Path) -> None:
     config = tiny_config(tiny, model="squeeze-dropout", augment="light")
     asked = run(config, ScriptedInbox({3: [CHECK]}))
