@@ -5,12 +5,15 @@ from typing import Any
 
 import pytest
 from textual import _wait
+from textual.app import App
 from textual.css.stylesheet import Stylesheet
+from textual.screen import Screen
 
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.ui.theming import themes
 
 _PARSED: dict[tuple[Any, ...], Any] = {}
+_REFRESH = Screen._compositor_refresh
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -37,6 +40,36 @@ def _read_shipped_themes_once() -> None:
         return scan(folder) if folder != shipped else ({**found}, {**problems})
 
     themes._scan = once
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _draw_the_last_frame() -> None:
+    """Nobody sees the frames of a window without a terminal, which take a quarter of its time.
+
+    Each window draws itself once, at its end.
+    """
+    shutdown = App._shutdown
+
+    def skip(self: Screen[Any]) -> None:
+        if self is not self.app.screen or not self.app.is_headless or self.app.is_inline:
+            _REFRESH(self)
+            return
+        self._dirty_widgets.clear()
+        self.app._update_mouse_over(self)
+
+    async def draw(self: App[Any]) -> None:
+        if self._running and self.is_headless and self._screen_stack:
+            self.screen._compositor.render_full_update()
+        await shutdown(self)
+
+    Screen._compositor_refresh = skip  # type: ignore[method-assign]
+    App._shutdown = draw  # type: ignore[method-assign]
+
+
+@pytest.fixture
+def every_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw all frames: for what a frame itself sends to the terminal."""
+    monkeypatch.setattr(Screen, "_compositor_refresh", _REFRESH)
 
 
 @pytest.fixture(autouse=True, scope="session")

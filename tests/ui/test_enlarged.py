@@ -181,6 +181,7 @@ async def test_sixels_are_written_if_the_terminal_supports_them() -> None:
         assert size in raw
 
 
+@pytest.mark.usefixtures("every_frame")
 async def test_kitty_receives_a_picture_once_and_releases_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
