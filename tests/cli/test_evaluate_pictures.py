@@ -36,10 +36,28 @@ class Net(nn.Module):
 '''
 
 
+FEW_LAYERS = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, image_size, classes):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 4, 5, stride=2)
+        self.pool = nn.AdaptiveAvgPool2d(4)
+        self.logits = nn.Linear(64, classes)
+
+    def forward(self, x):
+        return self.logits(self.pool(self.conv1(x).relu()).flatten(1))
+"""
+"""Each layer has five pictures."""
+
+
 @pytest.fixture(scope="module")
 def once(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     data = write_dataset(tmp_path_factory.mktemp("data"), train=200, gzip=False)
-    return train(tmp_path_factory.mktemp("once"), "--model", "tiny", "--data-dir", data)
+    here = tmp_path_factory.mktemp("once")
+    (here / "net.py").write_text(FEW_LAYERS)
+    return train(here, "--model", here / "net.py:Net", "--data-dir", data)
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Cli, Refused
+from tests.cli.conftest import Cli, Refused, main_in
+from tests.data.idx_files import write_dataset
 from tests.test_import_hygiene import HEAVY, loaded_by
 from tests.training import prepare
 from tui_trainer.course.lesson import SLUGS, lesson
@@ -49,6 +50,17 @@ class Net(nn.Module):
 """
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on few images: all of MNIST takes half a second to read and compare."""
+    here = tmp_path_factory.mktemp("kept")
+    write_dataset(here / "digits", train=400, gzip=False)
+    words = ("--train-size", 300, "--val-size", 60, "--epochs", 1, "--batch-size", 50)
+    more = ("--data-dir", "digits", "--threads", 1, "--out", "kept")
+    assert main_in(here, "--no-ui", "--model", "tiny", *words, *more) == 0
+    return here / "kept"
+
+
 def test_without_a_topic_all_are_listed(run: Cli) -> None:
     code, out, err = run("learn")
 
@@ -72,13 +84,10 @@ def test_a_lesson_is_shown_on_an_untrained_model(run: Cli) -> None:
     assert all(line.isprintable() for line in out.splitlines())
 
 
-def test_a_lesson_is_shown_on_a_recorded_run(run: Cli) -> None:
-    train = ("--train-size", 300, "--val-size", 60, "--epochs", 1, "--batch-size", 50)
-    code, _, err = run("--no-ui", "--model", "tiny", "--threads", 1, *train, "--out", "kept")
-    assert code == 0, err
-    before = {path: path.read_bytes() for path in Path("kept").rglob("*") if path.is_file()}
-    code, out, err = run("learn", "softmax", "--run", "kept")
-    after = {path: path.read_bytes() for path in Path("kept").rglob("*") if path.is_file()}
+def test_a_lesson_is_shown_on_a_recorded_run(run: Cli, kept: Path) -> None:
+    before = {path: path.read_bytes() for path in kept.rglob("*") if path.is_file()}
+    code, out, err = run("learn", "softmax", "--run", kept)
+    after = {path: path.read_bytes() for path in kept.rglob("*") if path.is_file()}
 
     assert (code, err) == (0, "")
     assert "Shown on run kept (tiny, 4,714 parameters), step 6." in out
@@ -154,9 +163,9 @@ def test_unusable_input_is_one_line(
     ],
 )
 def test_choices_that_cannot_be_made_name_those_that_can(
-    data_refused: Refused, setting: str, words: str
+    data_refused: Refused, kept: Path, setting: str, words: str
 ) -> None:
-    assert words in data_refused("learn", "softmax", "--model", "mlp", "--set", setting)
+    assert words in data_refused("learn", "softmax", "--run", kept, "--set", setting)
 
 
 # --- the table of iterations

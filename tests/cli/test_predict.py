@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.cli.conftest import Cli, Refused
+from tests.data.idx_files import write_dataset
 from tests.data.strokes import GLYPHS, painted
 from tests.test_import_hygiene import HEAVY, loaded_by
 from tui_trainer import cli
@@ -25,7 +26,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     folder = tmp_path_factory.mktemp("lab")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        arguments = (*BRIEF, "--model", "tiny", "--out", "runs/mine")
+        data = write_dataset(folder / "digits", train=400, gzip=False)
+        arguments = (*BRIEF, "--model", "tiny", "--data-dir", data, "--out", "runs/mine")
         patch.setattr(sys, "argv", ["mnist-tui", *map(str, arguments)])
         with pytest.raises(SystemExit) as caught:
             cli.main()

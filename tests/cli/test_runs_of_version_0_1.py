@@ -48,10 +48,8 @@ def test_they_are_diagnosed(run: Cli, runs: Path, name: str) -> None:
     assert "no active findings" in out
 
 
-LONG = [pytest.param(name, marks=pytest.mark.slow) for name in ("finished", "steered")]
-
-
-@pytest.mark.parametrize("name", [*LONG, "killed"])
+@pytest.mark.slow  # by default, that with schema 2 is replayed
+@pytest.mark.parametrize("name", NAMES)
 def test_trained_again_they_meet_the_same_losses(run: Cli, runs: Path, name: str) -> None:
     code, out, err = run("replay", "--no-ui", "--json", runs / name)
     # Another processor may round otherwise, and end with other bits: that is exit code 8.
@@ -66,7 +64,7 @@ def test_trained_again_they_meet_the_same_losses(run: Cli, runs: Path, name: str
         assert math.isclose(new["loss"], old["loss"], rel_tol=0.05)
 
 
-@pytest.mark.parametrize("name", [LONG[0], "killed"])
+@pytest.mark.parametrize("name", [pytest.param("finished", marks=pytest.mark.slow), "killed"])
 def test_they_are_resumed(run: Cli, runs: Path, name: str) -> None:
     done = len(recorded(name, "EpochDone"))
     options = ("--no-ui", "--json", "--epochs", done + 1, "--threads", 1)
