@@ -151,7 +151,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @forked
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("options", "size"),
     [

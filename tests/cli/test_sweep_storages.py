@@ -88,6 +88,7 @@ def test_a_damaged_journal_is_one_line(run: Cli, sweep: Path, text: str) -> None
     assert "study.log" in refused(run, "--resume", sweep)
 
 
+@pytest.mark.slow
 def test_real_databases_that_cannot_be_used(run: Cli, tmp_path: Path) -> None:
     if why := why_unavailable():
         pytest.skip(why)

@@ -79,6 +79,7 @@ def test_a_listener_that_fails_leaves_a_run_that_can_be_resumed(
     assert_same(path, whole)
 
 
+@pytest.mark.slow
 def test_a_listener_that_fails_twice_in_a_row(
     config: RunConfig, whole: Left, tmp_path: Path
 ) -> None:
