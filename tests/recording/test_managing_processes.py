@@ -93,7 +93,6 @@ def refusals_are_one_line() -> Iterator[None]:
             raise AssertionError from error
 
 
-@pytest.mark.slow
 def test_every_run_and_every_tag_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = Place(tmp_path)
     trash = ModuleType("send2trash")
