@@ -147,6 +147,7 @@ SHRINKING = [
     for n in (5, 10, 20, 40)
 ]
 SCALED = tuple(layer(f"fc{i}", kind="fully connected", std=0.1) for i in (1, 2))
+SPEEDS = tuple(enumerate((3_000, 3_000, 3_000, 2_900, 900, 900, 900, 300, 300), 1))
 UNLEARNED = epochs(3, train_loss=1.0, train_accuracy=0.5)
 STALLED = [*UNLEARNED, sample(30, confusion=even(20, 20)), UNLEARNED[-1]]
 
@@ -855,6 +856,13 @@ TWINS = [
         [epoch_done(n, seconds=60.0, images_per_second=3_000.0 / n) for n in range(1, 5)],
         [epoch_done(n, seconds=1.0, images_per_second=3_000.0 / n) for n in range(1, 5)],
         "note",
+    ),
+    Twins(
+        "slower",
+        [epoch_done(n, seconds=60.0, images_per_second=v) for n, v in SPEEDS],
+        [epoch_done(n, seconds=60.0, images_per_second=v) for n, v in SPEEDS[:-2]],
+        "note",
+        start=started(epochs=20, resize_until=0.16, resize_to=14),  # in the first 3.2 epochs
     ),
     Twins(
         "input_bound",

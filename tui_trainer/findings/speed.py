@@ -28,10 +28,18 @@ SHORT = 0.1
 
 
 def slower(history: History) -> FindingRaised | None:
-    """Note that the last two epochs ran at less than half of the best speed so far."""
-    epochs, started = history.epochs, history.started
+    """Note that the last two epochs ran at less than half of the best speed on images so large.
+
+    Images of the full size take longer than the smaller ones of progressive resizing.
+    """
+    started, now = history.started, history.last_epoch
+    if started is None or now is None:
+        return None
+    smaller = started.resize_until * started.epochs
+    is_whole = now.epoch - 1 >= smaller
+    epochs = [e for e in history.epochs if (e.epoch - 1 >= smaller) == is_whole]
     recent = epochs[-2:]
-    if started is None or len(epochs) < 3 or min(e.seconds for e in recent) < LONG_ENOUGH:
+    if len(epochs) < 3 or min(e.seconds for e in recent) < LONG_ENOUGH:
         return None
     if changed_since(history, 1):
         return None
