@@ -214,7 +214,7 @@ def awaits_decay(history: History) -> bool:
         return False
     half = DECAYED_LR * history.settings["base_lr"]
     has_decayed = now.lr < half <= max(history.lr.high, default=now.lr)
-    return not has_decayed and now.epoch < (history.knob("epochs") or started.epochs)
+    return not has_decayed and now.epoch < started.epochs
 
 
 def accuracy_on(sample: SampleProbed) -> str:

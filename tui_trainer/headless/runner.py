@@ -68,7 +68,7 @@ def run_headless(
             interruptible(
                 inbox,
                 lambda why: console.print(_stopping(report.run, why)),
-                lambda: not _is_preparing(report.run),
+                lambda: report.run.has_begun,
             ),
             closing(events),
         ):
@@ -83,7 +83,7 @@ def run_headless(
             return _output_failed(output_error, console)
         return _exit_code(report.run, target, debug, console)
     except ImmediateExit as left:
-        if report.run.finished is None and not _is_preparing(report.run):
+        if report.run.finished is None and report.run.has_begun:
             console.print("exited at once, without a report")
         return left.code
     except InputError as error:
@@ -98,16 +98,11 @@ def run_headless(
         console.clear()
 
 
-def _is_preparing(run: RunState) -> bool:
-    """Whether nothing has been trained yet that is worth an end in order."""
-    return run.state == "preparing"
-
-
 def _stopping(run: RunState, why: str) -> str:
     """Return what the first signal does: after the end of the run, it ends the wait for a hook."""
     if run.finished is not None:
         return f"{why}: no longer waiting for the command of --on-end"
-    if _is_preparing(run):
+    if not run.has_begun:
         return f"{why} before the training began"
     return f"{why}: finishing this batch; press Ctrl+C again to exit at once"
 

@@ -364,6 +364,11 @@ class RunState:
         return min(1.0, self.epochs_at(self.last_step.images) / self.started.epochs)
 
     @property
+    def has_begun(self) -> bool:
+        """Whether the training has begun; before, there is nothing to save."""
+        return self.state != "preparing"
+
+    @property
     def last_epoch(self) -> EpochDone | None:
         """The last completed epoch."""
         return self.epochs[-1] if self.epochs else None

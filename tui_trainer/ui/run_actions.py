@@ -192,7 +192,7 @@ class RunActions(BaseApp):
             self.exit()
         elif not isinstance(self.screen, ConfirmScreen):
             question = ConfirmScreen(
-                "Quit during training?" if self.live_run.has_begun else "Quit?",
+                "Quit during training?" if self.live_run.history.has_begun else "Quit?",
                 self.quit_consequence,
                 "quit",
                 other="leave it training" if self.can_leave_training else "",
@@ -210,7 +210,7 @@ class RunActions(BaseApp):
     def quit_consequence(self) -> str:
         """What quitting does to the run."""
         history = self.live_run.history
-        if not self.live_run.has_begun:
+        if not history.has_begun:
             return "The training has not begun: nothing is lost."
         if history.folder is None:
             return "The run ends now, and nothing of it is saved."

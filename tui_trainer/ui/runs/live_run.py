@@ -155,11 +155,6 @@ class LiveRun:
         return self.is_alive and not self.history.is_over
 
     @property
-    def has_begun(self) -> bool:
-        """Whether the training has begun; before, there is nothing to save."""
-        return self.history.state != "preparing"
-
-    @property
     def is_paused(self) -> bool:
         """Whether the engine waits between two batches."""
         return self.history.state == "paused"
@@ -224,7 +219,7 @@ class LiveRun:
 
     def end(self, timeout: float = 5.0, reason: str = "stopped") -> bool:
         """Stop without a test evaluation, and wait; return whether the thread has ended."""
-        if not self.has_begun:
+        if not self.history.has_begun:
             self.bridge.leave()
         self.send(commands.Stop(reason=reason, test=False))
         return self.bridge.join(timeout)
