@@ -30,8 +30,8 @@ BY_DEFAULT = {
 # Hundreds of processes import the same modules: they compile them once.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
-# Each process of the tests has a core; threads of several that wait for one another burn time.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+# One thread: no pool of threads survives a fork, and two that wait for one another burn time.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 MNIST = Path(idx_file.__file__).parents[1] / "datasets" / "mnist"
 
@@ -92,3 +92,11 @@ def _signals() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Restore one thread after a test that sets others."""
+    yield
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -468,14 +467,6 @@ def test_a_variant_is_a_separate_dataset(tmp_path: Path) -> None:
 def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with 300 training images of 8×8 pixels."""
     return write_dataset(tmp_path_factory.mktemp("small"), size=8, train=330, test=40)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,14 +27,6 @@ from tui_trainer.protocol.events import EpochDone, RunStarted
 def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with 300 training images of 8×8 pixels."""
     return write_dataset(tmp_path_factory.mktemp("small"), size=8, train=330, test=40)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def _begun(case: Case, sabotage: Sabotage, folder: Path, epochs: int = 0) -> Run:

@@ -14,15 +14,6 @@ from tests.border.images import write_digits, write_idx
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """No thread pool outlives a fork, and no test is about speed."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(autouse=True)
 def _defaults() -> Iterator[None]:
     """Restore defaults, so that a model that changes the process fails only its own test."""
     streams = sys.stdout, sys.stderr

@@ -5,12 +5,11 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
 
 from tests.faults.forks import run_code
 from tui_trainer import cli
@@ -20,15 +19,6 @@ from tui_trainer.protocol.config_file import compose, parse_config
 Cli = Callable[..., tuple[int, str, str]]
 Refused = Callable[..., str]
 Printed = Callable[..., RunConfig]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """One thread is faster here than two, and no thread pool outlives a fork."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(autouse=True)

@@ -1,24 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests.data.idx_files import write_dataset
 from tui_trainer.data.idx import RawDataset, read_folder
 
 MNIST = Path(__file__).parents[2] / "tui_trainer" / "datasets" / "mnist"
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """One thread: two cores that wait for each other are slower, and no test measures speed."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

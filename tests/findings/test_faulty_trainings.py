@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from tests.benchmarks.findings.public.faults import COMMON, MODELS
 from tests.cli.conftest import run as run
@@ -98,14 +97,6 @@ FAULTY = (
         images=1_300,
     ),
 )
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Any:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def settings_of(row: Row, seed: int, **more: object) -> dict[str, Any]:

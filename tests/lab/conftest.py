@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from tests.engine.conftest import _one_thread, mnist, tiny
+from tests.engine.conftest import mnist, tiny
 from tests.protocol.questions import ask_lesson
 from tests.training import prepare
 from tui_trainer.engine.checkpoint_store import CheckpointStore
@@ -18,7 +18,7 @@ from tui_trainer.lab.context import Context
 from tui_trainer.protocol.commands import Inbox
 from tui_trainer.protocol.config import RunConfig
 
-__all__ = ["_one_thread", "mnist", "tiny"]
+__all__ = ["mnist", "tiny"]
 
 Contexts = Callable[[str], Context]
 

@@ -1,5 +1,5 @@
 from __future__ import annotations
 
-from tests.engine.conftest import _one_thread, mnist, tiny
+from tests.engine.conftest import mnist, tiny
 
-__all__ = ["_one_thread", "mnist", "tiny"]
+__all__ = ["mnist", "tiny"]

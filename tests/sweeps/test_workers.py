@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests.data.idx_files import write_dataset
 from tests.faults.forked_programs import FORKING, ForkedProgram
@@ -39,15 +37,6 @@ from tui_trainer.sweeps.worker import Worker
 pytestmark = pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs POSIX processes")
 
 EPOCHS, TRIALS = 16, 4
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """A thread pool does not survive a fork."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from textual.app import App
 from textual.css.stylesheet import Stylesheet
 from textual.screen import Screen
 
+from tui_trainer.protocol.commands import Command, Inbox, Stop
 from tui_trainer.protocol.errors import InputError
 from tui_trainer.ui.theming import themes
 
@@ -76,6 +78,23 @@ def every_frame(monkeypatch: pytest.MonkeyPatch) -> None:
 def _wait_less_for_idle() -> None:
     """Pilot sleeps after each key until the app is idle: 10 ms of it are enough, not 20."""
     _wait.SLEEP_GRANULARITY, _wait.SLEEP_IDLE = 0.01, 0.0005
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """End the engines of windows that a test leaves open: a waiting thread keeps its window."""
+    inboxes: list[Inbox] = []
+    make = Inbox.__init__
+
+    def made(inbox: Inbox, *commands: Command) -> None:
+        make(inbox, *commands)
+        inboxes.append(inbox)
+
+    monkeypatch.setattr(Inbox, "__init__", made)
+    yield
+    for inbox in inboxes:
+        inbox.send(Stop())
+        inbox.send(Stop())  # After the end of a run, its engine answers until it is stopped again.
 
 
 @pytest.fixture(autouse=True)

@@ -45,6 +45,7 @@ from tui_trainer.ui.widgets.exhibit_panel import ExhibitPanel
 from tui_trainer.ui.widgets.lesson_panel import LessonList, LessonPanel
 from tui_trainer.ui.widgets.number_line import NumberLine
 from tui_trainer.ui.widgets.review_panel import ReviewPanel
+from tui_trainer.ui.widgets.tour_panel import TourPanel
 
 MODEL = recording("network")
 STARTED = next(event for event in MODEL if isinstance(event, RunStarted))
@@ -375,6 +376,8 @@ async def test_steps_paint_nothing_here_and_an_epoch_asks_again(
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await show(pilot, app)
         await pilot.press("g")
+        await until(pilot, lambda app: any(app.screen.query_one(TourPanel)._strips), app)
+        await pilot.pause()
         for widget in [*screen.walk_children(), screen]:
             monkeypatch.setattr(widget, "refresh", spy(widget.refresh))
         steps = tuple(event for event in MODEL if isinstance(event, StepDone))

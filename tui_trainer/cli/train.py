@@ -50,7 +50,7 @@ def new_run(
     version: Annotated[bool, option("Print the version", "--version")] = False,
     **settings: Any,
 ) -> None:
-    """Train small convolutional networks on MNIST, and adjust the training live.
+    """Train small convolutional networks on images, and adjust the training live.
 
     Without --no-ui a window opens; press ? there for its keys. One training in N processes:
     torchrun --nproc-per-node N -m tui_trainer --no-ui.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tui_trainer.protocol.layers import BUDGET, LayerRow, Stage, stages
 from tui_trainer.text import fmt
 from tui_trainer.text.fmt import Cell
-from tui_trainer.text.lines import Lines
+from tui_trainer.text.lines import Lines, padded
 from tui_trainer.ui.widgets.panel import TextPanel
 
 
@@ -36,15 +36,23 @@ def layer_table(rows: list[Stage], budget: int, width: int) -> Lines:
     """Return the table in ``width`` columns; a narrow one omits the least important parts."""
     heads = ("layer", "kernel", "output")
     texts = [(row.name, row.what, row.shape_text) for row in rows]
-    names, whats, shapes = (max(map(len, column)) for column in zip(heads, *texts, strict=True))
-    room = width - names - whats - shapes - 10 - 3 * 2 - 2
+    names, whats, shapes = (
+        max(map(fmt.columns, column)) for column in zip(heads, *texts, strict=True)
+    )
+    # Sizes and parameters are whole in any panel: the kernels yield first, then the names.
+    left = width - shapes - 10 - 2 * 2
+    names = min(names, max(left, 5))
+    whats = min(whats, left - names - 2)
+    has_kernels = whats >= len("conv 3×3")
+    room = left - names - (whats + 2 if has_kernels else 0) - 2
     # A narrow table has only the bar, a wider one also its figure.
     has_figure = room >= 15
     bar_width = max(0, min(30, room - 7 if has_figure else room))
+    kernel = f"{'kernel':<{whats}}  " if has_kernels else ""
     header = (
-        f"{'layer':<{names}}  {'kernel':<{whats}}  {'output':>{shapes}}  ",
+        f"{'layer':<{names}}  {kernel}{'output':>{shapes}}  ",
         "parameters",
-        f"  {_share_title(budget, bar_width)}",
+        f"  {_share_title(budget, bar_width)}" if bar_width >= 4 else "",
     )
     lines = [[Cell(title, style="muted") for title in header]]
     for row in rows:
@@ -52,11 +60,11 @@ def layer_table(rows: list[Stage], budget: int, width: int) -> Lines:
         bar = fmt.share_bar(share, bar_width) if bar_width >= 4 else ""
         lines.append(
             [
-                Cell(f"{row.name:<{names}}  "),
-                Cell(f"{row.what:<{whats}}  ", style="muted"),
+                Cell(f"{padded(row.name, names)}  "),
+                Cell(f"{padded(row.what, whats)}  " if has_kernels else "", style="muted"),
                 Cell(f"{row.shape_text:>{shapes}}  "),
                 Cell(f"{fmt.count(row.parameters) if row.parameters else '·':>10}"),
-                Cell(f"  {bar}", style="train"),
+                Cell(f"  {bar}" if bar else "", style="train"),
                 Cell(
                     f"{100 * share:5.1f} %" if has_figure and row.parameters else "", style="muted"
                 ),

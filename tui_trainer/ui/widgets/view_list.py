@@ -33,7 +33,7 @@ class ViewList(ChoiceList):
                 group = view.group
                 lines += [*([[]] if lines else []), [Cell(group, style="title bold")]]
             if place != self._place:
-                lines.append([Cell(f"  {view.title}")])
+                lines += paragraph(view.title, "", width, indent=2, hanging=2)
                 continue
             first = len(lines)
             lines.append([Cell("▸ ", style="title"), Cell(view.title, style="title bold")])

@@ -1,0 +1,47 @@
+"""The layer table at any width."""
+
+from __future__ import annotations
+
+import pytest
+
+from tui_trainer.protocol.layers import LayerRow, stages
+from tui_trainer.text.fmt import columns
+from tui_trainer.text.lines import plain
+from tui_trainer.ui.widgets.layers_panel import layer_table
+
+
+def _row(name: str, kind: str, kernel: str, side: int, channels: int, parameters: int) -> LayerRow:
+    shape = (side, side, channels)
+    return LayerRow(name=name, kind=kind, kernel=kernel, output_shape=shape, parameters=parameters)
+
+
+ROWS = stages(
+    (
+        _row("conv1", "conv", "3×3", 32, 16, 432),
+        _row("pool1", "max pool", "2×2", 16, 16, 0),
+        _row("block1.conv1", "conv", "3×3", 16, 32, 4_608),
+        _row("層層層.conv2", "conv", "3×3", 16, 32, 9_216),
+    )
+)
+
+
+@pytest.mark.parametrize("width", [100, 62, 50, 47, 44, 40, 36, 30, 28])
+def test_each_layer_is_one_line_with_its_size_and_parameters(width: int) -> None:
+    lines = plain(layer_table(ROWS, 20_000, width))
+
+    assert len(lines) == len(ROWS) + 1
+    assert max(map(columns, lines)) <= width
+    for row, line in zip(ROWS, lines[1:], strict=True):
+        assert row.shape_text in line
+        assert (f"{row.parameters:,}" if row.parameters else "·") in line
+
+
+def test_a_narrow_table_omits_the_share_then_shortens_kernels_then_names() -> None:
+    def line_of(width: int) -> str:
+        return plain(layer_table(ROWS, 20_000, width))[3]
+
+    assert line_of(80).endswith(" %")
+    assert "block1.conv1  conv 3×3      16×16×32       4,608" in line_of(48)
+    assert "block1.conv1  conv 3×3  16×16×32       4,608" in line_of(44)
+    assert "block1.conv1  16×16×32       4,608" in line_of(38)
+    assert "block1.…  16×16×32       4,608" in line_of(30)
