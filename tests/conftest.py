@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
+import re
 import signal
 import sys
 from collections import Counter
@@ -32,6 +34,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 # One thread: no pool of threads survives a fork, and two that wait for one another burn time.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+_NUMBERS = itertools.count()
 
 MNIST = Path(idx_file.__file__).parents[1] / "datasets" / "mnist"
 
@@ -92,6 +96,15 @@ def _signals() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a new folder; pytest's own reads the names of thousands of others to number it."""
+    name = re.sub(r"\W", "_", request.node.name)[:30]
+    path = tmp_path_factory.getbasetemp() / f"{name}{next(_NUMBERS)}"
+    path.mkdir(mode=0o700)
+    return path
 
 
 @pytest.fixture(autouse=True)

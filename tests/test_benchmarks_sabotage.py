@@ -176,7 +176,7 @@ CHECKS: Mapping[str, Check] = {
 """What each kind must have changed, except for the one that begins later."""
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "uphill-later"])
 def test_every_sabotage_does_what_it_is_named_after(kind: str, small_data: Path) -> None:
     for case in cases("judging", f"{kind}-*"):

@@ -234,6 +234,7 @@ def _session() -> tuple[Run, History]:
 
 
 @pytest.mark.parametrize("slug", SLUGS)
+@pytest.mark.sampled(2)
 def test_every_lesson_reads_well_in_plain_text(slug: str, monkeypatch: pytest.MonkeyPatch) -> None:
     run, history = _session()
 

@@ -226,7 +226,7 @@ INSIDE = {
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 def test_findings_of_a_short_run(few: Path, kind: Kind, expected: dict[str, str]) -> None:
     found = codes(kind, few)
 

@@ -123,7 +123,7 @@ def cuts(model: str, optimizer: str, quick: Container[int] = STEPS) -> list[Para
 @pytest.mark.parametrize(
     ("model", "optimizer", "step"),
     [
-        *cuts("small", "sgd"),
+        *cuts("small", "sgd", quick=(0, 6, 13)),
         *cuts("era-s6-dropout", "adamw", quick=(7,)),
         *cuts("tiny", "adam", quick=(8,)),
     ],

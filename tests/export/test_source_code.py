@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import struct
 from pathlib import Path
@@ -67,6 +68,7 @@ def program_of(run: Trained, **changes: Any) -> Program:
 
 
 @pytest.mark.parametrize("name", MODELS)
+@pytest.mark.sampled(3)
 def test_the_class_has_the_initial_weights_and_the_logits_of_the_model(name: str) -> None:
     dropouts = [None, 0.3] if zoo.REGISTRY[name].dropout is not None else [None]
     shapes = [(28, 1, 10), (12, 1, 3), (36, 3, 26)]
@@ -101,30 +103,27 @@ def test_the_class_has_the_initial_weights_and_the_logits_of_the_model(name: str
 # --- the training
 
 
+later = functools.partial(pytest.param, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("changes", "steering"),
     [
-        ({}, ()),
-        ({"optimizer": "adam"}, ()),
+        later({}, ()),
+        later({"optimizer": "adam"}, ()),
         ({"optimizer": "adamw", "schedule": "cosine", "weight_decay": 0.05}, ()),
-        pytest.param(
-            {"nesterov": False, "schedule": "constant", "augment": "none"},
-            (),
-            marks=pytest.mark.slow,
-        ),
+        later({"nesterov": False, "schedule": "constant", "augment": "none"}, ()),
         ({"momentum": 0.0, "nesterov": False, "schedule": "step", "step_size": 1}, ()),
         ({"label_smoothing": 0.1, "val_size": 0, "train_size": 40}, ()),
-        pytest.param({"val_size": 0}, (), marks=pytest.mark.slow),
+        later({"val_size": 0}, ()),
         ({"augment": "course", "augment_until": 0.6, "train_size": 40}, ()),
         ({"crop": 20, "crop_probability": 0.5, "shear": 8.0, "shift": 3.0}, ()),
-        pytest.param({"rotate": 0.0, "scale": 0.2}, (), marks=pytest.mark.slow),
+        later({"rotate": 0.0, "scale": 0.2}, ()),
         ({"resize_until": 0.5, "resize_to": 24}, ()),
-        pytest.param(
-            {"resize_until": 0.5, "resize_to": 24, "augment": "none"}, (), marks=pytest.mark.slow
-        ),
+        later({"resize_until": 0.5, "resize_to": 24, "augment": "none"}, ()),
         ({"batch_size": 27}, ()),  # 55 training images: a single one is left
-        ({"batch_size": 500}, ()),
-        ({"model": "squeeze-dropout"}, ()),
+        later({"batch_size": 500}, ()),
+        later({"model": "squeeze-dropout"}, ()),
         (
             {},
             (
@@ -138,15 +137,12 @@ def test_the_class_has_the_initial_weights_and_the_logits_of_the_model(name: str
             ((0, commands.SetDropout(0.2)), (2, commands.SetDropout(0.4))),
         ),
         ({}, ((2, commands.SetAugmentation(False)), (6, commands.SetAugmentation(True)))),
-        pytest.param(
+        later(
             {"augment": "none"},
             ((0, commands.SetBaseLr(0.01)), (2, commands.SetAugmentation(True))),
-            marks=pytest.mark.slow,
         ),
-        pytest.param(
-            {"schedule": "constant"}, ((4, commands.SetBaseLr(0.001)),), marks=pytest.mark.slow
-        ),
-        ({}, ((7, commands.SetEpochs(3)), (8, commands.SetBaseLr(0.001)))),
+        later({"schedule": "constant"}, ((4, commands.SetBaseLr(0.001)),)),
+        later({}, ((7, commands.SetEpochs(3)), (8, commands.SetBaseLr(0.001)))),
     ],
     ids=str,
 )

@@ -225,7 +225,7 @@ CASES = (
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 def test_a_problem_of_the_data_is_named(digits: Data, case: Case) -> None:
     found = raised(case.change(digits))
     leading = max(found.values(), key=lambda finding: finding.severity == "error")

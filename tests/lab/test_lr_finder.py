@@ -116,7 +116,7 @@ def trained(
     ids=lambda settings: settings.get("model", settings.get("optimizer")),
 )
 @pytest.mark.parametrize("start", ["now", "fresh"])
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 def test_the_run_continues_with_the_same_bits(
     tiny: Path, tmp_path: Path, settings: dict[str, Any], start: str
 ) -> None:

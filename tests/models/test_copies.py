@@ -196,6 +196,32 @@ class Transposed(nn.Module):
         return self.decoder(self.encoder(x)) + self.first  # type: ignore[no-any-return]
 
 
+def test_an_empty_container_of_the_model_is_another_one_in_its_copy() -> None:
+    class Counts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(2, 2)
+            self.calls: list[int] = []
+            self.inner.calls = self.calls  # type: ignore[assignment]
+            self.seen: set[int] = set()
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.seen.add(len(x))
+            return self.inner(x)  # type: ignore[no-any-return]
+
+    model = Counts()
+    twin = copy_model(model)
+    assert isinstance(twin, Counts)
+    twin.register_forward_hook(lambda module, args, out: module.calls.append(1))
+    twin.inner.register_forward_pre_hook(lambda module, args: module.calls.append(0))
+    twin(torch.zeros(1, 2))
+
+    assert (model.calls, model.seen) == ([], set())
+    assert not [*model._forward_hooks, *model.inner._forward_pre_hooks]
+    assert vars(twin.inner)["calls"] is twin.calls
+    assert (twin.calls, twin.seen) == ([0, 1], {1})
+
+
 def test_tensors_of_one_storage_still_change_together() -> None:
     torch.manual_seed(0)
     model, images = Transposed(), torch.randn(3, 4)

@@ -90,6 +90,7 @@ def built(tmp_path: Path, text: str) -> nn.Module:
 
 
 @pytest.mark.parametrize("what", CHANGES)
+@pytest.mark.sampled(2)
 def test_what_a_file_changes_at_import_is_put_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:

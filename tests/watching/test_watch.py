@@ -272,6 +272,7 @@ def losses_of_an_epoch() -> list[float]:
     "place",
     ["end_step", "begin_batch", "begin_epoch", "end_epoch", "validated", "begin_pass", "finish"],
 )
+@pytest.mark.sampled(2)
 def test_an_exception_of_ours_never_reaches_the_loop(
     tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import functools
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from types import CellType, FunctionType
 from typing import Any
@@ -19,6 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.jit import ScriptModule
 from torch.overrides import TorchFunctionMode
+
+_EMPTIES = {dict, OrderedDict, list, set}
 
 _DEEPEST = 4
 """Levels of containers and closures that are searched for functions."""
@@ -97,6 +100,10 @@ def _copied(root: nn.Module, memo: dict[int, Any]) -> nn.Module:
         for module in root.modules():
             if (inner := uncompiled(module)) is not module:
                 memo[id(module)] = copy.deepcopy(inner, memo)
+            # A module has a dozen empty dictionaries of hooks: half the time of its copy.
+            for value in vars(module).values():
+                if type(value) in _EMPTIES and not value:
+                    memo[id(value)] = type(value)()
         twin = copy.deepcopy(root, memo)
         for module in twin.modules():
             module._compiled_call_impl = None
