@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from tui_trainer.export import model_files
 from tui_trainer.export.comparison import Comparison
 from tui_trainer.export.model_files import (
     compare_onnx,
@@ -144,9 +145,12 @@ def test_exports_print_nothing_and_contain_no_path_of_this_machine(tmp_path: Pat
 # --- ONNX
 
 
+@pytest.mark.parametrize("most", [2_000, pytest.param(0, marks=pytest.mark.slow)])
 def test_the_onnx_file_is_valid_and_whole_with_the_names_and_shapes_promised(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
+    """Also of a model with so many operators that they are not optimized."""
+    monkeypatch.setattr(model_files, "MAX_OPTIMIZED_NODES", most)
     path = tmp_path / "model.onnx"
     write_onnx(trained("mlp"), 28, path)
 

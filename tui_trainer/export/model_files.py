@@ -35,6 +35,12 @@ INPUT, OUTPUT = "images", "logits"
 MAX_SINGLE_IMAGES = 1_000
 """Images to compare a program with fixed batch size 1 on: more would take too long."""
 
+MAX_OPTIMIZED_NODES = 2_000
+"""Operators that the exporter's optimizer gets: its time grows with their square.
+
+A network of a few hundred layers has fewer; a loop over 784 pixels 9,400: ten minutes for each.
+"""
+
 MAX_LISTED_NAMES = 4
 """Maximum names in a message."""
 
@@ -237,6 +243,7 @@ def _onnx_bytes(captured: Program, about: Mapping[str, str]) -> bytes:
         verbose=False,
         input_names=[INPUT],
         output_names=[OUTPUT],
+        optimize=len(captured.program.graph.nodes) <= MAX_OPTIMIZED_NODES,
         # A program already has its shapes; this names the dynamic dimension.
         dynamic_shapes=None if captured.is_fixed else ({0: "batch"},),
     )
