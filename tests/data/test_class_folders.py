@@ -185,6 +185,42 @@ def test_links_to_files_and_to_folders_of_classes_are_followed(tmp_path: Path) -
     assert names(found, "test") == ["test/cat/0.png", "test/cat/1.png"]
 
 
+def test_links_that_lead_nowhere_are_left_out(tmp_path: Path) -> None:
+    write_tree(tmp_path, each=2)
+    (tmp_path / "around").symlink_to("around")
+    for name, target in {"around": "around", "moved": "/no/such/folder"}.items():
+        (tmp_path / "train" / name).symlink_to(target)
+        (tmp_path / "train" / "cat" / name).symlink_to(target)
+    found = found_in(tmp_path)
+
+    assert found.classes == ("cat", "dog")
+    why = left_out(found)
+    assert why["train/around"] == why["train/moved"] == "is a link that leads nowhere"
+    assert why["train/cat/around"].startswith("cannot be read: ")
+    assert why["train/cat/moved"].startswith("cannot be read: ")
+    assert len(why) == 4
+
+
+@pytest.mark.parametrize("splits", [("seg_train", "seg_test"), ("a/a", "b/b"), ("x/y/z", "w")])
+def test_splits_that_are_taken_for_classes_are_named(
+    tmp_path: Path, splits: tuple[str, str]
+) -> None:
+    write_tree(tmp_path, splits)
+    write_tree(tmp_path / "unsorted", ["."], ["."])
+    one, other = sorted(split.partition("/")[0] for split in splits)
+
+    assert found_in(tmp_path).warnings[0] == (
+        f"{one} and {other} are classes here, and have the same folders: cat, dog; if these are"
+        " the classes, call the folders of the splits train and test"
+    )
+
+
+def test_folders_inside_of_classes_are_no_splits(tmp_path: Path) -> None:
+    write_tree(tmp_path, ["."], ["cat/indoors", "cat/garden", "dog/garden", "dog/street/day"])
+
+    assert not [each for each in found_in(tmp_path).warnings if "are classes here" in each]
+
+
 @pytest.mark.parametrize("link", ["train/kitty", "test"])
 def test_the_same_folder_twice_is_refused(tmp_path: Path, link: str) -> None:
     write_tree(tmp_path, ("train",), each=2)

@@ -74,3 +74,23 @@ def test_a_folder_with_two_kinds_of_data_is_read_with_a_warning(tmp_path: Path) 
     (warning,) = read(data_dir=str(tmp_path))
     assert warning.startswith("it also has folders of pictures, which are not read; to train on")
     assert warning.endswith(". It is read as: MNIST-format IDX files (train-images-idx3-ubyte, …)")
+
+
+@pytest.mark.parametrize("above", ["archive", "archive/inner", "archive/inner/more"])
+def test_data_in_a_folder_below_are_named(tmp_path: Path, above: str) -> None:
+    """An archive often has a folder more around it than one expects."""
+    (tmp_path / "__MACOSX").mkdir()
+    write_tree(tmp_path / above)
+
+    assert error_of(data_dir=str(tmp_path)).endswith(
+        f"; {tmp_path / above} has data: name it instead"
+    )
+
+
+def test_arrays_in_a_folder_below_are_named(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "archive", size=8)
+    (tmp_path / "circle").symlink_to("circle")
+
+    assert error_of(data_dir=str(tmp_path)).endswith(
+        f"; {tmp_path / 'archive'} has data: name it instead"
+    )

@@ -10,6 +10,7 @@ import os
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 
 from tui_trainer.data.found_pictures import (
@@ -96,6 +97,8 @@ def find_pictures(folder: Path, watch: Watch) -> ClassFolders:
     trees = {split: finder.classes_in(place) for split, place in places.items()}
     found.classes = tuple(sorted(name for name, pictures in trees["train"].items() if pictures))
     _check_classes(places["train"], trees["train"], found)
+    if len(places) == 1:
+        found.warnings += _splits_as_classes(trees["train"])
     labels = {name: label for label, name in enumerate(found.classes)}
     for split, tree in trees.items():
         pictures = [
@@ -176,6 +179,28 @@ def _check_classes(place: Path, tree: Mapping[str, Sequence[Listed]], found: Cla
             f"{plural(len(empty), 'class', 'es')} left out, without pictures: "
             f"{fmt.listed(empty, FIRST)}"
         )
+
+
+def _splits_as_classes(tree: Mapping[str, Sequence[Listed]]) -> Iterator[str]:
+    """Yield a warning if two classes have the same folders: ``seg_train/cat``, ``seg_test/cat``."""
+    inner = {name: _folders_in(pictures) for name, pictures in tree.items()}
+    for one, other in combinations(sorted(inner), 2):
+        both = inner[one] & inner[other]
+        if len(both) >= 2 and len(both) >= len(inner[one] | inner[other]) / 2:
+            yield (
+                f"{printable(one)} and {printable(other)} are classes here, and have the same"
+                f" folders: {_first(sorted(both))}; if these are the classes, call the folders of"
+                " the splits train and test"
+            )
+            return
+
+
+def _folders_in(pictures: Sequence[Listed]) -> set[str]:
+    """Return the folders of a class; those below a single one that has all of its pictures."""
+    paths = [os.path.dirname(name).split(os.sep)[1:] for _, name, _ in pictures]
+    while paths and all(paths) and len({path[0] for path in paths}) == 1:
+        paths = [path[1:] for path in paths]
+    return {path[0] for path in paths if path}
 
 
 def _differences(

@@ -5,13 +5,15 @@ To add one: a :class:`FolderFormat` in :data:`FORMATS`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tui_trainer.data.binary_files import holds_binary_files, read_binary_folder
 from tui_trainer.data.class_folders import holds_classes
-from tui_trainer.data.found_pictures import holds_pictures
+from tui_trainer.data.found_pictures import entries_of, holds_pictures, is_class
 from tui_trainer.data.idx import RawDataset, files_in, holds_idx_files, read_folder
 from tui_trainer.data.image_store import store_for
 from tui_trainer.data.matlab_file import holds_svhn, read_svhn
@@ -20,6 +22,7 @@ from tui_trainer.protocol.config import SETTINGS, RunConfig
 from tui_trainer.protocol.errors import InputError, path_error
 from tui_trainer.protocol.events import DatasetWarning, DecodeProgress, DownloadProgress
 from tui_trainer.protocol.settings import option_of
+from tui_trainer.text.fmt import printable
 
 Reading = Generator[DownloadProgress | DecodeProgress | DatasetWarning, None, RawDataset]
 """Progress and warnings, then the dataset."""
@@ -27,6 +30,9 @@ Reading = Generator[DownloadProgress | DecodeProgress | DatasetWarning, None, Ra
 OF_PICTURES = ("image_size", "fit", "channels")
 """The settings of a folder of pictures of any size."""
 
+
+DEEPEST, MOST = 3, 100
+"""How far, and in how many folders of one depth, data are looked for below a folder without."""
 
 NOT_READ = (
     "it also has folders of pictures, which are not read; to train on them, give them a folder"
@@ -70,9 +76,37 @@ def read_data_folder(folder: Path, config: RunConfig) -> Reading:
                 refuse_picture_settings(config, each.what)
                 if holds_classes(folder):
                     yield DatasetWarning(folder=str(folder), message=f"{NOT_READ}: {each.what}")
-            return (yield from each.read(folder, config))
+            try:
+                return (yield from each.read(folder, config))
+            except InputError as error:
+                raise InputError(f"{error}{_below(folder)}") from error
     known = "; ".join(each.what for each in FORMATS)
-    raise path_error(folder, f"holds no data to train on; looked for: {known}")
+    raise path_error(folder, f"holds no data to train on; looked for: {known}{_below(folder)}")
+
+
+def _below(folder: Path) -> str:
+    """Return which folder below has data, for a message: archives often have one more around it."""
+    if holds_classes(folder):
+        return ""
+    places = [folder]
+    for _ in range(DEEPEST):
+        places = [Path(entry.path) for place in places for entry in _folders_in(place)][:MOST]
+        data = [place for place in places if _has_data(place)]
+        if data:
+            return f"; {printable(str(data[0]))} has data: name it instead"
+    return ""
+
+
+def _folders_in(place: Path) -> list[os.DirEntry[str]]:
+    with suppress(InputError):
+        return list(filter(is_class, entries_of(place)))
+    return []
+
+
+def _has_data(place: Path) -> bool:
+    return holds_classes(place) or any(
+        each.recognizes(place) for each in FORMATS if not each.is_of_pictures
+    )
 
 
 def refuse_picture_settings(config: RunConfig, what: str) -> None:

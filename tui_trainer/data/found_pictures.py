@@ -119,7 +119,7 @@ def holds_pictures(folder: Path) -> bool:
             for entry in entries:
                 if _is_no_data(entry.name):
                     continue
-                if not entry.is_dir():
+                if not _is_folder(entry):
                     if _suffix(entry.name) in SUFFIXES:
                         return True
                 elif depth:
@@ -149,9 +149,11 @@ class Finder:
             name = self._name(entry.path)
             if _is_no_data(entry.name):
                 continue
-            if not entry.is_dir():
+            if not _is_folder(entry):
                 if _suffix(entry.name) in SUFFIXES:
                     self._leave_out(name, "is in no folder of a class")
+                elif not os.path.exists(entry.path):
+                    self._leave_out(name, "is a link that leads nowhere")
                 continue
             here = _identity(os.stat(entry.path))
             if here in above:
@@ -232,7 +234,14 @@ def entries_of(folder: Path) -> list[os.DirEntry[str]]:
 
 def is_class(entry: os.DirEntry[str]) -> bool:
     """Return whether something in a folder is a folder that a person made."""
-    return entry.is_dir() and not _is_no_data(entry.name)
+    return _is_folder(entry) and not _is_no_data(entry.name)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, or to a place that may not be seen
+        return False
 
 
 def has_picture(entry: os.DirEntry[str]) -> bool:
