@@ -94,3 +94,12 @@ def test_arrays_in_a_folder_below_are_named(tmp_path: Path) -> None:
     assert error_of(data_dir=str(tmp_path)).endswith(
         f"; {tmp_path / 'archive'} has data: name it instead"
     )
+
+
+def test_archives_are_to_be_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "Pets.ZIP").touch()
+
+    assert error_of(data_dir=str(tmp_path)).endswith("; unpack Pets.ZIP, and name its folder")
+    assert error_of(data_dir=str(tmp_path / "Pets.ZIP")).endswith(
+        "not a folder; unpack it, and name the folder of the files, or an .npz file"
+    )

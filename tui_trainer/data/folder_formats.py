@@ -31,6 +31,9 @@ OF_PICTURES = ("image_size", "fit", "channels")
 """The settings of a folder of pictures of any size."""
 
 
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
+"""The ends of the names of archives that hold whole folders."""
+
 DEEPEST, MOST = 3, 100
 """How far, and in how many folders of one depth, data are looked for below a folder without."""
 
@@ -69,7 +72,8 @@ def read_data_folder(folder: Path, config: RunConfig) -> Reading:
             unusable.
     """
     if not any(each.is_file(folder) for each in FORMATS):
-        files_in(folder, "name the folder of the files, or an .npz file")
+        unpack = "unpack it, and " if folder.name.casefold().endswith(ARCHIVES) else ""
+        files_in(folder, f"{unpack}name the folder of the files, or an .npz file")
     for each in FORMATS:
         if each.recognizes(folder):
             if not each.is_of_pictures:
@@ -79,6 +83,8 @@ def read_data_folder(folder: Path, config: RunConfig) -> Reading:
             try:
                 return (yield from each.read(folder, config))
             except InputError as error:
+                if not each.is_of_pictures:
+                    raise
                 raise InputError(f"{error}{_below(folder)}") from error
     known = "; ".join(each.what for each in FORMATS)
     raise path_error(folder, f"holds no data to train on; looked for: {known}{_below(folder)}")
@@ -94,7 +100,8 @@ def _below(folder: Path) -> str:
         data = [place for place in places if _has_data(place)]
         if data:
             return f"; {printable(str(data[0]))} has data: name it instead"
-    return ""
+    packed = [each.name for each in entries_of(folder) if each.name.casefold().endswith(ARCHIVES)]
+    return f"; unpack {printable(packed[0])}, and name its folder" if packed else ""
 
 
 def _folders_in(place: Path) -> list[os.DirEntry[str]]:
