@@ -50,8 +50,13 @@ def raised(data: Data, *later: Event) -> dict[str, FindingRaised]:
     run = started(
         classes=data.classes, train_size=len(data.train), val_size=len(data.val), epochs=20
     )
+    return standing(run, probe, *later)
+
+
+def standing(*events: Event) -> dict[str, FindingRaised]:
+    """Return the findings that are raised and not cleared."""
     found: dict[str, FindingRaised] = {}
-    for event in with_findings(iter([run, probe, *later])):
+    for event in with_findings(iter(events)):
         if isinstance(event, FindingRaised):
             found[event.code] = event
         elif isinstance(event, FindingCleared):
@@ -364,6 +369,48 @@ def test_similar_photographs_are_not_mixed_labels() -> None:
     assert "label_confusion" in codes(1, PHOTOGRAPHS)
     assert "label_confusion" not in codes(3, PHOTOGRAPHS)
     assert "label_confusion" in codes(3, replace(PHOTOGRAPHS, agreeing=850))
+
+
+CATS_AND_DOGS = neighbors(images=1_000, agreeing=475, unanimous=10, linear_agreeing=505)
+"""Of 2,000 photographs of cats and dogs at 32×32 pixels, all of them labeled correctly."""
+
+
+REST = (0,) * 8
+"""The images of the other classes, where there are two."""
+
+
+def after_photographs(channels: int, *later: Event) -> dict[str, FindingRaised]:
+    """Return the findings about photographs of two classes, after some more events."""
+    counts = {"train_counts": (930, 930, *REST), "val_counts": (83, 83, *REST)}
+    probe = data_probe(neighbors=CATS_AND_DOGS, val_within=None, **counts)
+    run = started(classes=2, channels=channels, train_size=1_860, val_size=166, epochs=20)
+    return standing(run, probe, *later)
+
+
+def test_pixels_that_do_not_tell_photographs_apart_are_a_note() -> None:
+    found = after_photographs(3)["labels_shuffled"]
+    assert (found.severity, found.causes[0].likelihood) == ("note", "possible")
+    assert "47.50 %" in found.evidence
+    assert "of photographs that can be so" in found.evidence
+    assert after_photographs(1)["labels_shuffled"].severity == "warning"
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_model_that_generalizes_shows_that_the_labels_match(channels: int) -> None:
+    def done(correct: int) -> Event:
+        return epoch_done(1, val_correct=correct, val_total=166, val_accuracy=correct / 166)
+
+    assert "labels_shuffled" in after_photographs(channels, done(90))
+    assert "labels_shuffled" not in after_photographs(channels, done(125))
+
+
+def test_a_class_with_nearly_all_images_says_little_about_the_others() -> None:
+    mostly = neighbors(images=1_000, agreeing=998, unanimous=990, linear_agreeing=996)
+    shuffled = neighbors(images=1_000, agreeing=990, unanimous=990, linear_agreeing=990)
+    counts = {"train_counts": (9_900, 100, *REST), "val_counts": (990, 10, *REST)}
+    for near, expected in ((mostly, False), (shuffled, True)):
+        found = standing(started(train_size=10_000), data_probe(neighbors=near, **counts))
+        assert ("labels_shuffled" in found) is expected
 
 
 def colored(share: float) -> Data:

@@ -37,7 +37,13 @@ from tui_trainer.course.topics import TOPICS
 from tui_trainer.findings import RULES, evaluable_rules, with_findings
 from tui_trainer.findings.learning_rates import noise_scale
 from tui_trainer.history.history import History
-from tui_trainer.protocol.events import Event, FindingCleared, FindingRaised, RunStarted
+from tui_trainer.protocol.events import (
+    EpochDone,
+    Event,
+    FindingCleared,
+    FindingRaised,
+    RunStarted,
+)
 from tui_trainer.protocol.layers import LayerRow
 from tui_trainer.protocol.probed import ParameterProbe
 from tui_trainer.text.fmt import columns
@@ -150,6 +156,12 @@ SCALED = tuple(layer(f"fc{i}", kind="fully connected", std=0.1) for i in (1, 2))
 SPEEDS = tuple(enumerate((3_000, 3_000, 3_000, 2_900, 900, 900, 900, 300, 300), 1))
 UNLEARNED = epochs(3, train_loss=1.0, train_accuracy=0.5)
 STALLED = [*UNLEARNED, sample(30, confusion=even(20, 20)), UNLEARNED[-1]]
+
+
+def stalled_at(lr: float) -> list[Event]:
+    """Return the stalled epochs at a learning rate."""
+    return [replace(event, lr=lr) if isinstance(event, EpochDone) else event for event in STALLED]
+
 
 LOOP_TWINS = [
     Twins("other_parameters", loops(optimized=0, foreign=8), loops(foreign=2), "error", "0 of"),
@@ -824,12 +836,18 @@ TWINS = [
     *(
         Twins(
             "underfitting",
-            [*at_rates(0.1, 0.01), *STALLED],
-            [*at_rates(*rates), *STALLED],
+            [*at_rates(0.1, 0.01), *stalled_at(0.02)],
+            [*at_rates(*rates), *stalled_at(first)],
             "warning",
             start=started(epochs=20, schedule="one-cycle"),
         )
-        for rates in ((0.1, 0.1), (0.1, 0.06), (0.01, 0.04))  # at its peak, early, rising
+        # At its peak, early, rising, and where half is reached in the last of three epochs.
+        for *rates, first in (
+            (0.1, 0.1, 0.1),
+            (0.1, 0.06, 0.07),
+            (0.01, 0.04, 0.03),
+            (0.1, 0.04, 0.06),
+        )
     ),
     Twins(
         "validation_better",

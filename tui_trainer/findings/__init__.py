@@ -120,7 +120,7 @@ RULES: tuple[Rule, ...] = (
     # The data, before the first step.
     Rule(label_counts.constant_labels, (*DATA, *SAMPLES), "constant labels"),
     Rule(data_checks.classes_overlap, DATA, "identical images with different labels"),
-    Rule(data_checks.labels_shuffled, DATA, "labels that similar images do not share"),
+    Rule(data_checks.labels_shuffled, (*DATA, *EPOCHS), "labels that similar images do not share"),
     Rule(
         data_checks.label_confusion,
         (*DATA, *SAMPLES),

@@ -24,8 +24,9 @@ from tui_trainer.text import fmt
 Test = Callable[[History], Cause | None]
 """Returns the cause if no measurement excludes it."""
 
-MATCHING = 3.0
-"""Labels match the images where neighbors agree this many times as often as random labels."""
+MATCHING, SURELY_MATCHING = 3.0, 2 / 9
+"""Labels match the images where neighbors agree this many times as often as random labels; where
+that is too much to ask, of few classes, where they know this share of what random labels do not."""
 
 USUAL_RATIOS = (3e-4, 1e-2)
 """The update-to-weight ratios at which the learning rate is neither low nor high."""
@@ -103,9 +104,11 @@ def labels_shuffled(history: History) -> Cause | None:
         f"{fmt.accuracy_with_interval(near.agreeing / near.images, (low, high))} of "
         f"{near.images:,} images share the label of their nearest neighbors"
     )
-    if low > MATCHING / history.started.classes:
+    random = 1 / history.started.classes
+    if low > min(MATCHING * random, random + SURELY_MATCHING * (1 - random)):
         return None
-    return cause("labels_shuffled", "likely" if near.images >= 200 else "possible", evidence)
+    is_likely = near.images >= 200 and not history.is_color
+    return cause("labels_shuffled", "likely" if is_likely else "possible", evidence)
 
 
 def few_images(history: History) -> Cause | None:

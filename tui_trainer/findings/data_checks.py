@@ -77,7 +77,9 @@ of the standard deviations."""
 def labels_shuffled(history: History) -> FindingRaised | None:
     """Find labels that similar images do not share: they are shuffled, or shifted by one.
 
-    Neither neighbors nor a linear classifier then know more than the commonest label.
+    Neither neighbors nor a linear classifier then know more than the commonest label, and no
+    validation accuracy either. Of color images it is a note: the pixels of photographs of cats and
+    dogs say as little about their labels.
     """
     data, near = _neighbors(history)
     if data is None or near is None or len(_present(data.train_counts)) < 2:
@@ -98,14 +100,41 @@ def labels_shuffled(history: History) -> FindingRaised | None:
             f"{'previous' if near.shift > 0 else 'next'} image"
         )
         found = cause("labels_shuffled", "shown", evidence, "remove the shift by one image")
+    elif is_known and other is not None:
+        evidence += f", {_agreement(other)} of validation images with each other"
+        found = cause("labels_shuffled", "shown", evidence)
+    elif _generalizes(history, data):
+        return None
+    elif history.is_color:
+        return _hard_to_compare(evidence)
     else:
-        if is_known and other is not None:
-            evidence += f", {_agreement(other)} of validation images with each other"
-        found = cause("labels_shuffled", "shown" if is_known else "likely", evidence)
+        found = cause("labels_shuffled", "likely", evidence)
     return finding(
         "labels_shuffled",
         severity="error" if found.likelihood == "shown" else "warning",
         evidence=evidence,
+        causes=(found, *_uninformative(found)),
+        step=0,
+    )
+
+
+def _generalizes(history: History, data: DataProbed) -> bool:
+    """Return whether an epoch's validation accuracy is above the share of the commonest class."""
+    guess = max(data.val_counts, default=0) / max(1, sum(data.val_counts))
+    return any(
+        wilson(epoch.val_correct, epoch.val_total, z=neighborhoods.Z)[0] > guess
+        for epoch in history.epochs
+        if epoch.val_correct is not None and epoch.val_total
+    )
+
+
+def _hard_to_compare(evidence: str) -> FindingRaised:
+    found = cause("labels_shuffled", "possible", evidence)
+    return finding(
+        "labels_shuffled",
+        severity="note",
+        title="similar images do not have the same label",
+        evidence=f"{evidence}; of photographs that can be so with correct labels",
         causes=(found, *_uninformative(found)),
         step=0,
     )
@@ -165,9 +194,7 @@ def _are_comparable(history: History, near: NeighborLabels) -> bool:
     The nearest pixels of a photograph of a cat are often those of a dog: of few classes, two such
     ones stand out although every label is correct.
     """
-    started = history.started
-    is_color = started is not None and started.channels > 1
-    return not is_color or near.agreeing >= COMPARABLE * near.images
+    return not history.is_color or near.agreeing >= COMPARABLE * near.images
 
 
 def label_confusion(history: History) -> FindingRaised | None:

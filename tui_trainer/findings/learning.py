@@ -210,14 +210,15 @@ def underfitting(history: History) -> FindingRaised | None:
 
     In the last three epochs the running training loss fell by less than 3 % per epoch, and on
     unaugmented training images in evaluation mode the upper end of the accuracy's interval is below
-    85 %. While the loss is still near random guessing's, half of the run must be over. While the
-    schedule has not lowered the learning rate yet, a loss that has stalled will fall by itself.
+    85 %. While the loss is still near random guessing's, half of the run must be over. Until the
+    schedule has lowered the learning rate for two epochs, a loss that has stalled will fall by
+    itself.
     """
     recent = history.epochs[-3:]
     sample = history.last_sample
     if len(recent) < 3 or sample is None or sample.step < recent[0].step:
         return None
-    if recent[-1].train_accuracy >= POOR or awaits_decay(history):
+    if recent[-1].train_accuracy >= POOR or awaits_decay(history, recent[0].lr):
         return None
     losses = [epoch.train_loss for epoch in recent]
     falls = [1 - b / a for a, b in itertools.pairwise(losses) if a > 0]

@@ -177,10 +177,15 @@ def exchanged(near: NeighborLabels) -> list[tuple[int, int]]:
 def is_guessing(near: NeighborLabels, guess: float) -> bool:
     """Return whether neither neighbors nor a linear classifier know more than the commonest class.
 
-    ``guess`` is that class's share.
+    ``guess`` is that class's share. Where it is so large that the difference is hardly significant,
+    half of what it leaves is enough.
     """
     linear = near.agreeing if near.linear_agreeing is None else near.linear_agreeing
-    return all(wilson(count, near.images, z=Z)[0] <= guess for count in (near.agreeing, linear))
+    counts = (near.agreeing, linear)
+    return all(
+        wilson(count, near.images, z=Z)[0] <= guess and count / near.images <= (1 + guess) / 2
+        for count in counts
+    )
 
 
 def difference(first: tuple[int, int], second: tuple[int, int]) -> float:

@@ -204,16 +204,17 @@ def images_at_high_lr(history: History) -> float:
     return 0.0 if first is None else images_seen(history) - first * size
 
 
-def awaits_decay(history: History) -> bool:
-    """Whether the schedule is still to lower the learning rate: not to half of its base rate yet.
+def awaits_decay(history: History, lr: float) -> bool:
+    """Return whether the schedule had not lowered the learning rate to half of its base rate.
 
-    In the last epoch nothing is to come. Nobody knows what a script without a scheduler will do.
+    ``lr`` is that of the time. In the last epoch nothing is to come, and nobody knows what a script
+    without a scheduler will do.
     """
     started, now = history.started, history.last_step
     if started is None or now is None or started.schedule in NO_DECAY:
         return False
     half = DECAYED_LR * history.settings["base_lr"]
-    has_decayed = now.lr < half <= max(history.lr.high, default=now.lr)
+    has_decayed = lr < half <= max(history.lr.high, default=lr)
     return not has_decayed and now.epoch < started.epochs
 
 

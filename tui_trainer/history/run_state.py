@@ -324,6 +324,11 @@ class RunState:
         return class_name(self.started.class_names if self.started else (), label)
 
     @property
+    def is_color(self) -> bool:
+        """Whether its images have several channels."""
+        return self.started is not None and self.started.channels > 1
+
+    @property
     def guessing_loss(self) -> float:
         """The chance-level loss: ln(classes), that of equal logits for all classes.
 
