@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.lab.preflight.check_contexts import PLAN, Changed, darker, good, item
+from tests.lab.preflight.check_contexts import PLAN, SIDE, Changed, darker, good, item
 from tests.lab.preflight.check_contexts import check_context_of as any_context_of
 from tui_trainer.data.dataset import Data
 from tui_trainer.lab.preflight.check_context import CheckContext
@@ -106,6 +106,18 @@ def test_large_initial_weights_show_in_loss_and_logits(
 
     assert item(logit_items, context, "initial-loss").severity == severity
     assert item(logit_items, context, "logits").severity in ("note", "warning", "error")
+
+
+@pytest.mark.parametrize(("times", "severities"), [(1, {"ok"}), (60, {"note", "warning", "error"})])
+def test_two_classes_are_no_confidence(data: Data, times: float, severities: set[str]) -> None:
+    """The larger of two probabilities is never below a half."""
+    train, val = (replace(s, labels=s.labels % 2) for s in (data.train, data.val))
+    model = nn.Sequential(*list(good())[:-1], nn.Linear(8 * (SIDE // 2) ** 2, 2))
+    with torch.no_grad():
+        model[-1].get_parameter("weight").mul_(times)
+    context = check_context_of(replace(data, classes=2, train=train, val=val), model)
+
+    assert item(logit_items, context, "logits").severity in severities
 
 
 def test_a_loss_below_guessing_gives_a_warning(data: Data) -> None:

@@ -23,8 +23,9 @@ ABOVE_WARNING, ABOVE_ERROR = 1.0, 3.0
 BELOW = 0.3
 """Nats below ln(classes) that no untrained model reaches by luck."""
 
-CONFIDENCE_WARNING, CONFIDENCE_ERROR = 0.5, 0.9
-"""The mean confidence of an untrained model; usual are 0.1 to 0.3 for ten classes."""
+CONFIDENCE_WARNING, CONFIDENCE_ERROR = 4 / 9, 8 / 9
+"""The mean confidence of an untrained model, on a scale from guessing, 0, to certainty, 1: 0.5 and
+0.9 for ten classes, where 0.1 to 0.3 are usual, and 0.72 and 0.94 for two."""
 
 BATCH = 128
 
@@ -49,7 +50,7 @@ def logit_items(context: CheckContext) -> Iterator[Diagnosis]:
     first = _first(context)
     recovers = _recovers(context)
     yield _loss_item(first, context.data.classes, recovers=recovers)
-    yield _size_item(first, recovers=recovers)
+    yield _size_item(first, context.data.classes, recovers=recovers)
     yield _kind_item(context, first)
 
 
@@ -98,14 +99,15 @@ def _loss_item(first: _First, classes: int, *, recovers: bool) -> Diagnosis:
     )
 
 
-def _size_item(first: _First, *, recovers: bool) -> Diagnosis:
+def _size_item(first: _First, classes: int, *, recovers: bool) -> Diagnosis:
     confidence = float(first.logits.softmax(dim=1).max(dim=1).values.mean())
+    above = (confidence - 1 / classes) / (1 - 1 / classes)
     std = float(first.logits.std(correction=0))
     severity: Severity = "ok"
     title, advice = "the initial confidence is low", ""
-    if not confidence <= CONFIDENCE_ERROR:  # NaN too
+    if not above <= CONFIDENCE_ERROR:  # NaN too
         severity, title = "note" if recovers else "error", "the initial softmax is saturated"
-    elif confidence > CONFIDENCE_WARNING:
+    elif above > CONFIDENCE_WARNING:
         severity, title = "note" if recovers else "warning", "the initial confidence is high"
     if severity != "ok":
         advice = "initialize with smaller weights: the first steps only undo this confidence"
