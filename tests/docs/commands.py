@@ -55,6 +55,9 @@ FEW = {"--epochs": "1", "--train-size": "400", "--val-size": "100", "--threads":
 WINDOWS = {"", "resume", "run", "seeds", "sweep", "attach", "replay", "inspect"}
 """The commands that open a window, unless they have ``--no-ui``."""
 
+DOWNLOADS = {"--dataset", "cifar10"}
+"""An option and a preset of commands that download data."""
+
 FINE = {0, 3, 5, 6, 10, 13, 14}
 """Exit codes that a page may end with: what it shows may find something wrong.
 
@@ -253,7 +256,7 @@ class Playground:
             (self.folder / block.file).write_text(block.text, encoding="utf-8")
         if block.language == "sh":
             for command in commands_of(block):
-                if command.words[0] == PROGRAM and "--dataset" not in command.words:
+                if command.words[0] == PROGRAM and DOWNLOADS.isdisjoint(command.words):
                     yield from self._try(command)
 
     def _try(self, command: Command) -> Iterator[str]:

@@ -50,10 +50,10 @@ def raised(data: Data, *later: Event) -> dict[str, FindingRaised]:
     run = started(
         classes=data.classes, train_size=len(data.train), val_size=len(data.val), epochs=20
     )
-    return standing(run, probe, *later)
+    return active(run, probe, *later)
 
 
-def standing(*events: Event) -> dict[str, FindingRaised]:
+def active(*events: Event) -> dict[str, FindingRaised]:
     """Return the findings that are raised and not cleared."""
     found: dict[str, FindingRaised] = {}
     for event in with_findings(iter(events)):
@@ -384,10 +384,10 @@ def after_photographs(channels: int, *later: Event) -> dict[str, FindingRaised]:
     counts = {"train_counts": (930, 930, *REST), "val_counts": (83, 83, *REST)}
     probe = data_probe(neighbors=CATS_AND_DOGS, val_within=None, **counts)
     run = started(classes=2, channels=channels, train_size=1_860, val_size=166, epochs=20)
-    return standing(run, probe, *later)
+    return active(run, probe, *later)
 
 
-def test_pixels_that_do_not_tell_photographs_apart_are_a_note() -> None:
+def test_photographs_of_similar_pixels_are_a_note() -> None:
     found = after_photographs(3)["labels_shuffled"]
     assert (found.severity, found.causes[0].likelihood) == ("note", "possible")
     assert "47.50 %" in found.evidence
@@ -404,12 +404,12 @@ def test_a_model_that_generalizes_shows_that_the_labels_match(channels: int) -> 
     assert "labels_shuffled" not in after_photographs(channels, done(125))
 
 
-def test_a_class_with_nearly_all_images_says_little_about_the_others() -> None:
+def test_a_class_with_nearly_all_images_is_no_problem_of_the_labels() -> None:
     mostly = neighbors(images=1_000, agreeing=998, unanimous=990, linear_agreeing=996)
     shuffled = neighbors(images=1_000, agreeing=990, unanimous=990, linear_agreeing=990)
     counts = {"train_counts": (9_900, 100, *REST), "val_counts": (990, 10, *REST)}
     for near, expected in ((mostly, False), (shuffled, True)):
-        found = standing(started(train_size=10_000), data_probe(neighbors=near, **counts))
+        found = active(started(train_size=10_000), data_probe(neighbors=near, **counts))
         assert ("labels_shuffled" in found) is expected
 
 
