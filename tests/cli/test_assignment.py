@@ -395,6 +395,7 @@ def test_a_series_has_an_overview_and_paired_differences(run: Cli, both: Path) -
     assert text.count("### Analysis (draft)") == text.count("> ▲ Draft, ") == 2
 
 
+@pytest.mark.slow
 def test_targets_are_given_once_for_all_or_once_for_each(
     run: Cli, here: Path, refused: Refused
 ) -> None:
@@ -533,6 +534,7 @@ class Net(nn.Module):
 
 
 @pytest.mark.usefixtures("forked_programs")
+@pytest.mark.slow
 def test_a_custom_model_is_described_without_its_folder(run: Cli, here: Path) -> None:
     (here / "net.py").write_text(CUSTOM)
     words = ["--no-ui", "--model", "net.py:Net", "--epochs", "1", "--val-size", "60"]

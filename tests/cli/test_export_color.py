@@ -57,7 +57,7 @@ def train(run: Cli, data: Path, *arguments: object) -> None:
     "kind",
     [
         # Those that are downloaded are read in tests/export/test_color_source.py too.
-        pytest.param(kind, marks=() if kind in ("npz", "cifar10", "tree") else pytest.mark.slow)
+        pytest.param(kind, marks=() if kind in ("npz", "tree") else pytest.mark.slow)
         for kind in KINDS
     ],
 )

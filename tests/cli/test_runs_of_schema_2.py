@@ -73,6 +73,7 @@ def test_it_is_resumed_with_the_same_bits(run: Cli, steered: Path) -> None:
     assert finished["test_evaluations"] == 2
 
 
+@pytest.mark.slow
 def test_it_is_replayed(run: Cli, steered: Path) -> None:
     code, out, err = run("replay", "--no-ui", "--json", steered)
     assert code in (0, 8), err  # another processor may round otherwise

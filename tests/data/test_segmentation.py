@@ -193,7 +193,7 @@ def likeness(one: Tensor, other: Tensor) -> float:
     return float(products.max() / (one.norm() * other.norm()))
 
 
-@pytest.mark.sampled(5 * len(DIGITS) + 1)
+@pytest.mark.sampled(8 * len(DIGITS) + 1)
 @pytest.mark.parametrize("digit", DIGITS)
 @pytest.mark.parametrize("picture", SCENES)
 def test_the_digit_is_found(picture: str, digit: int, tmp_path: Path) -> None:

@@ -316,7 +316,7 @@ def line_of(model_class: type[nn.Module], text: str) -> str:
     "model_class",
     [pytest.param(m, marks=pytest.mark.slow) if m is Tokens else m for m in ANY_BATCH],
 )
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_a_program_gives_the_answers_for_any_batch(
     tmp_path: Path, model_class: type[nn.Module]
 ) -> None:

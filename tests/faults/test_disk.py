@@ -221,7 +221,7 @@ def refused_once(place: str, number: int, path: Path, config: RunConfig, whole: 
 @pytest.mark.parametrize(
     ("place", "number"),
     [
-        ("half a write", 20),
+        pytest.param("half a write", 20, marks=pytest.mark.slow),
         ("replace", 3),
         pytest.param("fsync", 7, marks=pytest.mark.slow),
         pytest.param("half a file", 6, marks=pytest.mark.slow),

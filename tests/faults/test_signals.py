@@ -164,6 +164,7 @@ def test_a_second_signal_ends_it_at_once(
     assert_resumable(path, long_whole)
 
 
+@pytest.mark.slow
 def test_a_signal_that_is_ignored_ends_nothing(
     long_config: RunConfig, long_whole: Left, tmp_path: Path
 ) -> None:

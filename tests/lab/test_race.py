@@ -247,7 +247,7 @@ def after(events: Sequence[Event], step: int) -> list[Event]:
 
 
 @pytest.mark.parametrize("arm", [1, 2, 3])
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 def test_adopting_an_arm_is_setting_its_knob_and_training_its_batches(
     config: RunConfig, arm: int
 ) -> None:

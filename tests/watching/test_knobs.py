@@ -84,6 +84,7 @@ def test_the_learning_rate_is_a_factor_over_a_scheduler_and_all_groups(tmp_path:
     assert of_type(tmp_path / "run", CommandApplied)[0].request == "1"
 
 
+@pytest.mark.slow
 def test_a_factor_of_one_leaves_the_weights_as_they_are(tmp_path: Path) -> None:
     found: list[list[torch.Tensor]] = []
     for sent in ((), ((3, commands.SetBaseLr(0.2)), (3, commands.SetBaseLr(0.05)))):

@@ -125,7 +125,7 @@ def lbfgs(model: nn.Module) -> torch.optim.Optimizer:
         *((scaled, sgd, 0), (closure, lbfgs, 0), (plain, adamw, 2)),
     ],
 )
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(4)
 def test_the_weights_are_the_same_to_the_last_bit(
     tmp_path: Path, body: Body, optimizer: Any, workers: int
 ) -> None:

@@ -120,6 +120,7 @@ def test_a_check_does_not_change_the_run(tiny: Path) -> None:
     assert [event for event in asked if not isinstance(event, Answered)] == run(config)
 
 
+@pytest.mark.slow
 def test_a_check_during_training_starts_from_the_beginning(tiny: Path) -> None:
     config = tiny_config(tiny)
     asked = run(config, ScriptedInbox({0: [CHECK], 9: [CHECK]}))
