@@ -75,7 +75,7 @@ def test_several_workers_and_a_killed_one(
     workers: int, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In forked processes: they start at once, so that few short trials are enough."""
-    file = write_sweep(tmp_path / "sweep.toml", data, trials=workers + 1, epochs=12)
+    file = write_sweep(tmp_path / "sweep.toml", data, trials=workers + 1, epochs=6)
     monkeypatch.setattr("tui_trainer.cli.detach.subprocess", FORKING)
     folder = tmp_path / "sweep"
     words = (file, "--out", folder, "--workers", workers)

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 import tui_trainer
+from tui_trainer.data.dataset import Split
 from tui_trainer.data.loading import load
 from tui_trainer.protocol.commands import Command
 from tui_trainer.protocol.config import RunConfig
@@ -32,7 +33,7 @@ class Net(nn.Module):
         self.norm1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3)
         self.drop = nn.Dropout(0.2)
-        self.fc = nn.Linear(25 * width, 10)
+        self.fc = nn.Linear(4 * width, 10)
 
     def forward(self, images: Tensor) -> Tensor:
         x = F.max_pool2d(F.relu(self.norm1(self.conv1(images))), 2)
@@ -43,7 +44,7 @@ class Net(nn.Module):
 
 @functools.cache
 def digits() -> tuple[TensorDataset, TensorDataset]:
-    """Return 640 training digits and 200 to validate."""
+    """Return 640 training digits of 14×14 pixels and 200 to validate."""
     loading = load(RunConfig(), torch.device("cpu"))
     while True:
         try:
@@ -51,8 +52,12 @@ def digits() -> tuple[TensorDataset, TensorDataset]:
         except StopIteration as end:
             data = end.value
             break
-    train = TensorDataset(data.prepare(data.train.images[:640]), data.train.labels[:640])
-    return train, TensorDataset(data.prepare(data.val.images[:200]), data.val.labels[:200])
+
+    def first(split: Split, count: int) -> TensorDataset:
+        images = F.avg_pool2d(data.prepare(split.images[:count]), 2)
+        return TensorDataset(images, split.labels[:count])
+
+    return first(data.train, 640), first(data.val, 200)
 
 
 def train_loader(batch_size: int = 64, **options: Any) -> DataLoader[Any]:

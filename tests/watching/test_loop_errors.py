@@ -34,7 +34,7 @@ def one_hot(labels: Tensor) -> Tensor:
 
 
 def mlp() -> nn.Module:
-    return nn.Sequential(nn.Flatten(), nn.Linear(784, 32), nn.ReLU(), nn.Linear(32, 10))
+    return nn.Sequential(nn.Flatten(), nn.Linear(196, 32), nn.ReLU(), nn.Linear(32, 10))
 
 
 def loader(**options: Any) -> DataLoader[Any]:
@@ -120,7 +120,7 @@ def other_model() -> dict[str, Any]:
 def other_head() -> dict[str, Any]:
     model = Net()
     optimizer = sgd(model)
-    model.fc = nn.Linear(200, 10)
+    model.fc = nn.Linear(32, 10)
     return {"model": model, "optimizer": optimizer}
 
 
@@ -504,7 +504,7 @@ def test_the_check_names_what_it_cannot_try(
 ) -> None:
     model = mlp()
     run = tui_trainer.watch(model, sgd(model), epochs=1, out=tmp_path / "run", progress=False)
-    run.check([torch.zeros(4, 1, 28, 28)])
+    run.check([torch.zeros(4, 1, 14, 14)])
     assert "the batches have no labels" in capsys.readouterr().err
     with run:
         for _ in run.epochs():

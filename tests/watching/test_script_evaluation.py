@@ -53,7 +53,7 @@ def test_labels_that_do_not_give_the_reported_accuracy_are_none(tmp_path: Path) 
 
 
 def test_an_evaluation_without_clear_labels_is_not_recorded(tmp_path: Path) -> None:
-    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    model = nn.Sequential(nn.Flatten(), nn.Linear(196, 10))
     optimizer = sgd(model)
     with tui_trainer.watch(model, optimizer, epochs=1, out=tmp_path / "run", progress=False) as run:
         for _ in run.epochs():
