@@ -34,4 +34,4 @@ def check(
     run = compose_run({**ctx.params, "model": opt.one_model(argument, model)})
     from tui_trainer.headless.check_report import print_check
 
-    raise typer.Exit(print_check(answers(run, [Ask("check")]), as_json=as_json))
+    raise typer.Exit(print_check(answers(run, [Ask("check")], checks=True), as_json=as_json))

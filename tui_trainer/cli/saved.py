@@ -107,13 +107,20 @@ class SavedRun:
 
 
 def answers(
-    config: RunConfig, questions: Iterable[Ask], saved: SavedRun | None = None
+    config: RunConfig,
+    questions: Iterable[Ask],
+    saved: SavedRun | None = None,
+    *,
+    checks: bool = False,
 ) -> Iterator[Event]:
-    """Answer questions about a saved or an untrained model; loads torch when iterated."""
+    """Answer questions about a saved or an untrained model; loads torch when iterated.
+
+    ``checks`` means that the check is among them.
+    """
     from tui_trainer.lab.standalone import answers
 
     resume = None if saved is None else saved.resumption()
-    yield from answers(config, questions, resume=resume)
+    yield from answers(config, questions, resume=resume, checks=checks)
 
 
 def saved_run(

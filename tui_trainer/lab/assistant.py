@@ -50,14 +50,17 @@ class Laboratory(ProbeAssistant):
         prediction_store: The newest predictions of each split.
         forgetting: How each validation image was classified, epoch by epoch.
         racing: The last race, an arm of which can be adopted.
+        probes_data: Whether the data are probed before training: only a training and the check
+            need it.
     """
 
     forgetting: ExampleForgetting
     racing: Racing
 
-    def __init__(self) -> None:
+    def __init__(self, *, probes_data: bool = True) -> None:
         self.scheduler = Scheduler()
         self.prediction_store = PredictionStore()
+        self.probes_data = probes_data
 
     def describe(
         self, model: nn.Module, image: ImageShape | InputSpec, classes: int, budget: int
@@ -75,7 +78,8 @@ class Laboratory(ProbeAssistant):
         if isinstance(data, RecordedInputs):  # the script has trained on all of its images
             return ()
         probes: list[Probe] = [try_model(model, data, config)] if is_custom(config.model) else []
-        return (probe_data(data), *probes) if config.probes else tuple(probes)
+        is_probed = config.probes and self.probes_data
+        return (probe_data(data), *probes) if is_probed else tuple(probes)
 
     def try_batch_size(
         self, model: nn.Module, data: Data, config: RunConfig, batch_size: int

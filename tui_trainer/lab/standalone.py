@@ -132,6 +132,7 @@ def answers(
     *,
     resume: Resumption | None = None,
     clock: Callable[[], float] = time.perf_counter,
+    checks: bool = True,
 ) -> Iterator[Event]:
     """Prepare a run, as ``train`` does up to its first batch, and answer questions about it.
 
@@ -140,6 +141,7 @@ def answers(
         questions: The questions, answered one after another.
         resume: The checkpoint of a recorded run; None for an untrained model.
         clock: A monotonic clock in seconds.
+        checks: Whether the check may be among the questions: it needs a probe of the data.
 
     Raises:
         InputError: If the device, the data, the model, the checkpoint or the combination of
@@ -147,7 +149,7 @@ def answers(
         CustomModelError: If a custom model raises; the message names the line.
     """
     with locate_custom_model_errors(config.model):
-        lab = Laboratory()
+        lab = Laboratory(probes_data=checks)
         run = yield from prepare(config, Inbox(), CheckpointStore(), clock, lab)
         if resume is not None:
             resume_from(run, resume)
