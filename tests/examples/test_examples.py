@@ -34,7 +34,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     monkeypatch.syspath_prepend(str(EXAMPLES))
 
     def few(folder: str | None, *, train: bool) -> Dataset[Any]:
-        return Subset(digits()[0 if train else 1], range(192 if train else 100))
+        return Subset(digits(28)[0 if train else 1], range(192 if train else 100))
 
     def call(name: str, *words: str) -> dict[str, Any]:
         monkeypatch.setattr(importlib.import_module("digits"), "mnist", few)

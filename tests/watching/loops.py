@@ -43,8 +43,8 @@ class Net(nn.Module):
 
 
 @functools.cache
-def digits() -> tuple[TensorDataset, TensorDataset]:
-    """Return 640 training digits of 14×14 pixels and 200 to validate."""
+def digits(size: int = 14) -> tuple[TensorDataset, TensorDataset]:
+    """Return 640 training digits and 200 to validate, of 14 or 28 rows and columns."""
     loading = load(RunConfig(), torch.device("cpu"))
     while True:
         try:
@@ -54,7 +54,7 @@ def digits() -> tuple[TensorDataset, TensorDataset]:
             break
 
     def first(split: Split, count: int) -> TensorDataset:
-        images = F.avg_pool2d(data.prepare(split.images[:count]), 2)
+        images = F.avg_pool2d(data.prepare(split.images[:count]), 28 // size)
         return TensorDataset(images, split.labels[:count])
 
     return first(data.train, 640), first(data.val, 200)

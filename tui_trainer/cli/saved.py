@@ -115,7 +115,7 @@ def answers(
 ) -> Iterator[Event]:
     """Answer questions about a saved or an untrained model; loads torch when iterated.
 
-    ``checks`` means that the check is among them.
+    ``checks`` says whether one is the check.
     """
     from tui_trainer.lab.standalone import answers
 

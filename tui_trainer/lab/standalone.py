@@ -141,7 +141,7 @@ def answers(
         questions: The questions, answered one after another.
         resume: The checkpoint of a recorded run; None for an untrained model.
         clock: A monotonic clock in seconds.
-        checks: Whether the check may be among the questions: it needs a probe of the data.
+        checks: Whether a question can be the check, which needs a probe of the data.
 
     Raises:
         InputError: If the device, the data, the model, the checkpoint or the combination of
