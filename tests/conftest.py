@@ -58,6 +58,9 @@ def _read_mnist_once() -> None:
 
 
 _read_mnist_once()
+# No test cuts the power, which is all that it is for: thousands of calls of two milliseconds each,
+# and of ten right after an installation. A descriptor that is none still fails.
+os.fsync = os.fstat  # type: ignore[assignment]
 # Typer builds all commands and options again at each call: 50 ms, more than most calls take.
 typer.main.get_command = cache(typer.main.get_command)
 

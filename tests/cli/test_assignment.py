@@ -456,6 +456,7 @@ def test_a_group_is_one_line(run: Cli, here: Path, refused: Refused) -> None:
 # --- the files
 
 
+@pytest.mark.slow
 def test_an_edited_document_is_not_replaced(run: Cli, here: Path) -> None:
     for kind, file in (("assignment", "assignment.md"), ("html", "assignment.html")):
         written(run, "second", kind=kind)

@@ -70,6 +70,7 @@ def test_the_page_has_curves_interval_and_command(run: Cli) -> None:
     assert out.splitlines()[0] == "Learning rate finder"
 
 
+@pytest.mark.slow
 def test_the_same_seed_suggests_the_same_and_another_nearly(run: Cli) -> None:
     one, again = (found(run, "mlp", *QUICK) for _ in range(2))
     other = found(run, "mlp", *QUICK, "--seed", 100)

@@ -164,13 +164,13 @@ BAD = [
     (["--json"], "--json"),
 ]
 
+SLOW = {"/no/such/folder: no such folder", "no/file.py", "cuda"}
+"""Those that are only found by a process that has loaded torch."""
+
 
 @pytest.mark.parametrize(
     ("more", "problem"),
-    [
-        pytest.param(*each, marks=pytest.mark.slow if each[1] in ("no/file.py", "cuda") else ())
-        for each in BAD
-    ],
+    [pytest.param(*each, marks=pytest.mark.slow if each[1] in SLOW else ()) for each in BAD],
     ids=[more[0] + more[-1] for more, _ in BAD],
 )
 def test_bad_input_in_the_background_is_one_line_and_leaves_nothing(

@@ -75,6 +75,7 @@ def assert_resumable(path: Path, whole: Left, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits are set from outside")
+@pytest.mark.slow
 def test_a_disk_that_has_room_again_gets_everything(
     config: RunConfig, whole: Left, tmp_path: Path
 ) -> None:

@@ -147,6 +147,7 @@ def test_a_signal_ends_a_separate_process_in_order(
     assert_resumable(path, long_whole)
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_it_at_once(
     long_config: RunConfig, long_whole: Left, tmp_path: Path
 ) -> None:

@@ -149,7 +149,7 @@ def rows(*some: Row) -> pytest.MarkDecorator:
 
 
 @rows(*HEALTHY)
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 def test_a_healthy_training_has_no_finding(row: Row) -> None:
     assert_healthy(row, trained(row))
 

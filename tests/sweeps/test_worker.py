@@ -46,7 +46,7 @@ def test_a_sweep_trains_its_trials_and_knows_the_best(tmp_path: Path) -> None:
     assert state.val_images == 500
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("sampler", ["tpe", "random", "sobol"])
 @pytest.mark.parametrize("pruning", ["asha", "median"])
 def test_an_interrupted_sweep_has_the_same_trials(
