@@ -120,14 +120,21 @@ RULES: tuple[Rule, ...] = (
     # The data, before the first step.
     Rule(label_counts.constant_labels, (*DATA, *SAMPLES), "constant labels"),
     Rule(data_checks.classes_overlap, DATA, "identical images with different labels"),
-    Rule(data_checks.labels_shuffled, (*DATA, *EPOCHS), "labels that similar images do not share"),
+    Rule(
+        data_checks.labels_shuffled, DATA, "labels that similar images do not share", again=EPOCHS
+    ),
     Rule(
         data_checks.label_confusion,
         (*DATA, *SAMPLES),
         "classes with mixed labels",
         ("labels_shuffled", "classes_overlap"),
     ),
-    Rule(data_checks.leak, (*DATA, *LOOPS, *EPOCHS), "validation images in the training split"),
+    Rule(
+        data_checks.leak,
+        (*DATA, *LOOPS, *EPOCHS),
+        "validation images in the training split",
+        needs_validation=True,
+    ),
     Rule(data_checks.class_imbalance, DATA, "rare classes"),
     Rule(data_checks.blank_images, DATA, "blank images"),
     # Errors that show at once.
@@ -317,8 +324,8 @@ RULES: tuple[Rule, ...] = (
 
 
 _RULES_AFTER = {
-    kind: tuple(rule for rule in RULES if kind in rule.on)
-    for kind in {kind for rule in RULES for kind in rule.on}
+    kind: tuple(rule for rule in RULES if kind in (*rule.on, *rule.again))
+    for kind in {kind for rule in RULES for kind in (*rule.on, *rule.again)}
 }
 """The rules that are evaluated after each type of event."""
 

@@ -71,6 +71,7 @@ class Rule:
         yields_to: The codes of findings that explain this one: while one of them is raised as a
             warning or an error, this one is not.
         needs_validation: Whether it reads what an epoch has measured on validation images.
+        again: The events after which it is evaluated again: without one of ``on`` it says nothing.
     """
 
     evaluate: RuleFunction
@@ -78,6 +79,7 @@ class Rule:
     label: str
     yields_to: tuple[str, ...] = ()
     needs_validation: bool = False
+    again: tuple[type[Event], ...] = ()
 
     @property
     def code(self) -> str:
