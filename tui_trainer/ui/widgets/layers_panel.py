@@ -47,24 +47,25 @@ def layer_table(rows: list[Stage], budget: int, width: int) -> Lines:
     room = left - names - (whats + 2 if has_kernels else 0) - 2
     # A narrow table has only the bar, a wider one also its figure.
     has_figure = room >= 15
-    bar_width = max(0, min(30, room - 7 if has_figure else room))
+    bar_width = min(30, room - 7 if has_figure else room)
+    has_bar = bar_width >= 4
     kernel = f"{'kernel':<{whats}}  " if has_kernels else ""
     header = (
         f"{'layer':<{names}}  {kernel}{'output':>{shapes}}  ",
         "parameters",
-        f"  {_share_title(budget, bar_width)}" if bar_width >= 4 else "",
+        f"  {_share_title(budget, bar_width)}" if has_bar else "",
     )
     lines = [[Cell(title, style="muted") for title in header]]
     for row in rows:
         share = row.parameters / budget
-        bar = fmt.share_bar(share, bar_width) if bar_width >= 4 else ""
+        bar = f"  {fmt.share_bar(share, bar_width)}" if has_bar else ""
         lines.append(
             [
                 Cell(f"{padded(row.name, names)}  "),
                 Cell(f"{padded(row.what, whats)}  " if has_kernels else "", style="muted"),
                 Cell(f"{row.shape_text:>{shapes}}  "),
                 Cell(f"{fmt.count(row.parameters) if row.parameters else '·':>10}"),
-                Cell(f"  {bar}" if bar else "", style="train"),
+                Cell(bar, style="train"),
                 Cell(
                     f"{100 * share:5.1f} %" if has_figure and row.parameters else "", style="muted"
                 ),
