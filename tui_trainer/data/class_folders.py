@@ -184,7 +184,8 @@ def _check_classes(place: Path, tree: Mapping[str, Sequence[Listed]], found: Cla
 def _splits_as_classes(tree: Mapping[str, Sequence[Listed]]) -> Iterator[str]:
     """Yield a warning if two classes have the same folders: ``seg_train/cat``, ``seg_test/cat``."""
     inner = {name: _folders_in(pictures) for name, pictures in tree.items()}
-    for one, other in combinations(sorted(inner), 2):
+    # Most classes have no folders, and there can be a thousand of them.
+    for one, other in combinations(sorted(name for name in inner if len(inner[name]) > 1), 2):
         both = inner[one] & inner[other]
         if len(both) >= 2 and len(both) >= len(inner[one] | inner[other]) / 2:
             yield (
@@ -197,7 +198,7 @@ def _splits_as_classes(tree: Mapping[str, Sequence[Listed]]) -> Iterator[str]:
 
 def _folders_in(pictures: Sequence[Listed]) -> set[str]:
     """Return the folders of a class; those below a single one that has all of its pictures."""
-    paths = [os.path.dirname(name).split(os.sep)[1:] for _, name, _ in pictures]
+    paths = [name.split(os.sep)[1:-1] for _, name, _ in pictures]
     while paths and all(paths) and len({path[0] for path in paths}) == 1:
         paths = [path[1:] for path in paths]
     return {path[0] for path in paths if path}

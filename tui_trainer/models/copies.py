@@ -22,6 +22,7 @@ from torch.jit import ScriptModule
 from torch.overrides import TorchFunctionMode
 
 _EMPTIES = {dict, OrderedDict, list, set}
+"""The types of which an empty one need not be copied by ``deepcopy``."""
 
 _DEEPEST = 4
 """Levels of containers and closures that are searched for functions."""
