@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from textual.app import App, ComposeResult
+from textual.widgets import Static
 
 from tui_trainer.protocol.layers import LayerRow, stages
 from tui_trainer.text.fmt import columns
 from tui_trainer.text.lines import plain
-from tui_trainer.ui.widgets.layers_panel import layer_table
+from tui_trainer.ui.widgets.layers_panel import LayerPanel, layer_table
 
 
 def _row(name: str, kind: str, kernel: str, side: int, channels: int, parameters: int) -> LayerRow:
@@ -45,3 +47,26 @@ def test_a_narrow_table_omits_the_share_then_shortens_kernels_then_names() -> No
     assert "block1.conv1  conv 3×3  16×16×32       4,608" in line_of(44)
     assert "block1.conv1  16×16×32       4,608" in line_of(38)
     assert "block1.…  16×16×32       4,608" in line_of(30)
+
+
+class Alone(App[None]):
+    """A layer table in the whole window."""
+
+    def compose(self) -> ComposeResult:
+        yield LayerPanel(id="layers")
+
+    def get_css_variables(self) -> dict[str, str]:
+        roles = {f"role-{name}": "white" for name in ("border", "title", "muted")}
+        return {**super().get_css_variables(), **roles}
+
+
+@pytest.mark.parametrize("height", [20, 6])
+async def test_a_scrollbar_breaks_no_line(height: int) -> None:
+    app = Alone()
+    layers = [_row(f"block{n}.conv1", "max pool", "2×2", 16, 32, 9_216) for n in range(1, 9)]
+    async with app.run_test(size=(50, height)) as pilot:
+        panel = app.query_one(LayerPanel)
+        panel.show(tuple(layers), 20_000)
+        await pilot.pause()
+        assert panel.show_vertical_scrollbar is (height == 6)
+        assert panel.query_one(Static).size.height == len(layers) + 1

@@ -12,6 +12,10 @@ from tui_trainer.ui.widgets.panel import TextPanel
 class LayerPanel(TextPanel):
     """A table of the model's layers."""
 
+    DEFAULT_CSS = """
+    LayerPanel { scrollbar-gutter: stable; }
+    """
+
     def __init__(self, *, id: str) -> None:  # noqa: A002
         super().__init__("layers", id=id)
         self._rows: tuple[LayerRow, ...] = ()
