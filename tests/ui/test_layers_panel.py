@@ -67,6 +67,7 @@ async def test_a_scrollbar_breaks_no_line(height: int) -> None:
     async with app.run_test(size=(50, height)) as pilot:
         panel = app.query_one(LayerPanel)
         panel.show(tuple(layers), 20_000)
-        await pilot.pause()
+        for _ in range(3):  # The scrollbar, then the text next to it.
+            await pilot.pause()
         assert panel.show_vertical_scrollbar is (height == 6)
         assert panel.query_one(Static).size.height == len(layers) + 1
